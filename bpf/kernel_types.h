@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * The few kernel structs the listeners iterator reads, with only the members it
+ * reads: CO-RE finds their real offsets in the running kernel's BTF, so the
+ * build does not depend on the build machine's kernel.
+ * Names as in include/net/sock.h, inet_sock.h, inet_connection_sock.h,
+ * request_sock.h, sock_reuseport.h, include/linux/{fs,sched,filter,bpf,net}.h.
+ */
+#ifndef RM_KERNEL_TYPES_H
+#define RM_KERNEL_TYPES_H
+
+#include <linux/types.h>
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+typedef struct {
+	int counter;
+} atomic_t;
+
+typedef struct {
+	unsigned int val;
+} kuid_t;
+
+struct ns_common {
+	unsigned int inum;
+};
+
+struct net {
+	struct ns_common ns;
+};
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
+
+struct sock_common {
+	__be32 skc_rcv_saddr;
+	__u16 skc_num;
+	unsigned short skc_family;
+	volatile unsigned char skc_state;
+	unsigned char skc_reuseport : 1;
+	unsigned char skc_ipv6only : 1;
+	int skc_bound_dev_if;
+	possible_net_t skc_net;
+	struct in6_addr skc_v6_rcv_saddr;
+};
+
+struct bpf_prog_aux {
+	__u32 id;
+};
+
+struct bpf_prog {
+	struct bpf_prog_aux *aux;
+};
+
+struct sock_reuseport {
+	__u16 num_socks;
+	struct bpf_prog *prog;
+};
+
+struct sock {
+	struct sock_common __sk_common;
+	__u32 sk_ack_backlog;
+	__u32 sk_max_ack_backlog;
+	__u16 sk_protocol;
+	kuid_t sk_uid;
+	struct sock_reuseport *sk_reuseport_cb;
+};
+
+struct request_sock_queue {
+	atomic_t qlen;
+};
+
+struct inet_connection_sock {
+	struct request_sock_queue icsk_accept_queue;
+};
+
+struct socket {
+	struct sock *sk;
+};
+
+struct task_struct {
+	int tgid;
+	__u64 start_boottime;
+	struct task_struct *group_leader;
+	char comm[16];
+};
+
+struct seq_file;
+struct file;
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+};
+
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	__u32 fd;
+	struct file *file;
+};
+
+#pragma clang attribute pop
+
+#endif

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * The ABI between the BPF programs and the loader: every number, map key and
+ * map value that both sides know. Its TypeScript twin is loader/abi.ts; the
+ * test tests/ffi/abi.test.ts compares the two through the BTF of the built
+ * object (structs) and through this text (numbers).
+ *
+ * Rules: fixed-width members, explicit padding, no enums, no pointers.
+ * Change anything here and RM_ABI_VERSION rises.
+ */
+#ifndef REUSEPORT_MIGRATE_H
+#define REUSEPORT_MIGRATE_H
+
+#include <linux/types.h>
+
+#define RM_ABI_VERSION 1
+
+/* Limits. */
+#define RM_MAX_SLOTS 1024   /* listeners one group can hold at a time */
+#define RM_MAX_CLASSES 16   /* settings classes in one group; 0 is "not known" */
+#define RM_MIGRATE_TRIES 8  /* targets tried for one migrating connection */
+#define RM_SERVICE_LEN 64   /* bytes of a service's name, NUL included */
+#define RM_COMM_LEN 16      /* TASK_COMM_LEN */
+
+/* Stages: where a decision happens. */
+#define RM_STAGE_SYN 0
+#define RM_STAGE_ACCEPT_QUEUE 1
+#define RM_STAGE_HANDSHAKE_ACK 2
+#define RM_STAGE_HANDSHAKE_TIMER 3
+#define RM_STAGES 4
+
+/* Outcomes: what was decided. From FALLBACK on: why no target was selected. */
+#define RM_OUTCOME_SELECTED 0          /* one of our targets */
+#define RM_OUTCOME_KERNEL 1            /* left to the kernel's hash on purpose */
+#define RM_OUTCOME_DROPPED 2           /* policy */
+#define RM_OUTCOME_FALLBACK 3          /* first of the fallback outcomes */
+#define RM_OUTCOME_FALLBACK_NO_TARGET 3 /* the plan has no target */
+#define RM_OUTCOME_FALLBACK_SETTINGS 4 /* no target is compatible with the source */
+#define RM_OUTCOME_FALLBACK_SOURCE 5   /* the closing listener was never seen alive */
+#define RM_OUTCOME_FALLBACK_GONE 6     /* the targets tried had closed (ENOENT) */
+#define RM_OUTCOME_FALLBACK_REFUSED 7  /* the kernel refused the target (any other errno) */
+#define RM_OUTCOMES 8
+
+/* Policy for migrating connections. */
+#define RM_MIGRATE_NEWEST 0
+#define RM_MIGRATE_ANY 1
+#define RM_MIGRATE_OFF 2
+
+/* Policy for new connections. */
+#define RM_ROUTE_KERNEL 0
+#define RM_ROUTE_NEWEST 1
+
+/*
+ * Row of `counters` (per CPU). Row 0 is the group's own: decisions that belong
+ * to no known listener. Row slot + 1 is the listener's in that slot: at `syn`
+ * the one selected, at the migrating stages the one that closes.
+ */
+struct rm_counters {
+	__u64 decisions[RM_STAGES * RM_OUTCOMES]; /* [stage * RM_OUTCOMES + outcome] */
+	__u64 into[RM_STAGES];                    /* migrations this listener received */
+};
+
+/* Value of `cookies`, keyed by socket cookie: what a closing listener was. */
+struct rm_source {
+	__u16 slot;
+	__u16 class; /* settings class, 1..RM_MAX_CLASSES-1, or 0: not known */
+};
+
+/* A run of rm_plan.migrate. */
+struct rm_range {
+	__u16 first;
+	__u16 count;
+};
+
+/*
+ * Entry of `plans`: two of them, of which `control` names the one in force, so
+ * that a new plan is written whole and then flipped in with one write.
+ */
+struct rm_plan {
+	__u32 syn_count;    /* 0: new connections are left to the kernel's hash */
+	__u32 target_count; /* targets of any class */
+	struct rm_range classes[RM_MAX_CLASSES]; /* [class] -> its targets in migrate */
+	__u16 syn[RM_MAX_SLOTS];
+	__u16 migrate[RM_MAX_SLOTS];
+};
+
+/* The one entry of `control`; written in one 8-byte store. */
+struct rm_control {
+	__u32 active;  /* index in `plans` */
+	__u32 migrate; /* RM_MIGRATE_* */
+};
+
+/* Entry of `slots`, index = slot. Written and read by the loader only. */
+struct rm_slot {
+	__u64 cookie;     /* socket cookie; 0: never used */
+	__u64 opened_ms;  /* CLOCK_BOOTTIME */
+	__u64 closed_ms;  /* CLOCK_BOOTTIME; 0: listening */
+	__u64 settings;   /* digest of the inherited socket options; 0: not known */
+	__u32 generation; /* 1.. */
+	__u32 class;
+	__u64 base[RM_STAGES * RM_OUTCOMES + RM_STAGES]; /* the row's counts when this listener took the slot */
+};
+
+/* The one entry of `group`: who this is. Written and read by the loader only. */
+struct rm_group {
+	__u32 abi_version;
+	__u32 netns;   /* inode number of the network namespace */
+	__u32 ifindex; /* SO_BINDTODEVICE; 0: none */
+	__u32 uid;
+	__u16 family;  /* AF_INET or AF_INET6 */
+	__u16 port;    /* host byte order */
+	__u8 v6only;
+	__u8 migrate;  /* RM_MIGRATE_* */
+	__u8 route;    /* RM_ROUTE_* */
+	__u8 pad;
+	__u8 addr[16]; /* network byte order; IPv4 in the first four */
+	__u32 slots;   /* capacity: entries of `listeners` and `slots` */
+	__u32 attachments; /* times the program was attached to a group of this key */
+	char service[RM_SERVICE_LEN];
+};
+
+/* One record of the listeners iterator: one file descriptor on one listener. */
+struct rm_listener {
+	__u64 cookie;
+	__u64 group;    /* identity of the reuseport group in this read; 0: none */
+	__u64 start_ns; /* CLOCK_BOOTTIME start of the owner process */
+	__u32 pid;
+	__u32 fd;
+	__u32 netns;    /* inode number */
+	__u32 uid;
+	__u32 prog_id;  /* attached to the group; 0 with has_prog: classic BPF */
+	__u32 ifindex;
+	__u32 queue_length; /* accept queue, connections */
+	__u32 queue_limit;
+	__u32 half_open;    /* requests in handshake */
+	__u16 family;
+	__u16 port;     /* host byte order */
+	__u16 protocol; /* IPPROTO_TCP, _UDP or _MPTCP */
+	__u16 group_size; /* listeners in the group */
+	__u8 reuseport; /* SO_REUSEPORT was set */
+	__u8 v6only;
+	__u8 has_prog;
+	__u8 pad;
+	__u8 addr[16];  /* network byte order; IPv4 in the first four */
+	char comm[RM_COMM_LEN];
+};
+
+/* Record of the ring buffer `events`: a TCP socket was bound to a watched port. */
+struct rm_event {
+	__u16 port; /* host byte order */
+	__u16 pad[3];
+};
+
+#define RM_ASSERT_SIZE(type, size) \
+	_Static_assert(sizeof(struct type) == (size), "sizeof " #type)
+#define RM_ASSERT_OFFSET(type, member, offset) \
+	_Static_assert(__builtin_offsetof(struct type, member) == (offset), #type "." #member)
+
+RM_ASSERT_SIZE(rm_counters, 288);
+RM_ASSERT_OFFSET(rm_counters, into, 256);
+RM_ASSERT_SIZE(rm_source, 4);
+RM_ASSERT_SIZE(rm_range, 4);
+RM_ASSERT_SIZE(rm_plan, 4168);
+RM_ASSERT_OFFSET(rm_plan, classes, 8);
+RM_ASSERT_OFFSET(rm_plan, syn, 72);
+RM_ASSERT_OFFSET(rm_plan, migrate, 2120);
+RM_ASSERT_SIZE(rm_control, 8);
+RM_ASSERT_SIZE(rm_slot, 328);
+RM_ASSERT_OFFSET(rm_slot, generation, 32);
+RM_ASSERT_OFFSET(rm_slot, base, 40);
+RM_ASSERT_SIZE(rm_group, 112);
+RM_ASSERT_OFFSET(rm_group, family, 16);
+RM_ASSERT_OFFSET(rm_group, addr, 24);
+RM_ASSERT_OFFSET(rm_group, service, 48);
+RM_ASSERT_SIZE(rm_listener, 104);
+RM_ASSERT_OFFSET(rm_listener, pid, 24);
+RM_ASSERT_OFFSET(rm_listener, family, 60);
+RM_ASSERT_OFFSET(rm_listener, addr, 72);
+RM_ASSERT_OFFSET(rm_listener, comm, 88);
+RM_ASSERT_SIZE(rm_event, 8);
+
+#endif

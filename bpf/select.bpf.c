@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+/*
+ * The decision: which listener of the group serves this connection. One
+ * instance of this object a group. The loader plans, this program looks up:
+ * a new connection costs at most one select, a migrating one the source's
+ * settings class and at most RM_MIGRATE_TRIES selects.
+ *
+ * What it returns (net/core/sock_reuseport.c): SK_PASS after a successful
+ * select: that listener. SK_PASS without one: the kernel's hash over the live
+ * listeners of the group. SK_DROP: refused (syn) or reset (migrating stages).
+ */
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include <linux/errno.h>
+
+#include "reuseport_migrate.h"
+
+#define TCP_NEW_SYN_RECV 12 /* BPF_TCP_NEW_SYN_RECV, uapi/linux/bpf.h */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SOCKMAP);
+	__uint(max_entries, RM_MAX_SLOTS);
+	__type(key, __u32);
+	__type(value, __u64); /* 8 bytes, so that user space can read the cookie back */
+} listeners SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, RM_MAX_SLOTS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct rm_source);
+} cookies SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, struct rm_plan);
+} plans SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct rm_control);
+} control SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, RM_MAX_SLOTS + 1);
+	__type(key, __u32);
+	__type(value, struct rm_counters);
+} counters SEC(".maps");
+
+/* The loader's own memory; no program reads it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, RM_MAX_SLOTS);
+	__type(key, __u32);
+	__type(value, struct rm_slot);
+} slots SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct rm_group);
+} group SEC(".maps");
+
+#define GROUP_ROW 0
+#define ROW_OF(slot) ((slot) + 1)
+
+/* Stage and outcome are constants at every call but the migrating stage. */
+static __always_inline void count(__u32 row, __u32 stage, __u32 outcome)
+{
+	struct rm_counters *c = bpf_map_lookup_elem(&counters, &row);
+	__u32 cell = stage * RM_OUTCOMES + outcome;
+
+	if (c && cell < RM_STAGES * RM_OUTCOMES)
+		c->decisions[cell]++;
+}
+
+static __always_inline void count_into(__u32 slot, __u32 stage)
+{
+	__u32 row = ROW_OF(slot);
+	struct rm_counters *c = bpf_map_lookup_elem(&counters, &row);
+
+	if (c && stage < RM_STAGES)
+		c->into[stage]++;
+}
+
+/* An index below n, from 32 bits of hash; as reciprocal_scale() of the kernel. */
+static __always_inline __u32 scale(__u32 hash, __u32 n)
+{
+	return ((__u64)hash * n) >> 32;
+}
+
+/* The mask shows the verifier what the plan guarantees: index < RM_MAX_SLOTS. */
+_Static_assert((RM_MAX_SLOTS & (RM_MAX_SLOTS - 1)) == 0, "RM_MAX_SLOTS is a power of two");
+
+static __always_inline __u32 slot_at(const __u16 *slots, __u32 index)
+{
+	return slots[index & (RM_MAX_SLOTS - 1)];
+}
+
+static __always_inline __u32 failed(long err)
+{
+	return err == -ENOENT ? RM_OUTCOME_FALLBACK_GONE : RM_OUTCOME_FALLBACK_REFUSED;
+}
+
+/* A new connection. */
+static __always_inline int on_syn(struct sk_reuseport_md *ctx, const struct rm_plan *plan)
+{
+	__u32 slot;
+	long err;
+
+	/* `--route kernel` and nothing draining: every listener may have it. */
+	if (!plan->syn_count) {
+		count(GROUP_ROW, RM_STAGE_SYN, RM_OUTCOME_KERNEL);
+		return SK_PASS;
+	}
+
+	slot = slot_at(plan->syn, scale(ctx->hash, plan->syn_count));
+	err = bpf_sk_select_reuseport(ctx, &listeners, &slot, 0);
+	if (!err) {
+		count(ROW_OF(slot), RM_STAGE_SYN, RM_OUTCOME_SELECTED);
+		return SK_PASS;
+	}
+
+	/* That target has just closed; any live listener is better than a refusal. */
+	count(GROUP_ROW, RM_STAGE_SYN, failed(err));
+	return SK_PASS;
+}
+
+/* A connection whose listener closes or has closed. */
+static __always_inline int on_migrate(struct sk_reuseport_md *ctx, const struct rm_plan *plan,
+				      __u32 mode, __u32 stage)
+{
+	__u32 row = GROUP_ROW, class = 0, first, n, start, slot;
+	struct rm_source *source;
+	__u64 cookie;
+	long err = 0;
+
+	cookie = bpf_get_socket_cookie(ctx->sk);
+	source = bpf_map_lookup_elem(&cookies, &cookie);
+	if (source) {
+		row = ROW_OF(source->slot);
+		class = source->class;
+	}
+
+	/* `--migrate off`: what the kernel does without us. */
+	if (mode == RM_MIGRATE_OFF) {
+		count(row, stage, RM_OUTCOME_DROPPED);
+		return SK_DROP;
+	}
+
+	if (class >= RM_MAX_CLASSES)
+		class = 0;
+	first = plan->classes[class].first;
+	n = plan->classes[class].count;
+	if (!n) {
+		/* No compatible target is known: the kernel's hash decides. */
+		count(row, stage,
+		      !plan->target_count ? RM_OUTCOME_FALLBACK_NO_TARGET :
+		      class               ? RM_OUTCOME_FALLBACK_SETTINGS :
+					    RM_OUTCOME_FALLBACK_SOURCE);
+		return SK_PASS;
+	}
+
+	/* A target may have closed since the plan was made: try its neighbours. */
+	start = scale(ctx->hash, n);
+	for (__u32 i = 0; i < RM_MIGRATE_TRIES && i < n; i++) {
+		__u32 index = start + i;
+
+		if (index >= n)
+			index -= n;
+		slot = slot_at(plan->migrate, first + index);
+		err = bpf_sk_select_reuseport(ctx, &listeners, &slot, 0);
+		if (!err) {
+			count(row, stage, RM_OUTCOME_SELECTED);
+			count_into(slot, stage);
+			return SK_PASS;
+		}
+	}
+
+	/* All that were tried are gone: the kernel's hash knows who is left. */
+	count(row, stage, failed(err));
+	return SK_PASS;
+}
+
+SEC("sk_reuseport/migrate")
+int select_listener(struct sk_reuseport_md *ctx)
+{
+	struct bpf_sock *migrating = ctx->migrating_sk;
+	const struct rm_control *ctl;
+	const struct rm_plan *plan;
+	__u32 zero = 0, active, mode;
+
+	ctl = bpf_map_lookup_elem(&control, &zero);
+	if (!ctl)
+		return SK_PASS; /* cannot happen: an array's entry 0 */
+	mode = ctl->migrate;
+	active = ctl->active;
+	plan = bpf_map_lookup_elem(&plans, &active);
+	if (!plan)
+		return SK_PASS; /* cannot happen: the loader writes 0 or 1 */
+
+	if (!migrating)
+		return on_syn(ctx, plan);
+	if (migrating->state != TCP_NEW_SYN_RECV)
+		return on_migrate(ctx, plan, mode, RM_STAGE_ACCEPT_QUEUE);
+	/* A half-open request: a packet brought us here, or the SYN-ACK timer. */
+	return on_migrate(ctx, plan, mode,
+			  ctx->len ? RM_STAGE_HANDSHAKE_ACK : RM_STAGE_HANDSHAKE_TIMER);
+}
+
+char _license[] SEC("license") = "Dual MIT/GPL";

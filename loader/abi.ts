@@ -1,0 +1,137 @@
+/**
+ * The TypeScript twin of bpf/reuseport_migrate.h: the same numbers, the same
+ * layouts. tests/ffi/abi.test.ts compares every line of it with the header and
+ * with the BTF of the built objects. Imports nothing of ours.
+ */
+
+export const ABI_VERSION = 1;
+export const MAX_SLOTS = 1024;
+export const MAX_CLASSES = 16;
+export const MIGRATE_TRIES = 8;
+export const SERVICE_LEN = 64;
+export const COMM_LEN = 16;
+
+/** Stages, in the order of RM_STAGE_*. */
+export const STAGES = ["syn", "accept_queue", "handshake_ack", "handshake_timer"] as const;
+export type Stage = (typeof STAGES)[number];
+
+/** Outcomes, in the order of RM_OUTCOME_*; those after `dropped` are fallbacks with their reason. */
+export const OUTCOMES = [
+  { outcome: "selected" },
+  { outcome: "kernel" },
+  { outcome: "dropped" },
+  { outcome: "fallback", reason: "no_target" },
+  { outcome: "fallback", reason: "settings" },
+  { outcome: "fallback", reason: "source" },
+  { outcome: "fallback", reason: "gone" },
+  { outcome: "fallback", reason: "refused" },
+] as const;
+
+/** Policies, in the order of RM_MIGRATE_* and RM_ROUTE_*. */
+export const MIGRATE = ["newest", "any", "off"] as const;
+export type Migrate = (typeof MIGRATE)[number];
+export const ROUTE = ["kernel", "newest"] as const;
+export type Route = (typeof ROUTE)[number];
+
+/** Counts in one row: decisions by stage and outcome, then `into` by stage. */
+export const DECISION_CELLS = STAGES.length * OUTCOMES.length;
+export const ROW_CELLS = DECISION_CELLS + STAGES.length;
+
+/** Size and member offsets in bytes of every struct of the header. */
+export const LAYOUT = {
+  rm_counters: { size: 288, members: { decisions: 0, into: 256 } },
+  rm_source: { size: 4, members: { slot: 0, class: 2 } },
+  rm_range: { size: 4, members: { first: 0, count: 2 } },
+  rm_plan: {
+    size: 4168,
+    members: { syn_count: 0, target_count: 4, classes: 8, syn: 72, migrate: 2120 },
+  },
+  rm_control: { size: 8, members: { active: 0, migrate: 4 } },
+  rm_slot: {
+    size: 328,
+    members: {
+      cookie: 0,
+      opened_ms: 8,
+      closed_ms: 16,
+      settings: 24,
+      generation: 32,
+      class: 36,
+      base: 40,
+    },
+  },
+  rm_group: {
+    size: 112,
+    members: {
+      abi_version: 0,
+      netns: 4,
+      ifindex: 8,
+      uid: 12,
+      family: 16,
+      port: 18,
+      v6only: 20,
+      migrate: 21,
+      route: 22,
+      pad: 23,
+      addr: 24,
+      slots: 40,
+      attachments: 44,
+      service: 48,
+    },
+  },
+  rm_listener: {
+    size: 104,
+    members: {
+      cookie: 0,
+      group: 8,
+      start_ns: 16,
+      pid: 24,
+      fd: 28,
+      netns: 32,
+      uid: 36,
+      prog_id: 40,
+      ifindex: 44,
+      queue_length: 48,
+      queue_limit: 52,
+      half_open: 56,
+      family: 60,
+      port: 62,
+      protocol: 64,
+      group_size: 66,
+      reuseport: 68,
+      v6only: 69,
+      has_prog: 70,
+      pad: 71,
+      addr: 72,
+      comm: 88,
+    },
+  },
+  rm_event: { size: 8, members: { port: 0, pad: 2 } },
+} as const;
+
+/** bpf_map_type of uapi/linux/bpf.h, those in use. */
+export const MAP_TYPE = { hash: 1, array: 2, percpu_array: 6, sockmap: 15 } as const;
+
+/** The maps of select.bpf.o as pinned; `entries` is omitted where it is the group's own size. */
+export const GROUP_MAPS = {
+  listeners: { type: MAP_TYPE.sockmap, key: 4, value: 8 },
+  cookies: { type: MAP_TYPE.hash, key: 8, value: LAYOUT.rm_source.size },
+  plans: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_plan.size, entries: 2 },
+  control: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_control.size, entries: 1 },
+  counters: { type: MAP_TYPE.percpu_array, key: 4, value: LAYOUT.rm_counters.size },
+  slots: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_slot.size },
+  group: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_group.size, entries: 1 },
+} as const satisfies Record<string, MapShape>;
+export type GroupMap = keyof typeof GROUP_MAPS;
+
+/** What is checked of a map before its memory is trusted. Sizes in bytes. */
+export interface MapShape {
+  readonly type: number;
+  readonly key: number;
+  readonly value: number;
+  readonly entries?: number;
+}
+
+/** Names in the objects. */
+export const SELECT_PROGRAM = "select_listener";
+export const ITERATOR_PROGRAM = "list_listeners";
+export const BOUND_PROGRAMS = ["bound4", "bound6"] as const;

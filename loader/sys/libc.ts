@@ -1,0 +1,141 @@
+/**
+ * The libc calls in use, one line each with its prototype, and thin checked
+ * wrappers. Numbers are those of x86_64 and arm64 Linux, which agree on all of
+ * them (asm-generic/socket.h, asm-generic/unistd.h for the two system calls).
+ */
+import koffi from "koffi";
+import { checkSys } from "./check.ts";
+import * as guard from "./guard.ts";
+
+const lib = koffi.load(null);
+const c = {
+  close: lib.func("int close(int fd)") as (fd: number) => number,
+  syscall: lib.func("long syscall(long number, ...)") as (n: number, ...a: unknown[]) => number,
+  socket: lib.func("int socket(int domain, int type, int protocol)") as (
+    domain: number,
+    type: number,
+    protocol: number,
+  ) => number,
+  bind: lib.func("int bind(int fd, const void *addr, uint32_t len)") as (
+    fd: number,
+    addr: Buffer,
+    len: number,
+  ) => number,
+  listen: lib.func("int listen(int fd, int backlog)") as (fd: number, backlog: number) => number,
+  shutdown: lib.func("int shutdown(int fd, int how)") as (fd: number, how: number) => number,
+  setsockopt: lib.func(
+    "int setsockopt(int fd, int level, int name, const void *value, uint32_t len)",
+  ) as (fd: number, level: number, name: number, value: Buffer, len: number) => number,
+  getsockopt: lib.func(
+    "int getsockopt(int fd, int level, int name, _Out_ void *value, _Inout_ uint32_t *len)",
+  ) as (fd: number, level: number, name: number, value: Buffer, len: [number]) => number,
+  sendto: lib.func(
+    "ssize_t sendto(int fd, const void *buf, size_t n, int flags, const void *addr, uint32_t len)",
+  ) as (fd: number, buf: Buffer, n: number, flags: number, addr: Buffer, len: number) => number,
+  flock: lib.func("int flock(int fd, int operation)") as (fd: number, operation: number) => number,
+};
+
+export const AF_UNIX = 1;
+export const AF_INET = 2;
+export const AF_INET6 = 10;
+export const SOCK_STREAM = 1;
+export const SOCK_DGRAM = 2;
+export const SOCK_NONBLOCK = 0o4000;
+export const SOCK_CLOEXEC = 0o2000000;
+export const SOL_SOCKET = 1;
+export const SO_REUSEADDR = 2;
+export const SO_REUSEPORT = 15;
+export const SO_ATTACH_REUSEPORT_EBPF = 52;
+export const SO_COOKIE = 57;
+export const SO_DETACH_REUSEPORT_BPF = 68;
+export const IPPROTO_TCP = 6;
+export const IPPROTO_UDP = 17;
+export const IPPROTO_MPTCP = 262;
+export const IPPROTO_IPV6 = 41;
+export const IPV6_V6ONLY = 26;
+export const TCP_FASTOPEN = 23;
+export const SHUT_RDWR = 2;
+const SYS_PIDFD_OPEN = 434;
+const SYS_PIDFD_GETFD = 438;
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+const MSG_NOSIGNAL = 0x4000;
+
+/** close(2). */
+export function close(fd: number): void {
+  checkSys("close", c.close(guard.fd(fd)));
+}
+
+/** pidfd_open(2): a handle on a process. */
+export function pidfd_open(pid: number): number {
+  return checkSys("pidfd_open", c.syscall(SYS_PIDFD_OPEN, "int", guard.pid(pid), "uint", 0));
+}
+
+/** pidfd_getfd(2): our own copy of the process's file descriptor; wants CAP_SYS_PTRACE. */
+export function pidfd_getfd(pidfd: number, fd: number): number {
+  return checkSys(
+    "pidfd_getfd",
+    c.syscall(SYS_PIDFD_GETFD, "int", guard.fd(pidfd), "int", guard.fd(fd), "uint", 0),
+  );
+}
+
+/** socket(2). */
+export function socket(domain: number, type: number, protocol: number): number {
+  return checkSys("socket", c.socket(domain, type, protocol));
+}
+
+/** setsockopt(2) with an int value. */
+export function setsockopt(fd: number, level: number, name: number, value: number): void {
+  const buffer = Buffer.alloc(4);
+  buffer.writeInt32LE(guard.int("an option's value", value));
+  checkSys("setsockopt", c.setsockopt(guard.fd(fd), level, name, buffer, 4));
+}
+
+/** getsockopt(2): the option's bytes, at most `size` of them. */
+export function getsockopt(fd: number, level: number, name: number, size: number): Buffer {
+  const buffer = Buffer.alloc(size);
+  const len: [number] = [size];
+  checkSys("getsockopt", c.getsockopt(guard.fd(fd), level, name, buffer, len));
+  return buffer.subarray(0, len[0]);
+}
+
+/** A sockaddr_in or sockaddr_in6: `addr` holds the 4 or 16 address bytes. */
+export function sockaddr(family: number, addr: Buffer, port: number): Buffer {
+  const v4 = family === AF_INET;
+  const out = Buffer.alloc(v4 ? 16 : 28);
+  out.writeUInt16LE(family, 0);
+  out.writeUInt16BE(guard.port(port), 2);
+  guard.bytes("an address", addr, v4 ? 4 : 16).copy(out, v4 ? 4 : 8, 0, v4 ? 4 : 16);
+  return out;
+}
+
+/** bind(2). */
+export function bind(fd: number, address: Buffer): void {
+  checkSys("bind", c.bind(guard.fd(fd), address, address.length));
+}
+
+/** listen(2). */
+export function listen(fd: number, backlog: number): void {
+  checkSys("listen", c.listen(guard.fd(fd), guard.int("a backlog", backlog)));
+}
+
+/** shutdown(2). */
+export function shutdown(fd: number, how: number): void {
+  checkSys("shutdown", c.shutdown(guard.fd(fd), how));
+}
+
+/** sendto(2) on a Unix datagram socket; a leading `@` in `path` means the abstract namespace. */
+export function sendto(fd: number, data: Buffer, path: string): void {
+  const name = Buffer.from(path.startsWith("@") ? `\0${path.slice(1)}` : `${path}\0`);
+  if (name.length > 108) throw new RangeError(`socket path is too long: ${path}`);
+  const address = Buffer.alloc(2 + name.length);
+  address.writeUInt16LE(AF_UNIX, 0);
+  name.copy(address, 2);
+  const sent = c.sendto(guard.fd(fd), data, data.length, MSG_NOSIGNAL, address, address.length);
+  checkSys("sendto", sent);
+}
+
+/** flock(2), exclusive and non-blocking: throws EWOULDBLOCK (EAGAIN) when another holds it. */
+export function flock(fd: number): void {
+  checkSys("flock", c.flock(guard.fd(fd), LOCK_EX | LOCK_NB));
+}

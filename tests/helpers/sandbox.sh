@@ -1,0 +1,34 @@
+#!/bin/sh
+# Runs a command where it can harm nobody: its own network namespace (lo up),
+# its own mount namespace with a fresh bpffs on /sys/fs/bpf, its own cgroup v2.
+# All of it vanishes with the command; SANDBOX_CGROUP names the cgroup.
+set -eu
+
+if [ "${SANDBOX_INSIDE:-}" != 1 ]; then
+	[ "$(id -u)" = 0 ] || { echo "sandbox: this needs root: run it as root" >&2; exit 1; }
+	v2=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
+	if [ -n "$v2" ]; then
+		SANDBOX_CGROUP=$v2/reuseport-migrate-test-$$
+		mkdir "$SANDBOX_CGROUP"
+		export SANDBOX_CGROUP
+		trap 'rmdir "$SANDBOX_CGROUP" 2>/dev/null || true' EXIT
+	fi
+	export SANDBOX_INSIDE=1
+	code=0
+	unshare --net --mount --propagation private "$0" "$@" || code=$?
+	if [ -n "${SANDBOX_CGROUP:-}" ]; then
+		# What a killed test left running must not outlive the sandbox.
+		while read -r pid; do kill -KILL "$pid" 2>/dev/null || true; done <"$SANDBOX_CGROUP/cgroup.procs"
+		for _ in 1 2 3 4 5 6 7 8 9 10; do
+			rmdir "$SANDBOX_CGROUP" 2>/dev/null && break
+			sleep 0.2
+		done
+	fi
+	exit "$code"
+fi
+
+if [ -n "${SANDBOX_CGROUP:-}" ]; then echo $$ >"$SANDBOX_CGROUP/cgroup.procs"; fi
+ip link set lo up
+mount -t bpf bpf /sys/fs/bpf
+unset SANDBOX_INSIDE
+exec "$@"

@@ -33,7 +33,6 @@ typedef struct {
 	struct net *net;
 } possible_net_t;
 
-
 struct sock_common {
 	__be32 skc_rcv_saddr;
 	__u16 skc_num;

@@ -16,11 +16,11 @@
 #define RM_ABI_VERSION 1
 
 /* Limits. */
-#define RM_MAX_SLOTS 1024   /* listeners one group can hold at a time */
-#define RM_MAX_CLASSES 16   /* settings classes in one group; 0 is "not known" */
-#define RM_MIGRATE_TRIES 8  /* targets tried for one migrating connection */
-#define RM_SERVICE_LEN 64   /* bytes of a service's name, NUL included */
-#define RM_COMM_LEN 16      /* TASK_COMM_LEN */
+#define RM_MAX_SLOTS 1024  /* listeners one group can hold at a time */
+#define RM_MAX_CLASSES 16  /* settings classes in one group; 0 is "not known" */
+#define RM_MIGRATE_TRIES 8 /* targets tried for one migrating connection */
+#define RM_SERVICE_LEN 64  /* bytes of a service's name, NUL included */
+#define RM_COMM_LEN 16     /* TASK_COMM_LEN */
 
 /* Stages: where a decision happens. */
 #define RM_STAGE_SYN 0
@@ -30,15 +30,15 @@
 #define RM_STAGES 4
 
 /* Outcomes: what was decided. From FALLBACK on: why no target was selected. */
-#define RM_OUTCOME_SELECTED 0          /* one of our targets */
-#define RM_OUTCOME_KERNEL 1            /* left to the kernel's hash on purpose */
-#define RM_OUTCOME_DROPPED 2           /* policy */
-#define RM_OUTCOME_FALLBACK 3          /* first of the fallback outcomes */
+#define RM_OUTCOME_SELECTED 0           /* one of our targets */
+#define RM_OUTCOME_KERNEL 1             /* left to the kernel's hash on purpose */
+#define RM_OUTCOME_DROPPED 2            /* policy */
+#define RM_OUTCOME_FALLBACK 3           /* first of the fallback outcomes */
 #define RM_OUTCOME_FALLBACK_NO_TARGET 3 /* the plan has no target */
-#define RM_OUTCOME_FALLBACK_SETTINGS 4 /* no target is compatible with the source */
-#define RM_OUTCOME_FALLBACK_SOURCE 5   /* the closing listener was never seen alive */
-#define RM_OUTCOME_FALLBACK_GONE 6     /* the targets tried had closed (ENOENT) */
-#define RM_OUTCOME_FALLBACK_REFUSED 7  /* the kernel refused the target (any other errno) */
+#define RM_OUTCOME_FALLBACK_SETTINGS 4  /* no target is compatible with the source */
+#define RM_OUTCOME_FALLBACK_SOURCE 5    /* the closing listener was never seen alive */
+#define RM_OUTCOME_FALLBACK_GONE 6      /* the targets tried had closed (ENOENT) */
+#define RM_OUTCOME_FALLBACK_REFUSED 7   /* the kernel refused the target (any other errno) */
 #define RM_OUTCOMES 8
 
 /* Policy for migrating connections. */
@@ -66,10 +66,15 @@ struct rm_source {
 	__u16 class; /* settings class, 1..RM_MAX_CLASSES-1, or 0: not known */
 };
 
-/* A run of rm_plan.migrate. */
+/*
+ * A run of rm_plan.migrate: the targets of one class, those to choose among
+ * first, then the others (older generations) in the order to try them.
+ */
 struct rm_range {
-	__u16 first;
-	__u16 count;
+	__u16 first;  /* index */
+	__u16 count;  /* chosen among by hash */
+	__u16 total;  /* count and the others */
+	__u16 pad;
 };
 
 /*
@@ -98,7 +103,8 @@ struct rm_slot {
 	__u64 settings;   /* digest of the inherited socket options; 0: not known */
 	__u32 generation; /* 1.. */
 	__u32 class;
-	__u64 base[RM_STAGES * RM_OUTCOMES + RM_STAGES]; /* the row's counts when this listener took the slot */
+	/* The row's counts when this listener took the slot. */
+	__u64 base[RM_STAGES * RM_OUTCOMES + RM_STAGES];
 };
 
 /* The one entry of `group`: who this is. Written and read by the loader only. */
@@ -107,14 +113,14 @@ struct rm_group {
 	__u32 netns;   /* inode number of the network namespace */
 	__u32 ifindex; /* SO_BINDTODEVICE; 0: none */
 	__u32 uid;
-	__u16 family;  /* AF_INET or AF_INET6 */
-	__u16 port;    /* host byte order */
+	__u16 family; /* AF_INET or AF_INET6 */
+	__u16 port;   /* host byte order */
 	__u8 v6only;
-	__u8 migrate;  /* RM_MIGRATE_* */
-	__u8 route;    /* RM_ROUTE_* */
+	__u8 migrate; /* RM_MIGRATE_* */
+	__u8 route;   /* RM_ROUTE_* */
 	__u8 pad;
-	__u8 addr[16]; /* network byte order; IPv4 in the first four */
-	__u32 slots;   /* capacity: entries of `listeners` and `slots` */
+	__u8 addr[16];     /* network byte order; IPv4 in the first four */
+	__u32 slots;       /* capacity: entries of `listeners` and `slots` */
 	__u32 attachments; /* times the program was attached to a group of this key */
 	char service[RM_SERVICE_LEN];
 };
@@ -126,22 +132,22 @@ struct rm_listener {
 	__u64 start_ns; /* CLOCK_BOOTTIME start of the owner process */
 	__u32 pid;
 	__u32 fd;
-	__u32 netns;    /* inode number */
+	__u32 netns; /* inode number */
 	__u32 uid;
-	__u32 prog_id;  /* attached to the group; 0 with has_prog: classic BPF */
+	__u32 prog_id; /* attached to the group; 0 with has_prog: classic BPF */
 	__u32 ifindex;
 	__u32 queue_length; /* accept queue, connections */
 	__u32 queue_limit;
-	__u32 half_open;    /* requests in handshake */
+	__u32 half_open; /* requests in handshake */
 	__u16 family;
-	__u16 port;     /* host byte order */
-	__u16 protocol; /* IPPROTO_TCP, _UDP or _MPTCP */
+	__u16 port;       /* host byte order */
+	__u16 protocol;   /* IPPROTO_TCP, _UDP or _MPTCP */
 	__u16 group_size; /* listeners in the group */
-	__u8 reuseport; /* SO_REUSEPORT was set */
+	__u8 reuseport;   /* SO_REUSEPORT was set */
 	__u8 v6only;
 	__u8 has_prog;
 	__u8 pad;
-	__u8 addr[16];  /* network byte order; IPv4 in the first four */
+	__u8 addr[16]; /* network byte order; IPv4 in the first four */
 	char comm[RM_COMM_LEN];
 };
 
@@ -151,19 +157,18 @@ struct rm_event {
 	__u16 pad[3];
 };
 
-#define RM_ASSERT_SIZE(type, size) \
-	_Static_assert(sizeof(struct type) == (size), "sizeof " #type)
+#define RM_ASSERT_SIZE(type, size) _Static_assert(sizeof(struct type) == (size), "sizeof " #type)
 #define RM_ASSERT_OFFSET(type, member, offset) \
 	_Static_assert(__builtin_offsetof(struct type, member) == (offset), #type "." #member)
 
 RM_ASSERT_SIZE(rm_counters, 288);
 RM_ASSERT_OFFSET(rm_counters, into, 256);
 RM_ASSERT_SIZE(rm_source, 4);
-RM_ASSERT_SIZE(rm_range, 4);
-RM_ASSERT_SIZE(rm_plan, 4168);
+RM_ASSERT_SIZE(rm_range, 8);
+RM_ASSERT_SIZE(rm_plan, 4232);
 RM_ASSERT_OFFSET(rm_plan, classes, 8);
-RM_ASSERT_OFFSET(rm_plan, syn, 72);
-RM_ASSERT_OFFSET(rm_plan, migrate, 2120);
+RM_ASSERT_OFFSET(rm_plan, syn, 136);
+RM_ASSERT_OFFSET(rm_plan, migrate, 2184);
 RM_ASSERT_SIZE(rm_control, 8);
 RM_ASSERT_SIZE(rm_slot, 328);
 RM_ASSERT_OFFSET(rm_slot, generation, 32);

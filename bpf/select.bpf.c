@@ -109,6 +109,14 @@ static __always_inline __u32 failed(long err)
 	return err == -ENOENT ? RM_OUTCOME_FALLBACK_GONE : RM_OUTCOME_FALLBACK_REFUSED;
 }
 
+/* Why the plan had no target to try for a source of this class, of which it knows n. */
+static __always_inline __u32 nobody(const struct rm_plan *plan, __u32 class, __u32 n)
+{
+	if (plan->target_count <= n)
+		return RM_OUTCOME_FALLBACK_NO_TARGET;
+	return class ? RM_OUTCOME_FALLBACK_SETTINGS : RM_OUTCOME_FALLBACK_SOURCE;
+}
+
 /* A new connection. */
 static __always_inline int on_syn(struct sk_reuseport_md *ctx, const struct rm_plan *plan)
 {
@@ -137,7 +145,8 @@ static __always_inline int on_syn(struct sk_reuseport_md *ctx, const struct rm_p
 static __always_inline int on_migrate(struct sk_reuseport_md *ctx, const struct rm_plan *plan,
 				      __u32 mode, __u32 stage)
 {
-	__u32 row = GROUP_ROW, class = 0, first, n, start, slot;
+	__u32 row = GROUP_ROW, class = 0, first, n, total, start, slot;
+	const struct rm_range *range;
 	struct rm_source *source;
 	__u64 cookie;
 	long err = 0;
@@ -157,25 +166,27 @@ static __always_inline int on_migrate(struct sk_reuseport_md *ctx, const struct 
 
 	if (class >= RM_MAX_CLASSES)
 		class = 0;
-	first = plan->classes[class].first;
-	n = plan->classes[class].count;
-	if (!n) {
-		/* No compatible target is known: the kernel's hash decides. */
-		count(row, stage,
-		      !plan->target_count ? RM_OUTCOME_FALLBACK_NO_TARGET :
-		      class               ? RM_OUTCOME_FALLBACK_SETTINGS :
-					    RM_OUTCOME_FALLBACK_SOURCE);
-		return SK_PASS;
-	}
+	range = &plan->classes[class];
+	first = range->first;
+	n = range->count;
+	total = range->total;
 
-	/* A target may have closed since the plan was made: try its neighbours. */
+	/*
+	 * One of the best by hash. It may have closed since the plan was made:
+	 * then its neighbours, then what is second best.
+	 */
 	start = scale(ctx->hash, n);
-	for (__u32 i = 0; i < RM_MIGRATE_TRIES && i < n; i++) {
-		__u32 index = start + i;
+	for (__u32 i = 0; i < RM_MIGRATE_TRIES && i < total; i++) {
+		__u32 index = i;
 
-		if (index >= n)
-			index -= n;
+		if (i < n) {
+			index = start + i;
+			if (index >= n)
+				index -= n;
+		}
 		slot = slot_at(plan->migrate, first + index);
+		if (ROW_OF(slot) == row)
+			continue; /* the one that closes */
 		err = bpf_sk_select_reuseport(ctx, &listeners, &slot, 0);
 		if (!err) {
 			count(row, stage, RM_OUTCOME_SELECTED);
@@ -184,8 +195,8 @@ static __always_inline int on_migrate(struct sk_reuseport_md *ctx, const struct 
 		}
 	}
 
-	/* All that were tried are gone: the kernel's hash knows who is left. */
-	count(row, stage, failed(err));
+	/* The kernel's hash knows who is left. */
+	count(row, stage, err ? failed(err) : nobody(plan, class, total));
 	return SK_PASS;
 }
 

@@ -41,10 +41,10 @@ export const ROW_CELLS = DECISION_CELLS + STAGES.length;
 export const LAYOUT = {
   rm_counters: { size: 288, members: { decisions: 0, into: 256 } },
   rm_source: { size: 4, members: { slot: 0, class: 2 } },
-  rm_range: { size: 4, members: { first: 0, count: 2 } },
+  rm_range: { size: 8, members: { first: 0, count: 2, total: 4, pad: 6 } },
   rm_plan: {
-    size: 4168,
-    members: { syn_count: 0, target_count: 4, classes: 8, syn: 72, migrate: 2120 },
+    size: 4232,
+    members: { syn_count: 0, target_count: 4, classes: 8, syn: 136, migrate: 2184 },
   },
   rm_control: { size: 8, members: { active: 0, migrate: 4 } },
   rm_slot: {

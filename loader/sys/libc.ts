@@ -30,8 +30,12 @@ const c = {
     "int getsockopt(int fd, int level, int name, _Out_ void *value, _Inout_ uint32_t *len)",
   ) as (fd: number, level: number, name: number, value: Buffer, len: [number]) => number,
   sendto: lib.func(
-    "ssize_t sendto(int fd, const void *buf, size_t n, int flags, const void *addr, uint32_t len)",
+    "long sendto(int fd, const void *buf, size_t n, int flags, const void *addr, uint32_t len)",
   ) as (fd: number, buf: Buffer, n: number, flags: number, addr: Buffer, len: number) => number,
+  clock_gettime: lib.func("int clock_gettime(int clock, _Out_ void *now)") as (
+    clock: number,
+    now: Buffer,
+  ) => number,
   flock: lib.func("int flock(int fd, int operation)") as (fd: number, operation: number) => number,
 };
 
@@ -57,6 +61,7 @@ export const TCP_FASTOPEN = 23;
 export const SHUT_RDWR = 2;
 const SYS_PIDFD_OPEN = 434;
 const SYS_PIDFD_GETFD = 438;
+const CLOCK_BOOTTIME = 7;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 const MSG_NOSIGNAL = 0x4000;
@@ -138,4 +143,11 @@ export function sendto(fd: number, data: Buffer, path: string): void {
 /** flock(2), exclusive and non-blocking: throws EWOULDBLOCK (EAGAIN) when another holds it. */
 export function flock(fd: number): void {
   checkSys("flock", c.flock(guard.fd(fd), LOCK_EX | LOCK_NB));
+}
+
+/** clock_gettime(2) of CLOCK_BOOTTIME, whole milliseconds: the clock of process start times. */
+export function boottimeMs(): number {
+  const now = Buffer.alloc(16);
+  checkSys("clock_gettime", c.clock_gettime(CLOCK_BOOTTIME, now));
+  return Number(now.readBigInt64LE(0)) * 1000 + Math.floor(Number(now.readBigInt64LE(8)) / 1e6);
 }

@@ -1,0 +1,123 @@
+# What is missing on the machine is installed by the first target that needs it
+# (tests/helpers/deps.sh), so that `make demo` and `make test` are all there is to know.
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+PREFIX ?= /usr/local
+prefix := $(abspath $(PREFIX))
+BIN := $(DESTDIR)$(prefix)/bin
+LIB := $(DESTDIR)$(prefix)/lib/reuseport-migrate
+UNITS := $(DESTDIR)$(prefix)/lib/systemd/system
+COMPLETIONS := $(DESTDIR)$(prefix)/share/bash-completion/completions
+
+CLANG ?= clang
+CLANG_FORMAT ?= clang-format
+# The asm headers of the host; after all others, so that they shadow none.
+BPF_CFLAGS := -target bpf -mcpu=v3 -g -O2 -Wall -Wextra -Werror \
+	-idirafter /usr/include/$(shell uname -m)-linux-gnu
+BPF_OBJECTS := $(patsubst bpf/%.bpf.c,dist/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
+BPF_TEXT := $(wildcard bpf/*.c bpf/*.h)
+
+TS_SOURCES := $(shell find loader cli tests -name '*.ts')
+NODE_MODULES := node_modules/.package-lock.json
+BUILT := dist/.built
+
+# Files, not folders: what an older build left in dist is not a test.
+tests_in = $(or $(patsubst tests/%.ts,dist/tests/%.js,$(wildcard $(1:%=tests/%/*.test.ts))),$(error no tests in $(1)))
+NODE_TEST := node --test --test-reporter=spec --test-concurrency=1
+SANDBOX := tests/helpers/sandbox.sh
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do \
+		printf '  make %-14s %s\n' "$$target" "$$text"; done
+
+.PHONY: build
+build: $(BPF_OBJECTS) $(BUILT) ## build everything into dist/
+
+.PHONY: check
+check: deps-test build format-check unit ## what needs no root: format, lint, types, unit and FFI tests
+
+.PHONY: test
+test: export REQUIRE_KERNEL_TESTS = 1
+test: root check kernel e2e install-tests ## everything: check, kernel, real servers, installation (root)
+
+.PHONY: demo
+demo: root deps-sandbox build ## the product in a minute: reloads without and with the sidecar (root)
+	@$(SANDBOX) node dist/tests/demo/demo.js
+
+.PHONY: format
+format: deps-test $(NODE_MODULES) ## format all sources
+	npx biome check --write .
+	$(CLANG_FORMAT) -i $(BPF_TEXT)
+
+.PHONY: install
+install: build ## install into PREFIX (/usr/local), below DESTDIR
+	rm -rf '$(LIB).new'
+	mkdir -p '$(LIB).new/dist' '$(BIN)' '$(UNITS)' '$(COMPLETIONS)'
+	cp -R dist/bpf dist/loader dist/cli '$(LIB).new/dist/'
+	cp package.json '$(LIB).new/'
+	npm ls --silent --omit=dev --all --parseable >dist/.runtime
+	sed -n 's|^$(CURDIR)/||p' dist/.runtime | tar -cf - -T - | tar -xf - --no-same-owner -C '$(LIB).new'
+	chmod -R a+rX '$(LIB).new'
+	chmod 755 '$(LIB).new/dist/cli/bin.js'
+	rm -rf '$(LIB)'
+	mv '$(LIB).new' '$(LIB)'
+	ln -sfn ../lib/reuseport-migrate/dist/cli/bin.js '$(BIN)/reuseport-migrate'
+	sed 's|/usr/local|$(prefix)|g' deploy/reuseport-migrate.service >'$(UNITS)/reuseport-migrate.service'
+	'$(BIN)/reuseport-migrate' completion >'$(COMPLETIONS)/reuseport-migrate'
+	chmod 644 '$(UNITS)/reuseport-migrate.service' '$(COMPLETIONS)/reuseport-migrate'
+
+.PHONY: uninstall
+uninstall: ## remove what install put there; what is attached stays attached
+	rm -rf '$(LIB)'
+	rm -f '$(BIN)/reuseport-migrate' '$(UNITS)/reuseport-migrate.service' '$(COMPLETIONS)/reuseport-migrate'
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf dist
+
+# The suites one by one.
+.PHONY: unit kernel e2e install-tests
+unit: build
+	$(NODE_TEST) $(call tests_in,unit ffi)
+
+kernel: root deps-test deps-sandbox build ## only the kernel tests (root)
+	$(SANDBOX) $(NODE_TEST) $(call tests_in,kernel)
+
+e2e: root deps-test deps-sandbox build ## only the tests with real servers (root)
+	$(SANDBOX) $(NODE_TEST) $(call tests_in,e2e)
+
+# Installing wants the network, attaching the sandbox: these tests enter it themselves.
+install-tests: root deps-test deps-sandbox build ## only the installation tests (root)
+	$(NODE_TEST) $(call tests_in,install)
+
+.PHONY: format-check
+format-check: $(NODE_MODULES)
+	npx biome ci .
+	$(CLANG_FORMAT) --dry-run -Werror $(BPF_TEXT)
+
+.PHONY: root
+root:
+	@[ "$$(id -u)" = 0 ] || { echo "make $(or $(firstword $(MAKECMDGOALS)),test) needs root: run it as root, or with sudo" >&2; exit 1; }
+
+.PHONY: deps-build deps-sandbox deps-test
+deps-build deps-sandbox deps-test:
+	@tests/helpers/deps.sh $(@:deps-%=%)
+
+$(NODE_MODULES): package-lock.json | deps-build
+	npm ci --no-audit --no-fund
+	@touch $@
+
+dist/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h) Makefile | deps-build
+	@mkdir -p dist/bpf
+	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
+
+# A file that lost its source would be packed and could be imported: out with it.
+$(BUILT): $(TS_SOURCES) tsconfig.json $(NODE_MODULES) | deps-build
+	npx tsc
+	@chmod 755 dist/cli/bin.js
+	@cd dist && find loader cli tests -name '*.js' | while read -r js; do \
+		[ -e "../$${js%.js}.ts" ] || rm -f "$$js" "$${js%.js}.d.ts"; done
+	@touch $@

@@ -1,0 +1,45 @@
+/** IP addresses as text and as the bytes the kernel keeps. Pure. */
+import { isIPv4, isIPv6 } from "node:net";
+
+export type Family = "ipv4" | "ipv6";
+
+/** The canonical text of an IPv6 address (RFC 5952; IPv4-mapped ones in hex), by WHATWG URL. */
+export function canonicalIPv6(text: string): string {
+  return new URL(`http://[${text}]`).hostname.slice(1, -1);
+}
+
+/** Text of an address: 4 bytes for IPv4, 16 for IPv6, network byte order. */
+export function formatAddress(family: Family, bytes: Buffer): string {
+  if (family === "ipv4") return [...bytes.subarray(0, 4)].join(".");
+  const words: string[] = [];
+  for (let i = 0; i < 16; i += 2) words.push(bytes.readUInt16BE(i).toString(16));
+  return canonicalIPv6(words.join(":"));
+}
+
+/** The 16-byte field of an address; IPv4 in the first four. */
+export function addressBytes(family: Family, text: string): Buffer {
+  const out = Buffer.alloc(16);
+  if (family === "ipv4") {
+    for (const [i, part] of text.split(".").entries()) out.writeUInt8(Number(part), i);
+    return out;
+  }
+  const [head = "", tail] = canonicalIPv6(text).split("::");
+  const words = (s: string | undefined) => (s ? s.split(":") : []);
+  const last = words(tail);
+  for (const [i, word] of words(head).entries()) out.writeUInt16BE(Number.parseInt(word, 16), i * 2);
+  for (const [i, word] of last.entries()) {
+    out.writeUInt16BE(Number.parseInt(word, 16), (8 - last.length + i) * 2);
+  }
+  return out;
+}
+
+/** `192.0.2.7:443` or `[2001:db8::1]:443`. */
+export function formatEndpoint(family: Family, address: string, port: number): string {
+  return family === "ipv6" ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+/** Which family a numeric address is of, or null if it is none. */
+export function familyOf(address: string): Family | null {
+  if (isIPv4(address)) return "ipv4";
+  return isIPv6(address) && !address.includes("%") ? "ipv6" : null;
+}

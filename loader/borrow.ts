@@ -1,0 +1,54 @@
+/**
+ * Borrowing a listener: a copy of its owner's file descriptor, used and closed
+ * in one synchronous stretch. A borrowed fd that stayed open would keep a
+ * listener in its group after its owner's close(), where it black-holes new
+ * connections; so `use` must not be async, and the fd never leaves this file.
+ */
+import { hasCode, PermissionError } from "./errors.ts";
+import type { Listener, Owner } from "./listener.ts";
+import * as libc from "./sys/libc.ts";
+
+/** Runs `use` on the listener's fd; undefined when every owner is gone or has let go of it. */
+export function borrow<T>(listener: Listener, use: (fd: number) => T): T | undefined {
+  for (const owner of listener.owners) {
+    const fd = duplicate(owner);
+    if (fd === null) continue;
+    try {
+      // The number may have been reused since it was observed.
+      if (cookieOf(fd) === listener.cookie) return use(fd);
+    } finally {
+      libc.close(fd);
+    }
+  }
+  return undefined;
+}
+
+function cookieOf(fd: number): bigint | null {
+  try {
+    return libc.getsockopt(fd, libc.SOL_SOCKET, libc.SO_COOKIE, 8).readBigUInt64LE();
+  } catch (error) {
+    if (hasCode(error, "ENOTSOCK")) return null;
+    throw error;
+  }
+}
+
+function duplicate(owner: Owner): number | null {
+  try {
+    const pidfd = libc.pidfd_open(owner.pid);
+    try {
+      return libc.pidfd_getfd(pidfd, owner.fd);
+    } finally {
+      libc.close(pidfd);
+    }
+  } catch (error) {
+    if (hasCode(error, "ESRCH", "EBADF", "EINVAL")) return null; // gone since it was observed
+    if (hasCode(error, "EPERM")) {
+      throw new PermissionError(
+        "CAP_SYS_PTRACE",
+        `borrowing the listener of process ${owner.pid} (${owner.comm}) is not permitted: run as root, or with CAP_SYS_PTRACE`,
+        { cause: error },
+      );
+    }
+    throw error;
+  }
+}

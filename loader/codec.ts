@@ -1,0 +1,223 @@
+/** Map values to plain data and back, by the layouts of abi.ts. Little-endian hosts (x86_64, arm64). */
+import {
+  ABI_VERSION,
+  DECISION_CELLS,
+  LAYOUT,
+  MAX_CLASSES,
+  MIGRATE,
+  type Migrate,
+  OUTCOMES,
+  ROUTE,
+  type Route,
+  ROW_CELLS,
+  SERVICE_LEN,
+  STAGES,
+} from "./abi.ts";
+import { addressBytes, type Family, formatAddress } from "./address.ts";
+import type { GroupKey } from "./listener.ts";
+import type { Slot, Targets } from "./plan.ts";
+import { AF_INET, AF_INET6 } from "./sys/libc.ts";
+
+/** The pinned record of a group: who it is and its policy. */
+export interface GroupRecord {
+  readonly abiVersion: number;
+  readonly key: GroupKey;
+  readonly uid: number;
+  readonly migrate: Migrate;
+  readonly route: Route;
+  /** Capacity of the group's maps. */
+  readonly slots: number;
+  /** Times the program was attached to a kernel group of this key. */
+  readonly attachments: number;
+  readonly service: string;
+}
+
+export function encodeGroup(record: GroupRecord): Buffer {
+  const { size, members: at } = LAYOUT.rm_group;
+  const out = Buffer.alloc(size);
+  out.writeUInt32LE(ABI_VERSION, at.abi_version);
+  out.writeUInt32LE(record.key.netns, at.netns);
+  out.writeUInt32LE(record.key.ifindex, at.ifindex);
+  out.writeUInt32LE(record.uid, at.uid);
+  out.writeUInt16LE(record.key.family === "ipv4" ? AF_INET : AF_INET6, at.family);
+  out.writeUInt16LE(record.key.port, at.port);
+  out.writeUInt8(record.key.v6only ? 1 : 0, at.v6only);
+  out.writeUInt8(MIGRATE.indexOf(record.migrate), at.migrate);
+  out.writeUInt8(ROUTE.indexOf(record.route), at.route);
+  addressBytes(record.key.family, record.key.address).copy(out, at.addr);
+  out.writeUInt32LE(record.slots, at.slots);
+  out.writeUInt32LE(record.attachments, at.attachments);
+  out.write(record.service, at.service, SERVICE_LEN - 1, "utf8");
+  return out;
+}
+
+export function decodeGroup(value: Buffer): GroupRecord {
+  const at = LAYOUT.rm_group.members;
+  const family: Family = value.readUInt16LE(at.family) === AF_INET ? "ipv4" : "ipv6";
+  const service = value.toString("utf8", at.service, at.service + SERVICE_LEN);
+  return {
+    abiVersion: value.readUInt32LE(at.abi_version),
+    key: {
+      netns: value.readUInt32LE(at.netns),
+      family,
+      address: formatAddress(family, value.subarray(at.addr, at.addr + 16)),
+      port: value.readUInt16LE(at.port),
+      ifindex: value.readUInt32LE(at.ifindex),
+      v6only: value.readUInt8(at.v6only) !== 0,
+    },
+    uid: value.readUInt32LE(at.uid),
+    migrate: MIGRATE[value.readUInt8(at.migrate)] ?? "newest",
+    route: ROUTE[value.readUInt8(at.route)] ?? "kernel",
+    slots: value.readUInt32LE(at.slots),
+    attachments: value.readUInt32LE(at.attachments),
+    service: service.slice(0, service.indexOf("\0")),
+  };
+}
+
+/** Counts of one row of `counters`, all CPUs added up; index as in the ABI. */
+export type Row = BigUint64Array;
+
+export const emptyRow = (): Row => new BigUint64Array(ROW_CELLS);
+
+/** Adds one CPU's copy of a row at `offset` to `row`. */
+export function addRow(row: Row, bytes: Buffer, offset: number): void {
+  for (let i = 0; i < ROW_CELLS; i++) {
+    row[i] = (row[i] ?? 0n) + bytes.readBigUInt64LE(offset + i * 8);
+  }
+}
+
+/** The sum of rows. */
+export function addRows(rows: readonly Row[]): Row {
+  const sum = emptyRow();
+  for (const row of rows) for (let i = 0; i < ROW_CELLS; i++) sum[i] = (sum[i] ?? 0n) + (row[i] ?? 0n);
+  return sum;
+}
+
+/** What was counted in `row` since it was `base`. */
+export function subtractRow(row: Row, base: Row): Row {
+  return row.map((count, i) => count - (base[i] ?? 0n));
+}
+
+/** A slot, and the counts its row had when its listener took it. */
+export interface SlotRecord {
+  readonly slot: Slot;
+  readonly base: Row;
+}
+
+export function encodeSlot({ slot, base }: SlotRecord): Buffer {
+  const { size, members: at } = LAYOUT.rm_slot;
+  const out = Buffer.alloc(size);
+  out.writeBigUInt64LE(slot.cookie, at.cookie);
+  out.writeBigUInt64LE(BigInt(slot.openedMs), at.opened_ms);
+  out.writeBigUInt64LE(BigInt(slot.closedMs ?? 0), at.closed_ms);
+  out.writeBigUInt64LE(slot.settings, at.settings);
+  out.writeUInt32LE(slot.generation, at.generation);
+  out.writeUInt32LE(slot.class, at.class);
+  for (const [i, count] of base.entries()) out.writeBigUInt64LE(count, at.base + i * 8);
+  return out;
+}
+
+/** The record at index `number` of the whole `slots` map, or null if it was never used. */
+export function decodeSlot(values: Buffer, number: number): SlotRecord | null {
+  const { size, members: at } = LAYOUT.rm_slot;
+  const value = values.subarray(number * size, (number + 1) * size);
+  const cookie = value.readBigUInt64LE(at.cookie);
+  if (cookie === 0n) return null;
+  const closed = Number(value.readBigUInt64LE(at.closed_ms));
+  const base = emptyRow();
+  addRow(base, value, at.base);
+  return {
+    slot: {
+      slot: number,
+      cookie,
+      openedMs: Number(value.readBigUInt64LE(at.opened_ms)),
+      closedMs: closed === 0 ? null : closed,
+      settings: value.readBigUInt64LE(at.settings),
+      generation: value.readUInt32LE(at.generation),
+      class: value.readUInt32LE(at.class),
+    },
+    base,
+  };
+}
+
+export function encodePlan(targets: Targets): Buffer {
+  const { size, members: at } = LAYOUT.rm_plan;
+  const range = LAYOUT.rm_range;
+  const out = Buffer.alloc(size);
+  out.writeUInt32LE(targets.syn.length, at.syn_count);
+  out.writeUInt32LE(targets.count, at.target_count);
+  for (const [i, slot] of targets.syn.entries()) out.writeUInt16LE(slot, at.syn + i * 2);
+  let next = 0;
+  const placed = new Map<object, number>();
+  for (let number = MAX_CLASSES - 1; number >= 0; number--) {
+    const entry = targets.classes[number];
+    if (!entry || entry.best.length === 0) continue;
+    const list = [...entry.best, ...entry.rest];
+    // Class 0 may be another class by another name: then it shares its run.
+    const first = placed.get(entry) ?? next;
+    if (first === next) {
+      for (const slot of list) out.writeUInt16LE(slot, at.migrate + next++ * 2);
+      placed.set(entry, first);
+    }
+    const offset = at.classes + number * range.size;
+    out.writeUInt16LE(first, offset + range.members.first);
+    out.writeUInt16LE(entry.best.length, offset + range.members.count);
+    out.writeUInt16LE(list.length, offset + range.members.total);
+  }
+  return out;
+}
+
+export function encodeControl(active: number, migrate: Migrate): Buffer {
+  const { size, members: at } = LAYOUT.rm_control;
+  const out = Buffer.alloc(size);
+  out.writeUInt32LE(active, at.active);
+  out.writeUInt32LE(MIGRATE.indexOf(migrate), at.migrate);
+  return out;
+}
+
+export function encodeSource(slot: Slot): Buffer {
+  const { size, members: at } = LAYOUT.rm_source;
+  const out = Buffer.alloc(size);
+  out.writeUInt16LE(slot.slot, at.slot);
+  out.writeUInt16LE(slot.class, at.class);
+  return out;
+}
+
+/** A socket cookie as a map key. */
+export function encodeCookie(cookie: bigint): Buffer {
+  const out = Buffer.alloc(8);
+  out.writeBigUInt64LE(cookie);
+  return out;
+}
+
+/** One non-zero decision count. */
+export interface Decision {
+  readonly stage: string;
+  readonly outcome: string;
+  /** Of outcome `fallback`. */
+  readonly reason?: string;
+  readonly count: bigint;
+}
+
+/** The decisions of a row by stage and outcome; with `zero` also those that never happened. */
+export function decisionsOf(row: Row, zero = false): Decision[] {
+  const decisions: Decision[] = [];
+  for (let cell = 0; cell < DECISION_CELLS; cell++) {
+    const stage = STAGES[Math.floor(cell / OUTCOMES.length)];
+    const outcome = OUTCOMES[cell % OUTCOMES.length];
+    const count = row[cell] ?? 0n;
+    if (stage && outcome && (zero || count > 0n)) decisions.push({ stage, ...outcome, count });
+  }
+  return decisions;
+}
+
+/** Connections that left (`out`: selected at a migrating stage) and came (`into`), by row. */
+export function migrationsOf(row: Row): { out: bigint; into: bigint } {
+  let out = 0n;
+  let into = 0n;
+  for (let stage = 1; stage < STAGES.length; stage++) {
+    out += row[stage * OUTCOMES.length] ?? 0n;
+    into += row[DECISION_CELLS + stage] ?? 0n;
+  }
+  return { out, into };
+}

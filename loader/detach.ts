@@ -1,0 +1,60 @@
+/** detach: undoes an attach, whoever made it, whether its sidecar runs or was killed. */
+import { existsSync } from "node:fs";
+import { detachProgram } from "./attachment.ts";
+import { AbiMismatchError, NoMatchError } from "./errors.ts";
+import { requireHost } from "./features.ts";
+import { specOf } from "./filter.ts";
+import { Group } from "./group.ts";
+import { byGroup, type Listener } from "./listener.ts";
+import { Observer } from "./observe.ts";
+import { pinnedProgramId } from "./program.ts";
+import { giveBack } from "./sidecar.ts";
+import type { Spec } from "./spec.ts";
+import { findBpffs, State } from "./state.ts";
+
+export interface DetachOptions {
+  /** Groups these name; without, with `all`, every group that is pinned. */
+  readonly specs?: readonly Spec[];
+  readonly all?: boolean;
+  readonly bpffs?: string;
+}
+
+/** Detaches and unpins; the names of the groups. @throws NoMatchError when none is pinned for a SPEC. */
+export function detach(options: DetachOptions): string[] {
+  requireHost();
+  const state = new State(findBpffs(options.bpffs));
+  const specs = options.specs ?? [];
+  const done: string[] = [];
+  if (existsSync(state.root)) {
+    using observer = new Observer();
+    using _lock = state.lock();
+    const members = byGroup(observer.read());
+    for (const name of state.groups()) {
+      if (detachOne(state, name, members.get(name) ?? [], options)) done.push(name);
+    }
+  }
+  state.tidy();
+  if (done.length === 0 && !options.all) {
+    const names = specs.map(({ text }) => text).join(", ");
+    throw new NoMatchError(`nothing is attached for ${names}: 'reuseport-migrate status' lists what is`);
+  }
+  return done;
+}
+
+function detachOne(state: State, name: string, members: readonly Listener[], options: DetachOptions): boolean {
+  let group: Group;
+  try {
+    group = Group.open(state.directory(name));
+  } catch (error) {
+    // Of another version: its maps mean nothing to us, but its program can be told by id.
+    if (!(error instanceof AbiMismatchError) || !options.all) throw error;
+    const id = pinnedProgramId(state.directory(name));
+    if (id !== null && members.some(({ programId }) => programId === id)) detachProgram(members);
+    state.remove(name);
+    return true;
+  }
+  using own = group;
+  if (!options.all && !specOf(options.specs ?? [], own.record.key)) return false;
+  giveBack(state, own, members);
+  return true;
+}

@@ -1,0 +1,58 @@
+/** Bind events: the kernel tells when a TCP socket is bound to a watched port. */
+import { closeSync, openSync, readFileSync } from "node:fs";
+import { BOUND_PROGRAMS } from "./abi.ts";
+import { BpfObject } from "./object.ts";
+import { checkPtr, checkRet } from "./sys/check.ts";
+import * as guard from "./sys/guard.ts";
+import * as bpf from "./sys/libbpf.ts";
+import { RingBuffer } from "./sys/ring.ts";
+
+/** Mount point of the cgroup v2 hierarchy, also where it stands beside v1; null: none. */
+export function findCgroup2(): string | null {
+  for (const line of readFileSync("/proc/mounts", "utf8").split("\n")) {
+    const [, mount, type] = line.split(" ");
+    if (type === "cgroup2" && mount) return mount;
+  }
+  return null;
+}
+
+/** Calls back for each batch of binds to the ports, in any process below `cgroup`. Ends with the process. */
+export class BindEvents implements Disposable {
+  readonly #object = new BpfObject("notify");
+  readonly #links: bpf.Ptr<"bpf_link">[] = [];
+  #ring: RingBuffer | null = null;
+
+  constructor(cgroup: string, ports: Iterable<number>, arrived: () => void) {
+    try {
+      this.#object.load();
+      for (const port of ports) this.#watch(port);
+      this.#ring = new RingBuffer(this.#object.mapFd("events"), arrived);
+      const fd = openSync(cgroup, "r");
+      try {
+        for (const name of BOUND_PROGRAMS) {
+          const link = bpf.bpf_program__attach_cgroup(this.#object.program(name), fd);
+          this.#links.push(checkPtr("bpf_program__attach_cgroup", link));
+        }
+      } finally {
+        closeSync(fd);
+      }
+    } catch (error) {
+      this[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  #watch(port: number): void {
+    const key = Buffer.alloc(2);
+    key.writeUInt16LE(guard.port(port));
+    const map = this.#object.mapFd("ports");
+    checkRet("bpf_map_update_elem", bpf.bpf_map_update_elem(map, key, Buffer.of(1), 0));
+  }
+
+  [Symbol.dispose](): void {
+    for (const link of this.#links.splice(0)) bpf.bpf_link__destroy(link);
+    this.#ring?.[Symbol.dispose]();
+    this.#ring = null;
+    this.#object[Symbol.dispose]();
+  }
+}

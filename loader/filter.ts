@@ -1,0 +1,97 @@
+/** Which groups a service covers: SPEC and filters; and why something that listens is not covered. */
+import { readFileSync } from "node:fs";
+import { byGroup, endpoint, type GroupKey, isMember, type Listener } from "./listener.ts";
+import { matchesSpec, type Spec } from "./spec.ts";
+
+/** Filters choose groups: a group is covered when one of its listeners passes all of them. */
+export interface Filter {
+  readonly pid?: number;
+  /** A cgroup v2 path as in /proc/PID/cgroup; its children pass too. */
+  readonly cgroup?: string;
+  /** Inode number of a network namespace. */
+  readonly netns?: number;
+}
+
+/** The first SPEC that names this address. */
+export function specOf(specs: readonly Spec[], key: GroupKey): Spec | undefined {
+  return specs.find((spec) => matchesSpec(spec, key));
+}
+
+/** Why the filter excludes a listener; null: it passes. */
+export function excludedBy(filter: Filter, listener: Listener): string | null {
+  if (filter.netns !== undefined && listener.key.netns !== filter.netns) {
+    return `it is in another network namespace (${listener.key.netns})`;
+  }
+  if (filter.pid !== undefined && !listener.owners.some(({ pid }) => pid === filter.pid)) {
+    return `process ${filter.pid} does not hold it`;
+  }
+  const { cgroup } = filter;
+  if (cgroup !== undefined && !listener.owners.some(({ pid }) => isBelow(cgroupOf(pid), cgroup))) {
+    return `no process of cgroup ${cgroup} holds it`;
+  }
+  return null;
+}
+
+function cgroupOf(pid: number): string | null {
+  try {
+    const text = readFileSync(`/proc/${pid}/cgroup`, "utf8");
+    return /^0::(.*)$/m.exec(text)?.[1] ?? null;
+  } catch {
+    return null; // the process is gone
+  }
+}
+
+/** Whether `path` is `ancestor` or below it. */
+export function isBelow(path: string | null, ancestor: string): boolean {
+  const top = ancestor.replace(/\/+$/, "");
+  return path !== null && (path === top || path.startsWith(`${top}/`));
+}
+
+/** A group that a service covers now. */
+export interface Match {
+  readonly name: string;
+  readonly service: string;
+  readonly members: readonly Listener[];
+}
+
+/** The groups that `specs` and `filter` cover, with all their listeners. */
+export function matchGroups(
+  listeners: readonly Listener[],
+  specs: readonly Spec[],
+  filter: Filter,
+): Match[] {
+  const matches: Match[] = [];
+  for (const [name, members] of byGroup(listeners)) {
+    const [first] = members;
+    const spec = first && specOf(specs, first.key);
+    if (!spec || !members.some((member) => excludedBy(filter, member) === null)) continue;
+    matches.push({ name, service: spec.text, members });
+  }
+  return matches;
+}
+
+/** One line a listener on the ports of `specs`: why it is not covered. */
+export function explainNoMatch(
+  listeners: readonly Listener[],
+  specs: readonly Spec[],
+  filter: Filter,
+): string[] {
+  const ports = new Set(specs.map(({ port }) => port));
+  return listeners
+    .filter(({ key }) => ports.has(key.port))
+    .map((listener) => {
+      const [owner] = listener.owners;
+      const who = owner ? ` of ${owner.comm} (pid ${owner.pid})` : "";
+      return `${listener.protocol} ${endpoint(listener.key)}${who}: ${whyNot(listener, specs, filter)}`;
+    });
+}
+
+function whyNot(listener: Listener, specs: readonly Spec[], filter: Filter): string {
+  if (listener.protocol === "udp") return "it is UDP";
+  if (listener.protocol === "mptcp") return "it is MPTCP, which the kernel cannot select by program";
+  const excluded = excludedBy(filter, listener);
+  if (excluded) return excluded;
+  if (!specOf(specs, listener.key)) return "it listens on another address";
+  if (!isMember(listener)) return "it does not set SO_REUSEPORT";
+  return "it does match";
+}

@@ -1,0 +1,242 @@
+/**
+ * One managed group, as pinned: the program, its maps, the policy. `create`
+ * loads and pins, `open` adopts; from then on both are the same thing.
+ */
+import { existsSync, renameSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import {
+  ABI_VERSION,
+  GROUP_MAPS,
+  type GroupMap,
+  LAYOUT,
+  type MapShape,
+  SELECT_PROGRAM,
+} from "./abi.ts";
+import {
+  addRow,
+  decodeGroup,
+  decodeSlot,
+  emptyRow,
+  encodeControl,
+  encodeCookie,
+  encodeGroup,
+  encodePlan,
+  encodeSlot,
+  encodeSource,
+  type GroupRecord,
+  type Row,
+  type SlotRecord,
+} from "./codec.ts";
+import { AbiMismatchError, NotSupportedError, VerifierError } from "./errors.ts";
+import { BpfMap, possibleCpus } from "./map.ts";
+import { hasMigrateCounters } from "./netns.ts";
+import { BpfObject } from "./object.ts";
+import type { Policy, Slot, Targets } from "./plan.ts";
+import { PROGRAM_PIN, type ProgramInfo, programInfo } from "./program.ts";
+import { checkRet } from "./sys/check.ts";
+import * as bpf from "./sys/libbpf.ts";
+import * as libc from "./sys/libc.ts";
+
+const MAP_NAMES = Object.keys(GROUP_MAPS) as GroupMap[];
+
+/** Owns file descriptors on the pinned program and maps. */
+export class Group implements Disposable {
+  readonly name: string;
+  readonly #programFd: number;
+  readonly #maps: Readonly<Record<GroupMap, BpfMap>>;
+  readonly programId: number;
+  #closed = false;
+  #record: GroupRecord;
+  #plan: Buffer | null = null;
+  #active = 0;
+
+  private constructor(name: string, programFd: number, maps: Record<GroupMap, BpfMap>) {
+    this.name = name;
+    this.#programFd = programFd;
+    this.#maps = maps;
+    this.programId = programInfo(programFd).id;
+    this.#record = decodeGroup(maps.group.lookup(0) ?? Buffer.alloc(LAYOUT.rm_group.size));
+    const control = maps.control.lookup(0);
+    this.#active = control?.readUInt32LE(LAYOUT.rm_control.members.active) ?? 0;
+  }
+
+  /**
+   * Loads an instance for the group and pins it into the empty directory `unfinished`.
+   * It decides as the kernel's hash does until {@link setPlan}; nothing is attached.
+   */
+  static create(name: string, record: GroupRecord, unfinished: string): Group {
+    using object = new BpfObject("select");
+    for (const map of ["listeners", "cookies", "slots"] as const) {
+      object.setEntries(map, record.slots);
+    }
+    object.setEntries("counters", record.slots + 1);
+    try {
+      object.load();
+    } catch (error) {
+      if (error instanceof VerifierError && !hasMigrateCounters()) {
+        throw new NotSupportedError(
+          "SELECT_OR_MIGRATE",
+          "this kernel cannot migrate connections (no BPF_SK_REUSEPORT_SELECT_OR_MIGRATE): Linux 5.14 or newer is needed",
+          { cause: error },
+        );
+      }
+      throw error;
+    }
+    pin(object.programFd(SELECT_PROGRAM), join(unfinished, PROGRAM_PIN));
+    for (const map of MAP_NAMES) pin(object.mapFd(map), join(unfinished, map));
+    const group = Group.#open(name, unfinished);
+    group.setRecord(record);
+    return group;
+  }
+
+  /**
+   * Adopts what is pinned in `directory`.
+   * @throws AbiMismatchError with every difference when it is of another version.
+   */
+  static open(directory: string): Group {
+    const group = Group.#open(basename(directory), directory);
+    const { abiVersion } = group.#record;
+    if (abiVersion === ABI_VERSION) return group;
+    group[Symbol.dispose]();
+    throw new AbiMismatchError(directory, [`ABI version ${abiVersion}, not ${ABI_VERSION}`]);
+  }
+
+  static #open(name: string, directory: string): Group {
+    const differences: string[] = [];
+    const maps: Partial<Record<GroupMap, BpfMap>> = {};
+    let programFd = -1;
+    const path = (pin: string) => join(directory, pin);
+    if (existsSync(path(PROGRAM_PIN))) programFd = obtain(path(PROGRAM_PIN));
+    else differences.push("program is missing");
+    for (const map of MAP_NAMES) {
+      if (!existsSync(path(map))) {
+        differences.push(`map ${map} is missing`);
+        continue;
+      }
+      maps[map] = new BpfMap(obtain(path(map)));
+      differences.push(...differ(map, GROUP_MAPS[map], maps[map].shape));
+    }
+    if (differences.length === 0) {
+      return new Group(name, programFd, maps as Record<GroupMap, BpfMap>);
+    }
+    if (programFd >= 0) libc.close(programFd);
+    for (const map of Object.values(maps)) map[Symbol.dispose]();
+    throw new AbiMismatchError(directory, differences);
+  }
+
+  /** Makes a filled `unfinished` directory the group's own, in one step. */
+  static publish(unfinished: string, name: string): void {
+    renameSync(unfinished, join(dirname(unfinished), name));
+  }
+
+  get record(): GroupRecord {
+    return this.#record;
+  }
+
+  setRecord(record: GroupRecord): void {
+    this.#maps.group.update(0, encodeGroup(record));
+    this.#record = record;
+  }
+
+  /** The program, to attach with. */
+  get programFd(): number {
+    return this.#programFd;
+  }
+
+  programInfo(): ProgramInfo {
+    return programInfo(this.#programFd);
+  }
+
+  /** Slots ever used. */
+  slots(): SlotRecord[] {
+    const values = this.#maps.slots.readAll();
+    const records: SlotRecord[] = [];
+    for (let number = 0; number < this.#record.slots; number++) {
+      const record = decodeSlot(values, number);
+      if (record) records.push(record);
+    }
+    return records;
+  }
+
+  setSlot(record: SlotRecord): void {
+    this.#maps.slots.update(record.slot.slot, encodeSlot(record));
+  }
+
+  /** Cookie of the listener that the sockmap really holds in a slot. */
+  cookieIn(slot: number): bigint | null {
+    return this.#maps.listeners.lookup(slot)?.readBigUInt64LE() ?? null;
+  }
+
+  /** Puts a listener into the sockmap. EBUSY: it is in somebody else's map. */
+  setListener(slot: number, fd: number): void {
+    const value = Buffer.alloc(8);
+    value.writeUInt32LE(fd);
+    this.#maps.listeners.update(slot, value);
+  }
+
+  setSource(slot: Slot): void {
+    this.#maps.cookies.update(encodeCookie(slot.cookie), encodeSource(slot));
+  }
+
+  removeSource(cookie: bigint): void {
+    this.#maps.cookies.delete(encodeCookie(cookie));
+  }
+
+  /** Puts a plan in force: written whole where the program does not look, then flipped in. */
+  setPlan(targets: Targets, migrate: Policy["migrate"]): void {
+    const plan = encodePlan(targets);
+    const same = this.#plan?.equals(plan) ?? this.#maps.plans.lookup(this.#active)?.equals(plan);
+    if (!same) {
+      this.#active = 1 - this.#active;
+      this.#maps.plans.update(this.#active, plan);
+    }
+    this.#plan = plan;
+    const control = encodeControl(this.#active, migrate);
+    if (!this.#maps.control.lookup(0)?.equals(control)) this.#maps.control.update(0, control);
+  }
+
+  /** Row 0 is the group's own, row slot + 1 a slot's; all CPUs added up. */
+  rows(): Row[] {
+    const bytes = this.#maps.counters.readAll();
+    const size = LAYOUT.rm_counters.size;
+    const rows: Row[] = [];
+    for (let at = 0; at < bytes.length; ) {
+      const row = emptyRow();
+      for (let cpu = 0; cpu < possibleCpus(); cpu++, at += size) addRow(row, bytes, at);
+      rows.push(row);
+    }
+    return rows;
+  }
+
+  /** The row of one slot. */
+  row(slot: number): Row {
+    const bytes = this.#maps.counters.lookup(slot + 1);
+    const row = emptyRow();
+    for (let at = 0; bytes && at < bytes.length; at += LAYOUT.rm_counters.size) addRow(row, bytes, at);
+    return row;
+  }
+
+  [Symbol.dispose](): void {
+    for (const map of Object.values(this.#maps)) map[Symbol.dispose]();
+    if (!this.#closed) libc.close(this.#programFd);
+    this.#closed = true;
+  }
+}
+
+function pin(fd: number, path: string): void {
+  checkRet("bpf_obj_pin", bpf.bpf_obj_pin(fd, path));
+}
+
+function obtain(path: string): number {
+  return checkRet("bpf_obj_get", bpf.bpf_obj_get(path));
+}
+
+function differ(map: string, want: MapShape, have: Required<MapShape>): string[] {
+  const names = ["type", "key", "value", "entries"] as const;
+  return names.flatMap((name) => {
+    const wanted = want[name];
+    return wanted === undefined || wanted === have[name]
+      ? []
+      : [`map ${map} has ${name} ${have[name]}, not ${wanted}`];
+  });
+}

@@ -1,0 +1,15 @@
+/** reuseport-migrate as a library: re-exports only. */
+export { ABI_VERSION, MIGRATE, type Migrate, OUTCOMES, ROUTE, type Route, STAGES } from "./abi.ts";
+export type { Decision } from "./codec.ts";
+export { type DetachOptions, detach } from "./detach.ts";
+export * from "./errors.ts";
+export { RECONCILE_MS } from "./sidecar.ts";
+export { type Filter } from "./filter.ts";
+export { endpoint, type GroupKey, type Listener, type Owner } from "./listener.ts";
+export { type KernelMigrations, netnsInode } from "./netns.ts";
+export { notifyService } from "./notify.ts";
+export type { Policy, Role } from "./plan.ts";
+export { Sidecar, type SidecarEvent, type SidecarOptions } from "./sidecar.ts";
+export { matchesSpec, parseSpec, type Spec } from "./spec.ts";
+export { type GroupStatus, type ListenerStatus, readStatus, type Status } from "./status.ts";
+export { libbpfVersion } from "./version.ts";

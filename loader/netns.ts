@@ -1,0 +1,38 @@
+/** Network namespaces: their identity, and the kernel's own counts of migrations in them. */
+import { readFileSync, statSync } from "node:fs";
+
+/** TcpExt counters (net/ipv4/proc.c): they count hops, and intended drops as failures. */
+export interface KernelMigrations {
+  readonly success: bigint;
+  readonly failure: bigint;
+}
+
+/** Inode number of a network namespace, by path or pid. */
+export function netnsInode(pathOrPid: string | number): number {
+  const path = typeof pathOrPid === "number" ? `/proc/${pathOrPid}/ns/net` : pathOrPid;
+  return statSync(path).ino;
+}
+
+/** What the kernel counted in the namespace of process `pid`; null: it does not count, or the process is gone. */
+export function kernelMigrations(pid: number | "self"): KernelMigrations | null {
+  let text: string;
+  try {
+    text = readFileSync(`/proc/${pid}/net/netstat`, "utf8");
+  } catch {
+    return null; // the process is gone; others of its namespace may not be
+  }
+  const [names = [], values = []] = text
+    .split("\n")
+    .filter((line) => line.startsWith("TcpExt:"))
+    .map((line) => line.split(" "));
+  const value = (name: string) => values[names.indexOf(name)];
+  const success = value("TCPMigrateReqSuccess");
+  const failure = value("TCPMigrateReqFailure");
+  if (success === undefined || failure === undefined) return null;
+  return { success: BigInt(success), failure: BigInt(failure) };
+}
+
+/** Whether this kernel knows migration at all: it then counts it. */
+export function hasMigrateCounters(): boolean {
+  return kernelMigrations("self") !== null;
+}

@@ -1,0 +1,200 @@
+/**
+ * plan: what is listening and what was decided before -> slots, generations,
+ * classes and targets. Pure: no kernel, no clock. All policy is here.
+ */
+import { MAX_CLASSES, MAX_SLOTS, type Migrate, type Route } from "./abi.ts";
+
+/** Listeners opened no further apart than this belong to one start of a service. */
+export const START_GAP_MS = 1_000;
+/** A listener that opens this soon after one of the newest generation left takes its place. */
+export const RESPAWN_MS = 10_000;
+
+/** What one slot holds, or held until its listener closed. Times: ms of CLOCK_BOOTTIME. */
+export interface Slot {
+  readonly slot: number;
+  readonly cookie: bigint;
+  readonly openedMs: number;
+  /** null while it listens. */
+  readonly closedMs: number | null;
+  /** Digest of its settings; 0n: could not be read. */
+  readonly settings: bigint;
+  readonly generation: number;
+  /** Settings class, from 1; 0: not known. */
+  readonly class: number;
+}
+
+/** A listener as observed now. `openedMs` and `settings` matter for new ones only. */
+export interface Seen {
+  readonly cookie: bigint;
+  readonly openedMs: number;
+  readonly settings: bigint;
+}
+
+export interface Policy {
+  readonly migrate: Migrate;
+  readonly route: Route;
+}
+
+/** Slots to choose among, as the program wants them. */
+export interface Targets {
+  /** New connections; empty: the kernel's hash. */
+  readonly syn: readonly number[];
+  /** By class: the best (chosen among by hash), then the others in the order to try them. */
+  readonly classes: readonly { readonly best: readonly number[]; readonly rest: readonly number[] }[];
+  /** Listening slots of any class. */
+  readonly count: number;
+}
+
+export interface Plan {
+  /** Every slot ever used, by number. */
+  readonly slots: readonly Slot[];
+  /** Slots that got a new listener in this plan. */
+  readonly added: readonly Slot[];
+  /** Cookies whose slot was given to another listener. */
+  readonly forgotten: readonly bigint[];
+  /** Listeners for which there is no slot: the kernel's hash covers them. */
+  readonly waiting: readonly bigint[];
+  readonly targets: Targets;
+}
+
+/** Slots a group gets: room for several generations of what it has now. */
+export function capacityFor(listeners: number): number {
+  const wanted = 2 ** Math.ceil(Math.log2(Math.max(1, listeners * 8)));
+  return Math.min(Math.max(wanted, 64), MAX_SLOTS);
+}
+
+/** One step: `previous` slots, what is `seen` listening now, and the clock. */
+export function makePlan(
+  previous: readonly Slot[],
+  seen: readonly Seen[],
+  policy: Policy,
+  capacity: number,
+  nowMs: number,
+): Plan {
+  const listening = new Set(seen.map(({ cookie }) => cookie));
+  const slots = new Map(previous.map((s) => [s.slot, leaveOrStay(s, listening, nowMs)]));
+  // A socket that was shut down and listens again keeps its cookie, and so its slot.
+  const known = new Set([...slots.values()].map(({ cookie }) => cookie));
+  const newcomers = seen
+    .filter(({ cookie }) => !known.has(cookie))
+    .toSorted((a, b) => a.openedMs - b.openedMs || Number(a.cookie - b.cookie));
+
+  const added: Slot[] = [];
+  const forgotten: bigint[] = [];
+  const waiting: bigint[] = [];
+  for (const newcomer of newcomers) {
+    const slot = freeSlot(slots, capacity);
+    if (slot === null) {
+      waiting.push(newcomer.cookie);
+      continue;
+    }
+    const before = slots.get(slot);
+    const all = [...slots.values()];
+    const entry: Slot = {
+      slot,
+      cookie: newcomer.cookie,
+      openedMs: newcomer.openedMs,
+      closedMs: null,
+      settings: newcomer.settings,
+      generation: generationOf(newcomer.openedMs, all),
+      class: classOf(newcomer.settings, all),
+    };
+    if (before) forgotten.push(before.cookie);
+    slots.set(slot, entry);
+    added.push(entry);
+  }
+
+  const next = [...slots.values()].toSorted((a, b) => a.slot - b.slot);
+  return { slots: next, added, forgotten, waiting, targets: chooseTargets(next, policy) };
+}
+
+function leaveOrStay(slot: Slot, listening: ReadonlySet<bigint>, nowMs: number): Slot {
+  if (listening.has(slot.cookie)) return slot.closedMs === null ? slot : { ...slot, closedMs: null };
+  return slot.closedMs === null ? { ...slot, closedMs: nowMs } : slot;
+}
+
+/** A slot never used, else that of the listener which closed first: late decisions still find it. */
+function freeSlot(slots: ReadonlyMap<number, Slot>, capacity: number): number | null {
+  for (let slot = 0; slot < capacity && slots.size < capacity; slot++) {
+    if (!slots.has(slot)) return slot;
+  }
+  let oldest: Slot | null = null;
+  for (const slot of slots.values()) {
+    if (slot.closedMs === null) continue;
+    if (oldest === null || slot.closedMs < (oldest.closedMs ?? 0)) oldest = slot;
+  }
+  return oldest?.slot ?? null;
+}
+
+/**
+ * The generation of a listener that opened at `openedMs`:
+ * - it takes the place of one of the newest generation that left shortly before (a respawned worker);
+ * - it joins the newest generation when that is still starting: its last listener opened
+ *   at most START_GAP_MS before, and none of the group has left in between;
+ * - else a new start of the service begins: a new generation.
+ */
+export function generationOf(openedMs: number, slots: readonly Slot[]): number {
+  if (slots.length === 0) return 1;
+  const newest = Math.max(...slots.map(({ generation }) => generation));
+  const members = slots.filter(({ generation }) => generation === newest);
+
+  const left = members.flatMap(({ closedMs }) =>
+    closedMs !== null && closedMs <= openedMs && openedMs < closedMs + RESPAWN_MS ? [closedMs] : [],
+  );
+  const since = Math.min(...left);
+  const replaced = members.filter((m) => m.closedMs === null && m.openedMs >= since).length;
+  const others = slots.some(({ closedMs }) => closedMs === null);
+  if (left.length > replaced && others) return newest;
+
+  const lastOpened = Math.max(...members.map((m) => m.openedMs));
+  const someoneLeft = slots.some(
+    ({ closedMs }) => closedMs !== null && closedMs > lastOpened && closedMs <= openedMs,
+  );
+  return !someoneLeft && openedMs - lastOpened <= START_GAP_MS ? newest : newest + 1;
+}
+
+/** Equal settings share a class; classes keep their number as long as a slot holds them. */
+function classOf(settings: bigint, slots: readonly Slot[]): number {
+  if (settings === 0n) return 0;
+  const equal = slots.find((s) => s.settings === settings && s.class !== 0);
+  if (equal) return equal.class;
+  const used = new Set(slots.map((s) => s.class));
+  for (let number = 1; number < MAX_CLASSES; number++) if (!used.has(number)) return number;
+  return 0;
+}
+
+function chooseTargets(slots: readonly Slot[], policy: Policy): Targets {
+  const live = slots
+    .filter(({ closedMs }) => closedMs === null)
+    .toSorted((a, b) => b.generation - a.generation || a.slot - b.slot);
+  const numbers = (list: readonly Slot[]) => list.map(({ slot }) => slot);
+  const newest = live[0]?.generation;
+  const syn = policy.route === "newest" ? live.filter((s) => s.generation === newest) : [];
+
+  const classes: { best: number[]; rest: number[] }[] = [];
+  for (let number = 0; number < MAX_CLASSES; number++) {
+    const members = number === 0 ? [] : live.filter((s) => s.class === number);
+    const best = members[0]?.generation;
+    const isBest = (s: Slot) => policy.migrate === "any" || s.generation === best;
+    classes.push({
+      best: numbers(members.filter(isBest)),
+      rest: numbers(members.filter((s) => !isBest(s))),
+    });
+  }
+  // A source never seen alive: its settings are not known, unless all there are are equal.
+  const only = new Set(live.map((s) => s.class));
+  const [one] = only;
+  if (only.size === 1 && one) classes[0] = classes[one] ?? { best: [], rest: [] };
+  return { syn: numbers(syn), classes, count: live.length };
+}
+
+export type Role = "target" | "draining" | "unknown";
+
+/** Whether a listening slot may be chosen now, for new or for migrating connections. */
+export function roleOf(slot: Slot, targets: Targets): Role {
+  const listed =
+    targets.syn.length === 0 ||
+    targets.syn.includes(slot.slot) ||
+    targets.classes[slot.class]?.best.includes(slot.slot);
+  return listed ? "target" : "draining";
+}

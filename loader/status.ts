@@ -1,0 +1,172 @@
+/** What is pinned and what is listening, as plain data. Changes nothing; needs no sidecar. */
+import type { Migrate, Route } from "./abi.ts";
+import { addRows, type Decision, decisionsOf, emptyRow, migrationsOf, subtractRow } from "./codec.ts";
+import { AbiMismatchError } from "./errors.ts";
+import { specOf } from "./filter.ts";
+import { Group } from "./group.ts";
+import { byGroup, type GroupKey, isMember, type Listener, type Owner } from "./listener.ts";
+import { type KernelMigrations, kernelMigrations, netnsInode } from "./netns.ts";
+import { Observer } from "./observe.ts";
+import { makePlan, type Role, roleOf } from "./plan.ts";
+import type { Spec } from "./spec.ts";
+import { findBpffs, lockHolder, State } from "./state.ts";
+import { boottimeMs } from "./sys/libc.ts";
+
+export interface ListenerStatus {
+  readonly cookie: bigint;
+  /** null while it has none: the kernel's hash covers it. */
+  readonly slot: number | null;
+  readonly generation: number | null;
+  readonly role: Role;
+  readonly class: number | null;
+  readonly owners: readonly Owner[];
+  readonly queueLength: number;
+  readonly queueLimit: number;
+  readonly halfOpen: number;
+  /** Connections moved away from it by migration; 0 while it listens. */
+  readonly migratedOut: bigint;
+  /** Connections moved to it by migration. */
+  readonly migratedInto: bigint;
+}
+
+export interface GroupStatus {
+  readonly name: string;
+  readonly service: string;
+  readonly key: GroupKey;
+  readonly uid: number;
+  /** Our program is attached to the kernel's group; false while nothing listens. */
+  readonly attached: boolean;
+  readonly programId: number;
+  readonly migrate: Migrate;
+  readonly route: Route;
+  readonly attachments: number;
+  /** Pid of the sidecar that manages it, or null. */
+  readonly sidecar: number | null;
+  /** The newest generation there has been. */
+  readonly generation: number;
+  readonly listeners: readonly ListenerStatus[];
+  readonly decisions: readonly Decision[];
+  /** Migrations of listeners that are gone. */
+  readonly closed: { readonly out: bigint; readonly into: bigint };
+  /** Nanoseconds and runs of the program, while kernel.bpf_stats_enabled is 1. */
+  readonly run: { readonly timeNs: bigint; readonly count: bigint };
+}
+
+export interface Status {
+  readonly groups: readonly GroupStatus[];
+  /** Groups with SO_REUSEPORT that match the SPECs asked for and are not attached. */
+  readonly unmanaged: readonly Listener[];
+  /** The kernel's own counts by network namespace (inode number). */
+  readonly kernel: ReadonlyMap<number, KernelMigrations>;
+  /** Pinned groups that could not be read, and why. */
+  readonly errors: readonly string[];
+}
+
+/** Status of one group from its pinned maps and its listeners now. */
+export function groupStatus(group: Group, members: readonly Listener[], sidecar: number | null): GroupStatus {
+  const { record } = group;
+  const records = group.slots();
+  const rows = group.rows();
+  const slots = records.map(({ slot }) => slot);
+  // A plan over what is known already: who would be a target now.
+  const known = new Set(slots.map(({ cookie }) => cookie));
+  const seen = members.filter(({ cookie }) => known.has(cookie));
+  const { targets } = makePlan(
+    slots,
+    seen.map(({ cookie }) => ({ cookie, openedMs: 0, settings: 0n })),
+    record,
+    record.slots,
+    boottimeMs(),
+  );
+  const total = addRows(rows);
+  const open = { out: 0n, into: 0n };
+  const listeners = members.map((member): ListenerStatus => {
+    const { cookie, owners, queueLength, queueLimit, halfOpen } = member;
+    const own = records.find(({ slot }) => slot.cookie === cookie);
+    const row = own && rows[own.slot.slot + 1];
+    const { out, into } = migrationsOf(own && row ? subtractRow(row, own.base) : emptyRow());
+    open.out += out;
+    open.into += into;
+    return {
+      cookie,
+      slot: own?.slot.slot ?? null,
+      generation: own?.slot.generation ?? null,
+      role: own ? roleOf(own.slot, targets) : "unknown",
+      class: own?.slot.class ?? null,
+      owners,
+      queueLength,
+      queueLimit,
+      halfOpen,
+      migratedOut: out,
+      migratedInto: into,
+    };
+  });
+  const all = migrationsOf(total);
+  const info = group.programInfo();
+  return {
+    name: group.name,
+    service: record.service,
+    key: record.key,
+    uid: record.uid,
+    attached: members.some(({ programId }) => programId === group.programId),
+    programId: group.programId,
+    migrate: record.migrate,
+    route: record.route,
+    attachments: record.attachments,
+    sidecar,
+    generation: Math.max(0, ...slots.map(({ generation }) => generation)),
+    listeners: listeners.toSorted((a, b) => (a.slot ?? Infinity) - (b.slot ?? Infinity)),
+    decisions: decisionsOf(total),
+    closed: { out: all.out - open.out, into: all.into - open.into },
+    run: { timeNs: info.runTimeNs, count: info.runCount },
+  };
+}
+
+/** The kernel's counts in every namespace that holds one of these groups. */
+export function kernelCounts(
+  groups: readonly GroupStatus[],
+): ReadonlyMap<number, KernelMigrations> {
+  const counts = new Map<number, KernelMigrations>();
+  const own = netnsInode("/proc/self/ns/net");
+  for (const { key, listeners } of groups) {
+    if (counts.has(key.netns)) continue;
+    const pids = listeners.flatMap(({ owners }) => owners.map(({ pid }) => pid));
+    for (const pid of key.netns === own ? (["self"] as const) : pids) {
+      const found = kernelMigrations(pid);
+      if (found) counts.set(key.netns, found);
+      if (found) break;
+    }
+  }
+  return counts;
+}
+
+/**
+ * Reads status from the pins and the kernel.
+ * @param options.specs only groups these name; without, all that are pinned
+ * @param options.bpffs as for attach
+ */
+export function readStatus(options: { specs?: readonly Spec[]; bpffs?: string } = {}): Status {
+  const state = new State(findBpffs(options.bpffs));
+  using observer = new Observer();
+  const listeners = observer.read();
+  const members = byGroup(listeners);
+  const specs = options.specs ?? [];
+  const groups: GroupStatus[] = [];
+  const errors: string[] = [];
+  const managed = new Set(state.groups());
+  for (const name of managed) {
+    try {
+      using group = Group.open(state.directory(name));
+      const { key } = group.record;
+      if (specs.length > 0 && !specOf(specs, key)) continue;
+      groups.push(groupStatus(group, members.get(name) ?? [], lockHolder(state.directory(name))));
+    } catch (error) {
+      if (!(error instanceof AbiMismatchError)) throw error;
+      errors.push(error.message);
+    }
+  }
+  const unmanaged = [...members].flatMap(([name, list]) =>
+    managed.has(name) ? [] : list.filter((l) => isMember(l) && specOf(specs, l.key)),
+  );
+  return { groups, unmanaged, kernel: kernelCounts(groups), errors };
+}

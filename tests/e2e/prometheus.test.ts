@@ -1,0 +1,35 @@
+/** A real Prometheus server scrapes the sidecar of a server that is being reloaded. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Haproxy } from "../helpers/haproxy.ts";
+import { Prometheus, promtoolCheck } from "../helpers/prometheus.ts";
+import { migrated, SidecarProcess } from "../helpers/sidecar.ts";
+import { reloadUnderLoad } from "./scenario.ts";
+
+const SERVER = { port: 8084, threads: 2 };
+
+test("Prometheus scrapes what promtool approves of", { timeout: 120_000 }, async (t) => {
+  await using haproxy = await Haproxy.start(SERVER);
+  await using sidecar = await SidecarProcess.attach("127.0.0.1:8084", "--metrics", "9945");
+  await using prometheus = await Prometheus.start(sidecar.metricsUrl);
+  const { port } = haproxy;
+  await reloadUnderLoad({ port, reloads: 5, reload: () => haproxy.reload() });
+
+  const text = await sidecar.metrics();
+  assert.deepEqual(promtoolCheck(text), { status: 0, output: "" });
+
+  await prometheus.until("the target is up", async () => {
+    const [up] = await prometheus.query("up");
+    return up?.value === 1;
+  });
+  const expected = migrated(text).handshake_ack;
+  assert.ok(expected > 0);
+  const query = 'sum(reuseport_migrate_decisions_total{stage="handshake_ack"})';
+  await prometheus.until(`${query} is ${expected}`, async () => {
+    const [sum] = await prometheus.query(query);
+    return sum?.value === expected;
+  });
+  const decisions = await prometheus.query("reuseport_migrate_decisions_total > 0");
+  for (const { metric, value } of decisions) t.diagnostic(`${value} ${JSON.stringify(metric)}`);
+  await sidecar.stop();
+});

@@ -1,0 +1,43 @@
+/** Continuous load from a process of its own, so that it does not wait for the test and the test not for it. */
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import type { Tally } from "./client.ts";
+
+export interface Load {
+  port: number;
+  /** New connections a second; Infinity: as many as `concurrency` allows. */
+  rate: number;
+  concurrency: number;
+  /** The load ends by itself after so many connections. */
+  limit: number;
+}
+
+const MAIN = fileURLToPath(new URL("./client_load_main.js", import.meta.url));
+
+export class LoadClient implements Disposable {
+  readonly #process: ChildProcess;
+
+  private constructor(load: Load) {
+    this.#process = fork(MAIN, [], { serialization: "advanced", execArgv: [] });
+    this.#process.send(load);
+  }
+
+  /** Returns once the first connection has been served (or lost). */
+  static async start(load: Load): Promise<LoadClient> {
+    const client = new LoadClient(load);
+    await once(client.#process, "message");
+    return client;
+  }
+
+  /** Opens no more connections, waits for those under way. */
+  async stop(): Promise<Tally> {
+    this.#process.send("stop");
+    const [tally] = (await once(this.#process, "message")) as [Tally];
+    return tally;
+  }
+
+  [Symbol.dispose](): void {
+    this.#process.kill("SIGKILL");
+  }
+}

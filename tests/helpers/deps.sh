@@ -1,0 +1,85 @@
+#!/bin/sh
+# Installs what a set of targets needs and this machine lacks, and nothing else:
+#   deps.sh build|sandbox|test...
+# A need is met by a command or a file, whoever installed it; apt is asked only
+# for the rest, and no service of a package is started, now or at the next boot.
+set -eu
+PATH=$PATH:/usr/sbin:/sbin
+me=tests/helpers/deps.sh
+packages=
+services=
+
+missing() { case " $packages " in *" $1 "*) ;; *) packages="$packages $1" ;; esac; }
+command_of() { command -v "$2" >/dev/null 2>&1 || missing "$1"; }
+file_of() {
+	package=$1
+	shift
+	for file; do [ -e "$file" ] && return; done
+	missing "$package"
+}
+service_of() {
+	command -v "$1" >/dev/null 2>&1 || { missing "$1"; services="$services $1"; }
+}
+
+need_build() {
+	command_of clang clang
+	file_of libbpf-dev /usr/include/bpf/bpf_helpers.h
+	file_of linux-libc-dev /usr/include/linux/bpf.h
+	file_of libbpf1 /usr/lib*/libbpf.so.1 /usr/lib/*/libbpf.so.1
+	command_of nodejs node
+	command_of npm npm
+}
+
+need_sandbox() {
+	command_of iproute2 ip
+	command_of util-linux unshare
+	command_of mount mount
+}
+
+need_test() {
+	command_of clang-format clang-format
+	service_of nginx
+	service_of haproxy
+	service_of prometheus
+	command_of prometheus promtool
+	command_of nftables nft
+	command_of libcap2-bin capsh
+}
+
+enough_node() { node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)'; }
+
+for set; do "need_$set"; done
+
+if [ -n "$packages" ]; then
+	if [ "$(id -u)" != 0 ]; then
+		echo "missing:$packages. Run as root: $me $*" >&2
+		exit 1
+	fi
+	if ! command -v apt-get >/dev/null 2>&1; then
+		echo "missing (names of Debian packages):$packages. Install them, then run make again" >&2
+		exit 1
+	fi
+	echo "installing:$packages"
+	policy=/usr/sbin/policy-rc.d
+	if [ ! -e "$policy" ]; then
+		trap 'rm -f "$policy"' EXIT
+		trap 'exit 129' HUP
+		trap 'exit 130' INT
+		trap 'exit 143' TERM
+		printf '#!/bin/sh\nexit 101\n' >"$policy"
+		chmod 755 "$policy"
+	fi
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get -qq update
+	# shellcheck disable=SC2086 # a list of words
+	apt-get -qq -y --no-install-recommends -o Dpkg::Use-Pty=0 install $packages
+	if [ -n "$services" ] && command -v systemctl >/dev/null 2>&1; then
+		# shellcheck disable=SC2086
+		systemctl --quiet disable $services 2>/dev/null || true
+	fi
+fi
+
+enough_node || {
+	echo "Node $(node --version) is too old: install Node 20.19 or newer (https://nodejs.org), then run make again" >&2
+	exit 1
+}

@@ -1,0 +1,41 @@
+/** An embedded reuseport HTTP server, fast to reload: new listeners open, the old ones close some ms later. */
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+
+export interface EchoOptions {
+  port: number;
+  /** Listeners a generation. */
+  listeners: number;
+  /** From listen() of the new to close() of the old. */
+  overlapMs: number;
+}
+
+const MAIN = fileURLToPath(new URL("./echo_main.js", import.meta.url));
+
+export class EchoServer implements Disposable {
+  readonly port: number;
+  readonly #process: ChildProcess;
+
+  private constructor(options: EchoOptions) {
+    this.port = options.port;
+    // Its stdout would be the test runner's protocol.
+    this.#process = fork(MAIN, [JSON.stringify(options)], { stdio: ["ignore", 2, 2, "ipc"] });
+  }
+
+  static async start(options: EchoOptions): Promise<EchoServer> {
+    const server = new EchoServer(options);
+    await once(server.#process, "message");
+    return server;
+  }
+
+  /** Returns when the old listeners are closed. */
+  async reload(): Promise<void> {
+    this.#process.send("reload");
+    await once(this.#process, "message");
+  }
+
+  [Symbol.dispose](): void {
+    this.#process.kill("SIGKILL");
+  }
+}

@@ -1,0 +1,80 @@
+/**
+ * Handshakes held open, as those of clients with a real round-trip time are:
+ * nftables drops whatever the client sends after its SYN, until released. The
+ * client believes to be connected, has sent its request and retransmits it.
+ */
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { add, noVisits, type Tally, visit } from "./client.ts";
+
+const run = promisify(execFile);
+const TABLE = "reuseport_migrate_test";
+
+/** One held batch. */
+export interface Held {
+  /** Lets the packets of these clients through. */
+  release(): Promise<void>;
+  /** What became of them in the end. */
+  readonly tally: Promise<Tally>;
+}
+
+/** The packet filter of one port; vanishes with its owner. */
+export class HalfOpen implements AsyncDisposable {
+  readonly #port: number;
+  #batches = 0;
+
+  private constructor(port: number) {
+    this.#port = port;
+  }
+
+  static async install(port: number): Promise<HalfOpen> {
+    await run("nft", [
+      `table ip ${TABLE} {
+        set held { type ipv4_addr; }
+        chain input {
+          type filter hook input priority 0;
+          tcp dport ${port} ip saddr @held tcp flags & (syn|ack) == ack drop
+        }
+      }`,
+    ]);
+    return new HalfOpen(port);
+  }
+
+  /** Opens `count` handshakes and returns when the server has answered every SYN. */
+  async hold(count: number): Promise<Held> {
+    const batch = this.#batches++;
+    // A source address of its own tells the filter which batch a packet belongs to.
+    const localAddress = `127.0.${1 + Math.floor(batch / 250)}.${1 + (batch % 250)}`;
+    await run("nft", ["add", "element", "ip", TABLE, "held", `{ ${localAddress} }`]);
+    const connected: Promise<void>[] = [];
+    const visits = Array.from({ length: count }, (_, i) => {
+      const { promise, resolve } = signal();
+      connected.push(promise);
+      const path = `/held/${batch}/${i}`;
+      const kind = visit({ port: this.#port, path, localAddress, onConnect: resolve });
+      void kind.then(resolve);
+      return kind;
+    });
+    await Promise.all(connected);
+    return {
+      tally: Promise.all(visits).then((kinds) =>
+        kinds.reduce((sum, kind) => add(sum, { ...noVisits(), [kind]: 1 }), noVisits()),
+      ),
+      release: async () => {
+        await run("nft", ["delete", "element", "ip", TABLE, "held", `{ ${localAddress} }`]);
+      },
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await run("nft", ["delete", "table", "ip", TABLE]);
+  }
+}
+
+function signal(): { promise: Promise<void>; resolve: () => void } {
+  let resolve = () => {};
+  const promise = new Promise<void>((done) => {
+    resolve = done;
+  });
+  return { promise, resolve };
+}

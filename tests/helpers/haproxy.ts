@@ -1,0 +1,81 @@
+/** HAProxy, reloaded with -sf: a new process binds, then tells the old one to finish. No -x: no listener is handed over. */
+import { writeFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Child, TempDir } from "./child.ts";
+import { visit } from "./client.ts";
+
+export interface HaproxyOptions {
+  port: number;
+  threads: number;
+  /** Extra words of the bind line, such as `shards by-thread`. */
+  bind?: string;
+}
+
+export class Haproxy implements AsyncDisposable {
+  readonly port: number;
+  readonly #dir = new TempDir();
+  /** The last is the newest; the others are finishing. */
+  readonly #processes: Child[] = [];
+
+  private constructor({ port, threads, bind = "" }: HaproxyOptions) {
+    this.port = port;
+    writeFileSync(
+      this.#dir.file("haproxy.cfg"),
+      `global
+  nbthread ${threads}
+  maxconn 4000
+defaults
+  mode http
+  timeout client 30s
+  timeout connect 30s
+  timeout server 30s
+  # As in every setup that is reloaded: a soft stop lets idle connections finish.
+  option idle-close-on-response
+frontend echo
+  bind 127.0.0.1:${port} ${bind}
+  http-request return status 200 content-type text/plain lf-string %[path]
+`,
+    );
+  }
+
+  static async start(options: HaproxyOptions): Promise<Haproxy> {
+    const haproxy = new Haproxy(options);
+    const child = haproxy.#spawn([]);
+    const path = "/ready";
+    await child.until(
+      "it serves",
+      async () => (await visit({ port: options.port, path })) === "ok",
+    );
+    return haproxy;
+  }
+
+  /**
+   * Returns when the old process is gone: it closed its listeners and served what it had. With
+   * `stallMs` it was behind before: that long it has accepted nothing.
+   */
+  async reload({ stallMs = 0 } = {}): Promise<void> {
+    const old = this.#processes.at(-1);
+    if (!old) throw new Error("haproxy was not started");
+    if (stallMs) old.kill("SIGSTOP");
+    const next = this.#spawn(["-sf", String(old.pid)]);
+    if (stallMs) await sleep(stallMs).then(() => old.kill("SIGCONT"));
+    await Promise.race([
+      old.exited,
+      next.exited.then(() => {
+        throw new Error(`the new haproxy ended:\n${next.output()}`);
+      }),
+    ]);
+  }
+
+  #spawn(args: string[]): Child {
+    const config = this.#dir.file("haproxy.cfg");
+    const child = new Child("haproxy", ["-db", "-f", config, ...args], this.#dir.file("log"));
+    this.#processes.push(child);
+    return child;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const child of this.#processes) await child[Symbol.asyncDispose]();
+    this.#dir[Symbol.dispose]();
+  }
+}

@@ -1,0 +1,66 @@
+/** What the kernel itself says of this network namespace: its counters and its TCP sockets. */
+import { readFileSync } from "node:fs";
+
+export interface KernelMigrations {
+  readonly success: number;
+  readonly failure: number;
+}
+
+/** TCPMigrateReqSuccess and TCPMigrateReqFailure of TcpExt. */
+export function kernelMigrations(): KernelMigrations {
+  const [names, values] = readFileSync("/proc/self/net/netstat", "utf8")
+    .split("\n")
+    .filter((line) => line.startsWith("TcpExt:"))
+    .map((line) => line.split(" "));
+  const read = (name: string): number => {
+    const value = values?.[names?.indexOf(name) ?? -1];
+    if (value === undefined) throw new Error(`no ${name} in /proc/self/net/netstat`);
+    return Number(value);
+  };
+  return { success: read("TCPMigrateReqSuccess"), failure: read("TCPMigrateReqFailure") };
+}
+
+/** Migrations the kernel counted since `before`, whatever became of them. */
+export function migrationsSince(before: KernelMigrations): number {
+  const now = kernelMigrations();
+  return now.success - before.success + (now.failure - before.failure);
+}
+
+const SYN_RECV = 3; // also how NEW_SYN_RECV is shown: requests without a socket of their own
+const LISTEN = 10;
+
+interface Row {
+  readonly state: number;
+  readonly rxQueue: number;
+}
+
+function rows(port: number): Row[] {
+  return ["tcp", "tcp6"].flatMap((file) =>
+    readFileSync(`/proc/self/net/${file}`, "utf8")
+      .split("\n")
+      .slice(1)
+      .map((line) => line.trim().split(/\s+/))
+      .filter((field) => field[1] && Number.parseInt(field[1].split(":")[1] ?? "", 16) === port)
+      .map((field) => ({
+        state: Number.parseInt(field[3] ?? "", 16),
+        rxQueue: Number.parseInt(field[4]?.split(":")[1] ?? "", 16),
+      })),
+  );
+}
+
+/** Connections waiting in the accept queues of all listeners on `port`. */
+export function queued(port: number): number {
+  return rows(port)
+    .filter((row) => row.state === LISTEN)
+    .reduce((sum, row) => sum + row.rxQueue, 0);
+}
+
+/** Listening sockets on `port`. */
+export function listening(port: number): number {
+  return rows(port).filter((row) => row.state === LISTEN).length;
+}
+
+/** Handshakes on `port` that wait for their final ACK, Fast Open ones included. */
+export function halfOpen(port: number): number {
+  return rows(port).filter((row) => row.state === SYN_RECV).length;
+}

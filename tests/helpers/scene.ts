@@ -1,0 +1,113 @@
+/**
+ * One kernel test's stage: it hands out a port, processes, rules and sysctls, and
+ * takes all of it away at the end, in reverse order, whatever happened.
+ */
+import assert from "node:assert/strict";
+import { parseSpec, Sidecar, type SidecarOptions } from "../../loader/index.ts";
+import { borrowedFds, pins } from "./fds.ts";
+import { holdHandshakes } from "./hold.ts";
+import { type Listener, ListenerProcess, type ListenOptions } from "./listener.ts";
+import { openPeers, type Peer, type PeerOptions } from "./peer.ts";
+import { setSysctl } from "./sysctl.ts";
+
+export const BPFFS = "/sys/fs/bpf";
+
+/* The files of one run share a network namespace: let them not share ports too soon. */
+let lastPort = 20_000 + ((process.pid * 50) % 10_000);
+
+export class Scene {
+  readonly #undo: (() => unknown)[] = [];
+  readonly port = ++lastPort;
+  readonly address: string;
+
+  constructor(address: string) {
+    this.address = address;
+  }
+
+  /** Has `undo` run at the end. */
+  defer(undo: () => unknown): void {
+    this.#undo.push(undo);
+  }
+
+  async end(): Promise<void> {
+    while (this.#undo.length > 0) await this.#undo.pop()?.();
+  }
+
+  async process(): Promise<ListenerProcess> {
+    const result = await ListenerProcess.start();
+    this.defer(() => result.kill());
+    return result;
+  }
+
+  /** A listener on the scene's address and port, in a process of its own unless one is given. */
+  async listener(
+    options: Partial<ListenOptions> = {},
+    process?: ListenerProcess,
+  ): Promise<Listener> {
+    const owner = process ?? (await this.process());
+    return owner.open({ address: this.address, port: this.port, ...options });
+  }
+
+  async peers(count: number, options: PeerOptions = {}): Promise<Peer[]> {
+    const peers = await openPeers(count, this.address, this.port, options);
+    this.defer(() => {
+      for (const peer of peers) peer.destroy();
+    });
+    return peers;
+  }
+
+  /** Holds all handshakes with the scene's port half open until the result is called. */
+  hold(): () => void {
+    const release = holdHandshakes(this.port);
+    this.defer(release);
+    return release;
+  }
+
+  /** `127.0.0.1:20001`, `[::1]:20001`. */
+  get spec(): string {
+    return `${this.address.includes(":") ? `[${this.address}]` : this.address}:${this.port}`;
+  }
+
+  /** A sidecar that is attached, by default to the scene's address and port, and looks again only when told. */
+  sidecar(options: Partial<SidecarOptions> & { readonly spec?: string } = {}): Sidecar {
+    const { spec = this.spec, ...rest } = options;
+    const sidecar = new Sidecar(
+      {
+        specs: [parseSpec(spec)],
+        migrate: "newest",
+        route: "kernel",
+        bpffs: BPFFS,
+        wait: false,
+        replace: false,
+        filter: {},
+        ...rest,
+      },
+      () => {},
+    );
+    this.defer(() => sidecar.close({ keep: false }));
+    sidecar.start();
+    return sidecar;
+  }
+
+  sysctl(name: string, value: number): void {
+    this.defer(setSysctl(name, value));
+  }
+}
+
+/** A test body with a scene that is clean before and after. */
+export function scene(
+  body: (scene: Scene) => Promise<void>,
+  address = "127.0.0.1",
+): () => Promise<void> {
+  return async () => {
+    const before = pins(BPFFS);
+    const it = new Scene(address);
+    try {
+      await body(it);
+    } finally {
+      await it.end();
+    }
+    assert.deepEqual(pins(BPFFS), before, "pins that stay");
+    assert.deepEqual(borrowedFds(), [], "BPF or borrowed file descriptors that stay open");
+  };
+}

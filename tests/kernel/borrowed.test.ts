@@ -1,0 +1,87 @@
+/**
+ * A borrowed file descriptor never outlives its use: one that did would keep a
+ * listener in its group after its owner's close(), and new connections would
+ * wait there for ever.
+ */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { borrowedFds, openFds } from "../helpers/fds.ts";
+import { listening } from "../helpers/netstat.ts";
+import { tally } from "../helpers/peer.ts";
+import { scene } from "../helpers/scene.ts";
+
+const COUNT = 50;
+
+describe("an owner's close() closes", () => {
+  for (const route of ["kernel", "newest"] as const) {
+    test(
+      `no new connection is black-holed, --route ${route}`,
+      scene(async (s) => {
+        const one = await s.listener();
+        const two = await s.listener();
+        await two.serve();
+        const sidecar = s.sidecar({ route });
+        assert.deepEqual(
+          openFds().filter((fd) => fd.includes("socket:") && fd.includes("TCP")),
+          [],
+        );
+
+        await one.close();
+        assert.equal(listening(s.port), 1);
+        assert.deepEqual(await tally(await s.peers(COUNT)), { [two.process.pid]: COUNT });
+        sidecar.reconcile();
+        assert.deepEqual(await tally(await s.peers(COUNT)), { [two.process.pid]: COUNT });
+      }),
+    );
+  }
+
+  test(
+    "with the last listener gone connections are refused, as without us",
+    scene(async (s) => {
+      const only = await s.listener();
+      const sidecar = s.sidecar();
+      await only.close();
+      assert.equal(listening(s.port), 0);
+      assert.deepEqual(await tally(await s.peers(3)), { ECONNREFUSED: 3 });
+      sidecar.reconcile();
+      assert.deepEqual(await tally(await s.peers(3)), { ECONNREFUSED: 3 });
+    }),
+  );
+
+  test(
+    "after a sidecar has come and gone too",
+    scene(async (s) => {
+      const one = await s.listener();
+      await s.listener();
+      s.sidecar().close({ keep: false });
+      assert.deepEqual(borrowedFds(), []);
+      await one.close();
+      assert.equal(listening(s.port), 1);
+    }),
+  );
+});
+
+describe("owners that are gone when we come to borrow", () => {
+  test(
+    "are skipped",
+    scene(async (s) => {
+      const steady = await s.listener();
+      await steady.serve();
+      const fleeting = await s.process();
+      const sidecar = s.sidecar();
+      let churning = true;
+      const churn = fleeting.churn({ address: s.address, port: s.port }, 20_000).finally(() => {
+        churning = false;
+      });
+      let passes = 0;
+      while (churning) {
+        sidecar.reconcile(); // throws nothing, whatever it finds gone
+        passes += 1;
+        await new Promise(setImmediate);
+      }
+      await churn;
+      assert.ok(passes > 10, `only ${passes} passes`);
+      assert.deepEqual(await tally(await s.peers(10)), { [steady.process.pid]: 10 });
+    }),
+  );
+});

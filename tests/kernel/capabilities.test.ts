@@ -1,0 +1,51 @@
+/** The documented capabilities are enough, and each is missed by its name. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { runCli } from "../helpers/cli.ts";
+import { scene } from "../helpers/scene.ts";
+
+const DOCUMENTED = ["bpf", "perfmon", "net_admin", "sys_ptrace"] as const;
+
+/** Root with these capabilities and no other. */
+function under(capabilities: readonly string[]): string[] {
+  const set = ["-all", ...capabilities.map((name) => `+${name}`)].join(",");
+  return ["setpriv", `--bounding-set=${set}`, `--inh-caps=${set}`];
+}
+
+describe("capabilities", () => {
+  test(
+    "the documented ones are enough to attach, look and detach",
+    scene(async (s) => {
+      await s.listener();
+      for (const args of [["attach", s.spec, "--once"], ["status"], ["detach", "--all"]]) {
+        const run = await runCli(args, under(DOCUMENTED));
+        assert.equal(run.code, 0, `${args[0]}: ${run.stderr}`);
+      }
+    }),
+  );
+
+  for (const missing of DOCUMENTED) {
+    test(
+      `without CAP_${missing.toUpperCase()}: named, exit 5`,
+      scene(async (s) => {
+        await s.listener();
+        const rest = DOCUMENTED.filter((name) => name !== missing);
+        const run = await runCli(["attach", s.spec, "--once"], under(rest));
+        assert.equal(run.code, 5, run.stderr);
+        assert.match(run.stderr, new RegExp(`CAP_${missing.toUpperCase()}`));
+      }),
+    );
+  }
+
+  test(
+    "as another user",
+    scene(async (s) => {
+      await s.listener();
+      const run = await runCli(
+        ["attach", s.spec, "--once"],
+        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"],
+      );
+      assert.equal(run.code, 5, run.stderr);
+    }),
+  );
+});

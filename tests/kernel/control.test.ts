@@ -1,0 +1,40 @@
+/** What is lost without us: the negative control of matrix.test.ts, cell by cell. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { Way } from "../helpers/listener.ts";
+import { WAYS } from "../helpers/listener.ts";
+import { halfOpen, kernelMigrations, migrationsSince } from "../helpers/netstat.ts";
+import { tally } from "../helpers/peer.ts";
+import { type Scene, scene } from "../helpers/scene.ts";
+import { bringTo, STATES, type State } from "../helpers/stages.ts";
+import { until } from "../helpers/until.ts";
+
+const COUNT = 20;
+
+async function losesAll(s: Scene, state: State, way: Way): Promise<void> {
+  const before = kernelMigrations();
+  const old = await s.listener({ fastOpen: state === "fast open" });
+  const { peers, release } = await bringTo(state, COUNT, s);
+  const next = await s.listener({ fastOpen: state === "fast open" });
+  await next.serve();
+
+  await old.leave(way);
+  if (state === "timer") await until("the timer has reset all", () => halfOpen(s.port) === 0);
+  release();
+
+  assert.deepEqual(await tally(peers), { ECONNRESET: COUNT });
+  assert.equal(migrationsSince(before), 0);
+}
+
+for (const [family, address] of Object.entries({ ipv4: "127.0.0.1", ipv6: "::1" })) {
+  describe(`without us, ${family}`, () => {
+    for (const state of STATES) {
+      for (const way of WAYS) {
+        test(
+          `${state}, ${way}: every connection is reset`,
+          scene((s) => losesAll(s, state, way), address),
+        );
+      }
+    }
+  });
+}

@@ -1,0 +1,45 @@
+/** A sidecar takes nothing along: no file descriptor, no pin, no BPF program. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { ForeignProgramError } from "../../loader/index.ts";
+import { openFds, pins } from "../helpers/fds.ts";
+import { BPFFS, scene } from "../helpers/scene.ts";
+import { until } from "../helpers/until.ts";
+
+const CYCLES = 25;
+
+describe("many sidecars in one process", () => {
+  test(
+    "leave no file descriptor and no pin",
+    scene(async (s) => {
+      const listener = await s.listener();
+      s.sidecar().close({ keep: false }); // what Node and libbpf open once and keep
+      await sleep(0);
+      const before = openFds();
+      for (let i = 0; i < CYCLES; i++) s.sidecar().close({ keep: i % 2 === 0 });
+      s.sidecar().close({ keep: false });
+      await until("file descriptors are as before", () => same(openFds(), before)).catch(() => {});
+      assert.deepEqual(openFds(), before);
+      assert.deepEqual(pins(BPFFS), []);
+      await listener.close();
+    }),
+  );
+
+  test(
+    "that are refused neither",
+    scene(async (s) => {
+      const listener = await s.listener();
+      await listener.filter();
+      assert.throws(() => s.sidecar(), ForeignProgramError);
+      await sleep(0);
+      const before = openFds();
+      for (let i = 0; i < CYCLES; i++) assert.throws(() => s.sidecar(), ForeignProgramError);
+      await until("file descriptors are as before", () => same(openFds(), before)).catch(() => {});
+      assert.deepEqual(openFds(), before);
+      assert.deepEqual(pins(BPFFS), []);
+    }),
+  );
+});
+
+const same = (a: readonly string[], b: readonly string[]) => a.join() === b.join();

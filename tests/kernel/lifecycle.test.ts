@@ -1,0 +1,185 @@
+/** Sidecars, listeners and groups come and go; what is pinned carries on. */
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { describe, test } from "node:test";
+import { readStatus } from "../../loader/index.ts";
+import { runCli } from "../helpers/cli.ts";
+import { tally } from "../helpers/peer.ts";
+import { BPFFS, type Scene, scene } from "../helpers/scene.ts";
+import { SidecarProcess } from "../helpers/sidecar.ts";
+import { bringTo } from "../helpers/stages.ts";
+import { decisions, groupOf, listenerOf, migratingDecisions } from "../helpers/status.ts";
+import { until } from "../helpers/until.ts";
+
+const COUNT = 20;
+const knows = (s: Scene, cookie: string) =>
+  until("the new listener is a target", () => {
+    const found = groupOf(s.port).listeners.find((l) => String(l.cookie) === cookie);
+    return found !== undefined && found.role === "target" && found.slot !== null;
+  });
+
+async function attached(s: Scene, ...options: string[]): Promise<SidecarProcess> {
+  const sidecar = await SidecarProcess.attach(s.spec, "--metrics", "off", ...options);
+  s.defer(() => sidecar[Symbol.asyncDispose]());
+  return sidecar;
+}
+
+describe("a sidecar killed with SIGKILL", () => {
+  test(
+    "migration goes on, detach --all removes everything",
+    scene(async (s) => {
+      const old = await s.listener();
+      const next = await s.listener();
+      const sidecar = await attached(s);
+      await sidecar.kill();
+      const { peers } = await bringTo("accept queue", COUNT, s);
+      const onOld = groupOf(s.port).listeners.find((l) => String(l.cookie) === old.cookie);
+      await next.serve();
+      await old.leave("SIGKILL");
+      assert.deepEqual(await tally(peers), { [next.process.pid]: COUNT });
+      assert.deepEqual(migratingDecisions(groupOf(s.port)), {
+        "accept_queue/selected": onOld?.queueLength,
+      });
+
+      const detach = await runCli(["detach", "--all"]);
+      assert.equal(detach.code, 0, detach.stderr);
+      assert.equal(existsSync(`${BPFFS}/reuseport-migrate`), false);
+      assert.deepEqual(await tally(await s.peers(COUNT)), { [next.process.pid]: COUNT });
+      const last = await s.listener();
+      const waiting = await bringTo("final ack", COUNT, s);
+      await next.process.kill();
+      await last.process.kill();
+      waiting.release();
+      assert.deepEqual(await tally(waiting.peers), { ECONNRESET: COUNT });
+    }),
+  );
+
+  test(
+    "a listener that opens meanwhile is covered by the kernel's hash, and that is counted",
+    scene(async (s) => {
+      const old = await s.listener();
+      const sidecar = await attached(s);
+      await sidecar.kill();
+      const { peers } = await bringTo("accept queue", COUNT, s);
+      const next = await s.listener();
+      await next.serve();
+      await old.close();
+      assert.deepEqual(await tally(peers), { [next.process.pid]: COUNT });
+      assert.deepEqual(migratingDecisions(groupOf(s.port)), {
+        "accept_queue/fallback/no_target": COUNT,
+      });
+    }),
+  );
+
+  test(
+    "counters survive, and the next sidecar adopts them",
+    scene(async (s) => {
+      const old = await s.listener();
+      const sidecar = await attached(s);
+      const { peers } = await bringTo("accept queue", COUNT, s);
+      const next = await s.listener();
+      await next.serve();
+      await knows(s, next.cookie);
+      await old.close();
+      assert.deepEqual(await tally(peers), { [next.process.pid]: COUNT });
+      const before = decisions(groupOf(s.port));
+      const { programId, attachments } = groupOf(s.port);
+      await sidecar.kill();
+
+      const adopter = s.sidecar();
+      assert.deepEqual(decisions(groupOf(s.port)), before);
+      assert.equal(groupOf(s.port).programId, programId);
+      assert.equal(groupOf(s.port).attachments, attachments);
+      adopter.close({ keep: true });
+      assert.deepEqual(decisions(groupOf(s.port)), before);
+      s.sidecar().close({ keep: false });
+    }),
+  );
+});
+
+describe("listeners", () => {
+  test(
+    "a new one becomes a target by itself",
+    scene(async (s) => {
+      const old = await s.listener();
+      s.sidecar().watch();
+      const next = await s.listener();
+      await knows(s, next.cookie);
+      const { peers } = await bringTo("accept queue", COUNT, s);
+      const queue = listenerOf(groupOf(s.port), old.cookie).queueLength;
+      await old.close();
+      await next.serve();
+      assert.deepEqual(await tally(peers), { [next.process.pid]: COUNT });
+      assert.deepEqual(migratingDecisions(groupOf(s.port)), { "accept_queue/selected": queue });
+    }),
+  );
+
+  test(
+    "one that was shut down and listens again is a target again",
+    scene(async (s) => {
+      const phoenix = await s.listener();
+      const other = await s.listener();
+      const sidecar = s.sidecar();
+      await phoenix.shutdown();
+      sidecar.reconcile();
+      assert.equal(
+        groupOf(s.port).listeners.some((l) => String(l.cookie) === phoenix.cookie),
+        false,
+      );
+      const { peers } = await bringTo("accept queue", COUNT, s);
+      await phoenix.listen();
+      await phoenix.serve();
+      sidecar.reconcile();
+      await knows(s, phoenix.cookie);
+      await other.close();
+      assert.deepEqual(await tally(peers), { [phoenix.process.pid]: COUNT });
+      assert.deepEqual(migratingDecisions(groupOf(s.port)), { "accept_queue/selected": COUNT });
+    }),
+  );
+});
+
+describe("groups", () => {
+  test(
+    "one that was re-created is attached again, and that is counted",
+    scene(async (s) => {
+      const first = await s.listener();
+      const sidecar = s.sidecar();
+      assert.equal(groupOf(s.port).attachments, 1);
+      const { peers } = await bringTo("accept queue", 3, s);
+      await first.close();
+      assert.deepEqual(await tally(peers), { ECONNRESET: 3 });
+      sidecar.reconcile();
+      assert.equal(groupOf(s.port).attached, false);
+
+      sidecar.watch();
+      const second = await s.listener();
+      await until("it is attached again", () => groupOf(s.port).attached);
+      assert.equal(groupOf(s.port).attachments, 2);
+      const held = await bringTo("accept queue", COUNT, s);
+      const third = await s.listener();
+      await third.serve();
+      await knows(s, third.cookie);
+      await second.close();
+      assert.deepEqual(await tally(held.peers), { [third.process.pid]: COUNT });
+      assert.equal(migratingDecisions(groupOf(s.port))["accept_queue/selected"], COUNT);
+    }),
+  );
+
+  test(
+    "one SPEC, both families",
+    scene(async (s) => {
+      const process = await s.process();
+      await s.listener({ address: "0.0.0.0" }, process);
+      await s.listener({ address: "::" }, process);
+      const sidecar = s.sidecar({ spec: `:${s.port}` });
+      const groups = readStatus({ bpffs: BPFFS }).groups;
+      assert.deepEqual(groups.map(({ key }) => key.family).sort(), ["ipv4", "ipv6"]);
+      assert.deepEqual(
+        groups.map(({ attached }) => attached),
+        [true, true],
+      );
+      sidecar.close({ keep: false });
+      assert.deepEqual(readStatus({ bpffs: BPFFS }).groups, []);
+    }),
+  );
+});

@@ -1,0 +1,73 @@
+/** Which listener a new connection goes to. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { START_GAP_MS } from "../../loader/plan.ts";
+import type { Listener } from "../helpers/listener.ts";
+import { tally } from "../helpers/peer.ts";
+import { type Scene, scene } from "../helpers/scene.ts";
+import { decisions, groupOf, listenerOf } from "../helpers/status.ts";
+
+const COUNT = 100; // of 4 workers one gets none by chance once in 10^12
+
+async function workers(s: Scene, count: number): Promise<Listener[]> {
+  const processes = await Promise.all(Array.from({ length: count }, () => s.process()));
+  const listeners: Listener[] = [];
+  for (const process of processes) {
+    const listener = await s.listener({}, process);
+    await listener.serve();
+    listeners.push(listener);
+  }
+  return listeners;
+}
+
+async function servedBy(s: Scene): Promise<number[]> {
+  const served = await tally(await s.peers(COUNT));
+  assert.equal(
+    Object.values(served).reduce((sum, n) => sum + n, 0),
+    COUNT,
+  );
+  return Object.keys(served).map(Number).sort();
+}
+
+const pids = (listeners: readonly Listener[]) => listeners.map((l) => l.process.pid).sort();
+
+describe("--route kernel", () => {
+  test(
+    "one respawned worker is one of four",
+    scene(async (s) => {
+      const [victim, ...others] = await workers(s, 4);
+      const sidecar = s.sidecar();
+      await sleep(START_GAP_MS + 100);
+      await victim?.process.kill();
+      sidecar.reconcile();
+      const respawned = await workers(s, 1);
+      sidecar.reconcile();
+
+      assert.deepEqual(await servedBy(s), pids([...others, ...respawned]));
+      assert.deepEqual(decisions(groupOf(s.port)), { "syn/kernel": COUNT });
+      for (const { cookie } of [...others, ...respawned]) {
+        assert.equal(listenerOf(groupOf(s.port), cookie).generation, 1);
+      }
+    }),
+  );
+});
+
+describe("--route newest", () => {
+  test(
+    "the newest generation gets all new connections",
+    scene(async (s) => {
+      const old = await workers(s, 2);
+      const sidecar = s.sidecar({ route: "newest" });
+      assert.deepEqual(await servedBy(s), pids(old));
+      await sleep(START_GAP_MS + 100);
+      const newest = await workers(s, 2);
+      sidecar.reconcile();
+
+      assert.deepEqual(await servedBy(s), pids(newest));
+      assert.deepEqual(decisions(groupOf(s.port)), { "syn/selected": 2 * COUNT });
+      const roles = groupOf(s.port).listeners.map(({ role }) => role);
+      assert.deepEqual(roles.toSorted(), ["draining", "draining", "target", "target"]);
+    }),
+  );
+});

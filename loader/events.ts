@@ -1,20 +1,11 @@
 /** Bind events: the kernel tells when a TCP socket is bound to a watched port. */
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import { BOUND_PROGRAMS } from "./abi.ts";
 import { BpfObject } from "./object.ts";
 import { checkPtr, checkRet } from "./sys/check.ts";
 import * as guard from "./sys/guard.ts";
 import * as bpf from "./sys/libbpf.ts";
 import { RingBuffer } from "./sys/ring.ts";
-
-/** Mount point of the cgroup v2 hierarchy, also where it stands beside v1; null: none. */
-export function findCgroup2(): string | null {
-  for (const line of readFileSync("/proc/mounts", "utf8").split("\n")) {
-    const [, mount, type] = line.split(" ");
-    if (type === "cgroup2" && mount) return mount;
-  }
-  return null;
-}
 
 /** Calls back for each batch of binds to the ports, in any process below `cgroup`. Ends with the process. */
 export class BindEvents implements Disposable {

@@ -1,5 +1,5 @@
 /** Which groups a service covers: SPEC and filters; and why something that listens is not covered. */
-import { readFileSync } from "node:fs";
+import { cgroupOf, isBelow } from "./cgroup.ts";
 import { byGroup, endpoint, type GroupKey, isMember, type Listener } from "./listener.ts";
 import { matchesSpec, type Spec } from "./spec.ts";
 
@@ -30,21 +30,6 @@ export function excludedBy(filter: Filter, listener: Listener): string | null {
     return `no process of cgroup ${cgroup} holds it`;
   }
   return null;
-}
-
-function cgroupOf(pid: number): string | null {
-  try {
-    const text = readFileSync(`/proc/${pid}/cgroup`, "utf8");
-    return /^0::(.*)$/m.exec(text)?.[1] ?? null;
-  } catch {
-    return null; // the process is gone
-  }
-}
-
-/** Whether `path` is `ancestor` or below it. */
-export function isBelow(path: string | null, ancestor: string): boolean {
-  const top = ancestor.replace(/\/+$/, "");
-  return path !== null && (path === top || path.startsWith(`${top}/`));
 }
 
 /** A group that a service covers now. */

@@ -1,5 +1,6 @@
 /** reuseport-migrate as a library: re-exports only. */
 export { ABI_VERSION, MIGRATE, type Migrate, OUTCOMES, ROUTE, type Route, STAGES } from "./abi.ts";
+export { cgroupPath } from "./cgroup.ts";
 export type { Decision } from "./codec.ts";
 export { type DetachOptions, detach } from "./detach.ts";
 export * from "./errors.ts";

@@ -1,5 +1,6 @@
 /** Network namespaces: their identity, and the kernel's own counts of migrations in them. */
-import { readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statfsSync, statSync } from "node:fs";
+import { UsageError } from "./errors.ts";
 
 /** TcpExt counters (net/ipv4/proc.c): they count hops, and intended drops as failures. */
 export interface KernelMigrations {
@@ -7,9 +8,13 @@ export interface KernelMigrations {
   readonly failure: bigint;
 }
 
-/** Inode number of a network namespace, by path or pid. */
+/** Inode number of a network namespace, by path or pid. @throws UsageError when it is neither. */
 export function netnsInode(pathOrPid: string | number): number {
   const path = typeof pathOrPid === "number" ? `/proc/${pathOrPid}/ns/net` : pathOrPid;
+  // NSFS_MAGIC, uapi/linux/magic.h
+  if (!existsSync(path) || statfsSync(path).type !== 0x6e736673) {
+    throw new UsageError(`${path} is not a network namespace: name a process, or a file such as /run/netns/NAME`);
+  }
   return statSync(path).ino;
 }
 

@@ -1,7 +1,8 @@
 /** The sidecar: finds the groups of its services, manages them, and gives them back. */
 import { applyGroup } from "./apply.ts";
 import { attachProgram, detachProgram, refuseForeign } from "./attachment.ts";
-import { BindEvents, findCgroup2 } from "./events.ts";
+import { findCgroup2 } from "./cgroup.ts";
+import { BindEvents } from "./events.ts";
 import { ConflictError, LockedError, NoMatchError } from "./errors.ts";
 import { requireHost } from "./features.ts";
 import { explainNoMatch, type Filter, type Match, matchGroups } from "./filter.ts";
@@ -55,6 +56,7 @@ export class Sidecar implements Disposable {
   /** Last warning by group, so that a lasting condition is logged once. */
   readonly #warned = new Map<string, string>();
   readonly #timers = new Set<NodeJS.Timeout>();
+  #onReleased: () => void = () => {};
   #state!: State;
   #observer: Observer | null = null;
   #events: BindEvents | null = null;
@@ -90,8 +92,12 @@ export class Sidecar implements Disposable {
     }
   }
 
-  /** Looks again on bind events and once every RECONCILE_MS, until closed. */
-  watch(): void {
+  /**
+   * Looks again on bind events and once every RECONCILE_MS, until closed.
+   * @param released called when `detach` has taken the last group from us
+   */
+  watch(released: () => void = () => {}): void {
+    this.#onReleased = released;
     const timer = setInterval(() => this.#safely(), RECONCILE_MS);
     this.#timers.add(timer);
     const cgroup = findCgroup2();
@@ -121,16 +127,6 @@ export class Sidecar implements Disposable {
       if (this.#managed.has(match.name) || this.#released.has(match.name)) continue;
       this.#attempt(match.name, () => this.#manage(match));
     }
-  }
-
-  /** Groups managed now. */
-  get groups(): number {
-    return this.#managed.size;
-  }
-
-  /** Every group it had was taken away by `detach`: there is nothing left to do. */
-  get released(): boolean {
-    return this.#managed.size === 0 && this.#released.size > 0 && !this.#options.wait;
   }
 
   /** Status of the managed groups, from the kernel. */
@@ -282,6 +278,7 @@ export class Sidecar implements Disposable {
       group[Symbol.dispose]();
       lock[Symbol.dispose]();
     }
+    if (this.#managed.size === 0 && this.#released.size > 0) this.#onReleased();
   }
 
   /** Runs a step of one group; its failure is that group's, logged once, tried again next time. */

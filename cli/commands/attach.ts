@@ -1,0 +1,144 @@
+/** attach: the sidecar. */
+import { existsSync } from "node:fs";
+import type { Argv, CommandModule } from "yargs";
+import { MIGRATE, ROUTE } from "../../loader/abi.ts";
+import { UsageError } from "../../loader/errors.ts";
+import type { Filter, Sidecar, SidecarOptions } from "../../loader/index.ts";
+import type { Env } from "../env.ts";
+import { logger } from "../log.ts";
+import { bpffsOption, integer, once, specs } from "../options.ts";
+import { DEFAULT_METRICS, type MetricsAddress, parseMetricsAddress, serveMetrics } from "../server.ts";
+
+const MAX_PID = 0x3fffff; // PID_MAX_LIMIT, include/linux/threads.h
+
+function options(yargs: Argv): Argv<Arguments> {
+  return yargs
+    .positional("spec", {
+      type: "string",
+      array: true,
+      demandOption: true,
+      describe: "listen address: ':443' (every address), '192.0.2.7:443', '[::]:443'",
+    })
+    .option("pid", { type: "string", requiresArg: true, describe: "only groups in which this process holds a listener" })
+    .option("cgroup", { type: "string", requiresArg: true, describe: "only groups with a listener held in this cgroup v2 (a path), or below" })
+    .option("netns", { type: "string", requiresArg: true, describe: "only this network namespace: a path, or a pid [default: all]" })
+    .option("migrate", { choices: MIGRATE, default: "newest", requiresArg: true, describe: "destination of migrating connections: the newest generation, any listener, or none (reset, as without us)" } as const)
+    .option("route", { choices: ROUTE, default: "kernel", requiresArg: true, describe: "new connections: the kernel's own spread, or the newest generation only" } as const)
+    .option("wait", { type: "boolean", describe: "start before any listener exists" })
+    .option("once", { type: "boolean", describe: "attach, pin and exit" })
+    .option("keep", { type: "boolean", describe: "leave everything attached and pinned at the end" })
+    .option("replace", { type: "boolean", describe: "override a program that is not ours" })
+    .option("metrics", { type: "string", requiresArg: true, default: DEFAULT_METRICS, describe: "where to serve /metrics: [ADDR:]PORT, or 'off'" })
+    .option("bpffs", bpffsOption)
+    .option("json", { type: "boolean", describe: "log in JSON, one object a line" })
+    .example("$0 attach :443", "look after every listener on port 443 until stopped")
+    .example("$0 attach 0.0.0.0:80 '[::]:80' --route newest --metrics 9200", "blue/green: new connections go to the newest start")
+    .example("$0 attach :443 --once", "attach and pin, no process stays");
+}
+
+interface Arguments {
+  readonly spec: string[];
+  readonly pid: string | undefined;
+  readonly cgroup: string | undefined;
+  readonly netns: string | undefined;
+  readonly migrate: (typeof MIGRATE)[number];
+  readonly route: (typeof ROUTE)[number];
+  readonly wait: boolean | undefined;
+  readonly once: boolean | undefined;
+  readonly keep: boolean | undefined;
+  readonly replace: boolean | undefined;
+  readonly metrics: string;
+  readonly bpffs: string | undefined;
+  readonly json: boolean | undefined;
+}
+
+/** What the command line says, checked. */
+interface Request {
+  readonly sidecar: SidecarOptions;
+  readonly metrics: MetricsAddress | null;
+}
+
+async function request(args: Arguments): Promise<Request> {
+  if (args.once && args.wait) throw new UsageError("--once and --wait exclude each other");
+  const bpffs = once("bpffs", args.bpffs);
+  const sidecar: SidecarOptions = {
+    specs: specs(args.spec),
+    filter: await filter(args),
+    migrate: once("migrate", args.migrate) ?? "newest",
+    route: once("route", args.route) ?? "kernel",
+    wait: args.wait === true,
+    replace: args.replace === true,
+    ...(bpffs === undefined ? {} : { bpffs }),
+  };
+  return { sidecar, metrics: parseMetricsAddress(once("metrics", args.metrics) ?? DEFAULT_METRICS) };
+}
+
+/** The filters, each checked against the host as it is now. */
+async function filter(args: Arguments): Promise<Filter> {
+  const { cgroupPath, netnsInode } = await import("../../loader/index.ts");
+  const pid = once("pid", args.pid);
+  const cgroup = once("cgroup", args.cgroup);
+  const netns = once("netns", args.netns);
+  if (pid !== undefined && !existsSync(`/proc/${integer("pid", pid, 1, MAX_PID)}`)) {
+    throw new UsageError(`--pid ${pid}: there is no such process`);
+  }
+  const isPid = netns !== undefined && /^\d+$/.test(netns);
+  return {
+    ...(pid === undefined ? {} : { pid: Number(pid) }),
+    ...(cgroup === undefined ? {} : { cgroup: cgroupPath(cgroup) }),
+    ...(netns === undefined
+      ? {}
+      : { netns: netnsInode(isPid ? integer("netns", netns, 1, MAX_PID) : netns) }),
+  };
+}
+
+async function run(env: Env, args: Arguments): Promise<void> {
+  const { sidecar: wanted, metrics } = await request(args);
+  const { notifyService, Sidecar } = await import("../../loader/index.ts");
+  const log = logger(env.stderr, args.json === true);
+  const sidecar = new Sidecar(wanted, log);
+  // The port first: when it is taken, nothing has been attached yet.
+  const server = metrics && !args.once ? await serveMetrics(metrics, () => sidecar.status()) : null;
+  try {
+    sidecar.start();
+    if (args.once) {
+      env.stdout.write(`ATTACHED ${summary(sidecar)}\n`);
+      sidecar.close({ keep: true });
+      return;
+    }
+    const notify = (state: string) => notifyService(state, env.vars["NOTIFY_SOCKET"]);
+    const released = new Promise<void>((resolve) => sidecar.watch(resolve));
+    env.stdout.write(`READY ${summary(sidecar)} metrics=${server?.url ?? "off"}\n`);
+    notify(`READY=1\nSTATUS=${summary(sidecar)}`);
+    await Promise.race([released, aborted(env.stop)]);
+    notify("STOPPING=1");
+  } finally {
+    try {
+      sidecar.close({ keep: args.keep === true });
+    } finally {
+      await server?.close();
+    }
+  }
+}
+
+function summary(sidecar: Sidecar): string {
+  const { groups } = sidecar.status();
+  const listeners = groups.reduce((sum, group) => sum + group.listeners.length, 0);
+  return `groups=${groups.length} listeners=${listeners}`;
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+export function attachCommand(env: Env): CommandModule<object, Arguments> {
+  return {
+    command: "attach <spec..>",
+    describe: "Attach to the listeners of running servers, and look after them until stopped",
+    builder: options,
+    handler: (args) => run(env, args),
+  };
+}

@@ -1,0 +1,43 @@
+/** detach: undoes an attach. */
+import type { Argv, CommandModule } from "yargs";
+import { UsageError } from "../../loader/errors.ts";
+import type { Env } from "../env.ts";
+import { bpffsOption, once, specs } from "../options.ts";
+
+interface Arguments {
+  readonly spec: string[] | undefined;
+  readonly all: boolean | undefined;
+  readonly bpffs: string | undefined;
+  readonly json: boolean | undefined;
+}
+
+function options(yargs: Argv): Argv<Arguments> {
+  return yargs
+    .positional("spec", { type: "string", array: true, describe: "groups to detach, as for attach" })
+    .option("all", { type: "boolean", describe: "every group that is attached" })
+    .option("bpffs", bpffsOption)
+    .option("json", { type: "boolean", describe: "print JSON" })
+    .example("$0 detach :443", "give port 443 back to the kernel")
+    .example("$0 detach --all", "after a sidecar was killed, or before an upgrade of the ABI");
+}
+
+async function run(env: Env, args: Arguments): Promise<void> {
+  const wanted = specs(args.spec);
+  if (wanted.length === 0 && !args.all) throw new UsageError("detach wants a SPEC, or --all");
+  if (wanted.length > 0 && args.all) throw new UsageError("detach wants a SPEC or --all, not both");
+  const { detach } = await import("../../loader/index.ts");
+  const bpffs = once("bpffs", args.bpffs);
+  const groups = detach({ specs: wanted, all: args.all === true, ...(bpffs === undefined ? {} : { bpffs }) });
+  if (args.json) env.stdout.write(`${JSON.stringify({ detached: groups })}\n`);
+  else if (groups.length === 0) env.stdout.write("nothing was attached\n");
+  else for (const group of groups) env.stdout.write(`detached ${group}\n`);
+}
+
+export function detachCommand(env: Env): CommandModule<object, Arguments> {
+  return {
+    command: "detach [spec..]",
+    describe: "Undo an attach, whoever made it, and remove its pins",
+    builder: options,
+    handler: (args) => run(env, args),
+  };
+}

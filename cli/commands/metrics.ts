@@ -1,0 +1,34 @@
+/** metrics: the exposition text, once. */
+import type { Argv, CommandModule } from "yargs";
+import type { Env } from "../env.ts";
+import { bpffsOption, once } from "../options.ts";
+
+interface Arguments {
+  readonly bpffs: string | undefined;
+}
+
+function options(yargs: Argv): Argv<Arguments> {
+  return yargs
+    .option("bpffs", bpffsOption)
+    .example("$0 metrics > /var/lib/prometheus/node-exporter/reuseport_migrate.prom", "for node_exporter's textfile collector");
+}
+
+async function run(env: Env, args: Arguments): Promise<void> {
+  const [{ readStatus }, { Exporter }] = await Promise.all([
+    import("../../loader/index.ts"),
+    import("../exporter.ts"),
+  ]);
+  const bpffs = once("bpffs", args.bpffs);
+  // Read before printing: an error must be an error, not an empty exposition.
+  const status = readStatus(bpffs === undefined ? {} : { bpffs });
+  env.stdout.write(await new Exporter({ process: false }).scrape(() => status));
+}
+
+export function metricsCommand(env: Env): CommandModule<object, Arguments> {
+  return {
+    command: "metrics",
+    describe: "Print the Prometheus metrics once; works without a sidecar",
+    builder: options,
+    handler: (args) => run(env, args),
+  };
+}

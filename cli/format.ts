@@ -1,0 +1,118 @@
+/** Status as text for people and as JSON for programs. */
+import { formatEndpoint } from "../loader/address.ts";
+import type { GroupStatus, Listener, ListenerStatus, Status } from "../loader/index.ts";
+
+/** Columns as wide as their widest cell; numbers to the right. */
+export function table(header: readonly string[], rows: readonly (readonly string[])[]): string[] {
+  const all = [header, ...rows];
+  const widths = header.map((_, i) => Math.max(...all.map((row) => row[i]?.length ?? 0)));
+  const numeric = header.map((_, i) => rows.every((row) => /^[-\d./]*$/.test(row[i] ?? "")));
+  return all.map((row) =>
+    row
+      .map((cell, i) => (numeric[i] ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0)))
+      .join("  ")
+      .trimEnd(),
+  );
+}
+
+function ownersText(owners: ListenerStatus["owners"]): string {
+  const [first] = owners;
+  const more = new Set(owners.map(({ pid }) => pid)).size - 1;
+  return first ? `${first.pid} ${first.comm}${more > 0 ? ` +${more}` : ""}` : "-";
+}
+
+function groupText(group: GroupStatus): string[] {
+  const { key } = group;
+  const where = formatEndpoint(key.family, key.address, key.port);
+  const state = group.attached ? `attached, program ${group.programId}` : "not attached: nothing listens";
+  const by = group.sidecar === null ? "no sidecar is running" : `sidecar ${group.sidecar}`;
+  const rows = group.listeners.map((l) => [
+    String(l.slot ?? "-"),
+    String(l.generation ?? "-"),
+    l.role,
+    ownersText(l.owners),
+    `${l.queueLength}/${l.queueLimit}`,
+    String(l.halfOpen),
+    String(l.class ?? "-"),
+    String(l.migratedInto),
+  ]);
+  const header = ["slot", "generation", "role", "owner", "queue", "half-open", "class", "migrated into"];
+  const decisions = group.decisions.map((d) => [
+    d.stage,
+    d.reason ? `${d.outcome} (${d.reason})` : d.outcome,
+    String(d.count),
+  ]);
+  const indent = (lines: string[]) => lines.map((line) => `    ${line}`);
+  return [
+    `${where}  service ${group.service}, netns ${key.netns}, uid ${group.uid}`,
+    `  ${state}; migrate ${group.migrate}, route ${group.route}; ${by}`,
+    ...(rows.length > 0 ? ["  listeners", ...indent(table(header, rows))] : []),
+    ...(decisions.length > 0
+      ? ["  decisions", ...indent(table(["stage", "outcome", "count"], decisions))]
+      : ["  no decisions yet"]),
+  ];
+}
+
+function unmanagedText(listener: Listener): string {
+  const { key } = listener;
+  return `  ${formatEndpoint(key.family, key.address, key.port)}  ${ownersText(listener.owners)}, netns ${key.netns}`;
+}
+
+/** What `status` prints. */
+export function statusText(status: Status): string {
+  const blocks = status.groups.map((group) => groupText(group).join("\n"));
+  if (status.groups.length === 0) blocks.push("nothing is attached");
+  if (status.unmanaged.length > 0) {
+    blocks.push(["listening, not attached", ...status.unmanaged.map(unmanagedText)].join("\n"));
+  }
+  return blocks.join("\n\n");
+}
+
+/** What `status --json` prints: counts are numbers, cookies (64 bits) are strings. */
+export function statusJson(status: Status): unknown {
+  return {
+    groups: status.groups.map((group) => ({
+      name: group.name,
+      service: group.service,
+      netns: group.key.netns,
+      family: group.key.family,
+      address: group.key.address,
+      port: group.key.port,
+      uid: group.uid,
+      attached: group.attached,
+      program_id: group.programId,
+      migrate: group.migrate,
+      route: group.route,
+      attachments: group.attachments,
+      sidecar_pid: group.sidecar,
+      generation: group.generation,
+      listeners: group.listeners.map((l) => ({
+        cookie: String(l.cookie),
+        slot: l.slot,
+        generation: l.generation,
+        role: l.role,
+        class: l.class,
+        owners: l.owners.map(({ pid, fd, comm }) => ({ pid, fd, comm })),
+        queue_length: l.queueLength,
+        queue_limit: l.queueLimit,
+        half_open: l.halfOpen,
+        migrated_out: Number(l.migratedOut),
+        migrated_into: Number(l.migratedInto),
+      })),
+      decisions: group.decisions.map((d) => ({ ...d, count: Number(d.count) })),
+      closed_listeners: {
+        migrated_out: Number(group.closed.out),
+        migrated_into: Number(group.closed.into),
+      },
+    })),
+    unmanaged: status.unmanaged.map(({ cookie, key, owners }) => ({
+      cookie: String(cookie),
+      netns: key.netns,
+      family: key.family,
+      address: key.address,
+      port: key.port,
+      owners: owners.map(({ pid, fd, comm }) => ({ pid, fd, comm })),
+    })),
+    errors: status.errors,
+  };
+}

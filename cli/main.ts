@@ -1,0 +1,67 @@
+/** Parses the command line and runs one command; returns the exit code. */
+import yargs from "yargs";
+import { UsageError } from "../loader/errors.ts";
+import { attachCommand } from "./commands/attach.ts";
+import { detachCommand } from "./commands/detach.ts";
+import { metricsCommand } from "./commands/metrics.ts";
+import { statusCommand } from "./commands/status.ts";
+import type { Env } from "./env.ts";
+import { EXIT, exitCode } from "./exit.ts";
+import { version } from "./version.ts";
+
+const NAME = "reuseport-migrate";
+const WIDTH = 100;
+
+function parser(env: Env) {
+  const codes = EXIT.map(({ code, meaning }) => `  ${code}  ${meaning}`).join("\n");
+  return yargs()
+    .scriptName(NAME)
+    .usage("$0 <command>\n\nRestart any SO_REUSEPORT TCP server without refusing or resetting a connection.")
+    .command(attachCommand(env))
+    .command(statusCommand(env))
+    .command(detachCommand(env))
+    .command(metricsCommand(env))
+    .completion("completion", "print a bash completion script: source it, or put it in /etc/bash_completion.d")
+    .epilogue(`Exit codes:\n${codes}`)
+    .demandCommand(1, "name a command")
+    .recommendCommands()
+    .updateStrings({
+      "Not enough non-option arguments: got %s, need at least %s": {
+        one: "a SPEC is missing",
+        other: "a SPEC is missing",
+      },
+    } as unknown as Record<string, string>)
+    .strict()
+    .version(version())
+    .help()
+    .wrap(WIDTH)
+    .exitProcess(false)
+    .fail((message, error) => {
+      throw error ?? new UsageError(message);
+    });
+}
+
+/** Runs the command line `argv` (without node and script). Never throws. */
+export async function main(env: Env, argv: readonly string[]): Promise<number> {
+  try {
+    let output = "";
+    await parser(env).parseAsync([...argv], {}, (_error, _argv, text) => {
+      output = text;
+    });
+    if (output) env.stdout.write(`${output}\n`);
+    return 0;
+  } catch (error) {
+    env.stderr.write(`${NAME}: ${describe(error, env)}\n`);
+    if (error instanceof UsageError) env.stderr.write(`Try '${NAME} --help'.\n`);
+    return exitCode(error);
+  }
+}
+
+/** One sentence; everything there is with REUSEPORT_MIGRATE_DEBUG set. */
+function describe(error: unknown, env: Env): string {
+  if (!(error instanceof Error)) return String(error);
+  if (!env.vars["REUSEPORT_MIGRATE_DEBUG"]) return error.message;
+  const log = "log" in error ? `\n${error.log}` : "";
+  const cause = error.cause instanceof Error ? `\ncaused by ${error.cause.stack}` : "";
+  return `${error.stack}${log}${cause}`;
+}

@@ -1,0 +1,78 @@
+/** The /metrics endpoint. */
+import { createServer } from "node:http";
+import { isIP } from "node:net";
+import { ConflictError, UsageError } from "../loader/errors.ts";
+import type { Status } from "../loader/index.ts";
+import { Exporter } from "./exporter.ts";
+
+/** Loopback: what a host serves is nobody else's business unless asked for. */
+export const DEFAULT_METRICS = "127.0.0.1:9944";
+
+export interface MetricsAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Parses `[ADDR:]PORT` or `off` (null). @throws UsageError */
+export function parseMetricsAddress(text: string): MetricsAddress | null {
+  if (text === "off") return null;
+  const match = /^(?:(?:\[([^\]]+)\]|([^:[\]]+)):)?([0-9]{1,5})$/.exec(text);
+  const host = match?.[1] ?? match?.[2] ?? "127.0.0.1";
+  const port = Number(match?.[3]);
+  if (!match || isIP(host) === 0 || port > 65535) {
+    throw new UsageError(
+      `--metrics '${text}': write PORT, ADDR:PORT such as 0.0.0.0:9944, [::1]:9944, or off`,
+    );
+  }
+  return { host, port };
+}
+
+export interface MetricsServer {
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+/**
+ * Serves /metrics, from the status at the time of each scrape.
+ * @throws ConflictError when the address is taken
+ */
+export async function serveMetrics(
+  address: MetricsAddress,
+  status: () => Status,
+): Promise<MetricsServer> {
+  const exporter = new Exporter({ process: true });
+  const server = createServer(async (request, response) => {
+    const path = request.url?.split("?")[0];
+    if (request.method !== "GET" && request.method !== "HEAD") {
+      response.writeHead(405, { allow: "GET, HEAD" }).end();
+    } else if (path !== "/metrics") {
+      const found = path === "/" ? 200 : 404;
+      response.writeHead(found, { "content-type": "text/plain" }).end("see /metrics\n");
+    } else {
+      const text = await exporter.scrape(status);
+      response.writeHead(200, { "content-type": exporter.contentType }).end(text);
+    }
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (error: NodeJS.ErrnoException) => {
+      reject(
+        new ConflictError(
+          `/metrics cannot be served on ${address.host}:${address.port} (${error.code}): name another with --metrics, or 'off'`,
+          { cause: error },
+        ),
+      );
+    });
+    server.listen(address.port, address.host, resolve);
+  });
+  const bound = server.address();
+  const port = typeof bound === "object" && bound ? bound.port : address.port;
+  const host = isIP(address.host) === 6 ? `[${address.host}]` : address.host;
+  return {
+    url: `http://${host}:${port}/metrics`,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}

@@ -31,19 +31,64 @@ export class Exporter {
       load(`prom-client/lib/metrics/${name}.js`)(this.#registry);
     }
     this.#gauge("build_info", "Always 1; the labels say what is running.", ["version", "abi"]);
-    this.#errors = this.#counter("collection_errors_total", "Groups whose status could not be read, by this process, at scrapes.");
-    this.#gauge("groups", "Groups the program is attached to, by service, at this scrape.", ["service"]);
-    this.#counter("decisions_total", "Decisions of the program by stage and outcome, counted in the kernel when they are made.", [...GROUP, "stage", "outcome", "reason"]);
-    this.#counter("listener_migrations_total", "Connections migrated out of and into the listener in each slot, counted in the kernel; slot=closed are all listeners that are gone.", [...GROUP, "slot", "direction"]);
-    this.#gauge("listeners", "Listeners by role and generation (newest or older) at this scrape.", [...GROUP, "role", "generation"]);
+    this.#errors = this.#counter(
+      "collection_errors_total",
+      "Groups whose status could not be read, by this process, at scrapes.",
+    );
+    this.#gauge("groups", "Groups the program is attached to, by service, at this scrape.", [
+      "service",
+    ]);
+    this.#counter(
+      "decisions_total",
+      "Decisions of the program by stage and outcome, counted in the kernel when they are made.",
+      [...GROUP, "stage", "outcome", "reason"],
+    );
+    this.#counter(
+      "listener_migrations_total",
+      "Connections migrated out of and into the listener in each slot, counted in the kernel; slot=closed are all listeners that are gone.",
+      [...GROUP, "slot", "direction"],
+    );
+    this.#gauge("listeners", "Listeners by role and generation (newest or older) at this scrape.", [
+      ...GROUP,
+      "role",
+      "generation",
+    ]);
     this.#gauge("generation", "Number of the newest generation.", GROUP);
-    this.#gauge("accept_queue_length", "Connections waiting to be accepted, all listeners, at this scrape.", GROUP);
-    this.#gauge("accept_queue_limit", "Connections that may wait to be accepted, all listeners.", GROUP);
-    this.#gauge("half_open_requests", "Handshakes under way, all listeners, at this scrape.", GROUP);
-    this.#counter("reattachments_total", "Times the program was attached again because the kernel's group was re-created.", GROUP);
-    this.#counter("kernel_migrations_total", "The kernel's own count of migrations (TcpExt TCPMigrateReq), hops and intended drops included.", ["netns", "result"]);
-    this.#counter("program_run_seconds_total", "Time spent in the program, counted by the kernel while kernel.bpf_stats_enabled is 1.", GROUP);
-    this.#counter("program_runs_total", "Runs of the program, counted by the kernel while kernel.bpf_stats_enabled is 1.", GROUP);
+    this.#gauge(
+      "accept_queue_length",
+      "Connections waiting to be accepted, all listeners, at this scrape.",
+      GROUP,
+    );
+    this.#gauge(
+      "accept_queue_limit",
+      "Connections that may wait to be accepted, all listeners.",
+      GROUP,
+    );
+    this.#gauge(
+      "half_open_requests",
+      "Handshakes under way, all listeners, at this scrape.",
+      GROUP,
+    );
+    this.#counter(
+      "reattachments_total",
+      "Times the program was attached again because the kernel's group was re-created.",
+      GROUP,
+    );
+    this.#counter(
+      "kernel_migrations_total",
+      "The kernel's own count of migrations (TcpExt TCPMigrateReq), hops and intended drops included.",
+      ["netns", "result"],
+    );
+    this.#counter(
+      "program_run_seconds_total",
+      "Time spent in the program, counted by the kernel while kernel.bpf_stats_enabled is 1.",
+      GROUP,
+    );
+    this.#counter(
+      "program_runs_total",
+      "Runs of the program, counted by the kernel while kernel.bpf_stats_enabled is 1.",
+      GROUP,
+    );
   }
 
   get contentType(): string {
@@ -104,13 +149,21 @@ export class Exporter {
   }
 
   #counter(name: string, help: string, labelNames: readonly string[] = []): Counter {
-    const metric = new Counter({ name: PREFIX + name, help, labelNames, registers: [this.#registry] });
+    const metric = new Counter({
+      name: PREFIX + name,
+      help,
+      labelNames,
+      registers: [this.#registry],
+    });
     this.#metrics.set(name, metric);
     return metric;
   }
 
   #gauge(name: string, help: string, labelNames: readonly string[] = []): void {
-    this.#metrics.set(name, new Gauge({ name: PREFIX + name, help, labelNames, registers: [this.#registry] }));
+    this.#metrics.set(
+      name,
+      new Gauge({ name: PREFIX + name, help, labelNames, registers: [this.#registry] }),
+    );
   }
 
   /** Counters were reset at the start of the scrape, so adding is setting. */

@@ -24,7 +24,9 @@ function ownersText(owners: ListenerStatus["owners"]): string {
 function groupText(group: GroupStatus): string[] {
   const { key } = group;
   const where = formatEndpoint(key.family, key.address, key.port);
-  const state = group.attached ? `attached, program ${group.programId}` : "not attached: nothing listens";
+  const state = group.attached
+    ? `attached, program ${group.programId}`
+    : "not attached: nothing listens";
   const by = group.sidecar === null ? "no sidecar is running" : `sidecar ${group.sidecar}`;
   const rows = group.listeners.map((l) => [
     String(l.slot ?? "-"),
@@ -36,7 +38,16 @@ function groupText(group: GroupStatus): string[] {
     String(l.class ?? "-"),
     String(l.migratedInto),
   ]);
-  const header = ["slot", "generation", "role", "owner", "queue", "half-open", "class", "migrated into"];
+  const header = [
+    "slot",
+    "generation",
+    "role",
+    "owner",
+    "queue",
+    "half-open",
+    "class",
+    "migrated into",
+  ];
   const decisions = group.decisions.map((d) => [
     d.stage,
     d.reason ? `${d.outcome} (${d.reason})` : d.outcome,

@@ -16,29 +16,34 @@ function parser(env: Env) {
   const codes = EXIT.map(({ code, meaning }) => `  ${code}  ${meaning}`).join("\n");
   return yargs()
     .scriptName(NAME)
-    .usage("$0 <command>\n\nRestart any SO_REUSEPORT TCP server without refusing or resetting a connection.")
+    .usage(
+      "$0 <command>\n\nRestart any SO_REUSEPORT TCP server without refusing or resetting a connection.",
+    )
     .command(attachCommand(env))
     .command(statusCommand(env))
     .command(detachCommand(env))
     .command(metricsCommand(env))
-    .completion("completion", "print a bash completion script: source it, or put it in /etc/bash_completion.d")
+    .completion(
+      "completion",
+      "print a bash completion script: source it, or put it in /etc/bash_completion.d",
+    )
     .epilogue(`Exit codes:\n${codes}`)
     .demandCommand(1, "name a command")
     .recommendCommands()
-    .updateStrings({
-      "Not enough non-option arguments: got %s, need at least %s": {
-        one: "a SPEC is missing",
-        other: "a SPEC is missing",
-      },
-    } as unknown as Record<string, string>)
     .strict()
     .version(version())
     .help()
     .wrap(WIDTH)
     .exitProcess(false)
     .fail((message, error) => {
-      throw error ?? new UsageError(message);
+      throw error ?? new UsageError(sentence(message));
     });
+}
+
+/** yargs' words for what a user did, in one line and in ours. */
+function sentence(message: string): string {
+  if (message.startsWith("Not enough non-option arguments")) return "a SPEC is missing";
+  return message.replaceAll(/\s*\n\s*/g, " ");
 }
 
 /** Runs the command line `argv` (without node and script). Never throws. */

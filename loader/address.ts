@@ -26,7 +26,8 @@ export function addressBytes(family: Family, text: string): Buffer {
   const [head = "", tail] = canonicalIPv6(text).split("::");
   const words = (s: string | undefined) => (s ? s.split(":") : []);
   const last = words(tail);
-  for (const [i, word] of words(head).entries()) out.writeUInt16BE(Number.parseInt(word, 16), i * 2);
+  for (const [i, word] of words(head).entries())
+    out.writeUInt16BE(Number.parseInt(word, 16), i * 2);
   for (const [i, word] of last.entries()) {
     out.writeUInt16BE(Number.parseInt(word, 16), (8 - last.length + i) * 2);
   }

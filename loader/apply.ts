@@ -80,11 +80,7 @@ function place(group: Group, slot: Slot, member: Listener): void {
 }
 
 /** Slots whose listener left, or came back, since they were recorded. */
-function recordChanges(
-  group: Group,
-  plan: Plan,
-  records: ReadonlyMap<number, SlotRecord>,
-): Slot[] {
+function recordChanges(group: Group, plan: Plan, records: ReadonlyMap<number, SlotRecord>): Slot[] {
   const closed: Slot[] = [];
   for (const slot of plan.slots) {
     const was = records.get(slot.slot);

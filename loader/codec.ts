@@ -8,8 +8,8 @@ import {
   type Migrate,
   OUTCOMES,
   ROUTE,
-  type Route,
   ROW_CELLS,
+  type Route,
   SERVICE_LEN,
   STAGES,
 } from "./abi.ts";
@@ -89,7 +89,8 @@ export function addRow(row: Row, bytes: Buffer, offset: number): void {
 /** The sum of rows. */
 export function addRows(rows: readonly Row[]): Row {
   const sum = emptyRow();
-  for (const row of rows) for (let i = 0; i < ROW_CELLS; i++) sum[i] = (sum[i] ?? 0n) + (row[i] ?? 0n);
+  for (const row of rows)
+    for (let i = 0; i < ROW_CELLS; i++) sum[i] = (sum[i] ?? 0n) + (row[i] ?? 0n);
   return sum;
 }
 

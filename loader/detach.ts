@@ -6,9 +6,9 @@ import { requireHost } from "./features.ts";
 import { specOf } from "./filter.ts";
 import { Group } from "./group.ts";
 import { byGroup, type Listener } from "./listener.ts";
+import { giveBack } from "./managed.ts";
 import { Observer } from "./observe.ts";
 import { pinnedProgramId } from "./program.ts";
-import { giveBack } from "./sidecar.ts";
 import type { Spec } from "./spec.ts";
 import { findBpffs, State } from "./state.ts";
 
@@ -36,12 +36,19 @@ export function detach(options: DetachOptions): string[] {
   state.tidy();
   if (done.length === 0 && !options.all) {
     const names = specs.map(({ text }) => text).join(", ");
-    throw new NoMatchError(`nothing is attached for ${names}: 'reuseport-migrate status' lists what is`);
+    throw new NoMatchError(
+      `nothing is attached for ${names}: 'reuseport-migrate status' lists what is`,
+    );
   }
   return done;
 }
 
-function detachOne(state: State, name: string, members: readonly Listener[], options: DetachOptions): boolean {
+function detachOne(
+  state: State,
+  name: string,
+  members: readonly Listener[],
+  options: DetachOptions,
+): boolean {
   let group: Group;
   try {
     group = Group.open(state.directory(name));

@@ -29,7 +29,10 @@ export function requireHost(): void {
   if (first) {
     const list = missing.map(({ name, use }) => `${name} (${use})`).join(", ");
     const who = process.geteuid?.() === 0 ? "this root process lacks" : "not root, and without";
-    throw new PermissionError(first.name, `${who} ${list}: run it as root or grant what is missing`);
+    throw new PermissionError(
+      first.name,
+      `${who} ${list}: run it as root or grant what is missing`,
+    );
   }
   if (!existsSync("/sys/kernel/btf/vmlinux")) {
     throw new NotSupportedError(

@@ -212,7 +212,8 @@ export class Group implements Disposable {
   row(slot: number): Row {
     const bytes = this.#maps.counters.lookup(slot + 1);
     const row = emptyRow();
-    for (let at = 0; bytes && at < bytes.length; at += LAYOUT.rm_counters.size) addRow(row, bytes, at);
+    for (let at = 0; bytes && at < bytes.length; at += LAYOUT.rm_counters.size)
+      addRow(row, bytes, at);
     return row;
   }
 

@@ -13,7 +13,9 @@ export function netnsInode(pathOrPid: string | number): number {
   const path = typeof pathOrPid === "number" ? `/proc/${pathOrPid}/ns/net` : pathOrPid;
   // NSFS_MAGIC, uapi/linux/magic.h
   if (!existsSync(path) || statfsSync(path).type !== 0x6e736673) {
-    throw new UsageError(`${path} is not a network namespace: name a process, or a file such as /run/netns/NAME`);
+    throw new UsageError(
+      `${path} is not a network namespace: name a process, or a file such as /run/netns/NAME`,
+    );
   }
   return statSync(path).ino;
 }

@@ -83,10 +83,7 @@ export class BpfObject implements Disposable {
 
   /** The program's handle, owned by the object. */
   program(name: string): bpf.Ptr<"bpf_program"> {
-    return checkPtr(
-      `program ${name}`,
-      bpf.bpf_object__find_program_by_name(this.#object, name),
-    );
+    return checkPtr(`program ${name}`, bpf.bpf_object__find_program_by_name(this.#object, name));
   }
 
   /** After load: the program's file descriptor, owned by the object. */

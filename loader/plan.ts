@@ -40,7 +40,10 @@ export interface Targets {
   /** New connections; empty: the kernel's hash. */
   readonly syn: readonly number[];
   /** By class: the best (chosen among by hash), then the others in the order to try them. */
-  readonly classes: readonly { readonly best: readonly number[]; readonly rest: readonly number[] }[];
+  readonly classes: readonly {
+    readonly best: readonly number[];
+    readonly rest: readonly number[];
+  }[];
   /** Listening slots of any class. */
   readonly count: number;
 }
@@ -109,7 +112,8 @@ export function makePlan(
 }
 
 function leaveOrStay(slot: Slot, listening: ReadonlySet<bigint>, nowMs: number): Slot {
-  if (listening.has(slot.cookie)) return slot.closedMs === null ? slot : { ...slot, closedMs: null };
+  if (listening.has(slot.cookie))
+    return slot.closedMs === null ? slot : { ...slot, closedMs: null };
   return slot.closedMs === null ? { ...slot, closedMs: nowMs } : slot;
 }
 

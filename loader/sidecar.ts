@@ -1,24 +1,24 @@
-/** The sidecar: finds the groups of its services, manages them, and gives them back. */
-import { applyGroup } from "./apply.ts";
-import { attachProgram, detachProgram, refuseForeign } from "./attachment.ts";
+/** The sidecar: finds the groups of its services, keeps them managed, and gives them back. */
 import { findCgroup2 } from "./cgroup.ts";
+import { LockedError, NoMatchError } from "./errors.ts";
 import { BindEvents } from "./events.ts";
-import { ConflictError, LockedError, NoMatchError } from "./errors.ts";
 import { requireHost } from "./features.ts";
 import { explainNoMatch, type Filter, type Match, matchGroups } from "./filter.ts";
-import { Group } from "./group.ts";
-import { byGroup, endpoint, type Listener } from "./listener.ts";
+import { byGroup, type Listener } from "./listener.ts";
+import { type Log, logRefreshed, type SidecarEvent, slotsWarning } from "./log.ts";
+import { ManagedGroup, type Refreshed } from "./managed.ts";
 import { Observer } from "./observe.ts";
-import { capacityFor, type Policy } from "./plan.ts";
+import type { Policy } from "./plan.ts";
 import type { Spec } from "./spec.ts";
-import { findBpffs, Lock, State } from "./state.ts";
+import { findBpffs, State } from "./state.ts";
 import { type GroupStatus, groupStatus, kernelCounts, type Status } from "./status.ts";
-import { boottimeMs } from "./sys/libc.ts";
 
 /** How often everything is looked at, whatever was or was not told. */
 export const RECONCILE_MS = 1_000;
 /** After a bind the listener appears moments later: when to look again, ms after the event. */
 const AFTER_BIND_MS = [0, 2, 10, 50, 200] as const;
+/** How long a pass waits for a command that changes state; then the next pass does it. */
+const PATIENCE_MS = 20;
 
 export interface SidecarOptions extends Policy {
   readonly specs: readonly Spec[];
@@ -30,62 +30,40 @@ export interface SidecarOptions extends Policy {
   readonly replace?: boolean;
 }
 
-/** Something worth a line in the log. `fields` are JSON-ready. */
-export interface SidecarEvent {
-  readonly level: "info" | "warn" | "error";
-  readonly event: string;
-  readonly text: string;
-  readonly fields: Readonly<Record<string, string | number | null>>;
-}
-
-interface Managed {
-  readonly group: Group;
-  readonly lock: Lock;
-  readonly isNew: boolean;
-  members: readonly Listener[];
-  sinceMs: number;
-}
-
-/** Manages the groups of some services until it is closed. All methods are synchronous. */
+/** Manages the groups of some services until it is closed. */
 export class Sidecar implements Disposable {
   readonly #options: SidecarOptions;
-  readonly #log: (event: SidecarEvent) => void;
-  readonly #managed = new Map<string, Managed>();
+  readonly #log: Log;
+  readonly #managed = new Map<string, ManagedGroup>();
   /** Groups that a `detach` took from us: not ours again until the sidecar is restarted. */
   readonly #released = new Set<string>();
   /** Last warning by group, so that a lasting condition is logged once. */
   readonly #warned = new Map<string, string>();
   readonly #timers = new Set<NodeJS.Timeout>();
-  #onReleased: () => void = () => {};
-  #state!: State;
-  #observer: Observer | null = null;
+  #running: { readonly state: State; readonly observer: Observer } | null = null;
   #events: BindEvents | null = null;
+  #onReleased: () => void = () => {};
 
-  constructor(options: SidecarOptions, log: (event: SidecarEvent) => void = () => {}) {
+  constructor(options: SidecarOptions, log: Log = () => {}) {
     this.#options = options;
     this.#log = log;
   }
 
   /**
-   * Attaches to every group that matches, then keeps watching. All or nothing: when
-   * one group refuses, those attached before are given back.
+   * Attaches to every group that matches. All or nothing: when one group refuses,
+   * those attached before it are given back.
    * @throws NoMatchError, ForeignProgramError, AlreadyManagedError, LockedError,
    *   AbiMismatchError, PermissionError, NotSupportedError
    */
   start(): void {
     requireHost();
-    this.#state = new State(findBpffs(this.#options.bpffs));
-    this.#observer = new Observer();
+    const state = new State(findBpffs(this.#options.bpffs));
+    this.#running = { state, observer: new Observer() };
     try {
-      const listeners = this.#observer.read();
-      const matches = this.#match(listeners);
+      const matches = this.#match(this.#running.observer.read());
       if (matches.length === 0 && !this.#options.wait) this.#refuseNoMatch();
-      const locked = this.#state.lock();
-      try {
-        for (const match of matches) this.#manage(match);
-      } finally {
-        locked[Symbol.dispose]();
-      }
+      using _lock = state.lock();
+      for (const match of matches) this.#takeOn(state, match);
     } catch (error) {
       this.#undo();
       throw error;
@@ -98,48 +76,48 @@ export class Sidecar implements Disposable {
    */
   watch(released: () => void = () => {}): void {
     this.#onReleased = released;
-    const timer = setInterval(() => this.#safely(), RECONCILE_MS);
-    this.#timers.add(timer);
-    const cgroup = findCgroup2();
+    this.#timers.add(setInterval(() => this.#safely(), RECONCILE_MS));
     const ports = new Set(this.#options.specs.map(({ port }) => port));
     try {
+      const cgroup = findCgroup2();
       if (cgroup === null) throw new Error("no cgroup v2 is mounted");
       this.#events = new BindEvents(cgroup, ports, () => this.#afterBind());
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      this.#say("warn", "no_bind_events", `no bind events (${why}): new listeners become targets within ${RECONCILE_MS} ms`, {});
+      this.#warn(
+        "events",
+        `no bind events (${message(error)}): a new listener becomes a target within ${RECONCILE_MS} ms`,
+      );
     }
-    this.#safely(); // what happened between start() and now
+    this.#safely(); // what happened since start()
   }
 
   /** One observe-plan-apply pass over all groups. */
   reconcile(): void {
-    if (this.#observer === null) throw new Error("Sidecar is not running");
-    using _lock = this.#state.lock();
-    const listeners = this.#observer.read();
-    this.#dropDetached();
+    const { state, observer } = this.#use();
+    using _lock = state.lock(PATIENCE_MS);
+    const listeners = observer.read();
+    this.#dropDetached(state);
     const groups = byGroup(listeners);
     for (const [name, managed] of this.#managed) {
       const members = groups.get(name) ?? [];
-      this.#attempt(name, () => this.#refresh(managed, members));
+      this.#attempt(name, () => this.#report(managed, members, managed.refresh(members)));
     }
     for (const match of this.#match(listeners)) {
       if (this.#managed.has(match.name) || this.#released.has(match.name)) continue;
-      this.#attempt(match.name, () => this.#manage(match));
+      this.#attempt(match.name, () => this.#takeOn(state, match));
     }
   }
 
   /** Status of the managed groups, from the kernel. */
   status(): Status {
-    if (this.#observer === null) throw new Error("Sidecar is not running");
-    const listeners = byGroup(this.#observer.read());
+    const listeners = byGroup(this.#use().observer.read());
     const groups: GroupStatus[] = [];
     const errors: string[] = [];
     for (const [name, { group }] of this.#managed) {
       try {
         groups.push(groupStatus(group, listeners.get(name) ?? [], process.pid));
       } catch (error) {
-        errors.push(`${name}: ${error instanceof Error ? error.message : error}`);
+        errors.push(`${name}: ${message(error)}`);
       }
     }
     return { groups, unmanaged: [], kernel: kernelCounts(groups), errors };
@@ -147,25 +125,34 @@ export class Sidecar implements Disposable {
 
   /** Ends. Detaches and unpins what it manages, or with `keep` leaves all of it in force. */
   close(options: { readonly keep?: boolean } = {}): void {
-    if (this.#observer === null) return;
-    this.#stopWatching();
+    if (this.#running === null) return;
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#timers.clear();
+    this.#events?.[Symbol.dispose]();
+    this.#events = null;
+    const { state, observer } = this.#running;
     try {
-      if (!options.keep) {
-        using _lock = this.#state.lock();
-        const groups = byGroup(this.#observer.read());
-        for (const [name, { group }] of this.#managed) {
-          if (this.#state.has(name)) giveBack(this.#state, group, groups.get(name) ?? []);
-          this.#say("info", "detached", `detached from ${endpoint(group.record.key)}`, { group: name });
-        }
+      if (options.keep) return;
+      using _lock = state.lock();
+      const groups = byGroup(observer.read());
+      for (const [name, managed] of this.#managed) {
+        if (!state.has(name)) continue;
+        managed.giveBack(state, groups.get(name) ?? []);
+        this.#say("info", "detached", `detached from ${managed.label}`, { group: name });
       }
     } finally {
       this.#forget();
+      state.tidy();
     }
-    if (!options.keep) this.#state.tidy();
   }
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  #use() {
+    if (this.#running === null) throw new Error("Sidecar is not running");
+    return this.#running;
   }
 
   #match(listeners: readonly Listener[]): Match[] {
@@ -178,107 +165,48 @@ export class Sidecar implements Disposable {
     const reasons = explainNoMatch(observer.read(), specs, filter);
     const names = specs.map(({ text }) => text).join(", ");
     const found =
-      reasons.length === 0 ? "nothing listens on that port" : `what is there: ${reasons.join("; ")}`;
-    throw new NoMatchError(`no listener with SO_REUSEPORT matches ${names}: ${found} (--wait starts before the server)`);
+      reasons.length === 0
+        ? "nothing listens on that port"
+        : `what is there: ${reasons.join("; ")}`;
+    throw new NoMatchError(
+      `no listener with SO_REUSEPORT matches ${names}: ${found} (--wait starts before the server)`,
+    );
   }
 
-  /** Takes a group on: adopts what is pinned for it, or creates it; attaches. */
-  #manage({ name, members, service }: Match): void {
-    const [first] = members;
-    if (!first) return;
-    const { migrate, route, replace } = this.#options;
-    const label = endpoint(first.key);
-    const adopted = this.#state.has(name);
-    if (!adopted && !replace) refuseForeign(members, null);
-    const directory = adopted ? this.#state.directory(name) : this.#state.makeUnfinished(name);
-    let lock: Lock | null = null;
-    let group: Group | null = null;
-    let published = adopted;
-    try {
-      lock = new Lock(directory, `the group of ${label}`);
-      const slots = capacityFor(members.length);
-      const fresh = { abiVersion: 0, key: first.key, uid: first.uid, migrate, route, slots, attachments: 0, service };
-      group = adopted ? Group.open(directory) : Group.create(name, fresh, directory);
-      if (!replace) refuseForeign(members, group.programId);
-      group.setRecord({ ...group.record, uid: first.uid, migrate, route, service });
-      const managed: Managed = { group, lock, isNew: !adopted, members: [], sinceMs: 0 };
-      this.#apply(managed, members);
-      if (!adopted) Group.publish(directory, name);
-      published = true;
-      this.#managed.set(name, managed);
-      this.#attach(managed, members);
-    } catch (error) {
-      this.#managed.delete(name);
-      group?.[Symbol.dispose]();
-      lock?.[Symbol.dispose]();
-      if (!adopted && published) this.#state.remove(name);
-      if (!published) this.#state.removeUnfinished(name);
-      throw error;
-    }
-    const what = adopted ? "adopted" : "attached";
-    this.#say("info", what, `${what} ${label}: ${members.length} listeners, program ${group.programId}`, {
-      group: name,
-      service,
-      listeners: members.length,
+  #takeOn(state: State, match: Match): void {
+    const { replace = false } = this.#options;
+    const [managed, refreshed] = ManagedGroup.takeOn(state, match, { ...this.#options, replace });
+    this.#managed.set(match.name, managed);
+    const { isNew, label, group } = managed;
+    const event = isNew ? "attached" : "adopted";
+    const count = match.members.length;
+    this.#say("info", event, `${event} ${label}: ${count} listeners, program ${group.programId}`, {
+      group: group.name,
+      service: match.service,
+      listeners: count,
       program_id: group.programId,
     });
+    this.#report(managed, match.members, refreshed);
   }
 
-  /** A managed group, once more: its listeners may have changed, and its kernel group too. */
-  #refresh(managed: Managed, members: readonly Listener[]): void {
-    this.#apply(managed, members);
-    this.#attach(managed, members);
+  #report(managed: ManagedGroup, members: readonly Listener[], refreshed: Refreshed): void {
+    logRefreshed(this.#log, managed, members, refreshed);
+    const warning = slotsWarning(managed, refreshed);
+    if (warning) this.#warn(`${managed.group.name} slots`, warning);
+    else this.#warned.delete(`${managed.group.name} slots`);
   }
 
-  #apply(managed: Managed, members: readonly Listener[]): void {
-    const { group } = managed;
-    const nowMs = boottimeMs();
-    const { plan, closed } = applyGroup(group, members, managed.sinceMs, nowMs);
-    managed.sinceMs = nowMs;
-    managed.members = members;
-    const label = endpoint(group.record.key);
-    const owners = new Map(members.map((m) => [m.cookie, m.owners[0]]));
-    for (const { cookie, slot, generation } of plan.added) {
-      const owner = owners.get(cookie);
-      this.#say("info", "listener_added", `${label}: listener of ${owner?.comm} (pid ${owner?.pid}) is in slot ${slot}, generation ${generation}`, {
-        group: group.name,
-        slot,
-        generation,
-        pid: owner?.pid ?? null,
-      });
-    }
-    for (const { slot, generation } of closed) {
-      this.#say("info", "listener_closed", `${label}: the listener in slot ${slot}, generation ${generation} closed`, { group: group.name, slot, generation });
-    }
-    if (plan.waiting.length > 0) {
-      this.#warn(group.name, `${label}: ${plan.waiting.length} listeners have no slot (there are ${group.record.slots}) and are left to the kernel's hash: detach and attach again to make room`);
-    }
-  }
-
-  /** Attaches where the kernel's group has no program: at first, and when it was re-created. */
-  #attach({ group }: Managed, members: readonly Listener[]): void {
-    if (members.length === 0) return;
-    if (members.some(({ programId }) => programId === group.programId)) return;
-    if (!this.#options.replace) refuseForeign(members, group.programId);
-    if (!attachProgram(members, group.programFd)) return; // every owner has gone: so has the group
-    const attachments = group.record.attachments + 1;
-    group.setRecord({ ...group.record, attachments });
-    if (attachments > 1) {
-      const text = `${endpoint(group.record.key)}: the group was re-created; attached again`;
-      this.#say("info", "reattached", text, { group: group.name, attachments });
-    }
-  }
-
-  #dropDetached(): void {
-    for (const [name, { group, lock }] of this.#managed) {
-      if (this.#state.has(name)) continue;
-      this.#say("info", "released", `${endpoint(group.record.key)} was detached by another command; leaving it alone`, { group: name });
+  /** Groups whose pins are gone: another command detached them. */
+  #dropDetached(state: State): void {
+    for (const [name, managed] of this.#managed) {
+      if (state.has(name)) continue;
+      const text = `${managed.label} was detached by another command; leaving it alone`;
+      this.#say("info", "released", text, { group: name });
       this.#released.add(name);
       this.#managed.delete(name);
-      group[Symbol.dispose]();
-      lock[Symbol.dispose]();
+      managed[Symbol.dispose]();
+      if (this.#managed.size === 0 && !this.#options.wait) this.#onReleased();
     }
-    if (this.#managed.size === 0 && this.#released.size > 0) this.#onReleased();
   }
 
   /** Runs a step of one group; its failure is that group's, logged once, tried again next time. */
@@ -287,25 +215,12 @@ export class Sidecar implements Disposable {
       step();
       this.#warned.delete(name);
     } catch (error) {
-      const text = error instanceof Error ? error.message : String(error);
-      this.#warn(name, text);
+      this.#warn(name, message(error));
     }
-  }
-
-  #warn(group: string, text: string): void {
-    if (this.#warned.get(group) === text) return;
-    this.#warned.set(group, text);
-    this.#say("warn", "warning", text, { group });
   }
 
   #safely(): void {
-    try {
-      this.reconcile();
-      this.#warned.delete("");
-    } catch (error) {
-      // Another command is at work, or the kernel refused for a moment: the next pass repairs.
-      this.#warn("", error instanceof LockedError ? "state is locked" : String(error));
-    }
+    this.#attempt("reconcile", () => this.reconcile());
   }
 
   #afterBind(): void {
@@ -318,44 +233,47 @@ export class Sidecar implements Disposable {
     }
   }
 
-  #stopWatching(): void {
-    for (const timer of this.#timers) clearTimeout(timer);
-    this.#timers.clear();
-    this.#events?.[Symbol.dispose]();
-    this.#events = null;
-  }
-
   /** After a refusal: gives back what this start took, leaves what it found. */
   #undo(): void {
-    for (const [, { group, isNew, members }] of this.#managed) {
-      if (isNew) giveBack(this.#state, group, members);
+    const { state, observer } = this.#use();
+    try {
+      if (this.#managed.size === 0) return;
+      using _lock = state.lock();
+      const groups = byGroup(observer.read());
+      for (const [name, managed] of this.#managed) {
+        if (managed.isNew) managed.giveBack(state, groups.get(name) ?? []);
+      }
+    } finally {
+      this.#forget();
+      state.tidy();
     }
-    this.#forget();
-    this.#state.tidy();
   }
 
   #forget(): void {
-    for (const { group, lock } of this.#managed.values()) {
-      group[Symbol.dispose]();
-      lock[Symbol.dispose]();
-    }
+    for (const managed of this.#managed.values()) managed[Symbol.dispose]();
     this.#managed.clear();
-    this.#observer?.[Symbol.dispose]();
-    this.#observer = null;
+    this.#running?.observer[Symbol.dispose]();
+    this.#running = null;
   }
 
-  #say(level: SidecarEvent["level"], event: string, text: string, fields: SidecarEvent["fields"]): void {
+  #warn(about: string, text: string): void {
+    if (this.#warned.get(about) === text) return;
+    this.#warned.set(about, text);
+    this.#say("warn", "warning", text, { about });
+  }
+
+  #say(
+    level: SidecarEvent["level"],
+    event: string,
+    text: string,
+    fields: SidecarEvent["fields"],
+  ): void {
     this.#log({ level, event, text, fields });
   }
 }
 
-/** Detaches a group from the kernel, then removes its pins: the order that is safe if it is cut short. */
-export function giveBack(state: State, group: Group, members: readonly Listener[]): void {
-  const attached = members.some(({ programId }) => programId === group.programId);
-  if (attached && !detachProgram(members)) {
-    throw new ConflictError(
-      `${endpoint(group.record.key)}: no listener could be borrowed to detach from; nothing was removed, run detach again`,
-    );
-  }
-  state.remove(group.name);
+function message(error: unknown): string {
+  // A lock held for a moment is not news each time with another pid.
+  if (error instanceof LockedError) return "another reuseport-migrate is at work; trying again";
+  return error instanceof Error ? error.message : String(error);
 }

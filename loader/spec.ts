@@ -29,14 +29,16 @@ export function parseSpec(text: string): Spec {
   }
   const [, v6, v4 = "", digits = ""] = match;
   const port = /^[0-9]{1,5}$/.test(digits) ? Number(digits) : Number.NaN;
-  if (!(port >= 1 && port <= 65535)) return fail(`the port must be from 1 to 65535, not '${digits}'`);
+  if (!(port >= 1 && port <= 65535))
+    return fail(`the port must be from 1 to 65535, not '${digits}'`);
   if (v6 !== undefined) {
     if (familyOf(v6) !== "ipv6") return fail(`'${v6}' is not an IPv6 address`);
     const address = canonicalIPv6(v6);
     return { text: formatEndpoint("ipv6", address, port), family: "ipv6", address, port };
   }
   if (v4 === "") return { text: `:${port}`, family: null, address: null, port };
-  if (familyOf(v4) !== "ipv4") return fail(`'${v4}' is not an IPv4 address (names are not looked up)`);
+  if (familyOf(v4) !== "ipv4")
+    return fail(`'${v4}' is not an IPv4 address (names are not looked up)`);
   return { text: formatEndpoint("ipv4", v4, port), family: "ipv4", address: v4, port };
 }
 

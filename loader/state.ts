@@ -95,7 +95,9 @@ export class State {
   /** Names of the groups that are pinned. */
   groups(): string[] {
     if (!existsSync(this.root)) return [];
-    return readdirSync(this.root).filter((name) => !name.startsWith(UNFINISHED)).sort();
+    return readdirSync(this.root)
+      .filter((name) => !name.startsWith(UNFINISHED))
+      .sort();
   }
 
   directory(group: string): string {

@@ -1,6 +1,13 @@
 /** What is pinned and what is listening, as plain data. Changes nothing; needs no sidecar. */
 import type { Migrate, Route } from "./abi.ts";
-import { addRows, type Decision, decisionsOf, emptyRow, migrationsOf, subtractRow } from "./codec.ts";
+import {
+  addRows,
+  type Decision,
+  decisionsOf,
+  emptyRow,
+  migrationsOf,
+  subtractRow,
+} from "./codec.ts";
 import { AbiMismatchError } from "./errors.ts";
 import { specOf } from "./filter.ts";
 import { Group } from "./group.ts";
@@ -63,7 +70,11 @@ export interface Status {
 }
 
 /** Status of one group from its pinned maps and its listeners now. */
-export function groupStatus(group: Group, members: readonly Listener[], sidecar: number | null): GroupStatus {
+export function groupStatus(
+  group: Group,
+  members: readonly Listener[],
+  sidecar: number | null,
+): GroupStatus {
   const { record } = group;
   const records = group.slots();
   const rows = group.rows();

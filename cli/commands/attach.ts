@@ -7,7 +7,12 @@ import type { Filter, Sidecar, SidecarOptions } from "../../loader/index.ts";
 import type { Env } from "../env.ts";
 import { logger } from "../log.ts";
 import { bpffsOption, integer, once, specs } from "../options.ts";
-import { DEFAULT_METRICS, type MetricsAddress, parseMetricsAddress, serveMetrics } from "../server.ts";
+import {
+  DEFAULT_METRICS,
+  type MetricsAddress,
+  parseMetricsAddress,
+  serveMetrics,
+} from "../server.ts";
 
 const MAX_PID = 0x3fffff; // PID_MAX_LIMIT, include/linux/threads.h
 
@@ -19,20 +24,54 @@ function options(yargs: Argv): Argv<Arguments> {
       demandOption: true,
       describe: "listen address: ':443' (every address), '192.0.2.7:443', '[::]:443'",
     })
-    .option("pid", { type: "string", requiresArg: true, describe: "only groups in which this process holds a listener" })
-    .option("cgroup", { type: "string", requiresArg: true, describe: "only groups with a listener held in this cgroup v2 (a path), or below" })
-    .option("netns", { type: "string", requiresArg: true, describe: "only this network namespace: a path, or a pid [default: all]" })
-    .option("migrate", { choices: MIGRATE, default: "newest", requiresArg: true, describe: "destination of migrating connections: the newest generation, any listener, or none (reset, as without us)" } as const)
-    .option("route", { choices: ROUTE, default: "kernel", requiresArg: true, describe: "new connections: the kernel's own spread, or the newest generation only" } as const)
+    .option("pid", {
+      type: "string",
+      requiresArg: true,
+      describe: "only groups in which this process holds a listener",
+    })
+    .option("cgroup", {
+      type: "string",
+      requiresArg: true,
+      describe: "only groups with a listener held in this cgroup v2 (a path), or below",
+    })
+    .option("netns", {
+      type: "string",
+      requiresArg: true,
+      describe: "only this network namespace: a path, or a pid [default: all]",
+    })
+    .option("migrate", {
+      choices: MIGRATE,
+      default: "newest",
+      requiresArg: true,
+      describe:
+        "destination of migrating connections: the newest generation, any listener, or none (reset, as without us)",
+    } as const)
+    .option("route", {
+      choices: ROUTE,
+      default: "kernel",
+      requiresArg: true,
+      describe: "new connections: the kernel's own spread, or the newest generation only",
+    } as const)
     .option("wait", { type: "boolean", describe: "start before any listener exists" })
     .option("once", { type: "boolean", describe: "attach, pin and exit" })
-    .option("keep", { type: "boolean", describe: "leave everything attached and pinned at the end" })
+    .option("keep", {
+      type: "boolean",
+      describe: "leave everything attached and pinned at the end",
+    })
     .option("replace", { type: "boolean", describe: "override a program that is not ours" })
-    .option("metrics", { type: "string", requiresArg: true, default: DEFAULT_METRICS, describe: "where to serve /metrics: [ADDR:]PORT, or 'off'" })
+    .option("metrics", {
+      type: "string",
+      requiresArg: true,
+      default: DEFAULT_METRICS,
+      describe: "where to serve /metrics: [ADDR:]PORT, or 'off'",
+    })
     .option("bpffs", bpffsOption)
     .option("json", { type: "boolean", describe: "log in JSON, one object a line" })
     .example("$0 attach :443", "look after every listener on port 443 until stopped")
-    .example("$0 attach 0.0.0.0:80 '[::]:80' --route newest --metrics 9200", "blue/green: new connections go to the newest start")
+    .example(
+      "$0 attach 0.0.0.0:80 '[::]:80' --route newest --metrics 9200",
+      "blue/green: new connections go to the newest start",
+    )
     .example("$0 attach :443 --once", "attach and pin, no process stays");
 }
 
@@ -70,7 +109,10 @@ async function request(args: Arguments): Promise<Request> {
     replace: args.replace === true,
     ...(bpffs === undefined ? {} : { bpffs }),
   };
-  return { sidecar, metrics: parseMetricsAddress(once("metrics", args.metrics) ?? DEFAULT_METRICS) };
+  return {
+    sidecar,
+    metrics: parseMetricsAddress(once("metrics", args.metrics) ?? DEFAULT_METRICS),
+  };
 }
 
 /** The filters, each checked against the host as it is now. */

@@ -13,7 +13,11 @@ interface Arguments {
 
 function options(yargs: Argv): Argv<Arguments> {
   return yargs
-    .positional("spec", { type: "string", array: true, describe: "groups to detach, as for attach" })
+    .positional("spec", {
+      type: "string",
+      array: true,
+      describe: "groups to detach, as for attach",
+    })
     .option("all", { type: "boolean", describe: "every group that is attached" })
     .option("bpffs", bpffsOption)
     .option("json", { type: "boolean", describe: "print JSON" })
@@ -27,7 +31,11 @@ async function run(env: Env, args: Arguments): Promise<void> {
   if (wanted.length > 0 && args.all) throw new UsageError("detach wants a SPEC or --all, not both");
   const { detach } = await import("../../loader/index.ts");
   const bpffs = once("bpffs", args.bpffs);
-  const groups = detach({ specs: wanted, all: args.all === true, ...(bpffs === undefined ? {} : { bpffs }) });
+  const groups = detach({
+    specs: wanted,
+    all: args.all === true,
+    ...(bpffs === undefined ? {} : { bpffs }),
+  });
   if (args.json) env.stdout.write(`${JSON.stringify({ detached: groups })}\n`);
   else if (groups.length === 0) env.stdout.write("nothing was attached\n");
   else for (const group of groups) env.stdout.write(`detached ${group}\n`);

@@ -10,7 +10,10 @@ interface Arguments {
 function options(yargs: Argv): Argv<Arguments> {
   return yargs
     .option("bpffs", bpffsOption)
-    .example("$0 metrics > /var/lib/prometheus/node-exporter/reuseport_migrate.prom", "for node_exporter's textfile collector");
+    .example(
+      "$0 metrics > /var/lib/prometheus/node-exporter/reuseport_migrate.prom",
+      "for node_exporter's textfile collector",
+    );
 }
 
 async function run(env: Env, args: Arguments): Promise<void> {

@@ -12,7 +12,11 @@ interface Arguments {
 
 function options(yargs: Argv): Argv<Arguments> {
   return yargs
-    .positional("spec", { type: "string", array: true, describe: "only these; also lists what listens there and is not attached" })
+    .positional("spec", {
+      type: "string",
+      array: true,
+      describe: "only these; also lists what listens there and is not attached",
+    })
     .option("bpffs", bpffsOption)
     .option("json", { type: "boolean", describe: "print JSON" })
     .example("$0 status", "every group that is attached")

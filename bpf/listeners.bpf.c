@@ -47,6 +47,12 @@ static __always_inline void read_group(struct sock *sk, struct rm_listener *r)
 	}
 }
 
+/* Not inlined, so that struct rm_listener is in BTF for the ABI test. */
+static __noinline int emit(struct seq_file *seq, struct rm_listener *r)
+{
+	return bpf_seq_write(seq, r, sizeof(*r));
+}
+
 SEC("iter/task_file")
 int list_listeners(struct bpf_iter__task_file *ctx)
 {
@@ -103,7 +109,7 @@ int list_listeners(struct bpf_iter__task_file *ctx)
 	}
 	read_group(sk, &r);
 
-	bpf_seq_write(ctx->meta->seq, &r, sizeof(r));
+	emit(ctx->meta->seq, &r);
 	return 0;
 }
 

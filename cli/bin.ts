@@ -3,8 +3,15 @@
 import { main } from "./main.ts";
 
 const stop = new AbortController();
-for (const signal of ["SIGTERM", "SIGINT"] as const) {
+for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
   process.on(signal, () => stop.abort(signal));
+}
+
+// A reader that went away (`| head`) is no reason to stop looking after listeners.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+  });
 }
 
 process.exitCode = await main(
@@ -13,7 +20,6 @@ process.exitCode = await main(
     stderr: process.stderr,
     vars: process.env,
     stop: stop.signal,
-    isTerminal: process.stdout.isTTY === true,
   },
   process.argv.slice(2),
 );

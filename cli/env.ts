@@ -3,8 +3,6 @@ export interface Env {
   readonly stdout: { write(text: string): unknown };
   readonly stderr: { write(text: string): unknown };
   readonly vars: Readonly<Record<string, string | undefined>>;
-  /** Aborted by SIGTERM and SIGINT; the reason is the signal's name. */
+  /** Aborted by SIGTERM, SIGINT and SIGHUP; the reason is the signal's name. */
   readonly stop: AbortSignal;
-  /** Whether stdout is a terminal. */
-  readonly isTerminal: boolean;
 }

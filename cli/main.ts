@@ -36,7 +36,8 @@ function parser(env: Env) {
     .wrap(WIDTH)
     .exitProcess(false)
     .fail((message, error) => {
-      throw error ?? new UsageError(sentence(message));
+      if (error && error.name !== "YError") throw error;
+      throw new UsageError(sentence(message ?? error?.message ?? "wrong usage"));
     });
 }
 

@@ -29,6 +29,7 @@ export class ManagedGroup implements Disposable {
   readonly #lock: Lock;
   readonly #replace: boolean;
   #sinceMs = 0;
+  #listenedMs = boottimeMs();
 
   private constructor(group: Group, lock: Lock, isNew: boolean, replace: boolean) {
     this.group = group;
@@ -89,6 +90,11 @@ export class ManagedGroup implements Disposable {
     return { ...applied, reattached: this.#attach(members) };
   }
 
+  /** How long nothing has listened, ms. */
+  get idleMs(): number {
+    return this.#sinceMs - this.#listenedMs;
+  }
+
   /**
    * Detaches from the kernel's group, then unpins: in this order it is safe to be cut short.
    * @throws ConflictError when no owner could be borrowed from; nothing is removed then
@@ -107,6 +113,7 @@ export class ManagedGroup implements Disposable {
     const nowMs = boottimeMs();
     const applied = applyGroup(this.group, members, this.#sinceMs, nowMs);
     this.#sinceMs = nowMs;
+    if (members.length > 0) this.#listenedMs = nowMs;
     return applied;
   }
 

@@ -20,6 +20,9 @@ const AFTER_BIND_MS = [0, 2, 10, 50, 200] as const;
 /** How long a pass waits for a command that changes state; then the next pass does it. */
 const PATIENCE_MS = 20;
 
+/** A group without a listener for this long is given up: its namespace may be gone for good. */
+export const IDLE_MS = 3_600_000;
+
 export interface SidecarOptions extends Policy {
   readonly specs: readonly Spec[];
   readonly filter?: Filter;
@@ -28,6 +31,8 @@ export interface SidecarOptions extends Policy {
   readonly wait?: boolean;
   /** Override a foreign program. */
   readonly replace?: boolean;
+  /** As {@link IDLE_MS}, ms. */
+  readonly idleMs?: number;
 }
 
 /** Manages the groups of some services until it is closed. */
@@ -101,6 +106,7 @@ export class Sidecar implements Disposable {
     for (const [name, managed] of this.#managed) {
       const members = groups.get(name) ?? [];
       this.#attempt(name, () => this.#report(managed, members, managed.refresh(members)));
+      if (managed.idleMs > (this.#options.idleMs ?? IDLE_MS)) this.#giveUp(state, name, managed);
     }
     for (const match of this.#match(listeners)) {
       if (this.#managed.has(match.name) || this.#released.has(match.name)) continue;
@@ -194,6 +200,16 @@ export class Sidecar implements Disposable {
     const warning = slotsWarning(managed, refreshed);
     if (warning) this.#warn(`${managed.group.name} slots`, warning);
     else this.#warned.delete(`${managed.group.name} slots`);
+  }
+
+  /** Nothing has listened for long: unpinned, so that containers which came and went leave nothing. */
+  #giveUp(state: State, name: string, managed: ManagedGroup): void {
+    managed.giveBack(state, []);
+    this.#managed.delete(name);
+    managed[Symbol.dispose]();
+    this.#say("info", "given_up", `${managed.label}: nothing has listened for long; unpinned`, {
+      group: name,
+    });
   }
 
   /** Groups whose pins are gone: another command detached them. */

@@ -9,6 +9,7 @@ import {
   subtractRow,
 } from "./codec.ts";
 import { AbiMismatchError } from "./errors.ts";
+import { requireHost } from "./features.ts";
 import { specOf } from "./filter.ts";
 import { Group } from "./group.ts";
 import { byGroup, type GroupKey, isMember, type Listener, type Owner } from "./listener.ts";
@@ -157,6 +158,7 @@ export function kernelCounts(
  * @param options.bpffs as for attach
  */
 export function readStatus(options: { specs?: readonly Spec[]; bpffs?: string } = {}): Status {
+  requireHost();
   const state = new State(findBpffs(options.bpffs));
   using observer = new Observer();
   const listeners = observer.read();

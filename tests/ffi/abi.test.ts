@@ -1,0 +1,63 @@
+/** The two sides of the ABI: loader/abi.ts against the BTF of the built objects and the header's numbers. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import * as abi from "../../loader/abi.ts";
+import { BpfObject } from "../../loader/object.ts";
+import { readStructs } from "../helpers/btf.ts";
+
+const header = readFileSync(
+  fileURLToPath(new URL("../../../bpf/reuseport_migrate.h", import.meta.url)),
+  "utf8",
+);
+const defines = new Map(
+  [...header.matchAll(/^#define (RM_[A-Z_]+) (\d+)/gm)].map(([, name = "", n]) => [
+    name,
+    Number(n),
+  ]),
+);
+
+const structs = new Map<string, { size: number; members: Record<string, number> }>();
+for (const name of ["select", "listeners", "notify"]) {
+  using object = new BpfObject(name);
+  for (const [struct, layout] of readStructs(object)) structs.set(struct, layout);
+}
+
+for (const [name, layout] of Object.entries(abi.LAYOUT)) {
+  test(`struct ${name} is the same in C and in TypeScript`, () => {
+    assert.deepEqual(layout, structs.get(name));
+  });
+}
+
+test("no struct of the header is without a twin", () => {
+  const ours = [...header.matchAll(/^struct (rm_\w+) \{/gm)].map(([, name]) => name);
+  assert.deepEqual(ours.toSorted(), Object.keys(abi.LAYOUT).toSorted());
+});
+
+test("numbers are the same in C and in TypeScript", () => {
+  const list = (prefix: string, names: readonly string[]) =>
+    names.map((name, i) => [`${prefix}${name.toUpperCase()}`, i] as const);
+  const outcomes = abi.OUTCOMES.map((o) => ("reason" in o ? `fallback_${o.reason}` : o.outcome));
+  const expected = new Map<string, number>([
+    ["RM_ABI_VERSION", abi.ABI_VERSION],
+    ["RM_MAX_SLOTS", abi.MAX_SLOTS],
+    ["RM_MAX_CLASSES", abi.MAX_CLASSES],
+    ["RM_MIGRATE_TRIES", abi.MIGRATE_TRIES],
+    ["RM_SERVICE_LEN", abi.SERVICE_LEN],
+    ["RM_COMM_LEN", abi.COMM_LEN],
+    ["RM_STAGES", abi.STAGES.length],
+    ["RM_OUTCOMES", abi.OUTCOMES.length],
+    ["RM_OUTCOME_FALLBACK", abi.OUTCOMES.findIndex((o) => o.outcome === "fallback")],
+    ...list("RM_STAGE_", abi.STAGES),
+    ...list("RM_OUTCOME_", outcomes),
+    ...list("RM_MIGRATE_", abi.MIGRATE),
+    ...list("RM_ROUTE_", abi.ROUTE),
+  ]);
+  assert.deepEqual(Object.fromEntries(defines), Object.fromEntries(expected));
+});
+
+test("a service's name as long as a SPEC can be fits the record", () => {
+  const longest = "[1111:2222:3333:4444:5555:6666:7777:8888]:65535";
+  assert.ok(longest.length < abi.SERVICE_LEN);
+});

@@ -1,0 +1,92 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { main } from "../../cli/main.ts";
+import { parseMetricsAddress } from "../../cli/server.ts";
+
+async function run(...argv: string[]) {
+  const out = { stdout: "", stderr: "" };
+  const code = await main(
+    {
+      stdout: { write: (text) => (out.stdout += text) },
+      stderr: { write: (text) => (out.stderr += text) },
+      vars: {},
+      stop: new AbortController().signal,
+    },
+    argv,
+  );
+  return { code, ...out };
+}
+
+for (const command of ["attach", "status", "detach", "metrics"]) {
+  test(`${command} --help has a real example`, async () => {
+    const { code, stdout } = await run(command, "--help");
+    assert.equal(code, 0);
+    assert.match(stdout, new RegExp(`reuseport-migrate ${command} .*`));
+    assert.match(stdout, /Examples:/);
+  });
+}
+
+test("--help lists every command and every exit code", async () => {
+  const { code, stdout } = await run("--help");
+  assert.equal(code, 0);
+  for (const word of [
+    "attach",
+    "status",
+    "detach",
+    "metrics",
+    "completion",
+    "conflict",
+    "not permitted",
+  ]) {
+    assert.match(stdout, new RegExp(word));
+  }
+});
+
+test("--version is the package's", async () => {
+  const { code, stdout } = await run("--version");
+  assert.equal(code, 0);
+  assert.match(stdout, /^\d+\.\d+\.\d+\n$/);
+});
+
+const wrong: [argv: string[], says: RegExp][] = [
+  [[], /name a command/],
+  [["atach", ":443"], /atach|Did you mean attach/],
+  [["attach"], /a SPEC is missing/],
+  [["attach", "443"], /a port is written ':443'/],
+  [["attach", ":443", "--rout", "newest"], /Unknown argument: rout/],
+  [["attach", ":443", "--route", "newst"], /route.*newst.*kernel.*newest/],
+  [["attach", ":443", "--migrate"], /migrate/],
+  [["attach", ":443", ":443"], /:443 is given twice/],
+  [["attach", ":443", "--once", "--wait"], /exclude each other/],
+  [["attach", ":443", "--metrics", "http"], /--metrics 'http'/],
+  [["attach", ":443", "--metrics", "off", "--metrics", "9"], /--metrics is given more than once/],
+  [["attach", ":443", "--pid", "x"], /--pid must be a number/],
+  [["attach", ":443", "--pid", "4194000"], /there is no such process/],
+  [["attach", ":443", "--netns", "/etc/passwd"], /is not a network namespace/],
+  [["attach", ":443", "--cgroup", "/no/such"], /no cgroup/],
+  [["detach"], /wants a SPEC, or --all/],
+  [["detach", ":443", "--all"], /not both/],
+  [["status", ":0"], /is not a SPEC/],
+  [["status", "--al"], /Unknown argument: al/],
+  [["metrics", "x"], /Unknown argument: x/],
+];
+
+for (const [argv, says] of wrong) {
+  test(`'${argv.join(" ")}' is refused in one sentence with exit code 2`, async () => {
+    const { code, stdout, stderr } = await run(...argv);
+    assert.equal(code, 2, stderr);
+    assert.equal(stdout, "");
+    assert.match(stderr, says);
+    assert.equal(stderr.trim().split("\n").length, 2, stderr);
+  });
+}
+
+test("the metrics address is [ADDR:]PORT or off", () => {
+  assert.equal(parseMetricsAddress("off"), null);
+  assert.deepEqual(parseMetricsAddress("9100"), { host: "127.0.0.1", port: 9100 });
+  assert.deepEqual(parseMetricsAddress("0.0.0.0:1"), { host: "0.0.0.0", port: 1 });
+  assert.deepEqual(parseMetricsAddress("[::1]:1"), { host: "::1", port: 1 });
+  for (const bad of ["", ":9100", "x:1", "1.2.3.4:", "70000", "1.2.3.4"]) {
+    assert.throws(() => parseMetricsAddress(bad), /--metrics/, bad);
+  }
+});

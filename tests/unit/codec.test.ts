@@ -1,0 +1,117 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { DECISION_CELLS, LAYOUT, MAX_CLASSES, OUTCOMES, STAGES } from "../../loader/abi.ts";
+import { addressBytes, formatAddress } from "../../loader/address.ts";
+import {
+  addRow,
+  decisionsOf,
+  decodeGroup,
+  decodeSlot,
+  emptyRow,
+  encodeGroup,
+  encodePlan,
+  encodeSlot,
+  migrationsOf,
+  subtractRow,
+} from "../../loader/codec.ts";
+
+test("addresses survive the way to the kernel and back", () => {
+  for (const text of [
+    "::",
+    "::1",
+    "2001:db8::1",
+    "fe80::1:0:0:2",
+    "::ffff:102:304",
+    "1:2:3:4:5:6:7:8",
+  ]) {
+    assert.equal(formatAddress("ipv6", addressBytes("ipv6", text)), text);
+  }
+  for (const text of ["0.0.0.0", "127.0.0.1", "255.254.253.252"]) {
+    assert.equal(formatAddress("ipv4", addressBytes("ipv4", text)), text);
+  }
+});
+
+test("a group's record survives the way to the map and back", () => {
+  const record = {
+    abiVersion: 1,
+    key: {
+      netns: 4026531840,
+      family: "ipv6",
+      address: "2001:db8::1",
+      port: 443,
+      ifindex: 3,
+      v6only: true,
+    },
+    uid: 33,
+    migrate: "any",
+    route: "newest",
+    slots: 64,
+    attachments: 2,
+    service: "[2001:db8::1]:443",
+  } as const;
+  assert.deepEqual(decodeGroup(encodeGroup(record)), record);
+});
+
+test("a slot's record survives the way to the map and back, 64-bit numbers whole", () => {
+  const base = emptyRow();
+  base[5] = 2n ** 63n + 1n;
+  const slot = {
+    slot: 1,
+    cookie: 2n ** 64n - 1n,
+    openedMs: 1_700_000_000_000,
+    closedMs: null,
+    settings: 0xfedcba9876543210n,
+    generation: 9,
+    class: 3,
+  };
+  const values = Buffer.concat([Buffer.alloc(LAYOUT.rm_slot.size), encodeSlot({ slot, base })]);
+  assert.deepEqual(decodeSlot(values, 1), { slot, base });
+  assert.equal(decodeSlot(values, 0), null, "cookie 0: never used");
+});
+
+test("a plan's runs hold each class's best, then its others; equal classes share one run", () => {
+  const one = { best: [4], rest: [2, 1] };
+  const two = { best: [7, 8], rest: [] };
+  const none = { best: [], rest: [] };
+  const classes = [one, one, two, ...Array.from({ length: MAX_CLASSES - 3 }, () => none)];
+  const bytes = encodePlan({ syn: [7], classes, count: 5 });
+  const { members: at } = LAYOUT.rm_plan;
+  const run = (number: number) => {
+    const [first = 0, count = 0, total = 0] = [0, 2, 4].map((o) =>
+      bytes.readUInt16LE(at.classes + number * 8 + o),
+    );
+    const slots = Array.from({ length: total }, (_, i) =>
+      bytes.readUInt16LE(at.migrate + (first + i) * 2),
+    );
+    return { first, count, slots };
+  };
+  assert.deepEqual(run(1).slots, [4, 2, 1]);
+  assert.equal(run(1).count, 1);
+  assert.deepEqual(run(0), run(1));
+  assert.deepEqual(run(2).slots, [7, 8]);
+  assert.deepEqual(run(3), { first: 0, count: 0, slots: [] });
+  assert.deepEqual([bytes.readUInt32LE(at.syn_count), bytes.readUInt16LE(at.syn)], [1, 7]);
+  assert.equal(bytes.readUInt32LE(at.target_count), 5);
+});
+
+test("every cell of a row is one decision; migrations are what was selected and received", () => {
+  const bytes = Buffer.alloc(LAYOUT.rm_counters.size);
+  for (let i = 0; i < DECISION_CELLS + STAGES.length; i++)
+    bytes.writeBigUInt64LE(BigInt(i + 1), i * 8);
+  const row = emptyRow();
+  addRow(row, bytes, 0);
+  addRow(row, bytes, 0);
+  const decisions = decisionsOf(row);
+  assert.equal(decisions.length, STAGES.length * OUTCOMES.length);
+  assert.deepEqual(decisions[0], { stage: "syn", outcome: "selected", count: 2n });
+  assert.deepEqual(decisions.at(-1), {
+    stage: "handshake_timer",
+    outcome: "fallback",
+    reason: "refused",
+    count: 64n,
+  });
+  const out = BigInt(2 * (OUTCOMES.length + 1 + 2 * OUTCOMES.length + 1 + 3 * OUTCOMES.length + 1));
+  const into = BigInt(2 * (DECISION_CELLS * 3 + 2 + 3 + 4));
+  assert.deepEqual(migrationsOf(row), { out, into });
+  assert.deepEqual(decisionsOf(subtractRow(row, row)), []);
+});

@@ -1,0 +1,144 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Exporter } from "../../cli/exporter.ts";
+import { statusJson, statusText, table } from "../../cli/format.ts";
+import type { GroupStatus, ListenerStatus, Status } from "../../loader/index.ts";
+
+const listener = (slot: number | null, generation: number | null, into = 0n): ListenerStatus => ({
+  cookie: 2n ** 60n,
+  slot,
+  generation,
+  role: slot === null ? "unknown" : "target",
+  class: 1,
+  owners: [{ pid: 10, fd: 3, comm: "nginx", startMs: 0 }],
+  queueLength: 2,
+  queueLimit: 100,
+  halfOpen: 1,
+  migratedOut: 0n,
+  migratedInto: into,
+});
+
+const group: GroupStatus = {
+  name: "7-ipv4-0_0_0_0-80",
+  service: ":80",
+  key: { netns: 7, family: "ipv4", address: "0.0.0.0", port: 80, ifindex: 0, v6only: false },
+  uid: 0,
+  attached: true,
+  programId: 42,
+  migrate: "newest",
+  route: "kernel",
+  attachments: 3,
+  sidecar: null,
+  generation: 5,
+  listeners: [listener(0, 5, 30n), listener(1, 4), listener(null, null)],
+  decisions: [
+    { stage: "accept_queue", outcome: "selected", count: 30n },
+    { stage: "accept_queue", outcome: "fallback", reason: "gone", count: 2n },
+  ],
+  closed: { out: 30n, into: 0n },
+  run: { timeNs: 1_500_000_000n, count: 10n },
+};
+const status: Status = {
+  groups: [group],
+  unmanaged: [],
+  kernel: new Map([[7, { success: 32n, failure: 1n }]]),
+  errors: [],
+};
+
+/** Lines of the exposition without the prefix, comments left out. */
+async function lines(exporter: Exporter, read: () => Status): Promise<string[]> {
+  const text = await exporter.scrape(read);
+  return text
+    .split("\n")
+    .filter((l) => l && !l.startsWith("#"))
+    .map((l) => l.replace("reuseport_migrate_", ""));
+}
+
+test("every number of a status is on /metrics", async () => {
+  const found = await lines(new Exporter({ process: false }), () => status);
+  const g = 'service=":80",group="7-ipv4-0_0_0_0-80"';
+  for (const line of [
+    'groups{service=":80"} 1',
+    `decisions_total{${g},stage="accept_queue",outcome="selected"} 30`,
+    `decisions_total{${g},stage="accept_queue",outcome="fallback",reason="gone"} 2`,
+    `listener_migrations_total{${g},slot="closed",direction="out"} 30`,
+    `listener_migrations_total{${g},slot="0",direction="into"} 30`,
+    `listeners{${g},role="target",generation="newest"} 1`,
+    `listeners{${g},role="target",generation="older"} 1`,
+    `listeners{${g},role="unknown",generation="older"} 1`,
+    `generation{${g}} 5`,
+    `accept_queue_length{${g}} 6`,
+    `accept_queue_limit{${g}} 300`,
+    `half_open_requests{${g}} 3`,
+    `reattachments_total{${g}} 2`,
+    'kernel_migrations_total{netns="7",result="success"} 32',
+    'kernel_migrations_total{netns="7",result="failure"} 1',
+    `program_run_seconds_total{${g}} 1.5`,
+    `program_runs_total{${g}} 10`,
+    "collection_errors_total 0",
+  ]) {
+    assert.ok(found.includes(line), `${line}\nis not in\n${found.join("\n")}`);
+  }
+});
+
+test("a second scrape says the same: nothing adds up in the exporter", async () => {
+  const exporter = new Exporter({ process: false });
+  const first = await lines(exporter, () => status);
+  assert.deepEqual(await lines(exporter, () => status), first);
+});
+
+test("label sets do not grow with reloads", async () => {
+  const exporter = new Exporter({ process: false });
+  const before = (await lines(exporter, () => status)).length;
+  for (let generation = 6; generation < 200; generation++) {
+    const listeners = [listener(generation % 3, generation)];
+    const now = { ...status, groups: [{ ...group, generation, listeners }] };
+    assert.ok((await lines(exporter, () => now)).length <= before);
+  }
+});
+
+test("when status cannot be read the scrape answers, and counts it", async () => {
+  const exporter = new Exporter({ process: true });
+  const fail = () => {
+    throw new Error("no");
+  };
+  await exporter.scrape(fail);
+  const found = await lines(exporter, fail);
+  assert.ok(found.includes("collection_errors_total 2"));
+  assert.ok(found.some((line) => line.startsWith("process_cpu_seconds_total")));
+  assert.deepEqual(
+    (await lines(exporter, () => ({ ...status, errors: ["x"] }))).includes(
+      "collection_errors_total 3",
+    ),
+    true,
+  );
+});
+
+test("status as text shows groups, listeners and decisions; cookies in JSON are whole", () => {
+  const text = statusText(status);
+  assert.match(text, /0\.0\.0\.0:80 {2}service :80, netns 7, uid 0/);
+  assert.match(text, /attached, program 42; migrate newest, route kernel; no sidecar is running/);
+  assert.match(text, /10 nginx/);
+  assert.match(text, /fallback \(gone\)/);
+  const json = JSON.parse(JSON.stringify(statusJson(status)));
+  assert.equal(json.groups[0].listeners[0].cookie, String(2n ** 60n));
+  assert.deepEqual(json.groups[0].decisions[0], {
+    stage: "accept_queue",
+    outcome: "selected",
+    count: 30,
+  });
+  assert.equal(statusText({ ...status, groups: [] }), "nothing is attached");
+});
+
+test("columns are as wide as their widest cell, numbers to the right", () => {
+  assert.deepEqual(
+    table(
+      ["name", "n"],
+      [
+        ["a", "1"],
+        ["long name", "100"],
+      ],
+    ),
+    ["name         n", "a            1", "long name  100"],
+  );
+});

@@ -1,0 +1,86 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { isBelow } from "../../loader/cgroup.ts";
+import { missingCapabilities } from "../../loader/features.ts";
+import { explainNoMatch, matchGroups } from "../../loader/filter.ts";
+import { groupName, type Listener } from "../../loader/listener.ts";
+import { parseSpec } from "../../loader/spec.ts";
+
+const key = {
+  netns: 7,
+  family: "ipv4",
+  address: "0.0.0.0",
+  port: 80,
+  ifindex: 0,
+  v6only: false,
+} as const;
+
+function listener(change: Partial<Listener> = {}): Listener {
+  return {
+    cookie: 1n,
+    key,
+    protocol: "tcp",
+    uid: 0,
+    reuseport: true,
+    group: 99n,
+    groupSize: 1,
+    programId: null,
+    queueLength: 0,
+    queueLimit: 128,
+    halfOpen: 0,
+    owners: [{ pid: 10, fd: 3, comm: "nginx", startMs: 0 }],
+    ...change,
+  };
+}
+
+test("a filter chooses groups: all listeners of a group come with the one that passes", () => {
+  const other = listener({ cookie: 2n, owners: [{ pid: 11, fd: 3, comm: "nginx", startMs: 0 }] });
+  const [match, ...rest] = matchGroups([listener(), other], [parseSpec(":80")], { pid: 11 });
+  assert.deepEqual([match?.members.length, match?.service, rest.length], [2, ":80", 0]);
+  assert.deepEqual(matchGroups([listener(), other], [parseSpec(":80")], { pid: 12 }), []);
+});
+
+test("address, device, v6only and namespace make different groups", () => {
+  const keys = [
+    key,
+    { ...key, netns: 8 },
+    { ...key, address: "127.0.0.1" },
+    { ...key, ifindex: 2 },
+    { ...key, family: "ipv6", address: "::" } as const,
+    { ...key, family: "ipv6", address: "::", v6only: true } as const,
+  ];
+  const names = keys.map(groupName);
+  assert.equal(new Set(names).size, keys.length);
+  for (const name of names) assert.match(name, /^[^./]+$/, "bpffs takes no dots");
+});
+
+test("what does not match is told why", () => {
+  const why = (change: Partial<Listener>, filter = {}, spec = ":80") =>
+    explainNoMatch([listener(change)], [parseSpec(spec)], filter)[0];
+  assert.match(
+    why({ group: 0n, reuseport: false }) ?? "",
+    /nginx \(pid 10\): it does not set SO_REUSEPORT/,
+  );
+  assert.match(why({ protocol: "udp" }) ?? "", /it is UDP/);
+  assert.match(why({ protocol: "mptcp" }) ?? "", /MPTCP/);
+  assert.match(why({}, { netns: 1 }) ?? "", /another network namespace \(7\)/);
+  assert.match(why({}, { pid: 1 }) ?? "", /process 1 does not hold it/);
+  assert.match(why({}, {}, "127.0.0.1:80") ?? "", /another address/);
+  assert.equal(why({}, {}, ":81"), undefined);
+});
+
+test("a cgroup covers its children, not its neighbours", () => {
+  assert.ok(isBelow("/a/b", "/a"));
+  assert.ok(isBelow("/a", "/a/"));
+  assert.ok(isBelow("/a", "/"));
+  assert.ok(!isBelow("/ab", "/a"));
+  assert.ok(!isBelow(null, "/a"));
+});
+
+test("missing capabilities are named; CAP_SYS_ADMIN stands for BPF and PERFMON", () => {
+  const names = (set: bigint) => missingCapabilities(set).map(({ name }) => name);
+  const bit = (n: bigint) => 1n << n;
+  assert.deepEqual(names(0n), ["CAP_NET_ADMIN", "CAP_SYS_PTRACE", "CAP_PERFMON", "CAP_BPF"]);
+  assert.deepEqual(names(bit(12n) | bit(19n) | bit(38n) | bit(39n)), []);
+  assert.deepEqual(names(bit(12n) | bit(21n)), ["CAP_SYS_PTRACE"]);
+});

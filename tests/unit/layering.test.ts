@@ -1,0 +1,62 @@
+/** Imports point one way: cli -> loader -> loader/sys -> koffi. The linter says it while typing; this proves it. */
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, normalize } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("../../../", import.meta.url));
+
+function sources(directory: string): string[] {
+  return readdirSync(join(root, directory), { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".ts"))
+    .map((name) => join(directory, name));
+}
+
+function imports(file: string): string[] {
+  const text = readFileSync(join(root, file), "utf8");
+  return [...text.matchAll(/(?:from|import\()\s*"([^"]+)"/g)].map(([, target = ""]) =>
+    target.startsWith(".") ? normalize(join(dirname(file), target)) : target,
+  );
+}
+
+const PURE_LEAVES = ["abi", "address", "errors", "spec"].map((name) => `loader/${name}.ts`);
+
+test("loader knows neither cli nor tests, and koffi only in sys", () => {
+  const files = sources("loader");
+  assert.ok(files.length > 20);
+  for (const file of files) {
+    for (const target of imports(file)) {
+      assert.doesNotMatch(target, /^(cli|tests)\//, `${file} imports ${target}`);
+      assert.ok(!["yargs", "prom-client"].includes(target), `${file} imports ${target}`);
+      if (target === "koffi") assert.match(file, /^loader\/sys\//, `${file} imports koffi`);
+      if (file.startsWith("loader/sys/") && target.startsWith("loader/")) {
+        assert.match(target, /^loader\/(sys\/|errors\.ts)/, `${file} imports ${target}`);
+      }
+    }
+  }
+});
+
+test("cli imports the loader's index and its pure leaves only", () => {
+  for (const file of sources("cli")) {
+    for (const target of imports(file)) {
+      assert.notEqual(target, "koffi", file);
+      if (!target.startsWith("loader/")) continue;
+      assert.ok([...PURE_LEAVES, "loader/index.ts"].includes(target), `${file} imports ${target}`);
+    }
+    const text = readFileSync(join(root, file), "utf8");
+    assert.doesNotMatch(
+      text,
+      /^import \{[^}]*\} from "[./]*loader\/index.ts"/m,
+      `${file} loads libbpf at once`,
+    );
+  }
+});
+
+test("plan, SPEC, errors and the ABI are pure: no file system, no process, no C", () => {
+  for (const file of [...PURE_LEAVES, "loader/plan.ts"]) {
+    for (const target of imports(file)) {
+      assert.ok(PURE_LEAVES.includes(target) || target === "node:net", `${file} imports ${target}`);
+    }
+  }
+});

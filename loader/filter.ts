@@ -1,5 +1,6 @@
 /** Which groups a service covers: SPEC and filters; and why something that listens is not covered. */
 import { cgroupOf, isBelow } from "./cgroup.ts";
+import { NoMatchError } from "./errors.ts";
 import { byGroup, endpoint, type GroupKey, isMember, type Listener } from "./listener.ts";
 import { matchesSpec, type Spec } from "./spec.ts";
 
@@ -53,6 +54,22 @@ export function matchGroups(
     matches.push({ name, service: spec.text, members });
   }
   return matches;
+}
+
+/** The refusal when nothing is covered, with what is there instead. */
+export function noMatch(
+  listeners: readonly Listener[],
+  specs: readonly Spec[],
+  filter: Filter,
+): NoMatchError {
+  const reasons = explainNoMatch(listeners, specs, filter);
+  const found = reasons.length
+    ? `what is there: ${reasons.join("; ")}`
+    : "nothing listens on that port";
+  const names = specs.map(({ text }) => text).join(", ");
+  return new NoMatchError(
+    `no listener with SO_REUSEPORT matches ${names}: ${found} (--wait starts before the server)`,
+  );
 }
 
 /** One line a listener on the ports of `specs`: why it is not covered. */

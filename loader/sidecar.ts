@@ -1,9 +1,7 @@
 /** The sidecar: finds the groups of its services, keeps them managed, and gives them back. */
-import { findCgroup2 } from "./cgroup.ts";
-import { LockedError, NoMatchError } from "./errors.ts";
-import { BindEvents } from "./events.ts";
+import { LockedError } from "./errors.ts";
 import { requireHost } from "./features.ts";
-import { explainNoMatch, type Filter, type Match, matchGroups } from "./filter.ts";
+import { type Filter, type Match, matchGroups, noMatch } from "./filter.ts";
 import { byGroup, type Listener } from "./listener.ts";
 import { type Log, logRefreshed, type SidecarEvent, slotsWarning } from "./log.ts";
 import { ManagedGroup, type Refreshed } from "./managed.ts";
@@ -12,11 +10,8 @@ import type { Policy } from "./plan.ts";
 import type { Spec } from "./spec.ts";
 import { findBpffs, State } from "./state.ts";
 import { type GroupStatus, groupStatus, kernelCounts, type Status } from "./status.ts";
+import { RECONCILE_MS, Watch } from "./watch.ts";
 
-/** How often everything is looked at, whatever was or was not told. */
-export const RECONCILE_MS = 1_000;
-/** After a bind the listener appears moments later: when to look again, ms after the event. */
-const AFTER_BIND_MS = [0, 2, 10, 50, 200] as const;
 /** How long a pass waits for a command that changes state; then the next pass does it. */
 const PATIENCE_MS = 20;
 
@@ -44,9 +39,8 @@ export class Sidecar implements Disposable {
   readonly #released = new Set<string>();
   /** Last warning by group, so that a lasting condition is logged once. */
   readonly #warned = new Map<string, string>();
-  readonly #timers = new Set<NodeJS.Timeout>();
   #running: { readonly state: State; readonly observer: Observer } | null = null;
-  #events: BindEvents | null = null;
+  #watch: Watch | null = null;
   #onReleased: () => void = () => {};
 
   constructor(options: SidecarOptions, log: Log = () => {}) {
@@ -81,19 +75,15 @@ export class Sidecar implements Disposable {
    */
   watch(released: () => void = () => {}): void {
     this.#onReleased = released;
-    this.#timers.add(setInterval(() => this.#safely(), RECONCILE_MS));
-    const ports = new Set(this.#options.specs.map(({ port }) => port));
+    const look = () => this.#attempt("reconcile", () => this.reconcile());
+    this.#watch = new Watch(look);
     try {
-      const cgroup = findCgroup2();
-      if (cgroup === null) throw new Error("no cgroup v2 is mounted");
-      this.#events = new BindEvents(cgroup, ports, () => this.#afterBind());
+      this.#watch.listen(new Set(this.#options.specs.map(({ port }) => port)));
     } catch (error) {
-      this.#warn(
-        "events",
-        `no bind events (${message(error)}): a new listener becomes a target within ${RECONCILE_MS} ms`,
-      );
+      const late = `a new listener becomes a target within ${RECONCILE_MS} ms`;
+      this.#warn("events", `no bind events (${message(error)}): ${late}`);
     }
-    this.#safely(); // what happened since start()
+    look(); // what happened since start()
   }
 
   /** One observe-plan-apply pass over all groups. */
@@ -132,10 +122,8 @@ export class Sidecar implements Disposable {
   /** Ends. Detaches and unpins what it manages, or with `keep` leaves all of it in force. */
   close(options: { readonly keep?: boolean } = {}): void {
     if (this.#running === null) return;
-    for (const timer of this.#timers) clearTimeout(timer);
-    this.#timers.clear();
-    this.#events?.[Symbol.dispose]();
-    this.#events = null;
+    this.#watch?.[Symbol.dispose]();
+    this.#watch = null;
     const { state, observer } = this.#running;
     try {
       if (options.keep) return;
@@ -168,15 +156,7 @@ export class Sidecar implements Disposable {
   #refuseNoMatch(): never {
     const { specs, filter = {} } = this.#options;
     using observer = new Observer({ udp: true });
-    const reasons = explainNoMatch(observer.read(), specs, filter);
-    const names = specs.map(({ text }) => text).join(", ");
-    const found =
-      reasons.length === 0
-        ? "nothing listens on that port"
-        : `what is there: ${reasons.join("; ")}`;
-    throw new NoMatchError(
-      `no listener with SO_REUSEPORT matches ${names}: ${found} (--wait starts before the server)`,
-    );
+    throw noMatch(observer.read(), specs, filter);
   }
 
   #takeOn(state: State, match: Match): void {
@@ -232,20 +212,6 @@ export class Sidecar implements Disposable {
       this.#warned.delete(name);
     } catch (error) {
       this.#warn(name, message(error));
-    }
-  }
-
-  #safely(): void {
-    this.#attempt("reconcile", () => this.reconcile());
-  }
-
-  #afterBind(): void {
-    for (const delay of AFTER_BIND_MS) {
-      const timer = setTimeout(() => {
-        this.#timers.delete(timer);
-        this.#safely();
-      }, delay);
-      this.#timers.add(timer);
     }
   }
 

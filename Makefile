@@ -37,7 +37,7 @@ help: ## list the targets
 build: $(BPF_OBJECTS) $(BUILT) ## build everything into dist/
 
 .PHONY: check
-check: deps-test build format-check unit ## what needs no root: format, lint, types, unit and FFI tests
+check: deps-check build format-check unit ## what needs no root: format, lint, types, unit and FFI tests
 
 .PHONY: test
 test: export REQUIRE_KERNEL_TESTS = 1
@@ -48,8 +48,8 @@ demo: root deps-sandbox build ## the product in a minute: reloads without and wi
 	@$(SANDBOX) node dist/tests/demo/demo.js
 
 .PHONY: format
-format: deps-test $(NODE_MODULES) ## format all sources
-	npx biome check --write .
+format: deps-check $(NODE_MODULES) ## format all sources
+	node_modules/.bin/biome check --write .
 	$(CLANG_FORMAT) -i $(BPF_TEXT)
 
 .PHONY: install
@@ -94,20 +94,20 @@ install-tests: root deps-test deps-sandbox build ## only the installation tests 
 	$(NODE_TEST) $(call tests_in,install)
 
 .PHONY: format-check
-format-check: $(NODE_MODULES)
-	npx biome ci .
+format-check: deps-check $(NODE_MODULES)
+	node_modules/.bin/biome ci .
 	$(CLANG_FORMAT) --dry-run -Werror $(BPF_TEXT)
 
 .PHONY: root
 root:
 	@[ "$$(id -u)" = 0 ] || { echo "make $(or $(firstword $(MAKECMDGOALS)),test) needs root: run it as root, or with sudo" >&2; exit 1; }
 
-.PHONY: deps-build deps-sandbox deps-test
-deps-build deps-sandbox deps-test:
+.PHONY: deps-build deps-sandbox deps-check deps-test
+deps-build deps-sandbox deps-check deps-test:
 	@tests/helpers/deps.sh $(@:deps-%=%)
 
 $(NODE_MODULES): package-lock.json | deps-build
-	npm ci --no-audit --no-fund
+	npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 dist/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h) Makefile | deps-build
@@ -116,7 +116,7 @@ dist/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h) Makefile | deps-build
 
 # A file that lost its source would be packed and could be imported: out with it.
 $(BUILT): $(TS_SOURCES) tsconfig.json $(NODE_MODULES) | deps-build
-	npx tsc
+	node_modules/.bin/tsc
 	@chmod 755 dist/cli/bin.js
 	@cd dist && find loader cli tests -name '*.js' | while read -r js; do \
 		[ -e "../$${js%.js}.ts" ] || rm -f "$$js" "$${js%.js}.d.ts"; done

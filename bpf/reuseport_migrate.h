@@ -71,9 +71,9 @@ struct rm_source {
  * first, then the others (older generations) in the order to try them.
  */
 struct rm_range {
-	__u16 first;  /* index */
-	__u16 count;  /* chosen among by hash */
-	__u16 total;  /* count and the others */
+	__u16 first; /* index */
+	__u16 count; /* chosen among by hash */
+	__u16 total; /* count and the others */
 	__u16 pad;
 };
 

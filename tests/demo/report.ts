@@ -1,14 +1,13 @@
 /** What the demo prints at the end, and whether it showed what it promised. */
 import { connections, KINDS, lost, type Tally } from "../helpers/client.ts";
 
-const LOSSES = KINDS.filter((kind) => kind !== "ok");
 const STAGES = ["accept_queue", "handshake_ack", "handshake_timer"] as const;
 
 export interface Run {
   readonly reloads: number;
   readonly tally: Tally;
-  /** Text of /metrics; none without the sidecar. */
-  readonly metrics?: string;
+  /** Text of /metrics at the end; empty without the sidecar. */
+  readonly metrics: string;
 }
 
 /** Decisions of `stage` that kept a connection alive, by any outcome but `dropped`. */
@@ -23,13 +22,17 @@ function migrated(metrics: string, stage: string): number {
 export function table(without: Run, with_: Run): string {
   const row = (name: string, a: string | number, b: string | number) =>
     `  ${name.padEnd(34)}${String(a).padStart(14)}${String(b).padStart(14)}`;
+  // `other` is an error of the client itself: of interest only if there is one.
+  const losses = KINDS.filter(
+    (kind) => kind !== "ok" && (kind !== "other" || without.tally.other + with_.tally.other > 0),
+  );
   return [
     row("", "without", "with sidecar"),
     row("reloads", without.reloads, with_.reloads),
     row("connections", connections(without.tally), connections(with_.tally)),
-    ...LOSSES.map((kind) => row(`lost: ${kind}`, without.tally[kind], with_.tally[kind])),
+    ...losses.map((kind) => row(`lost: ${kind}`, without.tally[kind], with_.tally[kind])),
     row("lost", lost(without.tally), lost(with_.tally)),
-    ...STAGES.map((stage) => row(`migrated: ${stage}`, "-", migrated(with_.metrics ?? "", stage))),
+    ...STAGES.map((stage) => row(`migrated: ${stage}`, "-", migrated(with_.metrics, stage))),
   ].join("\n");
 }
 
@@ -38,7 +41,7 @@ export function samples(metrics: string): string {
   return metrics
     .split("\n")
     .filter((line) => line.startsWith("reuseport_migrate_") && !line.endsWith(" 0"))
-    .map((line) => `  ${line}`)
+    .map((line) => `  ${line.replace(/service="[^"]*",group="[^"]*",?/, "").replace("{}", "")}`)
     .join("\n");
 }
 

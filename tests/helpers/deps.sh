@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what a set of targets needs and this machine lacks, and nothing else:
-#   deps.sh build|sandbox|test...
+#   deps.sh build|sandbox|check|test...
 # A need is met by a command or a file, whoever installed it; apt is asked only
 # for the rest, and no service of a package is started, now or at the next boot.
 set -eu
@@ -36,8 +36,12 @@ need_sandbox() {
 	command_of mount mount
 }
 
-need_test() {
+need_check() {
 	command_of clang-format clang-format
+}
+
+need_test() {
+	need_check
 	service_of nginx
 	service_of haproxy
 	service_of prometheus

@@ -1,0 +1,85 @@
+/**
+ * `service_main.js UNIT`, in the sandbox: plays systemd for the installed unit as far as that goes
+ * without it: its command, its capabilities, NoNewPrivileges and the notify socket.
+ */
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readFileSync } from "node:fs";
+import { TempDir } from "../helpers/child.ts";
+import { ListenerProcess } from "../helpers/listener.ts";
+import { until } from "../helpers/until.ts";
+import { Command } from "./command.ts";
+import { NotifySocket } from "./notify_socket.ts";
+import { UnitFile } from "./unit_file.ts";
+
+const PORT = 18080;
+const PINS = "/sys/fs/bpf/reuseport-migrate";
+const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"; // systemd's own
+const ENVIRONMENT = { SPECS: `127.0.0.1:${PORT} [::1]:${PORT}`, OPTIONS: `--netns ${process.pid}` };
+
+const unit = new UnitFile(process.argv[2] as string);
+const command = unit.command(ENVIRONMENT);
+const service = new Command(command[0] as string, PATH);
+
+/** What CAP_* bits the process may ever have, as in /proc/PID/status. */
+function bounding(pid: number | undefined): bigint {
+  const line = /^CapBnd:\s*([0-9a-f]+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"));
+  return BigInt(`0x${line?.[1]}`);
+}
+
+function start(notify: string): ChildProcess {
+  const drop = ["--bounding-set", unit.boundingSet(), "--inh-caps", "-all", "--no-new-privs"];
+  return spawn("setpriv", [...drop, ...command], {
+    env: { PATH, ...ENVIRONMENT, NOTIFY_SOCKET: notify },
+    cwd: "/",
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+}
+
+/** From start to READY=1; SIGTERM must leave everything attached. */
+async function live(dir: TempDir, name: string, whileReady: () => Promise<void>): Promise<void> {
+  const path = dir.file(name);
+  using socket = new NotifySocket(path);
+  const child = start(path);
+  const exit = once(child, "exit");
+  try {
+    await until("READY=1", () => {
+      assert.equal(child.exitCode, null, "it ended before READY=1");
+      return socket.received().includes("READY=1");
+    });
+    const allowed = unit.get("CapabilityBoundingSet").split(" ").length;
+    assert.equal(bounding(child.pid).toString(2).replaceAll("0", "").length, allowed);
+    await whileReady();
+    child.kill("SIGTERM");
+    assert.deepEqual(await exit, [0, null]);
+    assert.ok(socket.received().includes("STOPPING=1"), "STOPPING=1");
+  } finally {
+    child.kill("SIGKILL");
+  }
+}
+
+async function attached(groups: number): Promise<void> {
+  await until(`${groups} groups are attached`, async () => {
+    const status = await service.status();
+    return status.groups.filter((group) => group.attached).length === groups;
+  });
+}
+
+using dir = new TempDir();
+const server = await ListenerProcess.start();
+// Boot: the service is there before the server.
+await live(dir, "boot", async () => {
+  await server.open({ address: "127.0.0.1", port: PORT });
+  await attached(1);
+});
+await attached(1);
+// Restart: it adopts what is attached, and sees what came meanwhile.
+await server.open({ address: "::1", port: PORT });
+await live(dir, "restart", () => attached(2));
+for (const group of (await service.status()).groups) {
+  assert.equal(group.attachments, 1, "a restart attaches nothing anew");
+}
+await service.run("detach", "--all");
+assert.equal(existsSync(PINS), false, "pins after detach --all");
+await server.kill();

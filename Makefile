@@ -47,6 +47,10 @@ test: root check kernel e2e install-tests ## everything: check, kernel, real ser
 demo: root deps-sandbox build ## the product in a minute: reloads without and with the sidecar (root)
 	@$(SANDBOX) node dist/tests/demo/demo.js
 
+.PHONY: info
+info: root deps-sandbox build ## what the BPF programs cost: verifier instructions, stack, memory, size (root)
+	@node dist/tests/bench/info.js
+
 .PHONY: format
 format: deps-check $(NODE_MODULES) ## format all sources
 	node_modules/.bin/biome check --write .

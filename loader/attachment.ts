@@ -1,4 +1,5 @@
 /** Attaching a program to a kernel group, through any listener of it. */
+import { SELECT_PROGRAM } from "./abi.ts";
 import { borrow } from "./borrow.ts";
 import { ForeignProgramError, hasCode } from "./errors.ts";
 import { endpoint, type Listener } from "./listener.ts";
@@ -34,12 +35,14 @@ export function refuseForeign(members: readonly Listener[], ours: number | null)
   for (const { key, programId } of members) {
     if (programId === null || programId === ours) continue;
     const name = programId === 0 ? null : programName(programId);
-    const what =
-      programId === 0
-        ? "a classic BPF filter"
-        : `BPF program ${programId}${name ? ` '${name}'` : ""}`;
+    const id = `BPF program ${programId}${name ? ` '${name}'` : ""}`;
+    const what = programId === 0 ? "a classic BPF filter" : id;
+    const whose =
+      name === SELECT_PROGRAM
+        ? "of another reuseport-migrate, pinned elsewhere: detach it there (--bpffs)"
+        : "which is not ours: detach it";
     throw new ForeignProgramError(
-      `the group of ${endpoint(key)} already runs ${what}, which is not ours: detach it, or override it with --replace`,
+      `the group of ${endpoint(key)} already runs ${what}, ${whose}, or override it with --replace`,
     );
   }
 }

@@ -1,6 +1,8 @@
 /** Network namespaces: their identity, and the kernel's own counts of migrations in them. */
-import { existsSync, readFileSync, statfsSync, statSync } from "node:fs";
-import { UsageError } from "./errors.ts";
+import { readFileSync, statfsSync, statSync } from "node:fs";
+import { PermissionError, UsageError } from "./errors.ts";
+
+const NSFS_MAGIC = 0x6e736673; // uapi/linux/magic.h
 
 /** TcpExt counters (net/ipv4/proc.c): they count hops, and intended drops as failures. */
 export interface KernelMigrations {
@@ -8,16 +10,26 @@ export interface KernelMigrations {
   readonly failure: bigint;
 }
 
-/** Inode number of a network namespace, by path or pid. @throws UsageError when it is neither. */
+/**
+ * Inode number of a network namespace, by path or pid.
+ * @throws UsageError when it is neither, PermissionError when it may not be looked at
+ */
 export function netnsInode(pathOrPid: string | number): number {
   const path = typeof pathOrPid === "number" ? `/proc/${pathOrPid}/ns/net` : pathOrPid;
-  // NSFS_MAGIC, uapi/linux/magic.h
-  if (!existsSync(path) || statfsSync(path).type !== 0x6e736673) {
-    throw new UsageError(
-      `${path} is not a network namespace: name a process, or a file such as /run/netns/NAME`,
-    );
+  try {
+    if (statfsSync(path).type === NSFS_MAGIC) return statSync(path).ino;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EACCES") {
+      throw new PermissionError(
+        "CAP_SYS_PTRACE",
+        `looking at ${path} is not permitted: run as root, or with CAP_SYS_PTRACE`,
+        { cause: error },
+      );
+    }
   }
-  return statSync(path).ino;
+  throw new UsageError(
+    `${path} is not a network namespace: name a process, or a file such as /run/netns/NAME`,
+  );
 }
 
 /** What the kernel counted in the namespace of process `pid`; null: it does not count, or the process is gone. */

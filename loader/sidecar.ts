@@ -166,12 +166,17 @@ export class Sidecar implements Disposable {
     const { isNew, label, group } = managed;
     const event = isNew ? "attached" : "adopted";
     const count = match.members.length;
-    this.#say("info", event, `${event} ${label}: ${count} listeners, program ${group.programId}`, {
-      group: group.name,
-      service: match.service,
-      listeners: count,
-      program_id: group.programId,
-    });
+    this.#say(
+      "info",
+      event,
+      `${event} ${label}: ${count} listener${count === 1 ? "" : "s"}, program ${group.programId}`,
+      {
+        group: group.name,
+        service: match.service,
+        listeners: count,
+        program_id: group.programId,
+      },
+    );
     this.#report(managed, match.members, refreshed);
   }
 

@@ -79,8 +79,23 @@ struct socket {
 	struct sock *sk;
 };
 
+struct pid_namespace {
+	struct ns_common ns;
+};
+
+/* An array of these stands at the end of struct pid; read by offset, so its layout must be whole. */
+struct upid {
+	int nr;
+	struct pid_namespace *ns;
+};
+
+struct pid {
+	unsigned int level;
+	struct upid numbers[1];
+};
+
 struct task_struct {
-	int tgid;
+	struct pid *thread_pid;
 	__u64 start_boottime;
 	struct task_struct *group_leader;
 	char comm[16];

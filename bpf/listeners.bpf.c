@@ -2,7 +2,7 @@
 /*
  * Who listens: every listening TCP or MPTCP socket of the host, one record for
  * each file descriptor on it, in one read of a task_file iterator. With
- * `include_udp` bound UDP sockets too, to say why a SPEC does not match.
+ * `observe.udp` bound UDP sockets too, to say why a SPEC does not match.
  */
 #include <linux/bpf.h>
 #include <linux/in.h>
@@ -20,14 +20,16 @@
 #define IPPROTO_MPTCP 262
 #endif
 
-const volatile __u8 include_udp = 0;
+#define MAX_PID_NS_LEVEL 32 /* include/linux/pid_namespace.h */
+
+const volatile struct rm_observe observe = {};
 
 /* bpf_sock_from_file() wants a BTF pointer; the type's members do not matter. */
 static __always_inline int wanted(struct sock *sk, __u16 protocol)
 {
 	if (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP)
 		return sk->__sk_common.skc_state == TCP_LISTEN;
-	return include_udp && protocol == IPPROTO_UDP && sk->__sk_common.skc_num;
+	return observe.udp && protocol == IPPROTO_UDP && sk->__sk_common.skc_num;
 }
 
 static __always_inline void read_group(struct sock *sk, struct rm_listener *r)
@@ -45,6 +47,22 @@ static __always_inline void read_group(struct sock *sk, struct rm_listener *r)
 		/* Classic filters have no id; their aux says 0. */
 		r->prog_id = BPF_CORE_READ(prog, aux, id);
 	}
+}
+
+/* The process's id in the loader's pid namespace, which pidfd_open(2) there understands. */
+static __always_inline __u32 read_pid(struct task_struct *leader)
+{
+	struct pid *pid = BPF_CORE_READ(leader, thread_pid);
+	__u32 level = BPF_CORE_READ(pid, level);
+	const char *numbers = (const char *)pid + bpf_core_field_offset(pid->numbers);
+
+	for (__u32 i = 0; i < MAX_PID_NS_LEVEL && i <= level; i++) {
+		const struct upid *number = (const void *)(numbers + i * sizeof(*number));
+
+		if (BPF_CORE_READ(number, ns, ns.inum) == observe.pidns)
+			return BPF_CORE_READ(number, nr);
+	}
+	return 0; /* not of that namespace: the iterator does not come here then */
 }
 
 /* Not inlined, so that struct rm_listener is in BTF for the ABI test. */
@@ -80,9 +98,9 @@ int list_listeners(struct bpf_iter__task_file *ctx)
 		return 0;
 
 	r.cookie = bpf_get_socket_cookie(sk);
-	r.pid = task->tgid;
 	r.fd = ctx->fd;
 	leader = task->group_leader;
+	r.pid = read_pid(leader);
 	r.start_ns = BPF_CORE_READ(leader, start_boottime);
 	bpf_core_read_str(r.comm, sizeof(r.comm), &leader->comm);
 

@@ -151,6 +151,13 @@ struct rm_listener {
 	char comm[RM_COMM_LEN];
 };
 
+/* The listeners iterator's .rodata. */
+struct rm_observe {
+	__u32 pidns; /* inode number of the loader's pid namespace: pids are given as it sees them */
+	__u8 udp;    /* also bound UDP sockets */
+	__u8 pad[3];
+};
+
 /* Record of the ring buffer `events`: a TCP socket was bound to a watched port. */
 struct rm_event {
 	__u16 port; /* host byte order */
@@ -182,6 +189,7 @@ RM_ASSERT_OFFSET(rm_listener, pid, 24);
 RM_ASSERT_OFFSET(rm_listener, family, 60);
 RM_ASSERT_OFFSET(rm_listener, addr, 72);
 RM_ASSERT_OFFSET(rm_listener, comm, 88);
+RM_ASSERT_SIZE(rm_observe, 8);
 RM_ASSERT_SIZE(rm_event, 8);
 
 #endif

@@ -105,6 +105,7 @@ export const LAYOUT = {
       comm: 88,
     },
   },
+  rm_observe: { size: 8, members: { pidns: 0, udp: 4, pad: 5 } },
   rm_event: { size: 8, members: { port: 0, pad: 2 } },
 } as const;
 

@@ -40,9 +40,18 @@ export function logRefreshed(
   }
 }
 
-/** Listeners for which there is no slot, as a warning; null: all have one. */
-export function slotsWarning({ group, label }: ManagedGroup, { plan }: Refreshed): string | null {
-  const n = plan.waiting.length;
-  if (n === 0) return null;
-  return `${label}: ${n} listeners have no slot (there are ${group.record.slots}) and are left to the kernel's hash: detach and attach again to make room`;
+/** Conditions that last until somebody acts, as warnings. */
+export function warningsOf({ group, label }: ManagedGroup, refreshed: Refreshed): string[] {
+  const warnings: string[] = [];
+  const waiting = refreshed.plan.waiting.length;
+  if (waiting > 0) {
+    const have = `there are ${group.record.slots}`;
+    warnings.push(
+      `${label}: ${waiting} listeners have no slot (${have}) and are left to the kernel's hash: detach and attach again to make room`,
+    );
+  }
+  if (refreshed.unreachable) {
+    warnings.push(`${label}: not attached, its owners went away when it was to be borrowed`);
+  }
+  return warnings;
 }

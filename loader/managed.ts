@@ -19,6 +19,8 @@ export interface ManageOptions extends Policy {
 export interface Refreshed extends Applied {
   /** The program was attached again: the kernel's group had been re-created. */
   readonly reattached: boolean;
+  /** Nothing is attached: no owner of a listener could be borrowed from. */
+  readonly unreachable: boolean;
 }
 
 /** Owns the group's pins for as long as it lives: no other sidecar can. */
@@ -63,8 +65,8 @@ export class ManagedGroup implements Disposable {
       const applied = managed.#apply(members);
       Group.publish(directory, name);
       undo(() => state.remove(name));
-      managed.#attach(members);
-      return [managed, { ...applied, reattached: false }];
+      const done = managed.#attach(members);
+      return [managed, { ...applied, reattached: false, unreachable: done === "unreachable" }];
     });
   }
 
@@ -87,7 +89,9 @@ export class ManagedGroup implements Disposable {
   /** One observe-plan-apply step; attaches again where the kernel's group was re-created. */
   refresh(members: readonly Listener[]): Refreshed {
     const applied = this.#apply(members);
-    return { ...applied, reattached: this.#attach(members) };
+    const done = this.#attach(members);
+    const reattached = done === "attached" && this.group.record.attachments > 1;
+    return { ...applied, reattached, unreachable: done === "unreachable" };
   }
 
   /** How long nothing has listened, ms. */
@@ -117,15 +121,15 @@ export class ManagedGroup implements Disposable {
     return applied;
   }
 
-  #attach(members: readonly Listener[]): boolean {
+  #attach(members: readonly Listener[]): "attached" | "unchanged" | "unreachable" {
     const { group } = this;
-    if (members.length === 0) return false;
-    if (members.some(({ programId }) => programId === group.programId)) return false;
+    if (members.length === 0) return "unchanged";
+    if (members.some(({ programId }) => programId === group.programId)) return "unchanged";
     if (!this.#replace) refuseForeign(members, group.programId);
-    if (!attachProgram(members, group.programFd)) return false; // every owner has gone: so has the group
+    if (!attachProgram(members, group.programFd)) return "unreachable";
     const attachments = group.record.attachments + 1;
     group.setRecord({ ...group.record, attachments, uid: members[0]?.uid ?? group.record.uid });
-    return attachments > 1;
+    return "attached";
   }
 }
 

@@ -1,5 +1,5 @@
 /** observe: every listener of the host, in one read of the task_file iterator. */
-import { readSync } from "node:fs";
+import { readSync, statSync } from "node:fs";
 import { COMM_LEN, ITERATOR_PROGRAM, LAYOUT } from "./abi.ts";
 import { type Family, formatAddress } from "./address.ts";
 import type { Listener, Owner, Protocol } from "./listener.ts";
@@ -25,7 +25,7 @@ export class Observer implements Disposable {
   constructor(options: { readonly udp?: boolean } = {}) {
     this.#object = new BpfObject("listeners");
     try {
-      this.#object.setData(".rodata", Buffer.of(options.udp ? 1 : 0));
+      this.#object.setData(".rodata", parameters(options.udp === true));
       this.#object.load();
       this.#link = checkPtr(
         "bpf_program__attach_iter",
@@ -54,6 +54,14 @@ export class Observer implements Disposable {
     this.#link = null;
     this.#object[Symbol.dispose]();
   }
+}
+
+function parameters(udp: boolean): Buffer {
+  const { size, members: at } = LAYOUT.rm_observe;
+  const out = Buffer.alloc(size);
+  out.writeUInt32LE(statSync("/proc/self/ns/pid").ino, at.pidns);
+  out.writeUInt8(udp ? 1 : 0, at.udp);
+  return out;
 }
 
 function readAll(fd: number): Buffer {

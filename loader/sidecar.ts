@@ -3,7 +3,7 @@ import { LockedError } from "./errors.ts";
 import { requireHost } from "./features.ts";
 import { type Filter, type Match, matchGroups, noMatch } from "./filter.ts";
 import { byGroup, type Listener } from "./listener.ts";
-import { type Log, logRefreshed, type SidecarEvent, slotsWarning } from "./log.ts";
+import { type Log, logRefreshed, type SidecarEvent, warningsOf } from "./log.ts";
 import { ManagedGroup, type Refreshed } from "./managed.ts";
 import { Observer } from "./observe.ts";
 import type { Policy } from "./plan.ts";
@@ -182,9 +182,10 @@ export class Sidecar implements Disposable {
 
   #report(managed: ManagedGroup, members: readonly Listener[], refreshed: Refreshed): void {
     logRefreshed(this.#log, managed, members, refreshed);
-    const warning = slotsWarning(managed, refreshed);
-    if (warning) this.#warn(`${managed.group.name} slots`, warning);
-    else this.#warned.delete(`${managed.group.name} slots`);
+    const lasting = `${managed.group.name} lasting`;
+    const warnings = warningsOf(managed, refreshed);
+    if (warnings.length > 0) this.#warn(lasting, warnings.join("; "));
+    else this.#warned.delete(lasting);
   }
 
   /** Nothing has listened for long: unpinned, so that containers which came and went leave nothing. */

@@ -1,4 +1,7 @@
-/** HAProxy reloaded with -sf and no -x; on the way, the sidecar is killed and a new one goes on. */
+/**
+ * HAProxy reloaded with -sf and no -x, now and then while it is behind. On the
+ * way the sidecar is killed, and later a new one goes on.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Haproxy } from "../helpers/haproxy.ts";
@@ -8,12 +11,15 @@ import { assertNoneLost, assertSomeLost, reloadUnderLoad, report, rowsOf } from 
 const SERVER = { port: 8080, threads: 2 };
 const SPEC = "127.0.0.1:8080";
 
+/** Every fifth reload finds the server behind: connections wait in its accept queue. */
+const state = (reload: number) => ({ behind: reload % 5 === 0 });
+
 test("haproxy -sf without the sidecar loses connections", { timeout: 120_000 }, async (t) => {
   await using haproxy = await Haproxy.start(SERVER);
   const measured = await reloadUnderLoad({
     port: SERVER.port,
     reloads: 10,
-    reload: () => haproxy.reload(),
+    reload: (n) => haproxy.reload(state(n)),
   });
   report(t, rowsOf("without", measured));
   assertSomeLost(measured);
@@ -32,12 +38,13 @@ test("haproxy -sf with a sidecar that is killed loses none", { timeout: 240_000 
         await sidecar.kill();
       }
       if (n === 66) await sidecar.start();
-      await haproxy.reload();
+      await haproxy.reload(state(n));
     },
   });
   const text = await sidecar.metrics();
   report(t, rowsOf("with", measured), migrated(text));
   assertNoneLost(measured, migrated(text));
+  assert.ok(migrated(text).accept_queue > 0);
   assertNotLess(beforeKill, text);
   await sidecar.stop();
 });

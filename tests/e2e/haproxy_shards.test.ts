@@ -1,4 +1,5 @@
-/** HAProxy with a listener a thread, reloaded with -sf and no -x. */
+/** HAProxy with a listener a thread, reloaded with -sf and no -x, now and then while it is behind. */
+import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Haproxy } from "../helpers/haproxy.ts";
 import { migrated, SidecarProcess } from "../helpers/sidecar.ts";
@@ -7,10 +8,16 @@ import { assertNoneLost, assertSomeLost, reloadUnderLoad, report, rowsOf } from 
 const SERVER = { port: 8081, threads: 4, bind: "shards by-thread" };
 const SPEC = "127.0.0.1:8081";
 
+/** Every fifth reload finds the server behind: connections wait in its accept queues. */
+const state = (reload: number) => ({ behind: reload % 5 === 0 });
+
 test("haproxy by-thread without the sidecar loses", { timeout: 120_000 }, async (t) => {
   await using haproxy = await Haproxy.start(SERVER);
-  const { port } = haproxy;
-  const measured = await reloadUnderLoad({ port, reloads: 10, reload: () => haproxy.reload() });
+  const measured = await reloadUnderLoad({
+    port: SERVER.port,
+    reloads: 10,
+    reload: (n) => haproxy.reload(state(n)),
+  });
   report(t, rowsOf("without", measured));
   assertSomeLost(measured);
 });
@@ -18,10 +25,14 @@ test("haproxy by-thread without the sidecar loses", { timeout: 120_000 }, async 
 test("haproxy by-thread with the sidecar loses none", { timeout: 240_000 }, async (t) => {
   await using haproxy = await Haproxy.start(SERVER);
   await using sidecar = await SidecarProcess.attach(SPEC);
-  const { port } = haproxy;
-  const measured = await reloadUnderLoad({ port, reloads: 100, reload: () => haproxy.reload() });
+  const measured = await reloadUnderLoad({
+    port: SERVER.port,
+    reloads: 100,
+    reload: (n) => haproxy.reload(state(n)),
+  });
   const counts = migrated(await sidecar.metrics());
   report(t, rowsOf("with", measured), counts);
   assertNoneLost(measured, counts);
+  assert.ok(counts.accept_queue > 0);
   await sidecar.stop();
 });

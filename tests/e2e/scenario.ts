@@ -25,7 +25,11 @@ export interface Measured {
   heldLong: Tally;
 }
 
-const LOAD = { rate: 1000, concurrency: 200, limit: 500_000 };
+/**
+ * Moderate: the kernel's own race (route_newest.test.ts), which no program sees, resets a
+ * connection now and then, in proportion to the rate.
+ */
+const LOAD = { rate: 300, concurrency: 200, limit: 500_000 };
 const HELD_EACH = 20;
 /** Every so many batches is held long. Odd, because nginx's reloads alternate. */
 const LONG_EVERY = 5;
@@ -62,7 +66,7 @@ export function assertSomeLost({ load, held, heldLong }: Measured): void {
   assert.equal(load.other + held.other + heldLong.other, 0, "the clients failed by themselves");
 }
 
-/** Nothing was lost, and the handshakes that could have been were migrated. */
+/** Nothing was lost, and there were handshakes to lose. */
 export function assertNoneLost({ load, held, heldLong }: Measured, migrated: Migrated): void {
   for (const tally of [load, held, heldLong]) {
     assert.deepEqual(tally, { ...noVisits(), ok: connections(tally) });

@@ -1,5 +1,6 @@
 /** A child process of a test: its output goes to a file, it is ended by pid, it never outlives its owner. */
 import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -79,8 +80,38 @@ export class Child implements AsyncDisposable {
   /** Waits until `condition` holds; fails with its output if the child ends first. */
   async until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
     await until(what, async () => {
-      if (!this.#running) throw new Error(`it ended before ${what}:\n${this.output()}`);
+      if (!this.#running) {
+        throw new Error(`it ended (${await this.exited}) before ${what}:\n${this.output()}`);
+      }
       return condition();
     });
+  }
+}
+
+/** `resource`, once `start` is through; when it fails, nothing stays behind. */
+export async function started<T extends AsyncDisposable>(
+  resource: T,
+  start: Promise<void>,
+): Promise<T> {
+  try {
+    await start;
+    return resource;
+  } catch (error) {
+    await resource[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** The next message of a forked child; fails if it ends instead. */
+export async function message(child: ChildProcess): Promise<unknown> {
+  const decided = new AbortController();
+  const { signal } = decided;
+  try {
+    const ended = once(child, "exit", { signal }).then(([code]) => {
+      throw new Error(`${child.spawnargs.at(1)} ended with ${code}`);
+    });
+    return (await Promise.race([once(child, "message", { signal }), ended]))[0];
+  } finally {
+    decided.abort();
   }
 }

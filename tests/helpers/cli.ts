@@ -10,8 +10,18 @@ export interface Run {
   readonly stderr: string;
 }
 
-/** Runs `reuseport-migrate ARGS`, behind the command `under` (`["setpriv", ...]`) if given. */
-export function runCli(args: readonly string[], under: readonly string[] = []): Promise<Run> {
+/** Ends a run that hangs; generous, as it decides nothing else. */
+const PATIENCE_MS = 60_000;
+
+/**
+ * Runs `reuseport-migrate ARGS`, behind the command `under` (`["setpriv", ...]`) if given.
+ * `killAfterMs`: SIGKILLs it then, wherever it is.
+ */
+export function runCli(
+  args: readonly string[],
+  under: readonly string[] = [],
+  killAfterMs = PATIENCE_MS,
+): Promise<Run> {
   const [command = process.execPath, ...rest] = [...under, process.execPath, BIN, ...args];
   const child = spawn(command, rest, { stdio: ["ignore", "pipe", "pipe"] });
   let stdout = "";
@@ -22,8 +32,12 @@ export function runCli(args: readonly string[], under: readonly string[] = []): 
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     stderr += text;
   });
+  const kill = setTimeout(() => child.kill("SIGKILL"), killAfterMs);
   return new Promise((resolve, reject) => {
     child.once("error", reject);
-    child.once("close", (code) => resolve({ code, stdout, stderr }));
+    child.once("close", (code) => {
+      clearTimeout(kill);
+      resolve({ code, stdout, stderr });
+    });
   });
 }

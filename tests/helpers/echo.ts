@@ -1,7 +1,7 @@
 /** An embedded reuseport HTTP server, fast to reload: new listeners open, the old ones close some ms later. */
 import { type ChildProcess, fork } from "node:child_process";
-import { once } from "node:events";
 import { fileURLToPath } from "node:url";
+import { message } from "./child.ts";
 
 export interface EchoOptions {
   port: number;
@@ -25,14 +25,14 @@ export class EchoServer implements Disposable {
 
   static async start(options: EchoOptions): Promise<EchoServer> {
     const server = new EchoServer(options);
-    await once(server.#process, "message");
+    await message(server.#process);
     return server;
   }
 
   /** Returns when the old listeners are closed. */
   async reload(): Promise<void> {
     this.#process.send("reload");
-    await once(this.#process, "message");
+    await message(this.#process);
   }
 
   [Symbol.dispose](): void {

@@ -19,7 +19,8 @@ export function borrowedFds(): string[] {
   return openFds().filter((fd) => /bpf|pidfd/.test(fd));
 }
 
-/** Everything below a directory of a bpf file system, as sorted paths. */
+/** Everything below a directory of a bpf file system but the kernel's own, as sorted paths. */
 export function pins(bpffs: string): string[] {
-  return (readdirSync(bpffs, { recursive: true }) as string[]).sort();
+  const paths = readdirSync(bpffs, { recursive: true }) as string[];
+  return paths.filter((path) => !/^(maps|progs)\.debug$/.test(path)).sort();
 }

@@ -5,7 +5,7 @@
  */
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
-import { add, noVisits, type Tally, visit } from "./client.ts";
+import { add, type Kind, noVisits, type Tally, visit } from "./client.ts";
 
 const run = promisify(execFile);
 const TABLE = "reuseport_migrate_test";
@@ -46,14 +46,14 @@ export class HalfOpen implements AsyncDisposable {
     // A source address of its own tells the filter which batch a packet belongs to.
     const localAddress = `127.0.${1 + Math.floor(batch / 250)}.${1 + (batch % 250)}`;
     await run("nft", ["add", "element", "ip", TABLE, "held", `{ ${localAddress} }`]);
-    const connected: Promise<void>[] = [];
-    const visits = Array.from({ length: count }, (_, i) => {
-      const { promise, resolve } = signal();
-      connected.push(promise);
-      const path = `/held/${batch}/${i}`;
-      const kind = visit({ port: this.#port, path, localAddress, onConnect: resolve });
-      void kind.then(resolve);
-      return kind;
+    const visits: Promise<Kind>[] = [];
+    const connected = Array.from({ length: count }, (_, i) => {
+      return new Promise<void>((resolve) => {
+        const path = `/held/${batch}/${i}`;
+        const kind = visit({ port: this.#port, path, localAddress, onConnect: resolve });
+        visits.push(kind);
+        void kind.then(() => resolve()); // lost before it connected
+      });
     });
     await Promise.all(connected);
     return {
@@ -69,12 +69,4 @@ export class HalfOpen implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await run("nft", ["delete", "table", "ip", TABLE]);
   }
-}
-
-function signal(): { promise: Promise<void>; resolve: () => void } {
-  let resolve = () => {};
-  const promise = new Promise<void>((done) => {
-    resolve = done;
-  });
-  return { promise, resolve };
 }

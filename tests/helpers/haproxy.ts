@@ -1,7 +1,7 @@
 /** HAProxy, reloaded with -sf: a new process binds, then tells the old one to finish. No -x: no listener is handed over. */
-import { writeFileSync } from "node:fs";
-import { setTimeout as sleep } from "node:timers/promises";
-import { Child, TempDir } from "./child.ts";
+import { readFileSync, writeFileSync } from "node:fs";
+import { constants } from "node:os";
+import { Child, started, TempDir } from "./child.ts";
 import { visit } from "./client.ts";
 
 export interface HaproxyOptions {
@@ -42,23 +42,23 @@ frontend echo
     const haproxy = new Haproxy(options);
     const child = haproxy.#spawn([]);
     const path = "/ready";
-    await child.until(
-      "it serves",
-      async () => (await visit({ port: options.port, path })) === "ok",
-    );
-    return haproxy;
+    const serves = async () => (await visit({ port: options.port, path })) === "ok";
+    return started(haproxy, child.until("it serves", serves));
   }
 
   /**
-   * Returns when the old process is gone: it closed its listeners and served what it had. With
-   * `stallMs` it was behind before: that long it has accepted nothing.
+   * Returns when the old process is gone: it closed its listeners and served what it had. If it is
+   * `behind`, it has accepted nothing from the start of the reload to the order to finish.
    */
-  async reload({ stallMs = 0 } = {}): Promise<void> {
+  async reload({ behind = false } = {}): Promise<void> {
     const old = this.#processes.at(-1);
     if (!old) throw new Error("haproxy was not started");
-    if (stallMs) old.kill("SIGSTOP");
+    if (behind) old.kill("SIGSTOP");
     const next = this.#spawn(["-sf", String(old.pid)]);
-    if (stallMs) await sleep(stallMs).then(() => old.kill("SIGCONT"));
+    if (behind) {
+      await next.until("the old one is told to finish", () => finishPending(old.pid));
+      old.kill("SIGCONT");
+    }
     await Promise.race([
       old.exited,
       next.exited.then(() => {
@@ -78,4 +78,10 @@ frontend echo
     for (const child of this.#processes) await child[Symbol.asyncDispose]();
     this.#dir[Symbol.dispose]();
   }
+}
+
+/** Whether SIGUSR1, with which -sf says "finish", waits for a stopped process. */
+function finishPending(pid: number): boolean {
+  const pending = /^ShdPnd:\s*(\w+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+  return (Number.parseInt(pending ?? "0", 16) & (1 << (constants.signals.SIGUSR1 - 1))) !== 0;
 }

@@ -15,18 +15,21 @@ export interface ListenOptions {
   /** Default true. */
   readonly reuseport?: boolean;
   readonly fastOpen?: boolean;
+  /** Of an IPv6 listener: take IPv4 connections too. */
+  readonly dual?: boolean;
   readonly udp?: boolean;
   readonly mptcp?: boolean;
   /** Set before bind(). */
   readonly options?: readonly SocketOption[];
 }
 
-type OfListener = "close" | "shutdown" | "listen" | "serve" | "filter";
-type Tell = (what: OfListener) => Promise<unknown>;
+type OfListener = "close" | "shutdown" | "listen" | "serve" | "filter" | "sockarray";
+type Tell = (what: OfListener | { readonly set: SocketOption }) => Promise<unknown>;
 
 export type Command =
   | { readonly do: "open"; readonly options: ListenOptions }
   | { readonly do: OfListener; readonly fd: number }
+  | { readonly do: "set"; readonly fd: number; readonly option: SocketOption }
   | { readonly do: "churn"; readonly options: ListenOptions; readonly times: number }
   | { readonly do: "exit" };
 
@@ -55,11 +58,15 @@ export class ListenerProcess {
     });
   }
 
-  static async start(): Promise<ListenerProcess> {
+  /** @param under a command to start it with, such as `["unshare", "--net"]`. */
+  static async start(under: readonly string[] = []): Promise<ListenerProcess> {
     const path = new URL("./listener_child.js", import.meta.url);
-    // Its stdout would be the test runner's protocol.
-    const stdio = ["ignore", "ignore", "inherit", "ipc"] as const;
-    const child = fork(path, { stdio: [...stdio], execArgv: [] });
+    const [execPath = process.execPath, ...execArgv] = [...under, process.execPath];
+    const child = fork(path, {
+      execPath,
+      execArgv,
+      stdio: ["ignore", "ignore", "inherit", "ipc"], // its stdout would be the test runner's protocol
+    });
     const result = new ListenerProcess(child);
     await once(child, "message");
     return result;
@@ -86,7 +93,9 @@ export class ListenerProcess {
       fd: number;
       cookie: string;
     };
-    return new Listener(this, (what) => this.#tell({ do: what, fd }), cookie);
+    const tell: Tell = (what) =>
+      this.#tell(typeof what === "string" ? { do: what, fd } : { do: "set", fd, option: what.set });
+    return new Listener(this, tell, cookie);
   }
 
   /** Opens and closes such a listener `times` times in a row. */
@@ -127,6 +136,10 @@ export class Listener {
   async listen(): Promise<void> {
     await this.#tell("listen");
   }
+  /** setsockopt(2) while it listens. */
+  async set(option: SocketOption): Promise<void> {
+    await this.#tell({ set: option });
+  }
   /** Accepts everything from now on, and sleeps in epoll until there is something. */
   async serve(): Promise<void> {
     await this.#tell("serve");
@@ -134,6 +147,11 @@ export class Listener {
   /** Attaches a classic BPF filter to the group. */
   async filter(): Promise<void> {
     await this.#tell("filter");
+  }
+
+  /** Puts it into a BPF_MAP_TYPE_REUSEPORT_SOCKARRAY that lives as long as its process. */
+  async sockarray(): Promise<void> {
+    await this.#tell("sockarray");
   }
 
   async leave(way: Way): Promise<void> {

@@ -7,9 +7,14 @@ import { createServer, type Server, type Socket } from "node:net";
 import * as libc from "../../loader/sys/libc.ts";
 import { familyOf, socketAddress } from "./address.ts";
 import { attachClassicFilter } from "./classic_filter.ts";
-import type { Command, ListenOptions, Reply } from "./listener.ts";
+import type { Command, ListenOptions, Reply, SocketOption } from "./listener.ts";
+import { putIntoSockarray } from "./sockarray.ts";
 
 const servers = new Map<number, Server>();
+
+function setOption(fd: number, { level, name, value }: SocketOption): void {
+  libc.setsockopt(fd, level, name, value);
+}
 
 function open(o: ListenOptions): { fd: number; cookie: string } {
   const type = o.udp ? libc.SOCK_DGRAM : libc.SOCK_STREAM;
@@ -22,10 +27,10 @@ function open(o: ListenOptions): { fd: number; cookie: string } {
     if (o.reuseport ?? true) libc.setsockopt(fd, libc.SOL_SOCKET, libc.SO_REUSEPORT, 1);
     libc.setsockopt(fd, libc.SOL_SOCKET, libc.SO_REUSEADDR, 1);
     if (familyOf(o.address) === libc.AF_INET6) {
-      libc.setsockopt(fd, libc.IPPROTO_IPV6, libc.IPV6_V6ONLY, 1);
+      libc.setsockopt(fd, libc.IPPROTO_IPV6, libc.IPV6_V6ONLY, o.dual ? 0 : 1);
     }
     if (o.fastOpen) libc.setsockopt(fd, libc.IPPROTO_TCP, libc.TCP_FASTOPEN, 256);
-    for (const { level, name, value } of o.options ?? []) libc.setsockopt(fd, level, name, value);
+    for (const option of o.options ?? []) setOption(fd, option);
     libc.bind(fd, socketAddress(o.address, o.port));
     if (!o.udp) libc.listen(fd, o.backlog ?? 256);
   } catch (error) {
@@ -78,10 +83,14 @@ async function obey(command: Command): Promise<unknown> {
       return libc.shutdown(command.fd, libc.SHUT_RDWR);
     case "listen":
       return libc.listen(command.fd, 256);
+    case "set":
+      return setOption(command.fd, command.option);
     case "serve":
       return await serve(command.fd);
     case "filter":
       return attachClassicFilter(command.fd);
+    case "sockarray":
+      return await putIntoSockarray(command.fd);
     case "churn":
       return churn(command.options, command.times);
     case "exit":

@@ -1,6 +1,6 @@
 /** nginx with one reuseport listener a worker: fewer workers after a reload, fewer listeners. */
 import { readFileSync, writeFileSync } from "node:fs";
-import { Child, TempDir } from "./child.ts";
+import { Child, started, TempDir } from "./child.ts";
 import { visit } from "./client.ts";
 import { until } from "./until.ts";
 
@@ -19,8 +19,8 @@ export class Nginx implements AsyncDisposable {
   static async start({ port, workers }: { port: number; workers: number }): Promise<Nginx> {
     const nginx = new Nginx(port, workers);
     const path = "/ready";
-    await nginx.#master.until("it serves", async () => (await visit({ port, path })) === "ok");
-    return nginx;
+    const serves = async () => (await visit({ port, path })) === "ok";
+    return started(nginx, nginx.#master.until("it serves", serves));
   }
 
   /** Returns when every old worker is gone and with it the listeners nobody has any more. */
@@ -64,7 +64,7 @@ http {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const workers = this.#workers();
+    const workers = this.#master.running ? this.#workers() : [];
     // SIGTERM: the master ends its workers; SIGKILL would leave them behind.
     await this.#master.stop("SIGTERM");
     await until("nginx's workers are gone", () => workers.every((pid) => !alive(Number(pid))));

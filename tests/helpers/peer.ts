@@ -1,6 +1,7 @@
 /**
- * The clients: each sends a line no other sends, and is content only with that
- * same line back, from a process that says who it is.
+ * The clients: each sends a line no other sends, half of it at once and half of
+ * it when told, and is content only with that same line back, from a process
+ * that says who it is.
  */
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
@@ -15,30 +16,34 @@ export interface PeerOptions {
   readonly fastOpen?: boolean;
 }
 
+/** When a test gives up on an answer; generous, as a lost connection says so by itself. */
+const PATIENCE_MS = 20_000;
+
 export class Peer {
-  readonly #line = randomBytes(200).toString("hex");
+  readonly #halves = [randomBytes(100).toString("hex"), randomBytes(100).toString("hex")] as const;
   readonly #socket: Socket;
+  #finished = false;
   /** Settles when the client knows; never rejects. */
   readonly outcome: Promise<Outcome>;
 
   private constructor(address: string, port: number, options: PeerOptions) {
-    const line = `${this.#line}\n`;
+    const [half] = this.#halves;
     if (options.fastOpen) {
       this.#socket = new Socket({
-        fd: fastOpen(address, port, Buffer.from(line)),
+        fd: fastOpen(address, port, Buffer.from(half)),
         readable: true,
         writable: true,
       });
     } else {
       this.#socket = connect({ host: address, port, noDelay: true });
-      this.#socket.write(line);
+      this.#socket.write(half);
     }
     this.outcome = this.#listen(this.#socket);
   }
 
   /**
-   * A client whose line is on its way: the kernel says connected, as soon as the
-   * SYN-ACK is there, and has the line. A refused one is a Peer too.
+   * A client whose first half is on its way: it counts as connected as soon as the
+   * SYN-ACK is there. A refused one is a Peer too.
    */
   static async open(address: string, port: number, options: PeerOptions = {}): Promise<Peer> {
     const peer = new Peer(address, port, options);
@@ -57,14 +62,29 @@ export class Peer {
         text += chunk;
         if (!text.endsWith("\n")) return;
         const [pid, line] = text.trimEnd().split(" ");
-        resolve(line === this.#line ? { servedBy: Number(pid) } : { lost: "another one's answer" });
+        resolve(
+          line === this.#halves.join("")
+            ? { servedBy: Number(pid) }
+            : { lost: "another one's answer" },
+        );
         socket.destroy();
       });
       socket.on("error", (e: NodeJS.ErrnoException) => {
         error = e.code ?? e.message;
       });
       socket.on("close", () => resolve({ lost: error }));
+      socket.setTimeout(PATIENCE_MS, () => socket.destroy(new Error("no answer")));
     });
+  }
+
+  /**
+   * Sends the second half, once. Where packets were held, this is also what ends
+   * the wait for a retransmission.
+   */
+  finish(): void {
+    if (this.#finished || !this.#socket.writable) return;
+    this.#finished = true;
+    this.#socket.write(`${this.#halves[1]}\n`);
   }
 
   /** Gives up. */
@@ -73,20 +93,22 @@ export class Peer {
   }
 }
 
-/** `count` clients, one after the other, all open at the end. */
-export async function openPeers(
+/** `count` clients, all open at the end. */
+export function openPeers(
   count: number,
   address: string,
   port: number,
   options: PeerOptions = {},
 ): Promise<Peer[]> {
-  const peers: Peer[] = [];
-  while (peers.length < count) peers.push(await Peer.open(address, port, options));
-  return peers;
+  return Promise.all(Array.from({ length: count }, () => Peer.open(address, port, options)));
 }
 
-/** How many connections each process served; lost ones are counted by their error. */
+/**
+ * Has all of them finish, and counts the connections each process served; lost
+ * ones are counted by their error.
+ */
 export async function tally(peers: readonly Peer[]): Promise<Record<string, number>> {
+  for (const peer of peers) peer.finish();
   const result: Record<string, number> = {};
   for (const peer of peers) {
     const outcome = await peer.outcome;

@@ -1,7 +1,7 @@
 /** A real Prometheus server that scrapes one target, and its checker of exposition text. */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { Child, TempDir } from "./child.ts";
+import { Child, started, TempDir } from "./child.ts";
 
 const PORT = 19090;
 const URL_BASE = `http://127.0.0.1:${PORT}`;
@@ -38,11 +38,11 @@ export class Prometheus implements AsyncDisposable {
 
   static async start(metricsUrl: string): Promise<Prometheus> {
     const prometheus = new Prometheus(new URL(metricsUrl));
-    await prometheus.until("Prometheus is ready", async () => {
+    const isReady = async () => {
       const response = await fetch(`${URL_BASE}/-/ready`).catch(() => undefined);
       return response?.ok ?? false;
-    });
-    return prometheus;
+    };
+    return started(prometheus, prometheus.until("Prometheus is ready", isReady));
   }
 
   /** An instant query. */

@@ -3,7 +3,7 @@
  * takes all of it away at the end, in reverse order, whatever happened.
  */
 import assert from "node:assert/strict";
-import { parseSpec, Sidecar, type SidecarOptions } from "../../loader/index.ts";
+import { parseSpec, Sidecar, type SidecarEvent, type SidecarOptions } from "../../loader/index.ts";
 import { borrowedFds, pins } from "./fds.ts";
 import { holdHandshakes } from "./hold.ts";
 import { type Listener, ListenerProcess, type ListenOptions } from "./listener.ts";
@@ -18,10 +18,16 @@ let lastPort = 20_000 + ((process.pid * 50) % 10_000);
 export class Scene {
   readonly #undo: (() => unknown)[] = [];
   readonly port = ++lastPort;
+  /** Where listeners listen, and what the sidecar is told. */
   readonly address: string;
+  /** Where clients connect to. */
+  readonly to: string;
+  /** What the scene's sidecars had to say. */
+  readonly log: SidecarEvent[] = [];
 
-  constructor(address: string) {
+  constructor(address: string, to: string) {
     this.address = address;
+    this.to = to;
   }
 
   /** Has `undo` run at the end. */
@@ -33,8 +39,9 @@ export class Scene {
     while (this.#undo.length > 0) await this.#undo.pop()?.();
   }
 
-  async process(): Promise<ListenerProcess> {
-    const result = await ListenerProcess.start();
+  /** A process to own listeners; `under` as for {@link ListenerProcess.start}. */
+  async process(under: readonly string[] = []): Promise<ListenerProcess> {
+    const result = await ListenerProcess.start(under);
     this.defer(() => result.kill());
     return result;
   }
@@ -49,7 +56,7 @@ export class Scene {
   }
 
   async peers(count: number, options: PeerOptions = {}): Promise<Peer[]> {
-    const peers = await openPeers(count, this.address, this.port, options);
+    const peers = await openPeers(count, this.to, this.port, options);
     this.defer(() => {
       for (const peer of peers) peer.destroy();
     });
@@ -82,7 +89,7 @@ export class Scene {
         filter: {},
         ...rest,
       },
-      () => {},
+      (event) => this.log.push(event),
     );
     this.defer(() => sidecar.close({ keep: false }));
     sidecar.start();
@@ -98,10 +105,11 @@ export class Scene {
 export function scene(
   body: (scene: Scene) => Promise<void>,
   address = "127.0.0.1",
+  to = address,
 ): () => Promise<void> {
   return async () => {
     const before = pins(BPFFS);
-    const it = new Scene(address);
+    const it = new Scene(address, to);
     try {
       await body(it);
     } finally {

@@ -5,7 +5,8 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import type { Stage } from "../../loader/abi.ts";
-import { Child, TempDir } from "./child.ts";
+import { Child, started, TempDir } from "./child.ts";
+import { until } from "./until.ts";
 
 const run = promisify(execFile);
 const BIN = fileURLToPath(new URL("../../cli/bin.js", import.meta.url));
@@ -28,8 +29,7 @@ export class SidecarProcess implements AsyncDisposable {
   /** `attach ARGS`, ready. */
   static async attach(...args: string[]): Promise<SidecarProcess> {
     const sidecar = new SidecarProcess(args);
-    await sidecar.start();
-    return sidecar;
+    return started(sidecar, sidecar.start());
   }
 
   /** Starts it (again) and waits for its READY line. */
@@ -50,6 +50,13 @@ export class SidecarProcess implements AsyncDisposable {
     const response = await fetch(this.#metricsUrl);
     assert.equal(response.status, 200);
     return response.text();
+  }
+
+  /** Waits until an event was logged so often; wants `--json`. */
+  async logged(event: string, times: number): Promise<void> {
+    const needle = `"event":"${event}"`;
+    const count = () => (this.#child?.output().split(needle).length ?? 0) - 1;
+    await until(`${times} times ${event}`, () => count() >= times);
   }
 
   /** Ends it as systemd would; it must leave nothing behind. */

@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { borrowedFds, openFds } from "../helpers/fds.ts";
+import { borrowedFds } from "../helpers/fds.ts";
 import { listening } from "../helpers/netstat.ts";
 import { tally } from "../helpers/peer.ts";
 import { scene } from "../helpers/scene.ts";
@@ -21,11 +21,6 @@ describe("an owner's close() closes", () => {
         const two = await s.listener();
         await two.serve();
         const sidecar = s.sidecar({ route });
-        assert.deepEqual(
-          openFds().filter((fd) => fd.includes("socket:") && fd.includes("TCP")),
-          [],
-        );
-
         await one.close();
         assert.equal(listening(s.port), 1);
         assert.deepEqual(await tally(await s.peers(COUNT)), { [two.process.pid]: COUNT });
@@ -73,14 +68,21 @@ describe("owners that are gone when we come to borrow", () => {
       const churn = fleeting.churn({ address: s.address, port: s.port }, 20_000).finally(() => {
         churning = false;
       });
-      let passes = 0;
       while (churning) {
-        sidecar.reconcile(); // throws nothing, whatever it finds gone
-        passes += 1;
+        sidecar.reconcile();
         await new Promise(setImmediate);
       }
       await churn;
-      assert.ok(passes > 10, `only ${passes} passes`);
+      sidecar.reconcile();
+
+      // Of listeners that come and go within a millisecond some were seen, and borrowed in vain.
+      const said = (event: string) => s.log.filter((e) => e.event === event).length;
+      assert.ok(said("listener_added") > 10, `${said("listener_added")} seen`);
+      assert.deepEqual(
+        s.log.filter(({ level }) => level !== "info"),
+        [],
+      );
+      assert.equal(listening(s.port), 1, "a listener that its owner closed is still there");
       assert.deepEqual(await tally(await s.peers(10)), { [steady.process.pid]: 10 });
     }),
   );

@@ -91,6 +91,27 @@ describe("--migrate off", () => {
   }
 });
 
+describe("a policy that changes", () => {
+  test(
+    "is the next sidecar's",
+    scene(async (s) => {
+      const old = await s.listener();
+      s.sidecar({ migrate: "off", route: "newest" }).close({ keep: true });
+      assert.equal(groupOf(s.port).migrate, "off");
+      const { peers } = await bringTo("accept queue", COUNT, s);
+      const next = await s.listener();
+      await next.serve();
+      s.sidecar();
+      assert.equal(groupOf(s.port).migrate, "newest");
+      assert.equal(groupOf(s.port).route, "kernel");
+
+      await old.close();
+      assert.deepEqual(await tally(peers), { [next.process.pid]: COUNT });
+      assert.deepEqual(migratingDecisions(groupOf(s.port)), { "accept_queue/selected": COUNT });
+    }),
+  );
+});
+
 describe("other settings", () => {
   const different = {
     TCP_NODELAY: { level: IPPROTO_TCP, name: 1, value: 1 },
@@ -131,6 +152,26 @@ describe("other settings", () => {
       assert.deepEqual(migratingDecisions(groupOf(s.port)), {
         "accept_queue/fallback/settings": COUNT,
       });
+    }),
+  );
+
+  test(
+    "options that are set after listen(), as nginx does, count too",
+    { todo: "settings are read once, when the listener is first seen" },
+    scene(async (s) => {
+      const old = await s.listener();
+      await old.set(different.TCP_DEFER_ACCEPT);
+      const sidecar = s.sidecar();
+      const { peers } = await bringTo("accept queue", COUNT, s);
+      const next = await s.listener();
+      sidecar.reconcile();
+      await next.set(different.TCP_DEFER_ACCEPT);
+      await next.serve();
+      sidecar.reconcile();
+
+      await old.close();
+      assert.deepEqual(await tally(peers), { [next.process.pid]: COUNT });
+      assert.deepEqual(migratingDecisions(groupOf(s.port)), { "accept_queue/selected": COUNT });
     }),
   );
 });

@@ -13,16 +13,40 @@ describe("many sidecars in one process", () => {
   test(
     "leave no file descriptor and no pin",
     scene(async (s) => {
-      const listener = await s.listener();
-      s.sidecar().close({ keep: false }); // what Node and libbpf open once and keep
+      await s.listener();
+      const first = s.sidecar();
+      first.watch();
+      first.close(); // what Node and libbpf open once and keep
       await sleep(0);
       const before = openFds();
-      for (let i = 0; i < CYCLES; i++) s.sidecar().close({ keep: i % 2 === 0 });
+      for (let i = 0; i < CYCLES; i++) {
+        const sidecar = s.sidecar();
+        if (i % 3 === 0) sidecar.watch();
+        sidecar.close({ keep: i % 2 === 0 });
+      }
       s.sidecar().close({ keep: false });
       await until("file descriptors are as before", () => same(openFds(), before)).catch(() => {});
       assert.deepEqual(openFds(), before);
       assert.deepEqual(pins(BPFFS), []);
-      await listener.close();
+    }),
+  );
+
+  test(
+    "that look again and again neither",
+    scene(async (s) => {
+      const process = await s.process();
+      await s.listener({}, process);
+      const sidecar = s.sidecar();
+      sidecar.reconcile();
+      const before = openFds();
+      for (let i = 0; i < CYCLES; i++) {
+        const listener = await s.listener({}, process);
+        sidecar.reconcile();
+        sidecar.status();
+        await listener.close();
+        sidecar.reconcile();
+      }
+      assert.deepEqual(openFds(), before);
     }),
   );
 

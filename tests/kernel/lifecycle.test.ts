@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { describe, test } from "node:test";
-import { readStatus } from "../../loader/index.ts";
+import { bpf_prog_get_fd_by_id } from "../../loader/sys/libbpf.ts";
+import { close } from "../../loader/sys/libc.ts";
 import { runCli } from "../helpers/cli.ts";
 import { tally } from "../helpers/peer.ts";
 import { BPFFS, type Scene, scene } from "../helpers/scene.ts";
@@ -24,6 +25,12 @@ async function attached(s: Scene, ...options: string[]): Promise<SidecarProcess>
   return sidecar;
 }
 
+function isLoaded(programId: number): boolean {
+  const fd = bpf_prog_get_fd_by_id(programId);
+  if (fd >= 0) close(fd);
+  return fd >= 0;
+}
+
 describe("a sidecar killed with SIGKILL", () => {
   test(
     "migration goes on, detach --all removes everything",
@@ -41,9 +48,12 @@ describe("a sidecar killed with SIGKILL", () => {
         "accept_queue/selected": onOld?.queueLength,
       });
 
+      const { programId } = groupOf(s.port);
+      assert.equal(isLoaded(programId), true);
       const detach = await runCli(["detach", "--all"]);
       assert.equal(detach.code, 0, detach.stderr);
       assert.equal(existsSync(`${BPFFS}/reuseport-migrate`), false);
+      await until("the program is unloaded", () => !isLoaded(programId));
       assert.deepEqual(await tally(await s.peers(COUNT)), { [next.process.pid]: COUNT });
       const last = await s.listener();
       const waiting = await bringTo("final ack", COUNT, s);
@@ -105,6 +115,9 @@ describe("listeners", () => {
       s.sidecar().watch();
       const next = await s.listener();
       await knows(s, next.cookie);
+      // Without a warning that there are no bind events, it was they that told of it.
+      const warnings = s.log.filter(({ level }) => level !== "info");
+      if (process.env["SANDBOX_CGROUP"]) assert.deepEqual(warnings, []);
       const { peers } = await bringTo("accept queue", COUNT, s);
       const queue = listenerOf(groupOf(s.port), old.cookie).queueLength;
       await old.close();
@@ -136,50 +149,22 @@ describe("listeners", () => {
       assert.deepEqual(migratingDecisions(groupOf(s.port)), { "accept_queue/selected": COUNT });
     }),
   );
-});
 
-describe("groups", () => {
   test(
-    "one that was re-created is attached again, and that is counted",
+    "no count goes backwards when one listens again",
+    { todo: "its own migrations move back from those of closed listeners" },
     scene(async (s) => {
-      const first = await s.listener();
+      const phoenix = await s.listener();
       const sidecar = s.sidecar();
-      assert.equal(groupOf(s.port).attachments, 1);
-      const { peers } = await bringTo("accept queue", 3, s);
-      await first.close();
-      assert.deepEqual(await tally(peers), { ECONNRESET: 3 });
+      await bringTo("accept queue", COUNT, s);
+      await s.listener();
       sidecar.reconcile();
-      assert.equal(groupOf(s.port).attached, false);
-
-      sidecar.watch();
-      const second = await s.listener();
-      await until("it is attached again", () => groupOf(s.port).attached);
-      assert.equal(groupOf(s.port).attachments, 2);
-      const held = await bringTo("accept queue", COUNT, s);
-      const third = await s.listener();
-      await third.serve();
-      await knows(s, third.cookie);
-      await second.close();
-      assert.deepEqual(await tally(held.peers), { [third.process.pid]: COUNT });
-      assert.equal(migratingDecisions(groupOf(s.port))["accept_queue/selected"], COUNT);
-    }),
-  );
-
-  test(
-    "one SPEC, both families",
-    scene(async (s) => {
-      const process = await s.process();
-      await s.listener({ address: "0.0.0.0" }, process);
-      await s.listener({ address: "::" }, process);
-      const sidecar = s.sidecar({ spec: `:${s.port}` });
-      const groups = readStatus({ bpffs: BPFFS }).groups;
-      assert.deepEqual(groups.map(({ key }) => key.family).sort(), ["ipv4", "ipv6"]);
-      assert.deepEqual(
-        groups.map(({ attached }) => attached),
-        [true, true],
-      );
-      sidecar.close({ keep: false });
-      assert.deepEqual(readStatus({ bpffs: BPFFS }).groups, []);
+      await phoenix.shutdown();
+      sidecar.reconcile();
+      assert.equal(groupOf(s.port).closed.out, BigInt(COUNT));
+      await phoenix.listen();
+      sidecar.reconcile();
+      assert.equal(groupOf(s.port).closed.out, BigInt(COUNT));
     }),
   );
 });

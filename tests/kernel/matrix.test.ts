@@ -4,6 +4,7 @@
  * control.test.ts is the same without us.
  */
 import assert from "node:assert/strict";
+import { setPriority } from "node:os";
 import { describe, test } from "node:test";
 import { WAYS, type Way } from "../helpers/listener.ts";
 import { kernelMigrations, migrationsSince } from "../helpers/netstat.ts";
@@ -13,7 +14,15 @@ import { bringTo, STATES, type State } from "../helpers/stages.ts";
 import { groupOf, listenerOf, migratingDecisions } from "../helpers/status.ts";
 import { until } from "../helpers/until.ts";
 
+try {
+  // A final ACK must come within a second of its SYN, also where others keep all CPUs busy.
+  setPriority(-20);
+} catch {
+  // not without CAP_SYS_NICE
+}
+
 const COUNT = 50;
+const SYN_ACK_TIMEOUT_MS = 1_000; // TCP_TIMEOUT_INIT
 const STAGE: Readonly<Record<State, string>> = {
   "accept queue": "accept_queue",
   "fast open": "accept_queue",
@@ -21,63 +30,96 @@ const STAGE: Readonly<Record<State, string>> = {
   timer: "handshake_timer",
 };
 
-async function migratesAll(s: Scene, state: State, way: Way): Promise<void> {
-  const expected = { [`${STAGE[state]}/selected`]: COUNT };
+/** False: the machine was so slow that the SYN-ACK timer came before the final ACKs. */
+async function migratesAll(s: Scene, state: State, way: Way): Promise<boolean> {
   const before = kernelMigrations();
   const fastOpen = state === "fast open";
-  const old = await s.listener({ fastOpen });
+  const other = await s.process();
+  const dual = s.address !== s.to;
+  const old = await s.listener({ fastOpen, dual });
   const sidecar = s.sidecar();
+  const startMs = Date.now();
   const { peers, release } = await bringTo(state, COUNT, s);
-  const next = await s.listener({ fastOpen });
+  const next = await s.listener({ fastOpen, dual }, other);
   sidecar.reconcile();
 
   await old.leave(way);
   if (state === "timer") {
     const all = () => migratingDecisions(groupOf(s.port))["handshake_timer/selected"] === COUNT;
-    await until("the SYN-ACK timer of every request has fired", all, 50);
+    await until("the SYN-ACK timer of every request has fired", all, 20);
   }
   release();
+  // Not for the final ACK: the last half and a retransmission of the first could race there,
+  // and both ask for a decision.
+  if (state === "timer") for (const peer of peers) peer.finish();
   // Accepting later than migrating: waking up is the matter of wakeup.test.ts.
   const arrived = () => groupOf(s.port).listeners[0]?.queueLength === COUNT;
   await until("every connection is queued at the other listener", arrived, 20);
+  const late = state === "final ack" && Date.now() - startMs >= SYN_ACK_TIMEOUT_MS;
   await next.serve();
   assert.deepEqual(await tally(peers), { [next.process.pid]: COUNT });
 
   sidecar.reconcile();
   const group = groupOf(s.port);
-  assert.deepEqual(migratingDecisions(group), expected);
-  assert.equal(migrationsSince(before), COUNT, "TCPMigrateReqSuccess + TCPMigrateReqFailure");
-  assert.equal(Number(listenerOf(group, next.cookie).migratedInto), COUNT);
+  const made = migratingDecisions(group);
+  const sum = Object.values(made).reduce((a, b) => a + b, 0);
+  assert.equal(sum, migrationsSince(before), "TCPMigrateReqSuccess + TCPMigrateReqFailure");
+  if (late) return false;
+  assert.deepEqual(made, { [`${STAGE[state]}/selected`]: COUNT });
+  assert.equal(listenerOf(group, next.cookie).migratedInto, BigInt(COUNT));
   assert.deepEqual(group.closed, { out: BigInt(COUNT), into: 0n });
+  return true;
+}
+
+interface Cell {
+  readonly state: State;
+  readonly way: Way;
+  readonly address: string;
+  /** Where clients connect to, when it is not the listeners' address. */
+  readonly to?: string;
+  readonly sysctl?: 0 | 1;
+}
+
+/** Runs a cell, and again while it could not tell. */
+async function run({ state, way, address, to = address, sysctl = 0 }: Cell): Promise<void> {
+  for (let tries = 0; tries < 5; tries++) {
+    let done = false;
+    const body = async (s: Scene) => {
+      s.sysctl("net.ipv4.tcp_migrate_req", sysctl);
+      done = await migratesAll(s, state, way);
+    };
+    await scene(body, address, to)();
+    if (done) return;
+  }
+  assert.fail("this machine is too slow to send a final ACK within a second");
 }
 
 for (const [family, address] of Object.entries({ ipv4: "127.0.0.1", ipv6: "::1" })) {
   describe(`${family}, tcp_migrate_req 0`, () => {
     for (const state of STATES) {
       for (const way of WAYS) {
-        test(
-          `${state}, ${way}`,
-          scene((s) => migratesAll(s, state, way), address),
-        );
+        test(`${state}, ${way}`, () => run({ state, way, address }));
       }
     }
   });
 }
 
+/** Each state and each way once. */
+const SOME: readonly (readonly [State, Way])[] = [
+  ["accept queue", "SIGKILL"],
+  ["fast open", "close"],
+  ["final ack", "shutdown"],
+  ["timer", "exit"],
+];
+
 describe("tcp_migrate_req 1 changes nothing", () => {
-  const some: readonly (readonly [State, Way, string])[] = [
-    ["accept queue", "SIGKILL", "127.0.0.1"],
-    ["fast open", "close", "::1"],
-    ["final ack", "shutdown", "127.0.0.1"],
-    ["timer", "exit", "::1"],
-  ];
-  for (const [state, way, address] of some) {
-    test(
-      `${state}, ${way}, ${address}`,
-      scene(async (s) => {
-        s.sysctl("net.ipv4.tcp_migrate_req", 1);
-        await migratesAll(s, state, way);
-      }, address),
-    );
+  for (const [state, way] of SOME) {
+    test(`${state}, ${way}`, () => run({ state, way, address: "127.0.0.1", sysctl: 1 }));
+  }
+});
+
+describe("IPv4 clients of IPv6 listeners without IPV6_V6ONLY", () => {
+  for (const [state, way] of SOME) {
+    test(`${state}, ${way}`, () => run({ state, way, address: "::", to: "127.0.0.1" }));
   }
 });

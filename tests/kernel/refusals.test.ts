@@ -1,14 +1,14 @@
 /** What is refused, in which words, and that nothing is left behind (the scene looks). */
 import assert from "node:assert/strict";
-import { mkdirSync, rmdirSync, rmSync } from "node:fs";
+import { mkdirSync, rmdirSync } from "node:fs";
 import { createServer } from "node:net";
 import { describe, test } from "node:test";
 import {
-  AbiMismatchError,
+  AlreadyManagedError,
   ForeignProgramError,
   LockedError,
   NoMatchError,
-  Sidecar,
+  readStatus,
 } from "../../loader/index.ts";
 import { runCli } from "../helpers/cli.ts";
 import { tally } from "../helpers/peer.ts";
@@ -56,7 +56,25 @@ describe("a foreign program", () => {
       const run = await runCli(["attach", s.spec, "--once", "--bpffs", BPFFS]);
       assert.equal(run.code, 7, run.stderr);
       assert.equal(groupOf(s.port, other).attached, true);
-      first.close({ keep: false });
+
+      s.sidecar({ replace: true });
+      first.reconcile(); // leaves the other's program alone, and so does its end
+      first.close();
+      assert.equal(groupOf(s.port).attached, true);
+    }),
+  );
+});
+
+describe("a listener in somebody's REUSEPORT_SOCKARRAY", () => {
+  test(
+    "is refused as already managed",
+    scene(async (s) => {
+      const listener = await s.listener();
+      await listener.sockarray();
+      assert.throws(() => s.sidecar(), AlreadyManagedError);
+      const run = await runCli(["attach", s.spec, "--once"]);
+      assert.equal(run.code, 7, run.stderr);
+      assert.match(run.stderr, new RegExp(`\\b${listener.process.pid}\\b`));
     }),
   );
 });
@@ -72,6 +90,26 @@ describe("a second sidecar of the same group", () => {
       assert.equal(run.code, 7, run.stderr);
       assert.match(run.stderr, new RegExp(`\\b${process.pid}\\b`));
       assert.equal(groupOf(s.port).attached, true);
+    }),
+  );
+});
+
+describe("all or nothing", () => {
+  test(
+    "when one group of a SPEC refuses, the others are given back",
+    scene(async (s) => {
+      const process = await s.process();
+      await s.listener({}, process);
+      const other = await s.listener({ address: "::1" }, process);
+      await other.filter();
+      const spec = `:${s.port}`;
+      assert.throws(() => s.sidecar({ spec }), ForeignProgramError);
+      assert.deepEqual(readStatus({ bpffs: BPFFS }).groups, []);
+
+      s.sidecar({ spec: `[::1]:${s.port}`, replace: true });
+      assert.throws(() => s.sidecar({ spec }), LockedError);
+      assert.equal(groupOf(s.port).key.family, "ipv6");
+      s.sidecar(); // no program of theirs is left on the IPv4 group
     }),
   );
 });
@@ -122,6 +160,20 @@ describe("no listener matches", () => {
   );
 });
 
+describe("filters", () => {
+  test(
+    "say what they exclude",
+    scene(async (s) => {
+      await s.listener();
+      const says = (pattern: RegExp) => (error: Error) =>
+        error instanceof NoMatchError && pattern.test(error.message);
+      assert.throws(() => s.sidecar({ filter: { pid: process.pid } }), says(/does not hold it/));
+      assert.throws(() => s.sidecar({ filter: { netns: 1 } }), says(/network namespace/));
+      assert.throws(() => s.sidecar({ filter: { cgroup: "/nowhere" } }), says(/cgroup/));
+    }),
+  );
+});
+
 describe("malformed", () => {
   for (const args of [["attach", "8080"], ["attach"], ["attach", ":1", "--migrate", "maybe"]]) {
     test(
@@ -133,30 +185,6 @@ describe("malformed", () => {
       }),
     );
   }
-});
-
-describe("pinned state of another version", () => {
-  test(
-    "is refused with all differences, and detach removes it",
-    scene(async (s) => {
-      await s.listener();
-      s.sidecar().close({ keep: true });
-      const directory = `${BPFFS}/reuseport-migrate/${groupOf(s.port).name}`;
-      rmSync(`${directory}/plans`);
-      rmSync(`${directory}/counters`);
-      const listed = (error: Error) => {
-        assert.ok(error instanceof AbiMismatchError, String(error));
-        assert.equal(error.differences.length, 2, error.message);
-        for (const map of ["plans", "counters"]) assert.match(error.message, new RegExp(map));
-        return true;
-      };
-      assert.throws(() => s.sidecar(), listed);
-      const attach = await runCli(["attach", s.spec, "--once"]);
-      assert.equal(attach.code, 7, attach.stderr);
-      const detach = await runCli(["detach", "--all"]);
-      assert.equal(detach.code, 0, detach.stderr);
-    }),
-  );
 });
 
 describe("the port of /metrics is taken", () => {
@@ -176,5 +204,3 @@ describe("the port of /metrics is taken", () => {
     }),
   );
 });
-
-void Sidecar;

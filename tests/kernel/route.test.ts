@@ -70,4 +70,22 @@ describe("--route newest", () => {
       assert.deepEqual(roles.toSorted(), ["draining", "draining", "target", "target"]);
     }),
   );
+
+  test(
+    "targets that have just gone leave new connections to the others",
+    scene(async (s) => {
+      const old = await workers(s, 2);
+      const sidecar = s.sidecar({ route: "newest" });
+      await sleep(START_GAP_MS + 100);
+      const newest = await workers(s, 1);
+      sidecar.reconcile();
+      for (const { process } of newest) await process.kill();
+
+      assert.deepEqual(await servedBy(s), pids(old));
+      assert.deepEqual(decisions(groupOf(s.port)), { "syn/fallback/gone": COUNT });
+      sidecar.reconcile();
+      assert.deepEqual(await servedBy(s), pids(old));
+      assert.equal(decisions(groupOf(s.port))["syn/selected"], COUNT);
+    }),
+  );
 });

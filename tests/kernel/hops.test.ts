@@ -1,0 +1,90 @@
+/** Connections that migrate again and again: every hop is one decision, whatever the slots do. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { Listener } from "../helpers/listener.ts";
+import { kernelMigrations, migrationsSince } from "../helpers/netstat.ts";
+import { tally } from "../helpers/peer.ts";
+import { scene } from "../helpers/scene.ts";
+import { bringTo } from "../helpers/stages.ts";
+import { groupOf, listenerOf, migratingDecisions } from "../helpers/status.ts";
+
+describe("a destination that closes too", () => {
+  test(
+    "hands on what it got",
+    scene(async (s) => {
+      const before = kernelMigrations();
+      const first = await s.listener();
+      const sidecar = s.sidecar();
+      const { peers } = await bringTo("accept queue", 50, s);
+      const second = await s.listener();
+      sidecar.reconcile();
+      await first.close();
+      assert.equal(listenerOf(groupOf(s.port), second.cookie).migratedInto, 50n);
+      const third = await s.listener();
+      await third.serve();
+      sidecar.reconcile();
+      await second.leave("SIGKILL");
+      assert.deepEqual(await tally(peers), { [third.process.pid]: 50 });
+
+      const group = groupOf(s.port);
+      assert.deepEqual(migratingDecisions(group), { "accept_queue/selected": 100 });
+      assert.equal(listenerOf(group, third.cookie).migratedInto, 50n);
+      assert.deepEqual(group.closed, { out: 100n, into: 50n });
+      assert.equal(migrationsSince(before), 100);
+    }),
+  );
+});
+
+describe("more reloads than a group has slots", () => {
+  const RELOADS = 150;
+  test(
+    "lose no connection and no count",
+    scene(async (s) => {
+      const before = kernelMigrations();
+      const process = await s.process();
+      let old: Listener = await s.listener({}, process);
+      const sidecar = s.sidecar();
+      const { peers } = await bringTo("accept queue", 3, s);
+      const slots = new Set<number | null>();
+      for (let i = 0; i < RELOADS; i++) {
+        const next: Listener = await s.listener({}, process);
+        sidecar.reconcile();
+        await old.close();
+        old = next;
+        const [group] = sidecar.status().groups;
+        if (group) slots.add(listenerOf(group, old.cookie).slot);
+      }
+      const group = groupOf(s.port);
+      assert.ok(slots.size < RELOADS && !slots.has(null), "slots were used again");
+      assert.deepEqual(migratingDecisions(group), { "accept_queue/selected": 3 * RELOADS });
+      assert.equal(listenerOf(group, old.cookie).migratedInto, 3n);
+      assert.deepEqual(group.closed, { out: 3n * BigInt(RELOADS), into: 3n * BigInt(RELOADS - 1) });
+      assert.equal(migrationsSince(before), 3 * RELOADS);
+      await old.serve();
+      assert.deepEqual(await tally(peers), { [process.pid]: 3 });
+    }),
+  );
+});
+
+describe("more listeners than a group has slots", () => {
+  test(
+    "the others are left to the kernel's hash and lose nothing",
+    scene(async (s) => {
+      const first = await s.process();
+      await s.listener({}, first);
+      const sidecar = s.sidecar();
+      for (let i = 0; i < 80; i++) await s.listener({}, first);
+      sidecar.reconcile();
+      const group = groupOf(s.port);
+      const without = group.listeners.filter(({ slot }) => slot === null).length;
+      assert.ok(without > 0, "every listener has a slot");
+      assert.equal(s.log.filter(({ level }) => level === "warn").length, 1);
+
+      const { peers } = await bringTo("accept queue", 200, s);
+      const last = await s.listener();
+      await last.serve();
+      await first.exit();
+      assert.deepEqual(await tally(peers), { [last.process.pid]: 200 });
+    }),
+  );
+});

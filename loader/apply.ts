@@ -4,18 +4,13 @@ import type { SlotRecord } from "./codec.ts";
 import { AlreadyManagedError, hasCode } from "./errors.ts";
 import type { Group } from "./group.ts";
 import { endpoint, type Listener } from "./listener.ts";
-import { makePlan, type Plan, type Seen, type Slot } from "./plan.ts";
-import { readSettings, settingsDigest } from "./settings.ts";
-
-/** What one pass over a group did. */
-export interface Applied {
-  readonly plan: Plan;
-  readonly closed: readonly Slot[];
-}
+import { makePlan, type Plan, type Slot } from "./plan.ts";
+import type { Readings } from "./readings.ts";
 
 /**
  * One observe-plan-apply step of a group.
  * @param members the group's listeners now
+ * @param readings when each listener's settings were read; kept from step to step by the caller
  * @param sinceMs when the group was last looked at; a new listener opened after that
  * @param nowMs CLOCK_BOOTTIME
  * @throws AlreadyManagedError when a listener is in somebody else's map
@@ -23,13 +18,19 @@ export interface Applied {
 export function applyGroup(
   group: Group,
   members: readonly Listener[],
+  readings: Readings,
   sinceMs: number,
   nowMs: number,
-): Applied {
+): Plan {
   const records = new Map(group.slots().map((record) => [record.slot.slot, record]));
   const before = [...records.values()].map(({ slot }) => slot);
   const { record } = group;
-  const seen = observeNew(members, before, sinceMs);
+  const openedMs = openings(members, before, sinceMs);
+  const seen = members.map((member, i) => ({
+    cookie: member.cookie,
+    openedMs: openedMs[i] ?? nowMs,
+    settings: readings.read(member, before, nowMs),
+  }));
   const plan = makePlan(before, seen, record, record.slots, nowMs);
 
   // Identity first, so that the first decision of a listener finds its row and class.
@@ -38,6 +39,7 @@ export function applyGroup(
     group.setSlot({ slot, base: group.row(slot.slot) });
     group.setSource(slot);
   }
+  for (const slot of plan.changed) change(group, slot, records.get(slot.slot));
   // Then the socket: the real map is compared, so whatever was missed is mended.
   const byCookie = new Map(members.map((member) => [member.cookie, member]));
   for (const slot of plan.slots) {
@@ -46,20 +48,23 @@ export function applyGroup(
   }
   // Then the targets, all at once.
   group.setPlan(plan.targets, record.migrate);
-  return { plan, closed: recordChanges(group, plan, records) };
+  return plan;
 }
 
-function observeNew(members: readonly Listener[], slots: readonly Slot[], sinceMs: number): Seen[] {
-  const known = new Set(slots.map(({ cookie }) => cookie));
+/** When each member opened, as far as it can be told. */
+function openings(members: readonly Listener[], slots: readonly Slot[], sinceMs: number): number[] {
   const lastMs = Math.max(sinceMs, ...slots.map((s) => Math.max(s.openedMs, s.closedMs ?? 0)));
-  return members.map((member) => {
-    const { cookie, owners, key } = member;
-    if (known.has(cookie)) return { cookie, openedMs: 0, settings: 0n };
-    const settings = borrow(member, (fd) => settingsDigest(readSettings(fd, key.family))) ?? 0n;
-    // A process cannot have opened it before it started; the oldest owner opened it.
-    const startMs = Math.min(...owners.map((owner) => owner.startMs));
-    return { cookie, openedMs: Math.max(startMs, lastMs), settings };
-  });
+  // A process cannot have opened it before it started; the oldest owner opened it.
+  return members.map(({ owners }) => Math.max(lastMs, Math.min(...owners.map((o) => o.startMs))));
+}
+
+/** Records a slot whose listener is the same and yet not as it was. */
+function change(group: Group, slot: Slot, was: SlotRecord | undefined): void {
+  if (!was) return;
+  // One that listens again starts from zero: its counts were folded into the closed ones.
+  const again = was.slot.closedMs !== null && slot.closedMs === null;
+  group.setSlot({ slot, base: again ? group.row(slot.slot) : was.base });
+  if (slot.class !== was.slot.class) group.setSource(slot);
 }
 
 function place(group: Group, slot: Slot, member: Listener): void {
@@ -77,16 +82,4 @@ function place(group: Group, slot: Slot, member: Listener): void {
       if (!hasCode(error, "EOPNOTSUPP", "EINVAL")) throw error;
     }
   });
-}
-
-/** Slots whose listener left, or came back, since they were recorded. */
-function recordChanges(group: Group, plan: Plan, records: ReadonlyMap<number, SlotRecord>): Slot[] {
-  const closed: Slot[] = [];
-  for (const slot of plan.slots) {
-    const was = records.get(slot.slot);
-    if (!was || was.slot.cookie !== slot.cookie || was.slot.closedMs === slot.closedMs) continue;
-    group.setSlot({ slot, base: was.base });
-    if (slot.closedMs !== null) closed.push(slot);
-  }
-  return closed;
 }

@@ -17,7 +17,7 @@ export function logRefreshed(
   log: Log,
   { group, label }: ManagedGroup,
   members: readonly Listener[],
-  { plan, closed, reattached }: Refreshed,
+  { plan, reattached }: Refreshed,
 ): void {
   const say = (event: string, text: string, fields: SidecarEvent["fields"] = {}) =>
     log({
@@ -34,9 +34,11 @@ export function logRefreshed(
     const fields = { slot, generation, pid: owner?.pid ?? null };
     say("listener_added", `listener of ${who} has slot ${slot}, generation ${generation}`, fields);
   }
-  for (const { slot, generation } of closed) {
-    const fields = { slot, generation };
-    say("listener_closed", `listener in slot ${slot}, generation ${generation} closed`, fields);
+  for (const { slot, generation, closedMs, class: number } of plan.changed) {
+    const where = `listener in slot ${slot}, generation ${generation}`;
+    const fields = { slot, generation, class: number };
+    if (closedMs !== null) say("listener_closed", `${where} closed`, fields);
+    else say("listener_changed", `${where} listens with settings class ${number}`, fields);
   }
 }
 

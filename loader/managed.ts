@@ -1,11 +1,12 @@
 /** A group under a sidecar's management: taken on, refreshed, given back. */
-import { type Applied, applyGroup } from "./apply.ts";
+import { applyGroup } from "./apply.ts";
 import { attachProgram, detachProgram, refuseForeign } from "./attachment.ts";
 import { ConflictError } from "./errors.ts";
 import type { Match } from "./filter.ts";
 import { Group } from "./group.ts";
 import { endpoint, type Listener } from "./listener.ts";
-import { capacityFor, type Policy } from "./plan.ts";
+import { capacityFor, type Plan, type Policy } from "./plan.ts";
+import { Readings } from "./readings.ts";
 import { Lock, type State } from "./state.ts";
 import { boottimeMs } from "./sys/libc.ts";
 import { allOrNothing } from "./undo.ts";
@@ -16,7 +17,8 @@ export interface ManageOptions extends Policy {
 }
 
 /** What a refresh did, for the log. */
-export interface Refreshed extends Applied {
+export interface Refreshed {
+  readonly plan: Plan;
   /** The program was attached again: the kernel's group had been re-created. */
   readonly reattached: boolean;
   /** Nothing is attached: no owner of a listener could be borrowed from. */
@@ -30,6 +32,7 @@ export class ManagedGroup implements Disposable {
   readonly isNew: boolean;
   readonly #lock: Lock;
   readonly #replace: boolean;
+  readonly #readings = new Readings();
   #sinceMs = 0;
   #listenedMs = boottimeMs();
 
@@ -62,11 +65,11 @@ export class ManagedGroup implements Disposable {
       const group = Group.create(name, newRecord(match, options), directory);
       undo(() => group[Symbol.dispose]());
       const managed = new ManagedGroup(group, lock, true, options.replace);
-      const applied = managed.#apply(members);
+      const plan = managed.#apply(members);
       Group.publish(directory, name);
       undo(() => state.remove(name));
       const done = managed.#attach(members);
-      return [managed, { ...applied, reattached: false, unreachable: done === "unreachable" }];
+      return [managed, { plan, reattached: false, unreachable: done === "unreachable" }];
     });
   }
 
@@ -88,10 +91,10 @@ export class ManagedGroup implements Disposable {
 
   /** One observe-plan-apply step; attaches again where the kernel's group was re-created. */
   refresh(members: readonly Listener[]): Refreshed {
-    const applied = this.#apply(members);
+    const plan = this.#apply(members);
     const done = this.#attach(members);
     const reattached = done === "attached" && this.group.record.attachments > 1;
-    return { ...applied, reattached, unreachable: done === "unreachable" };
+    return { plan, reattached, unreachable: done === "unreachable" };
   }
 
   /** How long nothing has listened, ms. */
@@ -113,12 +116,13 @@ export class ManagedGroup implements Disposable {
     this.#lock[Symbol.dispose]();
   }
 
-  #apply(members: readonly Listener[]): Applied {
+  #apply(members: readonly Listener[]): Plan {
     const nowMs = boottimeMs();
-    const applied = applyGroup(this.group, members, this.#sinceMs, nowMs);
+    const plan = applyGroup(this.group, members, this.#readings, this.#sinceMs, nowMs);
+    this.#readings.keep(members);
     this.#sinceMs = nowMs;
     if (members.length > 0) this.#listenedMs = nowMs;
-    return applied;
+    return plan;
   }
 
   #attach(members: readonly Listener[]): "attached" | "unchanged" | "unreachable" {

@@ -23,11 +23,13 @@ export interface Slot {
   readonly class: number;
 }
 
-/** A listener as observed now. `openedMs` and `settings` matter for new ones only. */
+/** A listener as observed now. */
 export interface Seen {
   readonly cookie: bigint;
+  /** Matters for new ones only. */
   readonly openedMs: number;
-  readonly settings: bigint;
+  /** Digest of its settings; 0n: could not be read; null: not read this time, as they were. */
+  readonly settings: bigint | null;
 }
 
 export interface Policy {
@@ -53,6 +55,8 @@ export interface Plan {
   readonly slots: readonly Slot[];
   /** Slots that got a new listener in this plan. */
   readonly added: readonly Slot[];
+  /** Slots whose listener left, came back, or has other settings now. */
+  readonly changed: readonly Slot[];
   /** Cookies whose slot was given to another listener. */
   readonly forgotten: readonly bigint[];
   /** Listeners for which there is no slot: the kernel's hash covers them. */
@@ -74,8 +78,15 @@ export function makePlan(
   capacity: number,
   nowMs: number,
 ): Plan {
-  const listening = new Set(seen.map(({ cookie }) => cookie));
+  const listening = new Map(seen.map((one) => [one.cookie, one]));
   const slots = new Map(previous.map((s) => [s.slot, leaveOrStay(s, listening, nowMs)]));
+  for (const slot of slots.values()) {
+    const settings = listening.get(slot.cookie)?.settings;
+    // A server may set options after listen(), or when it reads its configuration again.
+    if (!settings || settings === slot.settings) continue;
+    const others = [...slots.values()].filter((other) => other !== slot);
+    slots.set(slot.slot, { ...slot, settings, class: classOf(settings, others) });
+  }
   // A socket that was shut down and listens again keeps its cookie, and so its slot.
   const known = new Set([...slots.values()].map(({ cookie }) => cookie));
   const newcomers = seen
@@ -98,9 +109,9 @@ export function makePlan(
       cookie: newcomer.cookie,
       openedMs: newcomer.openedMs,
       closedMs: null,
-      settings: newcomer.settings,
+      settings: newcomer.settings ?? 0n,
       generation: generationOf(newcomer.openedMs, all),
-      class: classOf(newcomer.settings, all),
+      class: classOf(newcomer.settings ?? 0n, all),
     };
     if (before) forgotten.push(before.cookie);
     slots.set(slot, entry);
@@ -108,10 +119,12 @@ export function makePlan(
   }
 
   const next = [...slots.values()].toSorted((a, b) => a.slot - b.slot);
-  return { slots: next, added, forgotten, waiting, targets: chooseTargets(next, policy) };
+  const unchanged = new Set([...previous, ...added]);
+  const changed = next.filter((slot) => !unchanged.has(slot));
+  return { slots: next, added, changed, forgotten, waiting, targets: chooseTargets(next, policy) };
 }
 
-function leaveOrStay(slot: Slot, listening: ReadonlySet<bigint>, nowMs: number): Slot {
+function leaveOrStay(slot: Slot, listening: ReadonlyMap<bigint, Seen>, nowMs: number): Slot {
   if (listening.has(slot.cookie))
     return slot.closedMs === null ? slot : { ...slot, closedMs: null };
   return slot.closedMs === null ? { ...slot, closedMs: nowMs } : slot;

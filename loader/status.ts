@@ -85,7 +85,7 @@ export function groupStatus(
   const seen = members.filter(({ cookie }) => known.has(cookie));
   const { targets } = makePlan(
     slots,
-    seen.map(({ cookie }) => ({ cookie, openedMs: 0, settings: 0n })),
+    seen.map(({ cookie }) => ({ cookie, openedMs: 0, settings: null })),
     record,
     record.slots,
     boottimeMs(),

@@ -4,6 +4,9 @@ import { fileURLToPath } from "node:url";
 
 const BIN = fileURLToPath(new URL("../../cli/bin.js", import.meta.url));
 
+/** The tests' namespace only: a SPEC without covers the whole host, the user's servers included. */
+export const HERE = ["--netns", "/proc/self/ns/net"] as const;
+
 export interface Run {
   readonly code: number | null;
   readonly stdout: string;
@@ -22,7 +25,8 @@ export function runCli(
   under: readonly string[] = [],
   killAfterMs = PATIENCE_MS,
 ): Promise<Run> {
-  const [command = process.execPath, ...rest] = [...under, process.execPath, BIN, ...args];
+  const confined = args[0] === "attach" && !args.includes("--netns") ? [...args, ...HERE] : args;
+  const [command = process.execPath, ...rest] = [...under, process.execPath, BIN, ...confined];
   const child = spawn(command, rest, { stdio: ["ignore", "pipe", "pipe"] });
   let stdout = "";
   let stderr = "";

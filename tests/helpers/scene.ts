@@ -3,7 +3,13 @@
  * takes all of it away at the end, in reverse order, whatever happened.
  */
 import assert from "node:assert/strict";
-import { parseSpec, Sidecar, type SidecarEvent, type SidecarOptions } from "../../loader/index.ts";
+import {
+  netnsInode,
+  parseSpec,
+  Sidecar,
+  type SidecarEvent,
+  type SidecarOptions,
+} from "../../loader/index.ts";
 import { borrowedFds, pins } from "./fds.ts";
 import { holdHandshakes } from "./hold.ts";
 import { type Listener, ListenerProcess, type ListenOptions } from "./listener.ts";
@@ -86,7 +92,8 @@ export class Scene {
         bpffs: BPFFS,
         wait: false,
         replace: false,
-        filter: {},
+        // Without it a sidecar covers the whole host.
+        filter: { netns: netnsInode("/proc/self/ns/net") },
         ...rest,
       },
       (event) => this.log.push(event),

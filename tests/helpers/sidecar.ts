@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import type { Stage } from "../../loader/abi.ts";
 import { Child, started, TempDir } from "./child.ts";
+import { HERE } from "./cli.ts";
 import { until } from "./until.ts";
 
 const run = promisify(execFile);
@@ -35,7 +36,7 @@ export class SidecarProcess implements AsyncDisposable {
   /** Starts it (again) and waits for its READY line. */
   async start(): Promise<void> {
     const log = this.#dir.file(`log-${++this.#starts}`);
-    const child = new Child(process.execPath, [BIN, "attach", ...this.#args], log);
+    const child = new Child(process.execPath, [BIN, "attach", ...this.#args, ...HERE], log);
     this.#child = child;
     const ready = /^READY .*metrics=(\S+)$/m;
     await child.until("READY", () => ready.test(child.output()));

@@ -157,7 +157,6 @@ describe("other settings", () => {
 
   test(
     "options that are set after listen(), as nginx does, count too",
-    { todo: "settings are read once, when the listener is first seen" },
     scene(async (s) => {
       const old = await s.listener();
       await old.set(different.TCP_DEFER_ACCEPT);

@@ -1,9 +1,12 @@
 /** Groups: several of a service, re-created ones, and what makes two of them different. */
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { netnsInode, readStatus } from "../../loader/index.ts";
 import { SOL_SOCKET } from "../../loader/sys/libc.ts";
 import { runCli } from "../helpers/cli.ts";
+import { pins } from "../helpers/fds.ts";
 import { tally } from "../helpers/peer.ts";
 import { BPFFS, scene } from "../helpers/scene.ts";
 import { bringTo } from "../helpers/stages.ts";
@@ -65,7 +68,7 @@ describe("groups", () => {
       await s.listener({ address: "0.0.0.0" });
       await s.listener({ address: "0.0.0.0" }, far);
       const netns = () => readStatus({ bpffs: BPFFS }).groups.map(({ key }) => key.netns);
-      const both = s.sidecar({ spec });
+      const both = s.sidecar({ spec, filter: {} });
       assert.deepEqual(
         netns().toSorted(),
         [netnsInode(process.pid), netnsInode(far.pid)].toSorted(),
@@ -137,6 +140,40 @@ describe("a group that was re-created while no sidecar was there", () => {
       await first.close();
       const detach = await runCli(["detach", "--all"]);
       assert.equal(detach.code, 0, detach.stderr);
+    }),
+  );
+
+  test(
+    "is unpinned when nobody has listened on it for long",
+    scene(async (s) => {
+      const first = await s.listener();
+      const patient = s.sidecar();
+      await first.close();
+      patient.reconcile();
+      assert.equal(pins(BPFFS).length > 0, true, "an hour is not over");
+      patient.close({ keep: true });
+
+      const second = await s.listener();
+      const sidecar = s.sidecar({ idleMs: 50 });
+      await second.close();
+      await until("it is given up", () => {
+        sidecar.reconcile();
+        return s.log.some(({ event }) => event === "given_up");
+      });
+      assert.deepEqual(readStatus({ bpffs: BPFFS }).groups, []);
+    }),
+  );
+
+  test(
+    "owners are borrowed from in a pid namespace of our own too",
+    scene(async (s) => {
+      const main = fileURLToPath(new URL("../helpers/pidns_main.js", import.meta.url));
+      const args = ["--pid", "--fork", "--mount-proc", process.execPath, main, String(s.port)];
+      const { pid, owner, attached } = JSON.parse(
+        execFileSync("unshare", args, { encoding: "utf8" }),
+      );
+      assert.deepEqual({ owner, attached }, { owner: pid, attached: true });
+      assert.ok(pid < 100, "it has pids of its own");
     }),
   );
 });

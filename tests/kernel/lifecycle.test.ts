@@ -152,7 +152,6 @@ describe("listeners", () => {
 
   test(
     "no count goes backwards when one listens again",
-    { todo: "its own migrations move back from those of closed listeners" },
     scene(async (s) => {
       const phoenix = await s.listener();
       const sidecar = s.sidecar();

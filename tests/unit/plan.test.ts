@@ -178,6 +178,20 @@ describe("targets", () => {
     );
   });
 
+  test("a listener whose settings change has another class from then on", () => {
+    const h = new History();
+    h.at(HOUR, { open: [1n, 2n] });
+    const later = (cookie: bigint, settings: bigint | null) => ({ cookie, openedMs: 0, settings });
+    const plan = makePlan(h.slots, [later(1n, null), later(2n, 9n)], DEFAULT, 64, HOUR + 5);
+    assert.deepEqual(
+      plan.changed.map((s) => [s.cookie, s.settings, s.class]),
+      [[2n, 9n, 2]],
+    );
+    assert.deepEqual(plan.targets.classes[1]?.best, [0]);
+    const unread = makePlan(plan.slots, [later(1n, 0n), later(2n, 0n)], DEFAULT, 64, HOUR + 6);
+    assert.deepEqual(unread.changed, [], "one that could not be read is as it was");
+  });
+
   test("roles follow from the targets", () => {
     const h = new History({ migrate: "newest", route: "newest" });
     h.at(HOUR, { open: [1n] });
@@ -242,6 +256,10 @@ describe("slots", () => {
     assert.equal(h.at(2 * HOUR, { close: [1n] }).slots[0]?.closedMs, 2 * HOUR);
     const plan = h.at(3 * HOUR, { open: [1n] });
     assert.deepEqual([plan.added, plan.slots[0]?.closedMs], [[], null]);
+    assert.deepEqual(
+      plan.changed.map((s) => s.cookie),
+      [1n],
+    );
   });
 
   test("capacity leaves room for generations, within the ABI's limits", () => {

@@ -11,7 +11,7 @@ import type { Readings } from "./readings.ts";
  * One observe-plan-apply step of a group.
  * @param members the group's listeners now
  * @param readings when each listener's settings were read; kept from step to step by the caller
- * @param sinceMs when the group was last looked at; a new listener opened after that
+ * @param watched it was looked at before, by this process
  * @param nowMs CLOCK_BOOTTIME
  * @throws AlreadyManagedError when a listener is in somebody else's map
  */
@@ -19,13 +19,13 @@ export function applyGroup(
   group: Group,
   members: readonly Listener[],
   readings: Readings,
-  sinceMs: number,
+  watched: boolean,
   nowMs: number,
 ): Plan {
   const records = new Map(group.slots().map((record) => [record.slot.slot, record]));
   const before = [...records.values()].map(({ slot }) => slot);
   const { record } = group;
-  const openedMs = openings(members, before, sinceMs);
+  const openedMs = openings(members, before, watched, nowMs);
   const seen = members.map((member, i) => ({
     cookie: member.cookie,
     openedMs: openedMs[i] ?? nowMs,
@@ -51,11 +51,21 @@ export function applyGroup(
   return plan;
 }
 
-/** When each member opened, as far as it can be told. */
-function openings(members: readonly Listener[], slots: readonly Slot[], sinceMs: number): number[] {
-  const lastMs = Math.max(sinceMs, ...slots.map((s) => Math.max(s.openedMs, s.closedMs ?? 0)));
-  // A process cannot have opened it before it started; the oldest owner opened it.
-  return members.map(({ owners }) => Math.max(lastMs, Math.min(...owners.map((o) => o.startMs))));
+/**
+ * When each member opened, if it is new. While we watch a bind event makes us look at once, so it
+ * was just now. At the first look a process cannot have opened it before it started, nor before
+ * what is recorded; the oldest owner opened it.
+ */
+function openings(
+  members: readonly Listener[],
+  slots: readonly Slot[],
+  watched: boolean,
+  nowMs: number,
+): number[] {
+  const recorded = Math.max(0, ...slots.map((s) => Math.max(s.openedMs, s.closedMs ?? 0)));
+  return members.map(({ owners }) =>
+    watched ? nowMs : Math.max(recorded, Math.min(...owners.map((owner) => owner.startMs))),
+  );
 }
 
 /** Records a slot whose listener is the same and yet not as it was. */

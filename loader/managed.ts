@@ -118,7 +118,7 @@ export class ManagedGroup implements Disposable {
 
   #apply(members: readonly Listener[]): Plan {
     const nowMs = boottimeMs();
-    const plan = applyGroup(this.group, members, this.#readings, this.#sinceMs, nowMs);
+    const plan = applyGroup(this.group, members, this.#readings, this.#sinceMs > 0, nowMs);
     this.#readings.keep(members);
     this.#sinceMs = nowMs;
     if (members.length > 0) this.#listenedMs = nowMs;

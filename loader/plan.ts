@@ -96,7 +96,7 @@ export function makePlan(
   const added: Slot[] = [];
   const forgotten: bigint[] = [];
   const waiting: bigint[] = [];
-  for (const newcomer of newcomers) {
+  for (const [i, newcomer] of newcomers.entries()) {
     const slot = freeSlot(slots, capacity);
     if (slot === null) {
       waiting.push(newcomer.cookie);
@@ -110,7 +110,7 @@ export function makePlan(
       openedMs: newcomer.openedMs,
       closedMs: null,
       settings: newcomer.settings ?? 0n,
-      generation: generationOf(newcomer.openedMs, all),
+      generation: generationOf(newcomer.openedMs, newcomers.length - i, all),
       class: classOf(newcomer.settings ?? 0n, all),
     };
     if (before) forgotten.push(before.cookie);
@@ -144,30 +144,34 @@ function freeSlot(slots: ReadonlyMap<number, Slot>, capacity: number): number | 
 }
 
 /**
- * The generation of a listener that opened at `openedMs`:
- * - it takes the place of one of the newest generation that left shortly before (a respawned worker);
+ * The generation of a listener that opened at `openedMs`, the first of `arriving` seen together:
+ * - they take the places of as many of the newest generation that left shortly before (respawned
+ *   workers), if others of the group live on;
  * - it joins the newest generation when that is still starting: its last listener opened
- *   at most START_GAP_MS before, and none of the group has left in between;
+ *   at most START_GAP_MS before, and none of the group has left since;
  * - else a new start of the service begins: a new generation.
  */
-export function generationOf(openedMs: number, slots: readonly Slot[]): number {
+export function generationOf(openedMs: number, arriving: number, slots: readonly Slot[]): number {
   if (slots.length === 0) return 1;
   const newest = Math.max(...slots.map(({ generation }) => generation));
   const members = slots.filter(({ generation }) => generation === newest);
-
-  const left = members.flatMap(({ closedMs }) =>
-    closedMs !== null && closedMs <= openedMs && openedMs < closedMs + RESPAWN_MS ? [closedMs] : [],
-  );
-  const since = Math.min(...left);
-  const replaced = members.filter((m) => m.closedMs === null && m.openedMs >= since).length;
   const others = slots.some(({ closedMs }) => closedMs === null);
-  if (left.length > replaced && others) return newest;
+  if (others && vacancies(openedMs, members) >= arriving) return newest;
 
   const lastOpened = Math.max(...members.map((m) => m.openedMs));
   const someoneLeft = slots.some(
     ({ closedMs }) => closedMs !== null && closedMs > lastOpened && closedMs <= openedMs,
   );
   return !someoneLeft && openedMs - lastOpened <= START_GAP_MS ? newest : newest + 1;
+}
+
+/** Members that left less than RESPAWN_MS before and were not replaced yet. */
+function vacancies(openedMs: number, members: readonly Slot[]): number {
+  const left = members.flatMap(({ closedMs }) =>
+    closedMs !== null && closedMs <= openedMs && openedMs < closedMs + RESPAWN_MS ? [closedMs] : [],
+  );
+  const since = Math.min(...left);
+  return left.length - members.filter((m) => m.closedMs === null && m.openedMs >= since).length;
 }
 
 /** Equal settings share a class; classes keep their number as long as a slot holds them. */

@@ -78,6 +78,32 @@ describe("generations", () => {
     assert.equal(h.generation(6n), 2);
   });
 
+  test("a worker that left and its successor may be noticed at once", () => {
+    const h = new History();
+    h.at(HOUR, { open: [1n, 2n, 3n, 4n] });
+    h.at(2 * HOUR, { close: [2n], open: [5n] });
+    assert.equal(h.generation(5n), 1);
+  });
+
+  test("more that arrive than left are a new start, all of them", () => {
+    const h = new History();
+    h.at(HOUR, { open: [1n, 2n, 3n, 4n] });
+    h.at(2 * HOUR, { close: [2n], open: [5n, 6n, 7n, 8n] });
+    assert.deepEqual(
+      [5n, 6n, 7n, 8n].map((c) => h.generation(c)),
+      [2, 2, 2, 2],
+    );
+  });
+
+  test("reloads without an overlap that was noticed are starts too", () => {
+    const h = new History();
+    h.at(HOUR, { open: [1n] });
+    for (let i = 2n; i < 20n; i++) {
+      h.at(HOUR + Number(i) * 100, { open: [i], close: [i - 1n] });
+      assert.equal(h.generation(i), Number(i));
+    }
+  });
+
   test("what opens long after others left is not a respawn", () => {
     const h = new History();
     h.at(HOUR, { open: [1n, 2n] });

@@ -1,4 +1,4 @@
-/** An embedded reuseport HTTP server, fast to reload: new listeners open, the old ones close some ms later. */
+/** An embedded reuseport HTTP server, fast to reload: new listeners open, then the old ones close. */
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { message } from "./child.ts";
@@ -7,9 +7,10 @@ export interface EchoOptions {
   port: number;
   /** Listeners a generation. */
   listeners: number;
-  /** From listen() of the new to close() of the old. */
-  overlapMs: number;
 }
+
+/** The two halves of a reload. */
+export type EchoStep = "open" | "close";
 
 const MAIN = fileURLToPath(new URL("./echo_main.js", import.meta.url));
 
@@ -29,9 +30,9 @@ export class EchoServer implements Disposable {
     return server;
   }
 
-  /** Returns when the old listeners are closed. */
-  async reload(): Promise<void> {
-    this.#process.send("reload");
+  /** Returns when the new listeners are there, or the old ones closed. */
+  async reload(step: EchoStep): Promise<void> {
+    this.#process.send(step);
     await message(this.#process);
   }
 

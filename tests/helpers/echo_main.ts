@@ -1,11 +1,10 @@
 /** The process behind echo.ts. Node 20 cannot set SO_REUSEPORT, so its listeners are made by hand. */
 import { createServer, type Server, type Socket } from "node:net";
-import { setTimeout as sleep } from "node:timers/promises";
 import * as libc from "../../loader/sys/libc.ts";
 import { socketAddress } from "./address.ts";
-import type { EchoOptions } from "./echo.ts";
+import type { EchoOptions, EchoStep } from "./echo.ts";
 
-const { port, listeners, overlapMs } = JSON.parse(process.argv[2] ?? "") as EchoOptions;
+const { port, listeners } = JSON.parse(process.argv[2] ?? "") as EchoOptions;
 
 /** Sends the path of the request back and closes. */
 function answer(socket: Socket): void {
@@ -32,12 +31,15 @@ function open(): Promise<Server> {
 const start = () => Promise.all(Array.from({ length: listeners }, open));
 
 let servers = await start();
+let old: Server[] = [];
 process.send?.("serving");
 process.on("disconnect", () => process.exit());
-process.on("message", async () => {
-  const old = servers;
-  servers = await start();
-  await sleep(overlapMs);
-  for (const server of old) server.close();
-  process.send?.("reloaded");
+process.on("message", async (step: EchoStep) => {
+  if (step === "open") {
+    old = servers;
+    servers = await start();
+  } else {
+    for (const server of old) server.close();
+  }
+  process.send?.(step);
 });

@@ -24,9 +24,8 @@ function ownersText(owners: ListenerStatus["owners"]): string {
 function groupText(group: GroupStatus): string[] {
   const { key } = group;
   const where = formatEndpoint(key.family, key.address, key.port);
-  const state = group.attached
-    ? `attached, program ${group.programId}`
-    : "not attached: nothing listens";
+  const lacks = group.listeners.length > 0 ? "attach again" : "nothing listens";
+  const state = group.attached ? `attached, program ${group.programId}` : `not attached: ${lacks}`;
   const by = group.sidecar === null ? "no sidecar is running" : `sidecar ${group.sidecar}`;
   const rows = group.listeners.map((l) => [
     String(l.slot ?? "-"),

@@ -49,8 +49,12 @@ export async function serveMetrics(
       const found = path === "/" ? 200 : 404;
       response.writeHead(found, { "content-type": "text/plain" }).end("see /metrics\n");
     } else {
-      const text = await exporter.scrape(status);
-      response.writeHead(200, { "content-type": exporter.contentType }).end(text);
+      try {
+        const text = await exporter.scrape(status);
+        response.writeHead(200, { "content-type": exporter.contentType }).end(text);
+      } catch (error) {
+        response.writeHead(500, { "content-type": "text/plain" }).end(`${error}\n`);
+      }
     }
   });
   await new Promise<void>((resolve, reject) => {

@@ -12,38 +12,64 @@ export interface SidecarEvent {
 
 export type Log = (event: SidecarEvent) => void;
 
-/** Says what a refresh changed; nothing when nothing did. */
-export function logRefreshed(
-  log: Log,
-  { group, label }: ManagedGroup,
-  members: readonly Listener[],
-  { plan, reattached }: Refreshed,
-): void {
-  const say = (event: string, text: string, fields: SidecarEvent["fields"] = {}) =>
-    log({
-      level: "info",
-      event,
-      text: `${label}: ${text}`,
-      fields: { group: group.name, ...fields },
-    });
+/** Writes the log of one sidecar; a lasting condition is said once. */
+export class Journal {
+  readonly #log: Log;
+  /** Last warning by what it is about. */
+  readonly #warned = new Map<string, string>();
 
-  if (reattached) say("reattached", "the group was re-created; attached again");
-  for (const { cookie, slot, generation } of plan.added) {
-    const owner = members.find((member) => member.cookie === cookie)?.owners[0];
-    const who = `${owner?.comm} (pid ${owner?.pid})`;
-    const fields = { slot, generation, pid: owner?.pid ?? null };
-    say("listener_added", `listener of ${who} has slot ${slot}, generation ${generation}`, fields);
+  constructor(log: Log) {
+    this.#log = log;
   }
-  for (const { slot, generation, closedMs, class: number } of plan.changed) {
-    const where = `listener in slot ${slot}, generation ${generation}`;
-    const fields = { slot, generation, class: number };
-    if (closedMs !== null) say("listener_closed", `${where} closed`, fields);
-    else say("listener_changed", `${where} listens with settings class ${number}`, fields);
+
+  say(event: string, text: string, fields: SidecarEvent["fields"] = {}): void {
+    this.#log({ level: "info", event, text, fields });
+  }
+
+  warn(about: string, text: string): void {
+    if (this.#warned.get(about) === text) return;
+    this.#warned.set(about, text);
+    this.#log({ level: "warn", event: "warning", text, fields: { about } });
+  }
+
+  /** What it was about is well again. */
+  settled(about: string): void {
+    this.#warned.delete(about);
+  }
+
+  /** Says what a refresh changed; nothing when nothing did. */
+  refreshed(managed: ManagedGroup, members: readonly Listener[], refreshed: Refreshed): void {
+    const { group, label } = managed;
+    const { plan, reattached } = refreshed;
+    const say = (event: string, text: string, fields: SidecarEvent["fields"] = {}) =>
+      this.say(event, `${label}: ${text}`, { group: group.name, ...fields });
+
+    if (reattached) say("reattached", "the group was re-created; attached again");
+    for (const { cookie, slot, generation } of plan.added) {
+      const owner = members.find((member) => member.cookie === cookie)?.owners[0];
+      const who = `${owner?.comm} (pid ${owner?.pid})`;
+      const fields = { slot, generation, pid: owner?.pid ?? null };
+      say(
+        "listener_added",
+        `listener of ${who} has slot ${slot}, generation ${generation}`,
+        fields,
+      );
+    }
+    for (const { slot, generation, closedMs, class: number } of plan.changed) {
+      const where = `listener in slot ${slot}, generation ${generation}`;
+      const fields = { slot, generation, class: number };
+      if (closedMs !== null) say("listener_closed", `${where} closed`, fields);
+      else say("listener_changed", `${where} listens with settings class ${number}`, fields);
+    }
+    const lasting = `${group.name} lasting`;
+    const warnings = warningsOf(managed, refreshed);
+    if (warnings.length > 0) this.warn(lasting, warnings.join("; "));
+    else this.settled(lasting);
   }
 }
 
-/** Conditions that last until somebody acts, as warnings. */
-export function warningsOf({ group, label }: ManagedGroup, refreshed: Refreshed): string[] {
+/** Conditions that last until somebody acts. */
+function warningsOf({ group, label }: ManagedGroup, refreshed: Refreshed): string[] {
   const warnings: string[] = [];
   const waiting = refreshed.plan.waiting.length;
   if (waiting > 0) {

@@ -3,8 +3,8 @@ import { LockedError } from "./errors.ts";
 import { requireHost } from "./features.ts";
 import { type Filter, type Match, matchGroups, noMatch } from "./filter.ts";
 import { byGroup, type Listener } from "./listener.ts";
-import { type Log, logRefreshed, type SidecarEvent, warningsOf } from "./log.ts";
-import { ManagedGroup, type Refreshed } from "./managed.ts";
+import { Journal, type Log } from "./log.ts";
+import { ManagedGroup } from "./managed.ts";
 import { Observer } from "./observe.ts";
 import type { Policy } from "./plan.ts";
 import type { Spec } from "./spec.ts";
@@ -33,19 +33,17 @@ export interface SidecarOptions extends Policy {
 /** Manages the groups of some services until it is closed. */
 export class Sidecar implements Disposable {
   readonly #options: SidecarOptions;
-  readonly #log: Log;
+  readonly #journal: Journal;
   readonly #managed = new Map<string, ManagedGroup>();
   /** Groups that a `detach` took from us: not ours again until the sidecar is restarted. */
   readonly #released = new Set<string>();
-  /** Last warning by group, so that a lasting condition is logged once. */
-  readonly #warned = new Map<string, string>();
   #running: { readonly state: State; readonly observer: Observer } | null = null;
   #watch: Watch | null = null;
   #onReleased: () => void = () => {};
 
   constructor(options: SidecarOptions, log: Log = () => {}) {
     this.#options = options;
-    this.#log = log;
+    this.#journal = new Journal(log);
   }
 
   /**
@@ -81,7 +79,7 @@ export class Sidecar implements Disposable {
       this.#watch.listen(new Set(this.#options.specs.map(({ port }) => port)));
     } catch (error) {
       const late = `a new listener becomes a target within ${RECONCILE_MS} ms`;
-      this.#warn("events", `no bind events (${message(error)}): ${late}`);
+      this.#journal.warn("events", `no bind events (${message(error)}): ${late}`);
     }
     look(); // what happened since start()
   }
@@ -95,7 +93,9 @@ export class Sidecar implements Disposable {
     const groups = byGroup(listeners);
     for (const [name, managed] of this.#managed) {
       const members = groups.get(name) ?? [];
-      this.#attempt(name, () => this.#report(managed, members, managed.refresh(members)));
+      this.#attempt(name, () =>
+        this.#journal.refreshed(managed, members, managed.refresh(members)),
+      );
       if (managed.idleMs > (this.#options.idleMs ?? IDLE_MS)) this.#giveUp(state, name, managed);
     }
     for (const match of this.#match(listeners)) {
@@ -127,13 +127,7 @@ export class Sidecar implements Disposable {
     const { state, observer } = this.#running;
     try {
       if (options.keep) return;
-      using _lock = state.lock();
-      const groups = byGroup(observer.read());
-      for (const [name, managed] of this.#managed) {
-        if (!state.has(name)) continue;
-        managed.giveBack(state, groups.get(name) ?? []);
-        this.#say("info", "detached", `detached from ${managed.label}`, { group: name });
-      }
+      this.#giveBackAll(state, observer, (managed) => state.has(managed.group.name));
     } finally {
       this.#forget();
       state.tidy();
@@ -166,8 +160,7 @@ export class Sidecar implements Disposable {
     const { isNew, label, group } = managed;
     const event = isNew ? "attached" : "adopted";
     const count = match.members.length;
-    this.#say(
-      "info",
+    this.#journal.say(
       event,
       `${event} ${label}: ${count} listener${count === 1 ? "" : "s"}, program ${group.programId}`,
       {
@@ -177,15 +170,7 @@ export class Sidecar implements Disposable {
         program_id: group.programId,
       },
     );
-    this.#report(managed, match.members, refreshed);
-  }
-
-  #report(managed: ManagedGroup, members: readonly Listener[], refreshed: Refreshed): void {
-    logRefreshed(this.#log, managed, members, refreshed);
-    const lasting = `${managed.group.name} lasting`;
-    const warnings = warningsOf(managed, refreshed);
-    if (warnings.length > 0) this.#warn(lasting, warnings.join("; "));
-    else this.#warned.delete(lasting);
+    this.#journal.refreshed(managed, match.members, refreshed);
   }
 
   /** Nothing has listened for long: unpinned, so that containers which came and went leave nothing. */
@@ -193,7 +178,7 @@ export class Sidecar implements Disposable {
     managed.giveBack(state, []);
     this.#managed.delete(name);
     managed[Symbol.dispose]();
-    this.#say("info", "given_up", `${managed.label}: nothing has listened for long; unpinned`, {
+    this.#journal.say("given_up", `${managed.label}: nothing has listened for long; unpinned`, {
       group: name,
     });
   }
@@ -203,7 +188,7 @@ export class Sidecar implements Disposable {
     for (const [name, managed] of this.#managed) {
       if (state.has(name)) continue;
       const text = `${managed.label} was detached by another command; leaving it alone`;
-      this.#say("info", "released", text, { group: name });
+      this.#journal.say("released", text, { group: name });
       this.#released.add(name);
       this.#managed.delete(name);
       managed[Symbol.dispose]();
@@ -215,9 +200,9 @@ export class Sidecar implements Disposable {
   #attempt(name: string, step: () => void): void {
     try {
       step();
-      this.#warned.delete(name);
+      this.#journal.settled(name);
     } catch (error) {
-      this.#warn(name, message(error));
+      this.#journal.warn(name, message(error));
     }
   }
 
@@ -225,16 +210,28 @@ export class Sidecar implements Disposable {
   #undo(): void {
     const { state, observer } = this.#use();
     try {
-      if (this.#managed.size === 0) return;
-      using _lock = state.lock();
-      const groups = byGroup(observer.read());
-      for (const [name, managed] of this.#managed) {
-        if (managed.isNew) managed.giveBack(state, groups.get(name) ?? []);
-      }
+      if (this.#managed.size > 0) this.#giveBackAll(state, observer, ({ isNew }) => isNew);
     } finally {
       this.#forget();
       state.tidy();
     }
+  }
+
+  /** Gives back the groups that are `ours`; one that cannot be does not stop the others. */
+  #giveBackAll(state: State, observer: Observer, ours: (managed: ManagedGroup) => boolean): void {
+    using _lock = state.lock();
+    const groups = byGroup(observer.read());
+    const errors: unknown[] = [];
+    for (const [name, managed] of this.#managed) {
+      if (!ours(managed)) continue;
+      try {
+        managed.giveBack(state, groups.get(name) ?? []);
+        this.#journal.say("detached", `detached from ${managed.label}`, { group: name });
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+    if (errors.length > 0) throw errors[0];
   }
 
   #forget(): void {
@@ -242,21 +239,6 @@ export class Sidecar implements Disposable {
     this.#managed.clear();
     this.#running?.observer[Symbol.dispose]();
     this.#running = null;
-  }
-
-  #warn(about: string, text: string): void {
-    if (this.#warned.get(about) === text) return;
-    this.#warned.set(about, text);
-    this.#say("warn", "warning", text, { about });
-  }
-
-  #say(
-    level: SidecarEvent["level"],
-    event: string,
-    text: string,
-    fields: SidecarEvent["fields"],
-  ): void {
-    this.#log({ level, event, text, fields });
   }
 }
 

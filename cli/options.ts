@@ -22,6 +22,12 @@ export function once<T>(name: string, value: T | readonly T[] | undefined): T | 
   return value as T | undefined;
 }
 
+/** `--bpffs` as the library wants it: absent when it is not given. */
+export function bpffsOf(value: string | readonly string[] | undefined): { bpffs?: string } {
+  const bpffs = once<string>("bpffs", value);
+  return bpffs === undefined ? {} : { bpffs };
+}
+
 /** A decimal integer within bounds. */
 export function integer(name: string, text: string, min: number, max: number): number {
   const value = /^[0-9]{1,10}$/.test(text) ? Number(text) : Number.NaN;

@@ -6,7 +6,7 @@ import { UsageError } from "../../loader/errors.ts";
 import type { Filter, Sidecar, SidecarOptions } from "../../loader/index.ts";
 import type { Env } from "../env.ts";
 import { logger } from "../log.ts";
-import { bpffsOption, integer, once, specs } from "../options.ts";
+import { bpffsOf, bpffsOption, integer, once, specs } from "../options.ts";
 import {
   DEFAULT_METRICS,
   type MetricsAddress,
@@ -99,7 +99,6 @@ interface Request {
 
 async function request(args: Arguments): Promise<Request> {
   if (args.once && args.wait) throw new UsageError("--once and --wait exclude each other");
-  const bpffs = once("bpffs", args.bpffs);
   const sidecar: SidecarOptions = {
     specs: specs(args.spec),
     filter: await filter(args),
@@ -107,7 +106,7 @@ async function request(args: Arguments): Promise<Request> {
     route: once("route", args.route) ?? "kernel",
     wait: args.wait === true,
     replace: args.replace === true,
-    ...(bpffs === undefined ? {} : { bpffs }),
+    ...bpffsOf(args.bpffs),
   };
   return {
     sidecar,

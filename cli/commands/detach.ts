@@ -2,7 +2,7 @@
 import type { Argv, CommandModule } from "yargs";
 import { UsageError } from "../../loader/errors.ts";
 import type { Env } from "../env.ts";
-import { bpffsOption, once, specs } from "../options.ts";
+import { bpffsOf, bpffsOption, specs } from "../options.ts";
 
 interface Arguments {
   readonly spec: string[] | undefined;
@@ -30,11 +30,10 @@ async function run(env: Env, args: Arguments): Promise<void> {
   if (wanted.length === 0 && !args.all) throw new UsageError("detach wants a SPEC, or --all");
   if (wanted.length > 0 && args.all) throw new UsageError("detach wants a SPEC or --all, not both");
   const { detach } = await import("../../loader/index.ts");
-  const bpffs = once("bpffs", args.bpffs);
   const groups = detach({
     specs: wanted,
     all: args.all === true,
-    ...(bpffs === undefined ? {} : { bpffs }),
+    ...bpffsOf(args.bpffs),
   });
   if (args.json) env.stdout.write(`${JSON.stringify({ detached: groups })}\n`);
   else if (groups.length === 0) env.stdout.write("nothing was attached\n");

@@ -1,7 +1,7 @@
 /** metrics: the exposition text, once. */
 import type { Argv, CommandModule } from "yargs";
 import type { Env } from "../env.ts";
-import { bpffsOption, once } from "../options.ts";
+import { bpffsOf, bpffsOption } from "../options.ts";
 
 interface Arguments {
   readonly bpffs: string | undefined;
@@ -21,9 +21,8 @@ async function run(env: Env, args: Arguments): Promise<void> {
     import("../../loader/index.ts"),
     import("../exporter.ts"),
   ]);
-  const bpffs = once("bpffs", args.bpffs);
   // Read before printing: an error must be an error, not an empty exposition.
-  const status = readStatus(bpffs === undefined ? {} : { bpffs });
+  const status = readStatus(bpffsOf(args.bpffs));
   env.stdout.write(await new Exporter({ process: false }).scrape(() => status));
 }
 

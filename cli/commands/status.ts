@@ -2,7 +2,7 @@
 import type { Argv, CommandModule } from "yargs";
 import type { Env } from "../env.ts";
 import { statusJson, statusText } from "../format.ts";
-import { bpffsOption, once, specs } from "../options.ts";
+import { bpffsOf, bpffsOption, specs } from "../options.ts";
 
 interface Arguments {
   readonly spec: string[] | undefined;
@@ -25,8 +25,7 @@ function options(yargs: Argv): Argv<Arguments> {
 
 async function run(env: Env, args: Arguments): Promise<void> {
   const { readStatus } = await import("../../loader/index.ts");
-  const bpffs = once("bpffs", args.bpffs);
-  const status = readStatus({ specs: specs(args.spec), ...(bpffs === undefined ? {} : { bpffs }) });
+  const status = readStatus({ specs: specs(args.spec), ...bpffsOf(args.bpffs) });
   for (const error of status.errors) env.stderr.write(`reuseport-migrate: ${error}\n`);
   const text = args.json ? JSON.stringify(statusJson(status), null, 2) : statusText(status);
   env.stdout.write(`${text}\n`);

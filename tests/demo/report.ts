@@ -30,6 +30,7 @@ export function table(without: Run, with_: Run): string {
     row("", "without", "with sidecar"),
     row("reloads", without.reloads, with_.reloads),
     row("connections", connections(without.tally), connections(with_.tally)),
+    row("answered", without.tally.ok, with_.tally.ok),
     ...losses.map((kind) => row(`lost: ${kind}`, without.tally[kind], with_.tally[kind])),
     row("lost", lost(without.tally), lost(with_.tally)),
     ...STAGES.map((stage) => row(`migrated: ${stage}`, "-", migrated(with_.metrics, stage))),

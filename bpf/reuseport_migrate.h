@@ -82,17 +82,22 @@ struct rm_range {
  * that a new plan is written whole and then flipped in with one write.
  */
 struct rm_plan {
-	__u32 syn_count;    /* 0: new connections are left to the kernel's hash */
 	__u32 target_count; /* targets of any class */
+	__u32 pad;
 	struct rm_range classes[RM_MAX_CLASSES]; /* [class] -> its targets in migrate */
 	__u16 syn[RM_MAX_SLOTS];
 	__u16 migrate[RM_MAX_SLOTS];
 };
 
-/* The one entry of `control`; written in one 8-byte store. */
+/*
+ * The one entry of `control`, written at once. A program that sees half of a
+ * write may choose by the other plan's numbers: a listener, or an empty slot.
+ */
 struct rm_control {
-	__u32 active;  /* index in `plans` */
-	__u32 migrate; /* RM_MIGRATE_* */
+	__u8 active;     /* index in `plans` */
+	__u8 migrate;    /* RM_MIGRATE_* */
+	__u16 syn_count; /* of the active plan; 0: new connections are left to the kernel's hash */
+	__u32 pad;
 };
 
 /* Entry of `slots`, index = slot. Written and read by the loader only. */

@@ -117,19 +117,23 @@ static __always_inline __u32 nobody(const struct rm_plan *plan, __u32 class, __u
 	return class ? RM_OUTCOME_FALLBACK_SETTINGS : RM_OUTCOME_FALLBACK_SOURCE;
 }
 
-/* A new connection. */
-static __always_inline int on_syn(struct sk_reuseport_md *ctx, const struct rm_plan *plan)
+/* A new connection: one array lookup, or two and a select. */
+static __always_inline int on_syn(struct sk_reuseport_md *ctx, const struct rm_control *ctl)
 {
-	__u32 slot;
+	__u32 n = ctl->syn_count, active = ctl->active, slot;
+	const struct rm_plan *plan;
 	long err;
 
 	/* `--route kernel` and nothing draining: every listener may have it. */
-	if (!plan->syn_count) {
+	if (!n) {
 		count(GROUP_ROW, RM_STAGE_SYN, RM_OUTCOME_KERNEL);
 		return SK_PASS;
 	}
 
-	slot = slot_at(plan->syn, scale(ctx->hash, plan->syn_count));
+	plan = bpf_map_lookup_elem(&plans, &active);
+	if (!plan)
+		return SK_PASS; /* cannot happen: the loader writes 0 or 1 */
+	slot = slot_at(plan->syn, scale(ctx->hash, n));
 	err = bpf_sk_select_reuseport(ctx, &listeners, &slot, 0);
 	if (!err) {
 		count(ROW_OF(slot), RM_STAGE_SYN, RM_OUTCOME_SELECTED);
@@ -142,11 +146,13 @@ static __always_inline int on_syn(struct sk_reuseport_md *ctx, const struct rm_p
 }
 
 /* A connection whose listener closes or has closed. */
-static __always_inline int on_migrate(struct sk_reuseport_md *ctx, const struct rm_plan *plan,
-				      __u32 mode, __u32 stage)
+static __always_inline int on_migrate(struct sk_reuseport_md *ctx, const struct rm_control *ctl,
+				      __u32 stage)
 {
 	__u32 row = GROUP_ROW, class = 0, first, n, total, start, slot;
+	__u32 active = ctl->active;
 	const struct rm_range *range;
+	const struct rm_plan *plan;
 	struct rm_source *source;
 	__u64 cookie;
 	long err = 0;
@@ -159,11 +165,14 @@ static __always_inline int on_migrate(struct sk_reuseport_md *ctx, const struct 
 	}
 
 	/* `--migrate off`: what the kernel does without us. */
-	if (mode == RM_MIGRATE_OFF) {
+	if (ctl->migrate == RM_MIGRATE_OFF) {
 		count(row, stage, RM_OUTCOME_DROPPED);
 		return SK_DROP;
 	}
 
+	plan = bpf_map_lookup_elem(&plans, &active);
+	if (!plan)
+		return SK_PASS; /* cannot happen: the loader writes 0 or 1 */
 	if (class >= RM_MAX_CLASSES)
 		class = 0;
 	range = &plan->classes[class];
@@ -205,25 +214,18 @@ int select_listener(struct sk_reuseport_md *ctx)
 {
 	struct bpf_sock *migrating = ctx->migrating_sk;
 	const struct rm_control *ctl;
-	const struct rm_plan *plan;
-	__u32 zero = 0, active, mode;
+	__u32 zero = 0;
 
 	ctl = bpf_map_lookup_elem(&control, &zero);
 	if (!ctl)
 		return SK_PASS; /* cannot happen: an array's entry 0 */
-	mode = ctl->migrate;
-	active = ctl->active;
-	plan = bpf_map_lookup_elem(&plans, &active);
-	if (!plan)
-		return SK_PASS; /* cannot happen: the loader writes 0 or 1 */
 
 	if (!migrating)
-		return on_syn(ctx, plan);
+		return on_syn(ctx, ctl);
 	if (migrating->state != TCP_NEW_SYN_RECV)
-		return on_migrate(ctx, plan, mode, RM_STAGE_ACCEPT_QUEUE);
+		return on_migrate(ctx, ctl, RM_STAGE_ACCEPT_QUEUE);
 	/* A half-open request: a packet brought us here, or the SYN-ACK timer. */
-	return on_migrate(ctx, plan, mode,
-			  ctx->len ? RM_STAGE_HANDSHAKE_ACK : RM_STAGE_HANDSHAKE_TIMER);
+	return on_migrate(ctx, ctl, ctx->len ? RM_STAGE_HANDSHAKE_ACK : RM_STAGE_HANDSHAKE_TIMER);
 }
 
 char _license[] SEC("license") = "Dual MIT/GPL";

@@ -44,9 +44,9 @@ export const LAYOUT = {
   rm_range: { size: 8, members: { first: 0, count: 2, total: 4, pad: 6 } },
   rm_plan: {
     size: 4232,
-    members: { syn_count: 0, target_count: 4, classes: 8, syn: 136, migrate: 2184 },
+    members: { target_count: 0, pad: 4, classes: 8, syn: 136, migrate: 2184 },
   },
-  rm_control: { size: 8, members: { active: 0, migrate: 4 } },
+  rm_control: { size: 8, members: { active: 0, migrate: 1, syn_count: 2, pad: 4 } },
   rm_slot: {
     size: 328,
     members: {

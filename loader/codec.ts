@@ -145,7 +145,6 @@ export function encodePlan(targets: Targets): Buffer {
   const { size, members: at } = LAYOUT.rm_plan;
   const range = LAYOUT.rm_range;
   const out = Buffer.alloc(size);
-  out.writeUInt32LE(targets.syn.length, at.syn_count);
   out.writeUInt32LE(targets.count, at.target_count);
   for (const [i, slot] of targets.syn.entries()) out.writeUInt16LE(slot, at.syn + i * 2);
   let next = 0;
@@ -168,11 +167,12 @@ export function encodePlan(targets: Targets): Buffer {
   return out;
 }
 
-export function encodeControl(active: number, migrate: Migrate): Buffer {
+export function encodeControl(active: number, migrate: Migrate, synCount: number): Buffer {
   const { size, members: at } = LAYOUT.rm_control;
   const out = Buffer.alloc(size);
-  out.writeUInt32LE(active, at.active);
-  out.writeUInt32LE(MIGRATE.indexOf(migrate), at.migrate);
+  out.writeUInt8(active, at.active);
+  out.writeUInt8(MIGRATE.indexOf(migrate), at.migrate);
+  out.writeUInt16LE(synCount, at.syn_count);
   return out;
 }
 

@@ -57,7 +57,7 @@ export class Group implements Disposable {
     this.programId = programInfo(programFd).id;
     this.#record = decodeGroup(maps.group.lookup(0) ?? Buffer.alloc(LAYOUT.rm_group.size));
     const control = maps.control.lookup(0);
-    this.#active = control?.readUInt32LE(LAYOUT.rm_control.members.active) ?? 0;
+    this.#active = control?.readUInt8(LAYOUT.rm_control.members.active) ?? 0;
   }
 
   /**
@@ -191,7 +191,7 @@ export class Group implements Disposable {
       this.#maps.plans.update(this.#active, plan);
     }
     this.#plan = plan;
-    const control = encodeControl(this.#active, migrate);
+    const control = encodeControl(this.#active, migrate, targets.syn.length);
     if (!this.#maps.control.lookup(0)?.equals(control)) this.#maps.control.update(0, control);
   }
 

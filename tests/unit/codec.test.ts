@@ -8,6 +8,7 @@ import {
   decodeGroup,
   decodeSlot,
   emptyRow,
+  encodeControl,
   encodeGroup,
   encodePlan,
   encodeSlot,
@@ -90,7 +91,8 @@ test("a plan's runs hold each class's best, then its others; equal classes share
   assert.deepEqual(run(0), run(1));
   assert.deepEqual(run(2).slots, [7, 8]);
   assert.deepEqual(run(3), { first: 0, count: 0, slots: [] });
-  assert.deepEqual([bytes.readUInt32LE(at.syn_count), bytes.readUInt16LE(at.syn)], [1, 7]);
+  assert.equal(bytes.readUInt16LE(at.syn), 7);
+  assert.deepEqual([...encodeControl(1, "off", 258)], [1, 2, 2, 1, 0, 0, 0, 0]);
   assert.equal(bytes.readUInt32LE(at.target_count), 5);
 });
 

@@ -33,11 +33,13 @@ export function applyGroup(
   }));
   const plan = makePlan(before, seen, record, record.slots, nowMs);
 
-  // Identity first, so that the first decision of a listener finds its row and class.
+  // Identity first, so that the first decision of a listener finds its row and class. The slot's
+  // record comes after its source: one that was cut short between them is new again next time.
   for (const cookie of plan.forgotten) group.removeSource(cookie);
   for (const slot of plan.added) {
-    group.setSlot({ slot, base: group.row(slot.slot) });
+    const base = group.row(slot.slot);
     group.setSource(slot);
+    group.setSlot({ slot, base });
   }
   for (const slot of plan.changed) change(group, slot, records.get(slot.slot));
   // Then the socket: the real map is compared, so whatever was missed is mended.
@@ -73,8 +75,8 @@ function change(group: Group, slot: Slot, was: SlotRecord | undefined): void {
   if (!was) return;
   // One that listens again starts from zero: its counts were folded into the closed ones.
   const again = was.slot.closedMs !== null && slot.closedMs === null;
-  group.setSlot({ slot, base: again ? group.row(slot.slot) : was.base });
   if (slot.class !== was.slot.class) group.setSource(slot);
+  group.setSlot({ slot, base: again ? group.row(slot.slot) : was.base });
 }
 
 function place(group: Group, slot: Slot, member: Listener): void {

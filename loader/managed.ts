@@ -83,6 +83,8 @@ export class ManagedGroup implements Disposable {
       const group = Group.open(directory);
       undo(() => group[Symbol.dispose]());
       if (!replace) refuseForeign(members, group.programId);
+      const before = group.record;
+      undo(() => group.setRecord(before));
       group.setRecord({ ...group.record, migrate, route, service });
       const managed = new ManagedGroup(group, lock, false, replace);
       return [managed, managed.refresh(members)];

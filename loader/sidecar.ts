@@ -6,6 +6,7 @@ import { Group } from "./group.ts";
 import { byGroup, type Listener } from "./listener.ts";
 import { Journal, type Log } from "./log.ts";
 import { ManagedGroup } from "./managed.ts";
+import { hidden } from "./members.ts";
 import { Observer } from "./observe.ts";
 import type { Policy } from "./plan.ts";
 import type { ReadyCheck } from "./ready.ts";
@@ -61,7 +62,7 @@ export class Sidecar implements Disposable {
     const state = new State(findBpffs(this.#options.bpffs));
     this.#running = { state, observer: new Observer() };
     try {
-      const matches = this.#match(this.#running.observer.read());
+      const matches = this.#matchSettled(this.#running.observer);
       const held = this.#heldAlone(state, matches);
       const all = [...matches, ...held];
       if (all.length === 0 && !this.#options.wait) this.#refuseNoMatch();
@@ -161,6 +162,15 @@ export class Sidecar implements Disposable {
 
   #match(listeners: readonly Listener[]): Match[] {
     return matchGroups(listeners, this.#options.specs, this.#options.filter ?? {});
+  }
+
+  /** One read, and another while it may have missed listeners that were just opening: see `hidden`. */
+  #matchSettled(observer: Observer): Match[] {
+    for (let reads = 1; ; reads++) {
+      const matches = this.#match(observer.read());
+      const whole = matches.every(({ members }) => hidden(members) === 0);
+      if (!this.#options.hold || whole || reads === 3) return matches;
+    }
   }
 
   /** Groups whose hold the sidecar before us began and did not end: nobody listens in them. */

@@ -1,8 +1,11 @@
 /** reuseport-migrate as a library: re-exports only. */
 export { ABI_VERSION, MIGRATE, type Migrate, OUTCOMES, ROUTE, type Route, STAGES } from "./abi.ts";
-export { cgroupPath } from "./cgroup.ts";
+export type { AdoptOptions } from "./adopted.ts";
+export type { AdoptedPort } from "./adoption_codec.ts";
+export type { AdoptionStatus } from "./adoptions.ts";
+export { adoptablePath, cgroupPath } from "./cgroup.ts";
 export type { Decision } from "./codec.ts";
-export { type DetachOptions, detach } from "./detach.ts";
+export { type Detached, type DetachOptions, detach } from "./detach.ts";
 export * from "./errors.ts";
 export type { Filter } from "./filter.ts";
 export { endpoint, type GroupKey, type Listener, type Owner } from "./listener.ts";
@@ -13,5 +16,6 @@ export type { Policy, Role } from "./plan.ts";
 export { IDLE_MS, Sidecar, type SidecarOptions } from "./sidecar.ts";
 export { matchesSpec, parseSpec, type Spec } from "./spec.ts";
 export { type GroupStatus, type ListenerStatus, readStatus, type Status } from "./status.ts";
+export { unitCgroup } from "./unit.ts";
 export { libbpfVersion } from "./version.ts";
 export { RECONCILE_MS } from "./watch.ts";

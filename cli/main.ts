@@ -3,6 +3,7 @@ import yargs from "yargs";
 import { UsageError } from "../loader/errors.ts";
 import { attachCommand } from "./commands/attach.ts";
 import { detachCommand } from "./commands/detach.ts";
+import { execCommand } from "./commands/exec.ts";
 import { metricsCommand } from "./commands/metrics.ts";
 import { statusCommand } from "./commands/status.ts";
 import type { Env } from "./env.ts";
@@ -12,33 +13,38 @@ import { version } from "./version.ts";
 const NAME = "reuseport-migrate";
 const WIDTH = 100;
 
-function parser(env: Env) {
+function parser(env: Env, argv: readonly string[], exitWith: (code: number) => void) {
   const codes = EXIT.map(({ code, meaning }) => `  ${code}  ${meaning}`).join("\n");
-  return yargs()
-    .scriptName(NAME)
-    .usage(
-      "$0 <command>\n\nRestart any SO_REUSEPORT TCP server without refusing or resetting a connection.",
-    )
-    .command(attachCommand(env))
-    .command(statusCommand(env))
-    .command(detachCommand(env))
-    .command(metricsCommand(env))
-    .completion(
-      "completion",
-      "print a bash completion script: source it, or put it in /etc/bash_completion.d",
-    )
-    .epilogue(`Exit codes:\n${codes}`)
-    .demandCommand(1, "name a command")
-    .recommendCommands()
-    .strict()
-    .version(version())
-    .help()
-    .wrap(WIDTH)
-    .exitProcess(false)
-    .fail((message, error) => {
-      if (error && error.name !== "YError") throw error;
-      throw new UsageError(sentence(message ?? error?.message ?? "wrong usage"));
-    });
+  return (
+    yargs()
+      .scriptName(NAME)
+      .usage(
+        "$0 <command>\n\nRestart any SO_REUSEPORT TCP server without refusing or resetting a connection.",
+      )
+      // What follows `--` is another program's.
+      .parserConfiguration({ "populate--": argv[0] === "exec" })
+      .command(attachCommand(env))
+      .command(execCommand(env, exitWith))
+      .command(statusCommand(env))
+      .command(detachCommand(env))
+      .command(metricsCommand(env))
+      .completion(
+        "completion",
+        "print a bash completion script: source it, or put it in /etc/bash_completion.d",
+      )
+      .epilogue(`Exit codes:\n${codes}`)
+      .demandCommand(1, "name a command")
+      .recommendCommands()
+      .strict()
+      .version(version())
+      .help()
+      .wrap(WIDTH)
+      .exitProcess(false)
+      .fail((message, error) => {
+        if (error && error.name !== "YError") throw error;
+        throw new UsageError(sentence(message ?? error?.message ?? "wrong usage"));
+      })
+  );
 }
 
 /** yargs' words for what a user did, in one line and in ours. */
@@ -51,11 +57,15 @@ function sentence(message: string): string {
 export async function main(env: Env, argv: readonly string[]): Promise<number> {
   try {
     let output = "";
-    await parser(env).parseAsync([...argv], {}, (_error, _argv, text) => {
+    let code = 0;
+    const exitWith = (value: number) => {
+      code = value;
+    };
+    await parser(env, argv, exitWith).parseAsync([...argv], {}, (_error, _argv, text) => {
       output = text;
     });
     if (output) env.stdout.write(`${output}\n`);
-    return 0;
+    return code;
   } catch (error) {
     env.stderr.write(`${NAME}: ${describe(error, env)}\n`);
     if (error instanceof UsageError) env.stderr.write(`Try '${NAME} --help'.\n`);

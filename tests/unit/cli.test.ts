@@ -10,7 +10,9 @@ async function run(...argv: string[]) {
       stdout: { write: (text) => (out.stdout += text) },
       stderr: { write: (text) => (out.stderr += text) },
       vars: {},
+      terminal: false,
       stop: new AbortController().signal,
+      onSignals: () => () => {},
     },
     argv,
   );

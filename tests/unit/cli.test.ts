@@ -19,7 +19,7 @@ async function run(...argv: string[]) {
   return { code, ...out };
 }
 
-for (const command of ["attach", "status", "detach", "metrics"]) {
+for (const command of ["attach", "exec", "status", "detach", "metrics"]) {
   test(`${command} --help has a real example`, async () => {
     const { code, stdout } = await run(command, "--help");
     assert.equal(code, 0);
@@ -33,6 +33,7 @@ test("--help lists every command and every exit code", async () => {
   assert.equal(code, 0);
   for (const word of [
     "attach",
+    "exec",
     "status",
     "detach",
     "metrics",
@@ -66,6 +67,17 @@ const wrong: [argv: string[], says: RegExp][] = [
   [["attach", ":443", "--pid", "4194000"], /there is no such process/],
   [["attach", ":443", "--netns", "/etc/passwd"], /is not a network namespace/],
   [["attach", ":443", "--cgroup", "/no/such"], /no cgroup/],
+  [["exec"], /a SPEC is missing/],
+  [["exec", ":443"], /wants a command after '--'/],
+  [["exec", ":443", "--"], /wants a command after '--'/],
+  [["exec", ":443", "node", "server.js"], /wants a command after '--'/],
+  [["exec", "443", "--", "true"], /a port is written ':443'/],
+  [["exec", ":443", "--keep", "--", "true"], /Unknown argument: keep/],
+  [["exec", ":443", "--drain", "5", "--", "true"], /--drain must be a duration/],
+  [["exec", ":443", "--start-timeout", "0", "--", "true"], /--start-timeout must be a duration/],
+  [["exec", ":443", "--stop-timeout", "2d", "--", "true"], /--stop-timeout must be a duration/],
+  [["exec", ":443", "--stop-signal", "TERM", "--", "true"], /such as SIGTERM or SIGQUIT/],
+  [["exec", ":443", "--metrics", "http", "--", "true"], /--metrics 'http'/],
   [["detach"], /wants a SPEC, or --all/],
   [["detach", ":443", "--all"], /not both/],
   [["status", ":0"], /is not a SPEC/],

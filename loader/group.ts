@@ -4,14 +4,7 @@
  */
 import { existsSync, renameSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import {
-  ABI_VERSION,
-  GROUP_MAPS,
-  type GroupMap,
-  LAYOUT,
-  type MapShape,
-  SELECT_PROGRAM,
-} from "./abi.ts";
+import { ABI_VERSION, GROUP_MAPS, type GroupMap, LAYOUT, SELECT_PROGRAM } from "./abi.ts";
 import {
   addRow,
   decodeGroup,
@@ -31,10 +24,9 @@ import { AbiMismatchError, NotSupportedError, VerifierError } from "./errors.ts"
 import { BpfMap, possibleCpus } from "./map.ts";
 import { hasMigrateCounters } from "./netns.ts";
 import { BpfObject } from "./object.ts";
+import { differ, obtain, pin } from "./pin.ts";
 import type { Policy, Slot, Targets } from "./plan.ts";
 import { PROGRAM_PIN, type ProgramInfo, programInfo } from "./program.ts";
-import { checkRet } from "./sys/check.ts";
-import * as bpf from "./sys/libbpf.ts";
 import * as libc from "./sys/libc.ts";
 
 const MAP_NAMES = Object.keys(GROUP_MAPS) as GroupMap[];
@@ -222,22 +214,4 @@ export class Group implements Disposable {
     if (!this.#closed) libc.close(this.#programFd);
     this.#closed = true;
   }
-}
-
-function pin(fd: number, path: string): void {
-  checkRet("bpf_obj_pin", bpf.bpf_obj_pin(fd, path));
-}
-
-function obtain(path: string): number {
-  return checkRet("bpf_obj_get", bpf.bpf_obj_get(path));
-}
-
-function differ(map: string, want: MapShape, have: Required<MapShape>): string[] {
-  const names = ["type", "key", "value", "entries"] as const;
-  return names.flatMap((name) => {
-    const wanted = want[name];
-    return wanted === undefined || wanted === have[name]
-      ? []
-      : [`map ${map} has ${name} ${have[name]}, not ${wanted}`];
-  });
 }

@@ -49,7 +49,7 @@ export class ExecProcess implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     const { cgroup } = this;
-    await this.child[Symbol.asyncDispose]();
+    await this.child.stop("SIGTERM");
     await endCgroup(cgroup);
     this.#dir[Symbol.dispose]();
   }

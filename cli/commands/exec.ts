@@ -2,12 +2,14 @@
 import { constants } from "node:os";
 import type { Argv, CommandModule } from "yargs";
 import { UsageError } from "../../loader/errors.ts";
+import type { Sidecar } from "../../loader/index.ts";
 import type { Spec } from "../../loader/spec.ts";
 import type { Env } from "../env.ts";
 import { clear } from "../exec/clear.ts";
 import { requireCommand } from "../exec/command.ts";
 import { runOnce } from "../exec/once.ts";
 import type { Times } from "../exec/policy.ts";
+import type { Run } from "../exec/run.ts";
 import { supervise } from "../exec/supervise.ts";
 import { logger } from "../log.ts";
 import { bpffsOf, bpffsOption, duration, once, specs } from "../options.ts";
@@ -26,6 +28,7 @@ const DEFAULTS = {
 function options(yargs: Argv): Argv<Arguments> {
   const text = { type: "string", requiresArg: true } as const;
   return yargs
+    .usage("$0 exec SPEC.. [options] -- COMMAND [ARG..]\n\nRun a server with a sidecar of its own.")
     .positional("spec", {
       type: "string",
       array: true,
@@ -148,7 +151,8 @@ async function run(env: Env, args: Arguments): Promise<number> {
       ...bpffsOf(args.bpffs),
     },
     (event) => {
-      if (args.verbose || event.level !== "info") log(event);
+      const matters = event.level !== "info" || event.event === "released";
+      if (args.verbose || matters) log(event);
     },
   );
   const metricsServer = metrics ? await serveMetrics(metrics, () => sidecar.status()) : null;
@@ -174,11 +178,18 @@ async function run(env: Env, args: Arguments): Promise<number> {
       await clear(cgroup, times.stopTimeoutMs);
     }
   } finally {
-    try {
-      sidecar.close();
-    } finally {
-      await metricsServer?.close();
-    }
+    giveBack(sidecar, say);
+    await metricsServer?.close();
+  }
+}
+
+/** The server has ended, and its exit code is what matters: a failure here is only said. */
+function giveBack(sidecar: Sidecar, say: Run["say"]): void {
+  try {
+    sidecar.close();
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    say("warn", `not everything is given back, 'reuseport-migrate detach' does that: ${why}`);
   }
 }
 
@@ -189,7 +200,7 @@ export function execCommand(
 ): CommandModule<object, Arguments> {
   return {
     command: "exec <spec..>",
-    describe: "Run a server with a sidecar of its own: exec SPEC.. [options] -- COMMAND [ARG..]",
+    describe: "Run a server with a sidecar of its own, and restart it without loss",
     builder: options,
     handler: async (args) => exitWith(await run(env, args)),
   };

@@ -23,8 +23,8 @@ export async function supervise(env: Env, run: Run): Promise<void> {
     }),
   ];
   try {
-    // A signal may have come before we listened for it.
-    if (env.stop.aborted) supervisor.end(false);
+    // A signal may have come before we listened for it; to restart there was nothing.
+    if (env.stop.aborted && env.stop.reason !== "SIGHUP") supervisor.end(false);
     supervisor.happened({ type: "tick" });
     await supervisor.finished;
   } finally {

@@ -5,6 +5,7 @@ import { attachCommand } from "./commands/attach.ts";
 import { detachCommand } from "./commands/detach.ts";
 import { execCommand } from "./commands/exec.ts";
 import { metricsCommand } from "./commands/metrics.ts";
+import { releaseCommand } from "./commands/release.ts";
 import { statusCommand } from "./commands/status.ts";
 import type { Env } from "./env.ts";
 import { EXIT, exitCode } from "./exit.ts";
@@ -27,6 +28,7 @@ function parser(env: Env, argv: readonly string[], exitWith: (code: number) => v
       .command(execCommand(env, exitWith))
       .command(statusCommand(env))
       .command(detachCommand(env))
+      .command(releaseCommand(env))
       .command(metricsCommand(env))
       .completion(
         "completion",

@@ -78,6 +78,7 @@ test("a group's record survives the way to the map and back", () => {
     route: "newest",
     slots: 64,
     attachments: 2,
+    hold: { timeMs: 10_000, max: 4096 },
     service: "[2001:db8::1]:443",
   } as const;
   assert.deepEqual(decodeGroup(encodeGroup(record)), record);
@@ -122,7 +123,10 @@ test("a plan's runs hold each class's best, then its others; equal classes share
   assert.deepEqual(run(2).slots, [7, 8]);
   assert.deepEqual(run(3), { first: 0, count: 0, slots: [] });
   assert.equal(bytes.readUInt16LE(at.syn), 7);
-  assert.deepEqual([...encodeControl(1, "off", 258)], [1, 2, 2, 1, 0, 0, 0, 0]);
+  assert.deepEqual(
+    [...encodeControl(1, 258, { migrate: "off", standby: 64, probe: 0x1234 })],
+    [1, 2, 2, 1, 64, 0, 0x34, 0x12],
+  );
   assert.equal(bytes.readUInt32LE(at.target_count), 5);
 });
 

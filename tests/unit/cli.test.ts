@@ -77,6 +77,8 @@ const wrong: [argv: string[], says: RegExp][] = [
   [["exec", ":443", "--start-timeout", "0", "--", "true"], /--start-timeout must be a duration/],
   [["exec", ":443", "--stop-timeout", "2d", "--", "true"], /--stop-timeout must be a duration/],
   [["exec", ":443", "--stop-signal", "TERM", "--", "true"], /such as SIGTERM or SIGQUIT/],
+  [["exec", ":443", "--hold", "50ms", "--", "true"], /--hold must be a duration/],
+  [["exec", ":443", "--hold-max", "0", "--", "true"], /--hold-max must be a number/],
   [["exec", ":443", "--metrics", "http", "--", "true"], /--metrics 'http'/],
   [["detach"], /wants a SPEC, or --all/],
   [["detach", ":443", "--all"], /not both/],

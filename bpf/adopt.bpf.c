@@ -31,6 +31,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, RM_MAX_SLOTS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u16); /* port, host byte order */
 	__type(value, struct rm_adopted_port);
 } ports SEC(".maps");

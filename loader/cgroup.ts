@@ -1,7 +1,7 @@
 /** cgroup v2, also where it stands beside v1: found in /proc/mounts, never assumed. */
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { CGROUP_PATH_LEN } from "./abi.ts";
+import { CGROUP_NAME_LEN, CGROUP_PATH_LEN } from "./abi.ts";
 import { NotSupportedError, UsageError } from "./errors.ts";
 
 /** Mount point of the cgroup v2 hierarchy; null: none. */
@@ -53,8 +53,10 @@ export function nestOf(path: string): Nest {
   const directory = join(mount, dirname(path));
   const found = statSync(directory, { bigint: true, throwIfNoEntry: false });
   if (!found?.isDirectory()) {
+    const slice = directory.endsWith(".slice");
+    const how = slice ? `'systemctl start ${basename(directory)}'` : `mkdir ${directory}`;
     throw new UsageError(
-      `the cgroup ${path} cannot be adopted: its parent ${directory} does not exist; create it first`,
+      `the cgroup ${path} cannot be adopted: its parent ${directory} does not exist; create it first: ${how}`,
     );
   }
   return { directory, parent: found.ino, name: basename(path) };
@@ -68,16 +70,25 @@ export function adoptablePath(text: string): string {
   const mount = requireCgroup2();
   const below = text === mount || text.startsWith(`${mount}/`);
   const path = (below ? text.slice(mount.length) : text).replace(/\/+$/, "") || "/";
-  const plain = !path
-    .split("/")
-    .some((name, i) => name === "." || name === ".." || (i > 1 && !name));
-  if (!text || !path.startsWith("/") || !plain || Buffer.byteLength(path) >= CGROUP_PATH_LEN) {
+  if (!text || !isPlain(path)) {
     throw new UsageError(
       `'${text}' is not a cgroup to adopt: write it as /proc/PID/cgroup does, such as '/system.slice/app.service'`,
     );
   }
   nestOf(path);
   return path;
+}
+
+/** One way to write it, as the kernel does, and not longer than it is stored. */
+function isPlain(path: string): boolean {
+  if (path === "/") return true;
+  const [first, ...names] = path.split("/");
+  const fits = (text: string, size: number) => Buffer.byteLength(text) < size;
+  return (
+    first === "" &&
+    fits(path, CGROUP_PATH_LEN) &&
+    names.every((name) => name !== "" && !/^\.\.?$/.test(name) && fits(name, CGROUP_NAME_LEN))
+  );
 }
 
 /** The cgroup of a process; null: it is gone, or there is no cgroup v2. */

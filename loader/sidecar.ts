@@ -1,4 +1,5 @@
 /** The sidecar: finds the groups of its services, keeps them managed, and gives them back. */
+import { AdoptedCgroup, type AdoptOptions } from "./adopted.ts";
 import { LockedError } from "./errors.ts";
 import { requireHost } from "./features.ts";
 import { type Filter, type Match, matchGroups, noMatch, specOf } from "./filter.ts";
@@ -28,6 +29,8 @@ export interface SidecarOptions extends Policy {
   readonly wait?: boolean;
   /** Override a foreign program. */
   readonly replace?: boolean;
+  /** Make the binds of a cgroup set SO_REUSEPORT; also starts although nothing listens yet. */
+  readonly adopt?: AdoptOptions;
   /** As {@link IDLE_MS}, ms. */
   readonly idleMs?: number;
   /** A hold ends only when a new listener passes this. */
@@ -41,13 +44,16 @@ export class Sidecar implements Disposable {
   readonly #managed = new Map<string, ManagedGroup>();
   /** Groups that a `detach` took from us: not ours again until the sidecar is restarted. */
   readonly #released = new Set<string>();
+  readonly #adopted: AdoptedCgroup | null;
   #running: { readonly state: State; readonly observer: Observer } | null = null;
   #watch: Watch | null = null;
   #onReleased: () => void = () => {};
 
   constructor(options: SidecarOptions, log: Log = () => {}) {
-    this.#options = options;
+    this.#options = { ...options, wait: options.wait === true || options.adopt !== undefined };
     this.#journal = new Journal(log);
+    const { adopt, specs, filter = {} } = options;
+    this.#adopted = adopt ? new AdoptedCgroup(adopt, specs, filter, this.#journal) : null;
   }
 
   /**
@@ -61,12 +67,14 @@ export class Sidecar implements Disposable {
     const state = new State(findBpffs(this.#options.bpffs));
     this.#running = { state, observer: new Observer() };
     try {
-      const matches = this.#match(this.#running.observer.read());
+      const listeners = this.#running.observer.read();
+      const matches = this.#match(listeners);
       const held = this.#heldAlone(state, matches);
       const all = [...matches, ...held];
       if (all.length === 0 && !this.#options.wait) this.#refuseNoMatch();
       using _lock = state.lock();
       for (const match of all) this.#takeOn(state, match);
+      this.#adopted?.start(state, listeners);
     } catch (error) {
       this.#undo();
       throw error;
@@ -114,11 +122,13 @@ export class Sidecar implements Disposable {
       if (this.#managed.has(match.name) || this.#released.has(match.name)) continue;
       this.#attempt(match.name, () => this.#takeOn(state, match));
     }
+    this.#attempt("adoption", () => this.#adopted?.look(state, listeners));
   }
 
   /** Status of the managed groups, from the kernel. */
   status(): Status {
-    const listeners = byGroup(this.#use().observer.read());
+    const { state, observer } = this.#use();
+    const listeners = byGroup(observer.read());
     const groups: GroupStatus[] = [];
     const errors: string[] = [];
     for (const [name, { group }] of this.#managed) {
@@ -128,7 +138,8 @@ export class Sidecar implements Disposable {
         errors.push(`${name}: ${message(error)}`);
       }
     }
-    return { groups, unmanaged: [], kernel: kernelCounts(groups), errors };
+    const adoptions = this.#adopted?.status(state) ?? [];
+    return { groups, adoptions, unmanaged: [], kernel: kernelCounts(groups), errors };
   }
 
   /** Ends. Detaches and unpins what it manages, or with `keep` leaves all of it in force. */
@@ -143,7 +154,11 @@ export class Sidecar implements Disposable {
         for (const [name, managed] of this.#managed) managed.release(members.get(name) ?? []);
         return;
       }
-      this.#giveBackAll(state, observer, (managed) => state.has(managed.group.name));
+      try {
+        this.#giveBackAll(state, observer, (managed) => state.has(managed.group.name));
+      } finally {
+        this.#adopted?.giveBack(state);
+      }
     } finally {
       this.#forget();
       state.tidy();

@@ -24,7 +24,8 @@ async function run(env: Env, wanted: Request): Promise<number> {
     {
       specs,
       filter: { cgroup: cgroup.path },
-      wait: true,
+      // Supervised: nobody starts a copy by mistake.
+      adopt: { cgroup: cgroup.path, max: Number.POSITIVE_INFINITY },
       migrate: "newest",
       // A restart's new one is to have the new connections as soon as it listens.
       route: restart ? "newest" : "kernel",

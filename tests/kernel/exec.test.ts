@@ -149,8 +149,11 @@ describe("exec", () => {
       assert.equal(attached, true);
       assert.equal(sidecar, exec.child.pid);
       assert.deepEqual(
-        listeners.map(({ owners }) => owners.map((owner) => owner.pid)),
-        [[pid]],
+        listeners.map(({ role, owners }) => [role, ...owners.map((owner) => owner.pid)]),
+        [
+          ["target", pid],
+          ["standby", exec.child.pid],
+        ],
       );
       assert.equal(await exec.child.stop("SIGTERM"), 143, exec.output);
       assert.equal(exec.output, "");
@@ -220,27 +223,37 @@ describe("exec --restart", () => {
     }),
   );
 
-  for (const [word, says] of [
-    ["exit", "start 2 ended with code 4: start 1 stays"],
-    ["hang", "start 2 does not listen after 500ms: stopping it, start 1 stays"],
-  ] as const) {
-    test(
-      `keeps the old one when the new one does not listen: '${word}'`,
-      scene(async (s) => {
-        using dir = new TempDir();
-        const command = switched(dir.file("switch"), s.port);
-        const exec = execIn(s, ["--restart", "--start-timeout", "500ms"], command);
-        const first = await served(s.port);
-        writeFileSync(dir.file("switch"), word);
-        exec.child.kill("SIGHUP");
-        await exec.wrote(says);
-        assert.equal(await whoServes(s.port), first);
-        writeFileSync(dir.file("switch"), "serve");
-        exec.child.kill("SIGHUP");
-        await served(s.port, first);
-      }),
-    );
-  }
+  test(
+    "keeps the old one when the new one exits before it listens, and tries again when told",
+    scene(async (s) => {
+      using dir = new TempDir();
+      const exec = execIn(s, ["--restart"], switched(dir.file("switch"), s.port));
+      const first = await served(s.port);
+      writeFileSync(dir.file("switch"), "exit");
+      exec.child.kill("SIGHUP");
+      await exec.wrote("start 2 ended with code 4: start 1 stays");
+      assert.equal(await whoServes(s.port), first);
+      writeFileSync(dir.file("switch"), "serve");
+      exec.child.kill("SIGHUP");
+      await served(s.port, first);
+    }),
+  );
+
+  test(
+    "keeps the old one when the new one does not listen in time",
+    scene(async (s) => {
+      using dir = new TempDir();
+      const command = switched(dir.file("switch"), s.port);
+      const exec = execIn(s, ["--restart", "--start-timeout", "500ms"], command);
+      const first = await served(s.port);
+      writeFileSync(dir.file("switch"), "hang");
+      exec.child.kill("SIGHUP");
+      await exec.wrote("start 2 does not listen after 500ms: stopping it, start 1 stays");
+      await exec.wrote("start 2 ended by SIGTERM");
+      assert.deepEqual(exec.processes(), [first]);
+      assert.equal(await whoServes(s.port), first);
+    }),
+  );
 
   test(
     "passes other signals on",

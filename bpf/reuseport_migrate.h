@@ -21,8 +21,8 @@
 #define RM_TRIES 8         /* targets tried for one connection, at most */
 #define RM_HOLD_BUCKETS 10 /* of rm_holds.buckets */
 #define RM_SETTINGS_LEN 2032
-#define RM_SERVICE_LEN 64  /* bytes of a service's name, NUL included */
-#define RM_COMM_LEN 16     /* TASK_COMM_LEN */
+#define RM_SERVICE_LEN 64 /* bytes of a service's name, NUL included */
+#define RM_COMM_LEN 16    /* TASK_COMM_LEN */
 
 /* Bytes of a cgroup's name (NAME_MAX + 1) and of its path, NUL included. */
 #define RM_CGROUP_NAME_LEN 256
@@ -145,8 +145,8 @@ struct rm_group {
 
 /* The one entry of `standby`. Written and read by the loader only. */
 struct rm_standby {
-	__u64 cookie;                   /* socket cookie; 0: none */
-	__u64 held_ms;                  /* CLOCK_BOOTTIME at which the hold under way began; 0: none */
+	__u64 cookie;  /* socket cookie; 0: none */
+	__u64 held_ms; /* CLOCK_BOOTTIME at which the hold under way began; 0: none */
 	char settings[RM_SETTINGS_LEN]; /* those of the group's listeners: JSON, NUL at the end */
 };
 

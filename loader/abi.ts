@@ -10,9 +10,9 @@ export const MAX_CLASSES = 16;
 export const TRIES = 8;
 export const SERVICE_LEN = 64;
 export const COMM_LEN = 16;
+export const SETTINGS_LEN = 2032;
 export const CGROUP_NAME_LEN = 256;
 export const CGROUP_PATH_LEN = 1024;
-export const SETTINGS_LEN = 2032;
 
 /** Stages, in the order of RM_STAGE_*. */
 export const STAGES = ["syn", "accept_queue", "handshake_ack", "handshake_timer"] as const;

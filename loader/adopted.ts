@@ -113,7 +113,9 @@ export class AdoptedCgroup {
   /** Groups with more listeners than a server and its successor have. */
   #tooMany(listeners: readonly Listener[]): string[] {
     const { max } = this.#options;
-    return matchGroups(listeners, this.#specs, this.#filter).flatMap(({ members }) => {
+    return matchGroups(listeners, this.#specs, this.#filter).flatMap((match) => {
+      // Our own is the standby.
+      const members = match.members.filter(({ owners }) => owners[0]?.pid !== process.pid);
       const [first] = members;
       if (!first || members.length <= max) return [];
       const pids = new Set(members.flatMap(({ owners }) => owners.map(({ pid }) => pid)));

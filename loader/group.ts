@@ -110,6 +110,16 @@ export class Group implements Disposable {
     throw new AbiMismatchError(directory, [`ABI version ${abiVersion}, not ${ABI_VERSION}`]);
   }
 
+  /** As {@link open}; null when it is of another version, which is another one's to say. */
+  static openOrNull(directory: string): Group | null {
+    try {
+      return Group.open(directory);
+    } catch (error) {
+      if (error instanceof AbiMismatchError) return null;
+      throw error;
+    }
+  }
+
   static #open(name: string, directory: string): Group {
     const differences: string[] = [];
     const maps: Partial<Record<GroupMap, BpfMap>> = {};

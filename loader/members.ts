@@ -43,5 +43,10 @@ export function refuseHidden(members: readonly Listener[]): void {
  * to the group's other listeners, or is reset. Its sidecar sees that and closes it.
  */
 export function shutDown(standby: Listener): boolean {
-  return borrow(standby, (fd) => libc.shutdown(fd, libc.SHUT_RDWR)) !== undefined;
+  return borrow(standby, shut) ?? false;
+}
+
+function shut(fd: number): boolean {
+  libc.shutdown(fd, libc.SHUT_RDWR);
+  return true;
 }

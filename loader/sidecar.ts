@@ -2,8 +2,7 @@
 import { AdoptedCgroup, type AdoptOptions } from "./adopted.ts";
 import { LockedError } from "./errors.ts";
 import { requireHost } from "./features.ts";
-import { type Filter, type Match, matchGroups, noMatch, specOf } from "./filter.ts";
-import { Group } from "./group.ts";
+import { type Filter, type Match, matchGroups, noMatch } from "./filter.ts";
 import { byGroup, type Listener } from "./listener.ts";
 import { Journal, type Log } from "./log.ts";
 import { ManagedGroup } from "./managed.ts";
@@ -11,6 +10,7 @@ import { Observer } from "./observe.ts";
 import type { Policy } from "./plan.ts";
 import type { ReadyCheck } from "./ready.ts";
 import type { Spec } from "./spec.ts";
+import { findAtStart } from "./start.ts";
 import { findBpffs, State } from "./state.ts";
 import { type GroupStatus, groupStatus, kernelCounts, type Status } from "./status.ts";
 import { RECONCILE_MS, Watch } from "./watch.ts";
@@ -67,13 +67,10 @@ export class Sidecar implements Disposable {
     const state = new State(findBpffs(this.#options.bpffs));
     this.#running = { state, observer: new Observer() };
     try {
-      const listeners = this.#running.observer.read();
-      const matches = this.#match(listeners);
-      const held = this.#heldAlone(state, matches);
-      const all = [...matches, ...held];
-      if (all.length === 0 && !this.#options.wait) this.#refuseNoMatch();
+      const { listeners, matches } = findAtStart(this.#running, this.#options);
+      if (matches.length === 0 && !this.#options.wait) this.#refuseNoMatch();
       using _lock = state.lock();
-      for (const match of all) this.#takeOn(state, match);
+      for (const match of matches) this.#takeOn(state, match);
       this.#adopted?.start(state, listeners);
     } catch (error) {
       this.#undo();
@@ -176,23 +173,6 @@ export class Sidecar implements Disposable {
 
   #match(listeners: readonly Listener[]): Match[] {
     return matchGroups(listeners, this.#options.specs, this.#options.filter ?? {});
-  }
-
-  /** Groups whose hold the sidecar before us began and did not end: nobody listens in them. */
-  #heldAlone(state: State, matches: readonly Match[]): Match[] {
-    const { specs, filter = {}, hold } = this.#options;
-    if (!hold) return [];
-    const held: Match[] = [];
-    for (const name of state.groups()) {
-      if (matches.some((match) => match.name === name)) continue;
-      using group = Group.open(state.directory(name));
-      const { key } = group.record;
-      const spec = specOf(specs, key);
-      const elsewhere = filter.netns !== undefined && filter.netns !== key.netns;
-      if (!spec || elsewhere || group.standby.heldSinceMs === null) continue;
-      held.push({ name, service: spec.text, members: [] });
-    }
-    return held;
   }
 
   #refuseNoMatch(): never {

@@ -16,37 +16,36 @@ const WIDTH = 100;
 
 function parser(env: Env, argv: readonly string[], exitWith: (code: number) => void) {
   const codes = EXIT.map(({ code, meaning }) => `  ${code}  ${meaning}`).join("\n");
-  return (
-    yargs()
-      .scriptName(NAME)
-      .usage(
-        "$0 <command>\n\nRestart any SO_REUSEPORT TCP server without refusing or resetting a connection.",
-      )
-      // What follows `--` is another program's.
-      .parserConfiguration({ "populate--": argv[0] === "exec" })
-      .command(attachCommand(env))
-      .command(execCommand(env, exitWith))
-      .command(statusCommand(env))
-      .command(detachCommand(env))
-      .command(releaseCommand(env))
-      .command(metricsCommand(env))
-      .completion(
-        "completion",
-        "print a bash completion script: source it, or put it in /etc/bash_completion.d",
-      )
-      .epilogue(`Exit codes:\n${codes}`)
-      .demandCommand(1, "name a command")
-      .recommendCommands()
-      .strict()
-      .version(version())
-      .help()
-      .wrap(WIDTH)
-      .exitProcess(false)
-      .fail((message, error) => {
-        if (error && error.name !== "YError") throw error;
-        throw new UsageError(sentence(message ?? error?.message ?? "wrong usage"));
-      })
-  );
+  // What follows `--` is another program's command line.
+  const config = { "populate--": argv[0] === "exec" };
+  return yargs()
+    .scriptName(NAME)
+    .usage(
+      "$0 <command>\n\nRestart any SO_REUSEPORT TCP server without refusing or resetting a connection.",
+    )
+    .parserConfiguration(config)
+    .command(attachCommand(env))
+    .command(execCommand(env, exitWith))
+    .command(statusCommand(env))
+    .command(detachCommand(env))
+    .command(releaseCommand(env))
+    .command(metricsCommand(env))
+    .completion(
+      "completion",
+      "print a bash completion script: source it, or put it in /etc/bash_completion.d",
+    )
+    .epilogue(`Exit codes:\n${codes}`)
+    .demandCommand(1, "name a command")
+    .recommendCommands()
+    .strict()
+    .version(version())
+    .help()
+    .wrap(WIDTH)
+    .exitProcess(false)
+    .fail((message, error) => {
+      if (error && error.name !== "YError") throw error;
+      throw new UsageError(sentence(message ?? error?.message ?? "wrong usage"));
+    });
 }
 
 /** yargs' words for what a user did, in one line and in ours. */

@@ -1,7 +1,6 @@
 /** A set of outages, each without the sidecar and with one sidecar that holds for all of them at once. */
 import assert from "node:assert/strict";
 import { after, before, describe, type TestContext, test } from "node:test";
-import { started } from "../helpers/child.ts";
 import { lost } from "../helpers/client.ts";
 import { Restartable } from "../helpers/restartable.ts";
 import { recipe, type ServerName } from "../helpers/servers.ts";
@@ -47,7 +46,8 @@ export function outages(title: string, firstPort: number, all: readonly Outage[]
   describe(`${title}, without the sidecar`, options, () => {
     for (const { outage, port } of cases) {
       test(nameOf(outage), async (t) => {
-        await using server = await start(outage, port);
+        await using server = serverOf(outage, port);
+        await server.start();
         const measured = await stopAndStart(server, { ...outage, times: 1 });
         report(t, "without", measured);
         assertRefused(measured);
@@ -56,22 +56,25 @@ export function outages(title: string, firstPort: number, all: readonly Outage[]
   });
 
   describe(`${title}, with a sidecar that holds`, options, () => {
-    const servers: Restartable[] = [];
-    let sidecar: SidecarProcess;
+    const servers = cases.map(({ outage, port }) => serverOf(outage, port));
+    let sidecar: SidecarProcess | undefined;
     before(async () => {
-      servers.push(...(await Promise.all(cases.map(({ outage, port }) => start(outage, port)))));
+      await Promise.all(servers.map((server) => server.start()));
       const specs = cases.map(({ outage, port }) => specOf(outage, port));
       sidecar = await SidecarProcess.attach(...specs, "--hold", HOLD);
     });
     after(async () => {
-      for (const server of servers) await server[Symbol.asyncDispose]();
-      await using _ = sidecar;
-      await sidecar.stop();
+      try {
+        await sidecar?.stop();
+      } finally {
+        await sidecar?.[Symbol.asyncDispose]();
+        for (const server of servers) await server[Symbol.asyncDispose]();
+      }
     });
     for (const [i, { outage, port }] of cases.entries()) {
       test(nameOf(outage), async (t) => {
         const measured = await stopAndStart(servers[i] as Restartable, outage);
-        const ended = holds(await sidecar.metrics(), specOf(outage, port));
+        const ended = holds((await sidecar?.metrics()) ?? "", specOf(outage, port));
         report(t, "with", measured);
         t.diagnostic(`holds: ${JSON.stringify(ended)}`);
         assertHeld(measured, outage.way);
@@ -83,10 +86,9 @@ export function outages(title: string, firstPort: number, all: readonly Outage[]
   });
 }
 
-async function start({ server, addresses, under }: Outage, port: number): Promise<Restartable> {
+function serverOf({ server, addresses, under }: Outage, port: number): Restartable {
   const where = { port, addresses: addresses ?? ["127.0.0.1"], ...(under && { under }) };
-  const restartable = new Restartable(recipe(server, where));
-  return started(restartable, restartable.start());
+  return new Restartable(recipe(server, where));
 }
 
 function specOf({ spec = "127.0.0.1" }: Outage, port: number): string {

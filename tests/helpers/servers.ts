@@ -6,6 +6,8 @@ import { nginxArgs, nginxConfig } from "./nginx.ts";
 import type { Recipe } from "./restartable.ts";
 
 const NODE_SERVER = fileURLToPath(new URL("./serve_main.js", import.meta.url));
+/** The system's: one that root has installed for itself is not everybody's. */
+const PYTHON = "/usr/bin/python3";
 const PYTHON_SERVER = new URL("../../../tests/helpers/serve.py", import.meta.url);
 
 export const SERVERS = ["nginx", "HAProxy", "Node", "Python"] as const;
@@ -58,7 +60,7 @@ const RECIPES: Readonly<Record<ServerName, Make>> = {
   Python: ({ port, addresses, under = [] }) => ({
     prepare: () => {
       const source = readFileSync(PYTHON_SERVER, "utf8");
-      return command(under, "python3", "-c", source, String(port), ...addresses);
+      return command(under, PYTHON, "-c", source, String(port), ...addresses);
     },
     graceful: "SIGTERM",
     says: true,

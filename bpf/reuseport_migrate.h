@@ -13,12 +13,14 @@
 
 #include <linux/types.h>
 
-#define RM_ABI_VERSION 1
+#define RM_ABI_VERSION 2
 
 /* Limits. */
 #define RM_MAX_SLOTS 1024  /* listeners one group can hold at a time */
 #define RM_MAX_CLASSES 16  /* settings classes in one group; 0 is "not known" */
-#define RM_MIGRATE_TRIES 8 /* targets tried for one migrating connection */
+#define RM_TRIES 8         /* targets tried for one connection, at most */
+#define RM_HOLD_BUCKETS 10 /* of rm_holds.buckets */
+#define RM_SETTINGS_LEN 2032
 #define RM_SERVICE_LEN 64  /* bytes of a service's name, NUL included */
 #define RM_COMM_LEN 16     /* TASK_COMM_LEN */
 
@@ -90,6 +92,10 @@ struct rm_plan {
 };
 
 /*
+ * `listeners` has two entries beyond the group's slots: first the standby's, then
+ * that of the candidate, a listener which is asked whether it accepts and is no
+ * target before.
+ *
  * The one entry of `control`, written at once. A program that sees half of a
  * write may choose by the other plan's numbers: a listener, or an empty slot.
  */
@@ -97,7 +103,8 @@ struct rm_control {
 	__u8 active;     /* index in `plans` */
 	__u8 migrate;    /* RM_MIGRATE_* */
 	__u16 syn_count; /* of the active plan; 0: new connections are left to the kernel's hash */
-	__u32 pad;
+	__u16 standby;   /* its entry in `listeners`: then every decision is explicit; 0: none */
+	__u16 probe;     /* client port (host byte order) that goes to the candidate; 0: none */
 };
 
 /* Entry of `slots`, index = slot. Written and read by the loader only. */
@@ -127,7 +134,26 @@ struct rm_group {
 	__u8 addr[16];     /* network byte order; IPv4 in the first four */
 	__u32 slots;       /* capacity: entries of `listeners` and `slots` */
 	__u32 attachments; /* times the program was attached to a group of this key */
+	__u32 hold_ms;     /* how long the standby holds without a listener; 0: no standby */
+	__u32 hold_max;    /* connections the standby holds: its backlog */
 	char service[RM_SERVICE_LEN];
+};
+
+/* The one entry of `standby`. Written and read by the loader only. */
+struct rm_standby {
+	__u64 cookie;                   /* socket cookie; 0: none */
+	__u64 held_ms;                  /* CLOCK_BOOTTIME at which the hold under way began; 0: none */
+	char settings[RM_SETTINGS_LEN]; /* those of the group's listeners: JSON, NUL at the end */
+};
+
+/* The one entry of `holds`: what became of them. Written and read by the loader only. */
+struct rm_holds {
+	__u64 started;
+	__u64 handed_over;
+	__u64 expired;
+	__u64 released;
+	__u64 sum_ms;                   /* time held, of those that ended */
+	__u64 buckets[RM_HOLD_BUCKETS]; /* of those that ended, by time held; longer ones in none */
 };
 
 /* One record of the listeners iterator: one file descriptor on one listener. */
@@ -185,10 +211,15 @@ RM_ASSERT_SIZE(rm_control, 8);
 RM_ASSERT_SIZE(rm_slot, 328);
 RM_ASSERT_OFFSET(rm_slot, generation, 32);
 RM_ASSERT_OFFSET(rm_slot, base, 40);
-RM_ASSERT_SIZE(rm_group, 112);
+RM_ASSERT_SIZE(rm_group, 120);
 RM_ASSERT_OFFSET(rm_group, family, 16);
 RM_ASSERT_OFFSET(rm_group, addr, 24);
-RM_ASSERT_OFFSET(rm_group, service, 48);
+RM_ASSERT_OFFSET(rm_group, hold_ms, 48);
+RM_ASSERT_OFFSET(rm_group, service, 56);
+RM_ASSERT_SIZE(rm_standby, 2048);
+RM_ASSERT_OFFSET(rm_standby, settings, 16);
+RM_ASSERT_SIZE(rm_holds, 120);
+RM_ASSERT_OFFSET(rm_holds, buckets, 40);
 RM_ASSERT_SIZE(rm_listener, 104);
 RM_ASSERT_OFFSET(rm_listener, pid, 24);
 RM_ASSERT_OFFSET(rm_listener, family, 60);

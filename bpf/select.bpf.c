@@ -2,14 +2,19 @@
 /*
  * The decision: which listener of the group serves this connection. One
  * instance of this object a group. The loader plans, this program looks up:
- * a new connection costs at most one select, a migrating one the source's
- * settings class and at most RM_MIGRATE_TRIES selects.
+ * a new connection costs one select at most, unless its target has just closed;
+ * a migrating one the source's settings class and up to RM_TRIES selects.
+ *
+ * With a standby in the group the kernel's hash would give it a share. So every
+ * decision is explicit then: a target, whichever lives, and only else the standby.
  *
  * What it returns (net/core/sock_reuseport.c): SK_PASS after a successful
  * select: that listener. SK_PASS without one: the kernel's hash over the live
  * listeners of the group. SK_DROP: refused (syn) or reset (migrating stages).
  */
 #include <linux/bpf.h>
+#include <linux/tcp.h>
+#include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 #include <linux/errno.h>
 
@@ -68,6 +73,20 @@ struct {
 	__type(value, struct rm_group);
 } group SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct rm_standby);
+} standby SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct rm_holds);
+} holds SEC(".maps");
+
 #define GROUP_ROW 0
 #define ROW_OF(slot) ((slot) + 1)
 
@@ -117,31 +136,86 @@ static __always_inline __u32 nobody(const struct rm_plan *plan, __u32 class, __u
 	return class ? RM_OUTCOME_FALLBACK_SETTINGS : RM_OUTCOME_FALLBACK_SOURCE;
 }
 
+/*
+ * A few of the `n` targets of new connections, by hash: the one selected, or -1.
+ * `err` is then what the last one tried said, or as it was.
+ */
+static __always_inline int try_targets(struct sk_reuseport_md *ctx, const struct rm_plan *plan,
+				       __u32 n, __u32 tries, __u32 not_row, long *err)
+{
+	__u32 start = scale(ctx->hash, n);
+
+	for (__u32 i = 0; i < RM_TRIES && i < n && i < tries; i++) {
+		__u32 index = start + i, slot;
+
+		if (index >= n)
+			index -= n;
+		slot = slot_at(plan->syn, index);
+		if (ROW_OF(slot) == not_row)
+			continue; /* the one that closes */
+		*err = bpf_sk_select_reuseport(ctx, &listeners, &slot, 0);
+		if (!*err)
+			return slot;
+	}
+	return -1;
+}
+
+/* The last resort; false where there is no standby, or it is the one that closes. */
+static __always_inline int try_standby(struct sk_reuseport_md *ctx, const struct rm_control *ctl,
+				       __u32 not_row)
+{
+	__u32 slot = ctl->standby;
+
+	return slot && ROW_OF(slot) != not_row &&
+	       !bpf_sk_select_reuseport(ctx, &listeners, &slot, 0);
+}
+
+/* The sidecar's own question whether the candidate accepts. */
+static __always_inline int is_probe(struct sk_reuseport_md *ctx, const struct rm_control *ctl)
+{
+	const struct tcphdr *tcp = ctx->data;
+
+	return ctl->probe && (const void *)(tcp + 1) <= ctx->data_end &&
+	       bpf_ntohs(tcp->source) == ctl->probe;
+}
+
 /* A new connection: one array lookup, or two and a select. */
 static __always_inline int on_syn(struct sk_reuseport_md *ctx, const struct rm_control *ctl)
 {
-	__u32 n = ctl->syn_count, active = ctl->active, slot;
+	__u32 n = ctl->syn_count, active = ctl->active, last = ctl->standby;
 	const struct rm_plan *plan;
-	long err;
+	long err = 0;
+	int slot;
 
-	/* `--route kernel` and nothing draining: every listener may have it. */
-	if (!n) {
+	/* `--route kernel`, nothing draining, no standby: every listener may have it. */
+	if (!n && !last) {
 		count(GROUP_ROW, RM_STAGE_SYN, RM_OUTCOME_KERNEL);
+		return SK_PASS;
+	}
+
+	if (is_probe(ctx, ctl)) {
+		__u32 candidate = last + 1;
+
+		/* Not counted: it is no client's. */
+		bpf_sk_select_reuseport(ctx, &listeners, &candidate, 0);
 		return SK_PASS;
 	}
 
 	plan = bpf_map_lookup_elem(&plans, &active);
 	if (!plan)
 		return SK_PASS; /* cannot happen: the loader writes 0 or 1 */
-	slot = slot_at(plan->syn, scale(ctx->hash, n));
-	err = bpf_sk_select_reuseport(ctx, &listeners, &slot, 0);
-	if (!err) {
+	slot = try_targets(ctx, plan, n, last ? RM_TRIES : 1, GROUP_ROW, &err);
+	if (slot >= 0) {
 		count(ROW_OF(slot), RM_STAGE_SYN, RM_OUTCOME_SELECTED);
 		return SK_PASS;
 	}
+	if (try_standby(ctx, ctl, GROUP_ROW)) {
+		count(ROW_OF(last), RM_STAGE_SYN, RM_OUTCOME_SELECTED);
+		return SK_PASS;
+	}
 
-	/* That target has just closed; any live listener is better than a refusal. */
-	count(GROUP_ROW, RM_STAGE_SYN, failed(err));
+	/* Those targets have just closed; any live listener is better than a refusal. */
+	count(GROUP_ROW, RM_STAGE_SYN, err ? failed(err) : RM_OUTCOME_FALLBACK_NO_TARGET);
 	return SK_PASS;
 }
 
@@ -149,13 +223,14 @@ static __always_inline int on_syn(struct sk_reuseport_md *ctx, const struct rm_c
 static __always_inline int on_migrate(struct sk_reuseport_md *ctx, const struct rm_control *ctl,
 				      __u32 stage)
 {
-	__u32 row = GROUP_ROW, class = 0, first, n, total, start, slot;
+	__u32 row = GROUP_ROW, class = 0, first, n, total, start, slot, outcome;
 	__u32 active = ctl->active;
 	const struct rm_range *range;
 	const struct rm_plan *plan;
 	struct rm_source *source;
 	__u64 cookie;
 	long err = 0;
+	int other;
 
 	cookie = bpf_get_socket_cookie(ctx->sk);
 	source = bpf_map_lookup_elem(&cookies, &cookie);
@@ -185,7 +260,7 @@ static __always_inline int on_migrate(struct sk_reuseport_md *ctx, const struct 
 	 * then its neighbours, then what is second best.
 	 */
 	start = scale(ctx->hash, n);
-	for (__u32 i = 0; i < RM_MIGRATE_TRIES && i < total; i++) {
+	for (__u32 i = 0; i < RM_TRIES && i < total; i++) {
 		__u32 index = i;
 
 		if (i < n) {
@@ -203,9 +278,25 @@ static __always_inline int on_migrate(struct sk_reuseport_md *ctx, const struct 
 			return SK_PASS;
 		}
 	}
+	outcome = err ? failed(err) : nobody(plan, class, total);
+
+	/* Beside a standby the kernel's hash must not choose: any target, else the standby. */
+	if (ctl->standby) {
+		other = try_targets(ctx, plan, ctl->syn_count, RM_TRIES, row, &err);
+		if (other >= 0) {
+			count(row, stage, outcome);
+			count_into(other, stage);
+			return SK_PASS;
+		}
+		if (try_standby(ctx, ctl, row)) {
+			count(row, stage, RM_OUTCOME_SELECTED);
+			count_into(ctl->standby, stage);
+			return SK_PASS;
+		}
+	}
 
 	/* The kernel's hash knows who is left. */
-	count(row, stage, err ? failed(err) : nobody(plan, class, total));
+	count(row, stage, outcome);
 	return SK_PASS;
 }
 

@@ -1,8 +1,9 @@
 /** Prometheus metrics, made from one status at each scrape. Every label set is bounded. */
 import { createRequire } from "node:module";
 import { Counter, Gauge, Registry } from "prom-client";
-import { ABI_VERSION } from "../loader/abi.ts";
-import type { GroupStatus, Status } from "../loader/index.ts";
+import { ABI_VERSION, HOLD_RESULTS } from "../loader/abi.ts";
+import type { GroupStatus, HoldStatus, Status } from "../loader/index.ts";
+import { HoldHistogram } from "./hold_histogram.ts";
 import { version } from "./version.ts";
 
 const PREFIX = "reuseport_migrate_";
@@ -23,6 +24,10 @@ export class Exporter {
   readonly #registry = new Registry();
   readonly #errors: Counter;
   readonly #metrics = new Map<string, Counter | Gauge>();
+  readonly #holdSeconds = new HoldHistogram(
+    `${PREFIX}hold_seconds`,
+    "How long holds took until they ended, counted by the sidecar in the kernel's memory.",
+  );
 
   /** @param options.process also say how this process is: not where it is gone a moment later. */
   constructor(options: { readonly process: boolean }) {
@@ -48,11 +53,11 @@ export class Exporter {
       "Connections migrated out of and into the listener in each slot, counted in the kernel; slot=closed are all listeners that are gone.",
       [...GROUP, "slot", "direction"],
     );
-    this.#gauge("listeners", "Listeners by role and generation (newest or older) at this scrape.", [
-      ...GROUP,
-      "role",
-      "generation",
-    ]);
+    this.#gauge(
+      "listeners",
+      "Listeners by role and generation (newest or older) at this scrape, the standby left out.",
+      [...GROUP, "role", "generation"],
+    );
     this.#gauge("generation", "Number of the newest generation.", GROUP);
     this.#gauge(
       "accept_queue_length",
@@ -74,6 +79,18 @@ export class Exporter {
       "Times the program was attached again because the kernel's group was re-created.",
       GROUP,
     );
+    this.#gauge("held_connections", "Connections that wait at the standby, at this scrape.", GROUP);
+    this.#counter(
+      "standby_connections_total",
+      "Connections the standby was given, new or migrated, counted in the kernel.",
+      [...GROUP, "kind"],
+    );
+    this.#counter(
+      "holds_total",
+      "Holds that started, and how they ended; counted by the sidecar in the kernel's memory.",
+      [...GROUP, "result"],
+    );
+    this.#holdSeconds.register(this.#registry);
     this.#counter(
       "kernel_migrations_total",
       "The kernel's own count of migrations (TcpExt TCPMigrateReq), hops and intended drops included.",
@@ -98,6 +115,7 @@ export class Exporter {
   /** Reads status once and says it in the text format; when that fails, the scrape still answers. */
   async scrape(status: () => Status): Promise<string> {
     for (const metric of this.#metrics.values()) if (metric !== this.#errors) metric.reset();
+    this.#holdSeconds.reset();
     this.#set("build_info", 1, { version: version(), abi: String(ABI_VERSION) });
     try {
       const { groups, kernel, errors } = status();
@@ -133,6 +151,7 @@ export class Exporter {
     }
     for (const listener of group.listeners) {
       const { slot, role } = listener;
+      if (role === "standby") continue;
       if (slot !== null) migrated(String(slot), listener.migratedOut, listener.migratedInto);
       const generation = listener.generation === group.generation ? "newest" : "older";
       this.#add("listeners", 1, { ...labels, role, generation });
@@ -140,12 +159,23 @@ export class Exporter {
       this.#add("accept_queue_limit", listener.queueLimit, labels);
       this.#add("half_open_requests", listener.halfOpen, labels);
     }
+    if (group.hold) this.#hold(group.hold, labels);
     this.#set("generation", group.generation, labels);
     this.#set("reattachments_total", Math.max(0, group.attachments - 1), labels);
     if (group.run.count > 0n) {
       this.#set("program_run_seconds_total", Number(group.run.timeNs) / 1e9, labels);
       this.#set("program_runs_total", group.run.count, labels);
     }
+  }
+
+  #hold(hold: HoldStatus, labels: Labels): void {
+    this.#set("held_connections", hold.connections, labels);
+    this.#set("standby_connections_total", hold.received.syn, { ...labels, kind: "new" });
+    this.#set("standby_connections_total", hold.received.migrated, { ...labels, kind: "migrated" });
+    for (const result of ["started", ...HOLD_RESULTS] as const) {
+      this.#set("holds_total", hold.holds[result], { ...labels, result });
+    }
+    this.#holdSeconds.tell(labels, hold);
   }
 
   #counter(name: string, help: string, labelNames: readonly string[] = []): Counter {

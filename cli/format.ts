@@ -21,6 +21,17 @@ function ownersText(owners: ListenerStatus["owners"]): string {
   return first ? `${first.pid} ${first.comm}${more > 0 ? ` +${more}` : ""}` : "-";
 }
 
+/** `holding 7.2s left, 143 connections`, or what the standby waits for; nothing without one. */
+function holdText({ hold }: GroupStatus): string[] {
+  if (!hold) return [];
+  if (hold.leftMs !== null) {
+    const left = (hold.leftMs / 1000).toFixed(1);
+    return [`  holding ${left}s left, ${hold.connections} connections`];
+  }
+  const upTo = `hold ${hold.timeMs / 1000}s, ${hold.max} connections at most`;
+  return [`  ${upTo}; ${hold.standby ? "a standby listens" : "no standby listens"}`];
+}
+
 function groupText(group: GroupStatus): string[] {
   const { key } = group;
   const where = formatEndpoint(key.family, key.address, key.port);
@@ -56,6 +67,7 @@ function groupText(group: GroupStatus): string[] {
   return [
     `${where}  service ${group.service}, netns ${key.netns}, uid ${group.uid}`,
     `  ${state}; migrate ${group.migrate}, route ${group.route}; ${by}`,
+    ...holdText(group),
     ...(rows.length > 0 ? ["  listeners", ...indent(table(header, rows))] : []),
     ...(decisions.length > 0
       ? ["  decisions", ...indent(table(["stage", "outcome", "count"], decisions))]
@@ -94,6 +106,20 @@ export function statusJson(status: Status): unknown {
       migrate: group.migrate,
       route: group.route,
       attachments: group.attachments,
+      hold: group.hold && {
+        time_ms: group.hold.timeMs,
+        max: group.hold.max,
+        standby: group.hold.standby,
+        holding: group.hold.holding,
+        left_ms: group.hold.leftMs,
+        connections: group.hold.connections,
+        received_syn: Number(group.hold.received.syn),
+        received_migrated: Number(group.hold.received.migrated),
+        started: group.hold.holds.started,
+        handed_over: group.hold.holds.handed_over,
+        expired: group.hold.holds.expired,
+        released: group.hold.holds.released,
+      },
       sidecar_pid: group.sidecar,
       generation: group.generation,
       listeners: group.listeners.map((l) => ({

@@ -4,6 +4,7 @@ import { UsageError } from "../loader/errors.ts";
 import { attachCommand } from "./commands/attach.ts";
 import { detachCommand } from "./commands/detach.ts";
 import { metricsCommand } from "./commands/metrics.ts";
+import { releaseCommand } from "./commands/release.ts";
 import { statusCommand } from "./commands/status.ts";
 import type { Env } from "./env.ts";
 import { EXIT, exitCode } from "./exit.ts";
@@ -22,6 +23,7 @@ function parser(env: Env) {
     .command(attachCommand(env))
     .command(statusCommand(env))
     .command(detachCommand(env))
+    .command(releaseCommand(env))
     .command(metricsCommand(env))
     .completion(
       "completion",

@@ -36,3 +36,25 @@ export function integer(name: string, text: string, min: number, max: number): n
   }
   return value;
 }
+
+const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+
+/** A duration such as `250ms`, `1.5s`, `2m` or `1h` (and `0`), within bounds; in whole ms. */
+export function duration(name: string, text: string, minMs: number, maxMs: number): number {
+  const [, digits, unit = ""] = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h)$/.exec(text) ?? [];
+  const ms = text === "0" ? 0 : Math.round(Number(digits) * (UNIT_MS[unit] ?? Number.NaN));
+  if (!(ms >= minMs && ms <= maxMs)) {
+    const bounds = `${durationText(minMs)} to ${durationText(maxMs)}`;
+    throw new UsageError(
+      `--${name} must be a duration from ${bounds}, such as 300ms, 10s or 2m, not '${text}'`,
+    );
+  }
+  return ms;
+}
+
+/** 10000 as `10s`: the largest unit that leaves no fraction. */
+export function durationText(ms: number): string {
+  if (ms === 0) return "0";
+  const unit = Object.keys(UNIT_MS).findLast((name) => ms % (UNIT_MS[name] ?? 1) === 0) ?? "ms";
+  return `${ms / (UNIT_MS[unit] ?? 1)}${unit}`;
+}

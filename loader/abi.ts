@@ -4,12 +4,13 @@
  * with the BTF of the built objects. Imports nothing of ours.
  */
 
-export const ABI_VERSION = 1;
+export const ABI_VERSION = 2;
 export const MAX_SLOTS = 1024;
 export const MAX_CLASSES = 16;
-export const MIGRATE_TRIES = 8;
+export const TRIES = 8;
 export const SERVICE_LEN = 64;
 export const COMM_LEN = 16;
+export const SETTINGS_LEN = 2032;
 
 /** Stages, in the order of RM_STAGE_*. */
 export const STAGES = ["syn", "accept_queue", "handshake_ack", "handshake_timer"] as const;
@@ -37,6 +38,16 @@ export type Route = (typeof ROUTE)[number];
 export const DECISION_CELLS = STAGES.length * OUTCOMES.length;
 export const ROW_CELLS = DECISION_CELLS + STAGES.length;
 
+/** How a hold ends: a server listened again, nobody did in time, or somebody said so. */
+export const HOLD_RESULTS = ["handed_over", "expired", "released"] as const;
+export type HoldResult = (typeof HOLD_RESULTS)[number];
+
+/** Upper bounds of `rm_holds.buckets`, seconds of time held; what took longer is in none. */
+export const HOLD_BUCKETS = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300] as const;
+
+/** Entries of `listeners` beyond the group's slots: the standby's, then the candidate's. */
+export const EXTRA_ENTRIES = 2;
+
 /** Size and member offsets in bytes of every struct of the header. */
 export const LAYOUT = {
   rm_counters: { size: 288, members: { decisions: 0, into: 256 } },
@@ -46,7 +57,7 @@ export const LAYOUT = {
     size: 4232,
     members: { target_count: 0, pad: 4, classes: 8, syn: 136, migrate: 2184 },
   },
-  rm_control: { size: 8, members: { active: 0, migrate: 1, syn_count: 2, pad: 4 } },
+  rm_control: { size: 8, members: { active: 0, migrate: 1, syn_count: 2, standby: 4, probe: 6 } },
   rm_slot: {
     size: 328,
     members: {
@@ -60,7 +71,7 @@ export const LAYOUT = {
     },
   },
   rm_group: {
-    size: 112,
+    size: 120,
     members: {
       abi_version: 0,
       netns: 4,
@@ -75,8 +86,15 @@ export const LAYOUT = {
       addr: 24,
       slots: 40,
       attachments: 44,
-      service: 48,
+      hold_ms: 48,
+      hold_max: 52,
+      service: 56,
     },
+  },
+  rm_standby: { size: 2048, members: { cookie: 0, held_ms: 8, settings: 16 } },
+  rm_holds: {
+    size: 120,
+    members: { started: 0, handed_over: 8, expired: 16, released: 24, sum_ms: 32, buckets: 40 },
   },
   rm_listener: {
     size: 104,
@@ -121,6 +139,8 @@ export const GROUP_MAPS = {
   counters: { type: MAP_TYPE.percpu_array, key: 4, value: LAYOUT.rm_counters.size },
   slots: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_slot.size },
   group: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_group.size, entries: 1 },
+  standby: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_standby.size, entries: 1 },
+  holds: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_holds.size, entries: 1 },
 } as const satisfies Record<string, MapShape>;
 export type GroupMap = keyof typeof GROUP_MAPS;
 

@@ -9,10 +9,11 @@ import type { Readings } from "./readings.ts";
 
 /**
  * One observe-plan-apply step of a group.
- * @param members the group's listeners now
+ * @param members the group's listeners now, the standby left out
  * @param readings when each listener's settings were read; kept from step to step by the caller
  * @param watched it was looked at before, by this process
  * @param nowMs CLOCK_BOOTTIME
+ * @param probe client port that goes to the candidate; 0: none
  * @throws AlreadyManagedError when a listener is in somebody else's map
  */
 export function applyGroup(
@@ -21,6 +22,7 @@ export function applyGroup(
   readings: Readings,
   watched: boolean,
   nowMs: number,
+  probe = 0,
 ): Plan {
   const records = new Map(group.slots().map((record) => [record.slot.slot, record]));
   const before = [...records.values()].map(({ slot }) => slot);
@@ -49,7 +51,8 @@ export function applyGroup(
     if (member && group.cookieIn(slot.slot) !== slot.cookie) place(group, slot, member);
   }
   // Then the targets, all at once.
-  group.setPlan(plan.targets, record.migrate);
+  const standby = record.hold ? group.standbySlot : 0;
+  group.setPlan(plan.targets, { migrate: record.migrate, standby, probe });
   return plan;
 }
 

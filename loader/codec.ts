@@ -15,7 +15,7 @@ import {
 } from "./abi.ts";
 import { addressBytes, type Family, formatAddress } from "./address.ts";
 import type { GroupKey } from "./listener.ts";
-import type { Slot, Targets } from "./plan.ts";
+import type { HoldPolicy, Slot, Targets } from "./plan.ts";
 import { AF_INET, AF_INET6 } from "./sys/libc.ts";
 
 /** The pinned record of a group: who it is and its policy. */
@@ -29,6 +29,8 @@ export interface GroupRecord {
   readonly slots: number;
   /** Times the program was attached to a kernel group of this key. */
   readonly attachments: number;
+  /** null: no standby. */
+  readonly hold: HoldPolicy | null;
   readonly service: string;
 }
 
@@ -47,6 +49,8 @@ export function encodeGroup(record: GroupRecord): Buffer {
   addressBytes(record.key.family, record.key.address).copy(out, at.addr);
   out.writeUInt32LE(record.slots, at.slots);
   out.writeUInt32LE(record.attachments, at.attachments);
+  out.writeUInt32LE(record.hold?.timeMs ?? 0, at.hold_ms);
+  out.writeUInt32LE(record.hold?.max ?? 0, at.hold_max);
   out.write(record.service, at.service, SERVICE_LEN - 1, "utf8");
   return out;
 }
@@ -55,6 +59,7 @@ export function decodeGroup(value: Buffer): GroupRecord {
   const at = LAYOUT.rm_group.members;
   const family: Family = value.readUInt16LE(at.family) === AF_INET ? "ipv4" : "ipv6";
   const service = value.toString("utf8", at.service, at.service + SERVICE_LEN);
+  const timeMs = value.readUInt32LE(at.hold_ms);
   return {
     abiVersion: value.readUInt32LE(at.abi_version),
     key: {
@@ -70,9 +75,13 @@ export function decodeGroup(value: Buffer): GroupRecord {
     route: ROUTE[value.readUInt8(at.route)] ?? "kernel",
     slots: value.readUInt32LE(at.slots),
     attachments: value.readUInt32LE(at.attachments),
+    hold: timeMs === 0 ? null : { timeMs, max: value.readUInt32LE(at.hold_max) },
     service: service.slice(0, service.indexOf("\0")),
   };
 }
+
+/** Index in a row of the new connections that its listener was selected for. */
+export const SYN_SELECTED = 0;
 
 /** Counts of one row of `counters`, all CPUs added up; index as in the ABI. */
 export type Row = BigUint64Array;
@@ -167,16 +176,27 @@ export function encodePlan(targets: Targets): Buffer {
   return out;
 }
 
-export function encodeControl(active: number, migrate: Migrate, synCount: number): Buffer {
+/** What `control` says beside the plan in force. */
+export interface Control {
+  readonly migrate: Migrate;
+  /** The standby's entry of `listeners`; 0: none. */
+  readonly standby: number;
+  /** Client port that goes to the candidate; 0: none. */
+  readonly probe: number;
+}
+
+export function encodeControl(active: number, synCount: number, control: Control): Buffer {
   const { size, members: at } = LAYOUT.rm_control;
   const out = Buffer.alloc(size);
   out.writeUInt8(active, at.active);
-  out.writeUInt8(MIGRATE.indexOf(migrate), at.migrate);
+  out.writeUInt8(MIGRATE.indexOf(control.migrate), at.migrate);
   out.writeUInt16LE(synCount, at.syn_count);
+  out.writeUInt16LE(control.standby, at.standby);
+  out.writeUInt16LE(control.probe, at.probe);
   return out;
 }
 
-export function encodeSource(slot: Slot): Buffer {
+export function encodeSource(slot: Pick<Slot, "slot" | "class">): Buffer {
   const { size, members: at } = LAYOUT.rm_source;
   const out = Buffer.alloc(size);
   out.writeUInt16LE(slot.slot, at.slot);

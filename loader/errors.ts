@@ -76,6 +76,11 @@ export class AlreadyManagedError extends ConflictError {
   override name = "AlreadyManagedError";
 }
 
+/** A standby cannot stand by: somebody has the address, or the group takes no standby. */
+export class StandbyError extends ConflictError {
+  override name = "StandbyError";
+}
+
 /** Another sidecar or command holds the lock. */
 export class LockedError extends ConflictError {
   override name = "LockedError";

@@ -6,6 +6,7 @@ import { existsSync, renameSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import {
   ABI_VERSION,
+  EXTRA_ENTRIES,
   GROUP_MAPS,
   type GroupMap,
   LAYOUT,
@@ -14,6 +15,7 @@ import {
 } from "./abi.ts";
 import {
   addRow,
+  type Control,
   decodeGroup,
   decodeSlot,
   emptyRow,
@@ -28,10 +30,18 @@ import {
   type SlotRecord,
 } from "./codec.ts";
 import { AbiMismatchError, NotSupportedError, VerifierError } from "./errors.ts";
+import {
+  decodeHolds,
+  decodeStandby,
+  encodeHolds,
+  encodeStandby,
+  type Holds,
+  type StandbyRecord,
+} from "./holds.ts";
 import { BpfMap, possibleCpus } from "./map.ts";
 import { hasMigrateCounters } from "./netns.ts";
 import { BpfObject } from "./object.ts";
-import type { Policy, Slot, Targets } from "./plan.ts";
+import type { Slot, Targets } from "./plan.ts";
 import { PROGRAM_PIN, type ProgramInfo, programInfo } from "./program.ts";
 import { checkRet } from "./sys/check.ts";
 import * as bpf from "./sys/libbpf.ts";
@@ -66,10 +76,11 @@ export class Group implements Disposable {
    */
   static create(name: string, record: GroupRecord, unfinished: string): Group {
     using object = new BpfObject("select");
-    for (const map of ["listeners", "cookies", "slots"] as const) {
-      object.setEntries(map, record.slots);
-    }
-    object.setEntries("counters", record.slots + 1);
+    const { slots } = record;
+    object.setEntries("slots", slots);
+    object.setEntries("listeners", slots + EXTRA_ENTRIES);
+    object.setEntries("cookies", slots + EXTRA_ENTRIES);
+    object.setEntries("counters", slots + 2); // the group's own row, and the standby's
     try {
       object.load();
     } catch (error) {
@@ -167,6 +178,31 @@ export class Group implements Disposable {
     return this.#maps.listeners.lookup(slot)?.readBigUInt64LE() ?? null;
   }
 
+  /** The standby's entry of the sockmap; the candidate's is the next. */
+  get standbySlot(): number {
+    return this.#record.slots;
+  }
+
+  get candidateSlot(): number {
+    return this.#record.slots + 1;
+  }
+
+  get standby(): StandbyRecord {
+    return decodeStandby(this.#maps.standby.lookup(0) ?? Buffer.alloc(LAYOUT.rm_standby.size));
+  }
+
+  setStandby(record: StandbyRecord): void {
+    this.#maps.standby.update(0, encodeStandby(record));
+  }
+
+  get holds(): Holds {
+    return decodeHolds(this.#maps.holds.lookup(0) ?? Buffer.alloc(LAYOUT.rm_holds.size));
+  }
+
+  setHolds(holds: Holds): void {
+    this.#maps.holds.update(0, encodeHolds(holds));
+  }
+
   /** Puts a listener into the sockmap. EBUSY: it is in somebody else's map. */
   setListener(slot: number, fd: number): void {
     const value = Buffer.alloc(8);
@@ -174,7 +210,11 @@ export class Group implements Disposable {
     this.#maps.listeners.update(slot, value);
   }
 
-  setSource(slot: Slot): void {
+  removeListener(slot: number): void {
+    this.#maps.listeners.delete(slot);
+  }
+
+  setSource(slot: Pick<Slot, "cookie" | "slot" | "class">): void {
     this.#maps.cookies.update(encodeCookie(slot.cookie), encodeSource(slot));
   }
 
@@ -183,7 +223,7 @@ export class Group implements Disposable {
   }
 
   /** Puts a plan in force: written whole where the program does not look, then flipped in. */
-  setPlan(targets: Targets, migrate: Policy["migrate"]): void {
+  setPlan(targets: Targets, control: Control): void {
     const plan = encodePlan(targets);
     const same = this.#plan?.equals(plan) ?? this.#maps.plans.lookup(this.#active)?.equals(plan);
     if (!same) {
@@ -191,8 +231,8 @@ export class Group implements Disposable {
       this.#maps.plans.update(this.#active, plan);
     }
     this.#plan = plan;
-    const control = encodeControl(this.#active, migrate, targets.syn.length);
-    if (!this.#maps.control.lookup(0)?.equals(control)) this.#maps.control.update(0, control);
+    const entry = encodeControl(this.#active, targets.syn.length, control);
+    if (!this.#maps.control.lookup(0)?.equals(entry)) this.#maps.control.update(0, entry);
   }
 
   /** Row 0 is the group's own, row slot + 1 a slot's; all CPUs added up. */

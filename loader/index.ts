@@ -1,17 +1,35 @@
 /** reuseport-migrate as a library: re-exports only. */
-export { ABI_VERSION, MIGRATE, type Migrate, OUTCOMES, ROUTE, type Route, STAGES } from "./abi.ts";
+export {
+  ABI_VERSION,
+  HOLD_BUCKETS,
+  MIGRATE,
+  type Migrate,
+  OUTCOMES,
+  ROUTE,
+  type Route,
+  STAGES,
+} from "./abi.ts";
 export { cgroupPath } from "./cgroup.ts";
 export type { Decision } from "./codec.ts";
 export { type DetachOptions, detach } from "./detach.ts";
 export * from "./errors.ts";
 export type { Filter } from "./filter.ts";
+export type { Holds } from "./holds.ts";
 export { endpoint, type GroupKey, type Listener, type Owner } from "./listener.ts";
 export type { Log, SidecarEvent } from "./log.ts";
 export { type KernelMigrations, netnsInode } from "./netns.ts";
 export { notifyService } from "./notify.ts";
-export type { Policy, Role } from "./plan.ts";
+export type { HoldPolicy, Policy, Role } from "./plan.ts";
+export type { ReadyCheck } from "./ready.ts";
+export { type Released, release } from "./release.ts";
 export { IDLE_MS, Sidecar, type SidecarOptions } from "./sidecar.ts";
 export { matchesSpec, parseSpec, type Spec } from "./spec.ts";
-export { type GroupStatus, type ListenerStatus, readStatus, type Status } from "./status.ts";
+export {
+  type GroupStatus,
+  type HoldStatus,
+  type ListenerStatus,
+  readStatus,
+  type Status,
+} from "./status.ts";
 export { libbpfVersion } from "./version.ts";
 export { RECONCILE_MS } from "./watch.ts";

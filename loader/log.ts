@@ -1,4 +1,7 @@
 /** What a sidecar says of its groups: events for the log. */
+
+import type { HoldResult } from "./abi.ts";
+import type { HoldEvent } from "./holding.ts";
 import type { Listener } from "./listener.ts";
 import type { ManagedGroup, Refreshed } from "./managed.ts";
 
@@ -12,6 +15,13 @@ export interface SidecarEvent {
 
 export type Log = (event: SidecarEvent) => void;
 
+/** A hold's end, in words. */
+const HOW: Readonly<Record<HoldResult, string>> = {
+  handed_over: "handed over",
+  expired: "nothing listened in time; the hold ended",
+  released: "the hold was released",
+};
+
 /** Writes the log of one sidecar; a lasting condition is said once. */
 export class Journal {
   readonly #log: Log;
@@ -24,6 +34,20 @@ export class Journal {
 
   say(event: string, text: string, fields: SidecarEvent["fields"] = {}): void {
     this.#log({ level: "info", event, text, fields });
+  }
+
+  /** Says how a hold began or ended. */
+  #hold({ group, label }: ManagedGroup, hold: HoldEvent): void {
+    const { started, ended, connections, heldMs } = hold;
+    const { timeMs = 0 } = group.record.hold ?? {};
+    const fields = { group: group.name, connections, held_ms: heldMs };
+    if (started) {
+      const text = `${label}: nothing listens; holding for up to ${timeMs / 1000} s`;
+      this.say("hold_started", text, fields);
+    } else if (ended) {
+      const text = `${label}: ${HOW[ended]} after ${heldMs / 1000} s, connections: ${connections}`;
+      this.say("hold_ended", text, { ...fields, result: ended });
+    }
   }
 
   warn(about: string, text: string): void {
@@ -61,6 +85,7 @@ export class Journal {
       if (closedMs !== null) say("listener_closed", `${where} closed`, fields);
       else say("listener_changed", `${where} listens with settings class ${number}`, fields);
     }
+    if (refreshed.hold) this.#hold(managed, refreshed.hold);
     const lasting = `${group.name} lasting`;
     const warnings = warningsOf(managed, refreshed);
     if (warnings.length > 0) this.warn(lasting, warnings.join("; "));
@@ -69,8 +94,9 @@ export class Journal {
 }
 
 /** Conditions that last until somebody acts. */
-function warningsOf({ group, label }: ManagedGroup, refreshed: Refreshed): string[] {
-  const warnings: string[] = [];
+function warningsOf(managed: ManagedGroup, refreshed: Refreshed): string[] {
+  const { group, label } = managed;
+  const warnings = managed.warnings.map((text) => `${label}: ${text}`);
   const waiting = refreshed.plan.waiting.length;
   if (waiting > 0) {
     const have = `there are ${group.record.slots}`;

@@ -4,9 +4,12 @@ import { attachProgram, detachProgram, refuseForeign } from "./attachment.ts";
 import { ConflictError } from "./errors.ts";
 import type { Match } from "./filter.ts";
 import { Group } from "./group.ts";
+import { type HoldEvent, Holding } from "./holding.ts";
 import { endpoint, type Listener } from "./listener.ts";
-import { capacityFor, type Plan, type Policy } from "./plan.ts";
+import { HIDDEN, hidden, refuseHidden, shutDown, splitStandby } from "./members.ts";
+import { capacityFor, type HoldPolicy, type Plan, type Policy } from "./plan.ts";
 import { Readings } from "./readings.ts";
+import { Readiness, type ReadyCheck } from "./ready.ts";
 import { Lock, type State } from "./state.ts";
 import { boottimeMs } from "./sys/libc.ts";
 import { allOrNothing } from "./undo.ts";
@@ -14,6 +17,10 @@ import { allOrNothing } from "./undo.ts";
 export interface ManageOptions extends Policy {
   /** Override a foreign program. */
   readonly replace: boolean;
+  /** A hold ends only when a new listener passes this. */
+  readonly readyCheck?: ReadyCheck;
+  /** Called when a connection waits at the standby. */
+  readonly arrived?: () => void;
 }
 
 /** What a refresh did, for the log. */
@@ -23,6 +30,8 @@ export interface Refreshed {
   readonly reattached: boolean;
   /** Nothing is attached: no owner of a listener could be borrowed from. */
   readonly unreachable: boolean;
+  /** A hold began or ended. */
+  readonly hold: HoldEvent | null;
 }
 
 /** Owns the group's pins for as long as it lives: no other sidecar can. */
@@ -31,16 +40,20 @@ export class ManagedGroup implements Disposable {
   /** It was not pinned before. */
   readonly isNew: boolean;
   readonly #lock: Lock;
-  readonly #replace: boolean;
+  readonly #options: ManageOptions;
   readonly #readings = new Readings();
+  #holding: Holding | null = null;
+  #readiness: Readiness | null = null;
+  #hiddenPasses = 0;
   #sinceMs = 0;
   #listenedMs = boottimeMs();
 
-  private constructor(group: Group, lock: Lock, isNew: boolean, replace: boolean) {
+  private constructor(group: Group, lock: Lock, isNew: boolean, options: ManageOptions) {
     this.group = group;
     this.#lock = lock;
     this.isNew = isNew;
-    this.#replace = replace;
+    this.#options = options;
+    this.#hold(options.hold ?? null);
   }
 
   /** `0.0.0.0:443` */
@@ -51,10 +64,11 @@ export class ManagedGroup implements Disposable {
   /**
    * Adopts what is pinned for a group, or loads, fills and pins it; then attaches.
    * When it throws, it has changed nothing. Wants the state's lock.
-   * @throws ForeignProgramError, AlreadyManagedError, LockedError, AbiMismatchError
+   * @throws ForeignProgramError, AlreadyManagedError, StandbyError, LockedError, AbiMismatchError
    */
   static takeOn(state: State, match: Match, options: ManageOptions): [ManagedGroup, Refreshed] {
     const { name, members } = match;
+    if (options.hold) refuseHidden(members);
     if (state.has(name)) return ManagedGroup.#adopt(state, match, options);
     if (!options.replace) refuseForeign(members, null);
     return allOrNothing((undo) => {
@@ -64,18 +78,19 @@ export class ManagedGroup implements Disposable {
       undo(() => lock[Symbol.dispose]());
       const group = Group.create(name, newRecord(match, options), directory);
       undo(() => group[Symbol.dispose]());
-      const managed = new ManagedGroup(group, lock, true, options.replace);
-      const plan = managed.#apply(members);
+      const managed = new ManagedGroup(group, lock, true, options);
+      undo(() => managed.#endHolding());
+      const plan = managed.#apply(members, boottimeMs());
       Group.publish(directory, name);
       undo(() => state.remove(name));
-      const done = managed.#attach(members);
-      return [managed, { plan, reattached: false, unreachable: done === "unreachable" }];
+      undo(() => group.record.attachments > 0 && detachProgram(members));
+      return [managed, { ...managed.refresh(members), plan }];
     });
   }
 
   static #adopt(state: State, match: Match, options: ManageOptions): [ManagedGroup, Refreshed] {
     const { name, members, service } = match;
-    const { migrate, route, replace } = options;
+    const { migrate, route, replace, hold = null } = options;
     return allOrNothing((undo) => {
       const directory = state.directory(name);
       const lock = new Lock(directory, `the group ${name}`);
@@ -84,19 +99,41 @@ export class ManagedGroup implements Disposable {
       undo(() => group[Symbol.dispose]());
       if (!replace) refuseForeign(members, group.programId);
       const before = group.record;
+      const { others } = splitStandby(group, members);
+      undo(() => applyGroup(group, others, new Readings(), false, boottimeMs()));
       undo(() => group.setRecord(before));
-      group.setRecord({ ...group.record, migrate, route, service });
-      const managed = new ManagedGroup(group, lock, false, replace);
+      group.setRecord({ ...group.record, migrate, route, hold, service });
+      const managed = new ManagedGroup(group, lock, false, options);
+      undo(() => managed.#endHolding());
       return [managed, managed.refresh(members)];
     });
   }
 
   /** One observe-plan-apply step; attaches again where the kernel's group was re-created. */
   refresh(members: readonly Listener[]): Refreshed {
-    const plan = this.#apply(members);
+    const nowMs = boottimeMs();
+    this.#holdUnlessHidden(members);
+    const { standby, others } = splitStandby(this.group, members);
+    const targets = this.#isReady(others, nowMs) ? others : [];
+    const plan = this.#apply(targets, nowMs);
+    const before = this.group.record.attachments;
     const done = this.#attach(members);
-    const reattached = done === "attached" && this.group.record.attachments > 1;
-    return { plan, reattached, unreachable: done === "unreachable" };
+    this.#readiness?.ask(others);
+    const hold = this.#holding?.step(standby, targets, plan, nowMs) ?? null;
+    const reattached = done === "attached" && before > 0;
+    return { plan, reattached, unreachable: done === "unreachable", hold };
+  }
+
+  /** When it wants to be looked at again, ms; null: not before something happens. */
+  get dueMs(): number | null {
+    return this.#holding?.dueMs(boottimeMs()) ?? null;
+  }
+
+  /** Conditions that last until somebody acts, one sentence each. */
+  get warnings(): string[] {
+    const warnings = this.#holding?.warnings ?? [];
+    if (this.#options.hold && this.#holding === null) warnings.push(HIDDEN);
+    return warnings;
   }
 
   /** How long nothing has listened, ms. */
@@ -109,18 +146,68 @@ export class ManagedGroup implements Disposable {
    * @throws ConflictError when no owner could be borrowed from; nothing is removed then
    */
   giveBack(state: State, members: readonly Listener[]): void {
-    giveBack(state, this.group, members);
+    const { others } = splitStandby(this.group, members);
+    this.#endHolding();
+    giveBack(state, this.group, others);
   }
 
-  /** Lets go of the group; what is attached and pinned stays in force. */
+  /**
+   * Lets go of the group; what is attached and pinned stays in force, but the standby: nobody would
+   * be there to hand over what it holds.
+   */
+  release(members: readonly Listener[]): void {
+    const { others } = splitStandby(this.group, members);
+    if (this.#holding !== null) {
+      this.#hold(null);
+      this.#apply(others, boottimeMs());
+    }
+    this[Symbol.dispose]();
+  }
+
   [Symbol.dispose](): void {
+    this.#endHolding();
     this.group[Symbol.dispose]();
     this.#lock[Symbol.dispose]();
   }
 
-  #apply(members: readonly Listener[]): Plan {
-    const nowMs = boottimeMs();
-    const plan = applyGroup(this.group, members, this.#readings, this.#sinceMs > 0, nowMs);
+  #hold(hold: HoldPolicy | null): void {
+    const { group } = this;
+    const { readyCheck, arrived = () => {} } = this.#options;
+    this.#endHolding();
+    if (hold) this.#holding = new Holding(group, hold, arrived);
+    if (hold && readyCheck) this.#readiness = new Readiness(group, readyCheck);
+    if (!same(group.record.hold, hold)) group.setRecord({ ...group.record, hold });
+  }
+
+  /** Closes the standby: what it holds moves to the group's targets, or is reset without any. */
+  #endHolding(): void {
+    this.#readiness?.[Symbol.dispose]();
+    this.#readiness = null;
+    this.#holding?.[Symbol.dispose]();
+    this.#holding = null;
+  }
+
+  /** A listener the program cannot select would get nothing beside a standby. */
+  #holdUnlessHidden(members: readonly Listener[]): void {
+    const { hold = null } = this.#options;
+    // Twice in a row: one that has just opened may be missing in one read.
+    this.#hiddenPasses = hidden(members) > 0 ? this.#hiddenPasses + 1 : 0;
+    const wanted = this.#hiddenPasses > 1 ? null : hold;
+    if ((wanted === null) !== (this.#holding === null)) this.#hold(wanted);
+  }
+
+  /** Whether new listeners may be targets: at once, unless a hold waits for them to be ready. */
+  #isReady(others: readonly Listener[], nowMs: number): boolean {
+    if (this.#readiness === null) return true;
+    const waits = this.group.standby.heldSinceMs !== null && this.#holding?.isOver(nowMs) === false;
+    if (waits && !this.#readiness.look(others)) return others.length === 0;
+    this.#readiness[Symbol.dispose]();
+    return true;
+  }
+
+  #apply(members: readonly Listener[], nowMs: number): Plan {
+    const probe = this.#readiness?.port ?? 0;
+    const plan = applyGroup(this.group, members, this.#readings, this.#sinceMs > 0, nowMs, probe);
     this.#readings.keep(members);
     this.#sinceMs = nowMs;
     if (members.length > 0) this.#listenedMs = nowMs;
@@ -131,29 +218,51 @@ export class ManagedGroup implements Disposable {
     const { group } = this;
     if (members.length === 0) return "unchanged";
     if (members.some(({ programId }) => programId === group.programId)) return "unchanged";
-    if (!this.#replace) refuseForeign(members, group.programId);
+    if (!this.#options.replace) this.#refuseForeign(members);
     if (!attachProgram(members, group.programFd)) return "unreachable";
     const attachments = group.record.attachments + 1;
     group.setRecord({ ...group.record, attachments, uid: members[0]?.uid ?? group.record.uid });
     return "attached";
   }
+
+  #refuseForeign(members: readonly Listener[]): void {
+    try {
+      refuseForeign(members, this.group.programId);
+    } catch (error) {
+      // That program knows nothing of a standby, and would give it a share.
+      this.#holding?.[Symbol.dispose]();
+      throw error;
+    }
+  }
 }
 
-function newRecord({ members, service }: Match, { migrate, route }: Policy) {
+function newRecord({ members, service }: Match, { migrate, route, hold = null }: Policy) {
   const [first] = members;
   if (!first) throw new Error("a group has a listener");
   const { key, uid } = first;
   const slots = capacityFor(members.length);
-  return { abiVersion: 0, key, uid, migrate, route, slots, attachments: 0, service };
+  return { abiVersion: 0, key, uid, migrate, route, hold, slots, attachments: 0, service };
+}
+
+function same(a: HoldPolicy | null, b: HoldPolicy | null): boolean {
+  return a?.timeMs === b?.timeMs && a?.max === b?.max;
 }
 
 /** As {@link ManagedGroup.giveBack}, for a group that is not ours to manage: `detach`. */
 export function giveBack(state: State, group: Group, members: readonly Listener[]): void {
-  const attached = members.some(({ programId }) => programId === group.programId);
-  if (attached && !detachProgram(members)) {
+  const { standby, others } = splitStandby(group, members);
+  // Before the program goes: the kernel's hash would give the standby a share.
+  if (standby) shutDown(standby);
+  if (!detachOurs(group, others)) {
     throw new ConflictError(
       `${endpoint(group.record.key)}: no listener could be borrowed to detach from; nothing was removed, run detach again`,
     );
   }
   state.remove(group.name);
+}
+
+/** False when it is attached, and no owner could be borrowed from to detach it. */
+function detachOurs(group: Group, members: readonly Listener[]): boolean {
+  const attached = members.some(({ programId }) => programId === group.programId);
+  return !attached || detachProgram(members);
 }

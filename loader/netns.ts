@@ -1,6 +1,7 @@
 /** Network namespaces: their identity, and the kernel's own counts of migrations in them. */
-import { readFileSync, statfsSync, statSync } from "node:fs";
-import { PermissionError, UsageError } from "./errors.ts";
+import { closeSync, openSync, readdirSync, readFileSync, statfsSync, statSync } from "node:fs";
+import { hasCode, NotSupportedError, PermissionError, UsageError } from "./errors.ts";
+import * as libc from "./sys/libc.ts";
 
 const NSFS_MAGIC = 0x6e736673; // uapi/linux/magic.h
 
@@ -30,6 +31,48 @@ export function netnsInode(pathOrPid: string | number): number {
   throw new UsageError(
     `${path} is not a network namespace: name a process, or a file such as /run/netns/NAME`,
   );
+}
+
+/**
+ * Runs `work` in a network namespace, by inode number; synchronous, as it moves this thread.
+ * @throws PermissionError when it is another one and may not be entered, NotSupportedError when
+ *   no process is left in it
+ */
+export function inNetns<T>(inode: number, work: () => T): T {
+  if (netnsInode("/proc/self/ns/net") === inode) return work();
+  const own = openSync("/proc/self/ns/net", "r");
+  const target = openNetns(inode);
+  try {
+    libc.setns(target);
+    try {
+      return work();
+    } finally {
+      libc.setns(own);
+    }
+  } catch (error) {
+    if (!hasCode(error, "EPERM")) throw error;
+    throw new PermissionError(
+      "CAP_SYS_ADMIN",
+      `opening a socket in network namespace ${inode} is not permitted: run as root, or with CAP_SYS_ADMIN`,
+      { cause: error },
+    );
+  } finally {
+    closeSync(target);
+    closeSync(own);
+  }
+}
+
+/** A file descriptor on the namespace, found through a process in it. */
+function openNetns(inode: number): number {
+  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
+    const path = `/proc/${pid}/ns/net`;
+    try {
+      if (statSync(path).ino === inode) return openSync(path, "r");
+    } catch {
+      // gone, or a kernel thread's
+    }
+  }
+  throw new NotSupportedError("netns", `no process is left in network namespace ${inode}`);
 }
 
 /** What the kernel counted in the namespace of process `pid`; null: it does not count, or the process is gone. */

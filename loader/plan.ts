@@ -32,14 +32,22 @@ export interface Seen {
   readonly settings: bigint | null;
 }
 
+/** How long, and how many connections, a standby holds when no other listener is left. */
+export interface HoldPolicy {
+  readonly timeMs: number;
+  readonly max: number;
+}
+
 export interface Policy {
   readonly migrate: Migrate;
   readonly route: Route;
+  /** With a standby in the group: new connections are always given to a target explicitly. */
+  readonly hold?: HoldPolicy | null;
 }
 
 /** Slots to choose among, as the program wants them. */
 export interface Targets {
-  /** New connections; empty: the kernel's hash. */
+  /** New connections; empty: the kernel's hash, or the standby where there is one. */
   readonly syn: readonly number[];
   /** By class: the best (chosen among by hash), then the others in the order to try them. */
   readonly classes: readonly {
@@ -190,7 +198,8 @@ function chooseTargets(slots: readonly Slot[], policy: Policy): Targets {
     .toSorted((a, b) => b.generation - a.generation || a.slot - b.slot);
   const numbers = (list: readonly Slot[]) => list.map(({ slot }) => slot);
   const newest = live[0]?.generation;
-  const syn = policy.route === "newest" ? live.filter((s) => s.generation === newest) : [];
+  const routed = policy.route === "newest" ? live.filter((s) => s.generation === newest) : [];
+  const syn = policy.route === "kernel" && policy.hold ? live : routed;
 
   const classes: { best: number[]; rest: number[] }[] = [];
   for (let number = 0; number < MAX_CLASSES; number++) {

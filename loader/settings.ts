@@ -6,7 +6,7 @@
  */
 import { createHash } from "node:crypto";
 import type { Family } from "./address.ts";
-import { hasCode } from "./errors.ts";
+import { hasCode, SysError } from "./errors.ts";
 import * as libc from "./sys/libc.ts";
 
 interface Option {
@@ -73,6 +73,39 @@ export function readSettings(fd: number, family: Family): Settings {
     if (value) settings[name] = value.toString("hex");
   }
   return settings;
+}
+
+/** SO_SNDBUF and SO_RCVBUF beyond the sysctl's limit, by CAP_NET_ADMIN (asm-generic/socket.h). */
+const FORCE: ReadonlyMap<number, number> = new Map([
+  [7, 32],
+  [8, 33],
+]);
+
+/**
+ * Gives `fd` the settings of another listener. Only what differs is set: some options
+ * read as the system's default, which set by hand would no longer follow it.
+ * @returns names of those that still differ
+ */
+export function copySettings(fd: number, family: Family, wanted: Settings): string[] {
+  const before = readSettings(fd, family);
+  for (const { name, level, option } of OPTIONS) {
+    const value = wanted[name];
+    if (value === undefined || value === before[name]) continue;
+    write(fd, level, option, Buffer.from(value, "hex"));
+  }
+  const now = readSettings(fd, family);
+  return Object.keys({ ...wanted, ...now }).filter((name) => wanted[name] !== now[name]);
+}
+
+function write(fd: number, level: number, option: number, value: Buffer): void {
+  const force = level === SOL_SOCKET ? FORCE.get(option) : undefined;
+  try {
+    // The kernel doubles a buffer size that is set, and gives it doubled (socket(7)).
+    if (force) libc.setsockopt(fd, level, force, value.readInt32LE() / 2);
+    else libc.setsockoptBytes(fd, level, option, value);
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error; // it still differs then: the caller says so
+  }
 }
 
 function read(fd: number, level: number, option: number, size: number): Buffer | null {

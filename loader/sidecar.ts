@@ -1,12 +1,15 @@
 /** The sidecar: finds the groups of its services, keeps them managed, and gives them back. */
 import { LockedError } from "./errors.ts";
 import { requireHost } from "./features.ts";
-import { type Filter, type Match, matchGroups, noMatch } from "./filter.ts";
+import { type Filter, type Match, matchGroups, noMatch, specOf } from "./filter.ts";
+import { Group } from "./group.ts";
 import { byGroup, type Listener } from "./listener.ts";
 import { Journal, type Log } from "./log.ts";
 import { ManagedGroup } from "./managed.ts";
+import { hidden } from "./members.ts";
 import { Observer } from "./observe.ts";
 import type { Policy } from "./plan.ts";
+import type { ReadyCheck } from "./ready.ts";
 import type { Spec } from "./spec.ts";
 import { findBpffs, State } from "./state.ts";
 import { type GroupStatus, groupStatus, kernelCounts, type Status } from "./status.ts";
@@ -28,6 +31,8 @@ export interface SidecarOptions extends Policy {
   readonly replace?: boolean;
   /** As {@link IDLE_MS}, ms. */
   readonly idleMs?: number;
+  /** A hold ends only when a new listener passes this. */
+  readonly readyCheck?: ReadyCheck;
 }
 
 /** Manages the groups of some services until it is closed. */
@@ -49,7 +54,7 @@ export class Sidecar implements Disposable {
   /**
    * Attaches to every group that matches. All or nothing: when one group refuses,
    * those attached before it are given back.
-   * @throws NoMatchError, ForeignProgramError, AlreadyManagedError, LockedError,
+   * @throws NoMatchError, ForeignProgramError, AlreadyManagedError, StandbyError, LockedError,
    *   AbiMismatchError, PermissionError, NotSupportedError
    */
   start(): void {
@@ -57,10 +62,12 @@ export class Sidecar implements Disposable {
     const state = new State(findBpffs(this.#options.bpffs));
     this.#running = { state, observer: new Observer() };
     try {
-      const matches = this.#match(this.#running.observer.read());
-      if (matches.length === 0 && !this.#options.wait) this.#refuseNoMatch();
+      const matches = this.#matchSettled(this.#running.observer);
+      const held = this.#heldAlone(state, matches);
+      const all = [...matches, ...held];
+      if (all.length === 0 && !this.#options.wait) this.#refuseNoMatch();
       using _lock = state.lock();
-      for (const match of matches) this.#takeOn(state, match);
+      for (const match of all) this.#takeOn(state, match);
     } catch (error) {
       this.#undo();
       throw error;
@@ -73,15 +80,21 @@ export class Sidecar implements Disposable {
    */
   watch(released: () => void = () => {}): void {
     this.#onReleased = released;
-    const look = () => this.#attempt("reconcile", () => this.reconcile());
-    this.#watch = new Watch(look);
+    this.#watch = new Watch(() => this.#look());
     try {
       this.#watch.listen(new Set(this.#options.specs.map(({ port }) => port)));
     } catch (error) {
       const late = `a new listener becomes a target within ${RECONCILE_MS} ms`;
       this.#journal.warn("events", `no bind events (${message(error)}): ${late}`);
     }
-    look(); // what happened since start()
+    this.#look(); // what happened since start()
+  }
+
+  /** A pass, and another one soon while a group holds. */
+  #look(): void {
+    this.#attempt("reconcile", () => this.reconcile());
+    const due = [...this.#managed.values()].flatMap(({ dueMs }) => dueMs ?? []);
+    if (due.length > 0) this.#watch?.soon(Math.min(...due));
   }
 
   /** One observe-plan-apply pass over all groups. */
@@ -126,7 +139,11 @@ export class Sidecar implements Disposable {
     this.#watch = null;
     const { state, observer } = this.#running;
     try {
-      if (options.keep) return;
+      if (options.keep) {
+        const members = byGroup(observer.read());
+        for (const [name, managed] of this.#managed) managed.release(members.get(name) ?? []);
+        return;
+      }
       this.#giveBackAll(state, observer, (managed) => state.has(managed.group.name));
     } finally {
       this.#forget();
@@ -147,6 +164,32 @@ export class Sidecar implements Disposable {
     return matchGroups(listeners, this.#options.specs, this.#options.filter ?? {});
   }
 
+  /** One read, and another while it may have missed listeners that were just opening: see `hidden`. */
+  #matchSettled(observer: Observer): Match[] {
+    for (let reads = 1; ; reads++) {
+      const matches = this.#match(observer.read());
+      const whole = matches.every(({ members }) => hidden(members) === 0);
+      if (!this.#options.hold || whole || reads === 3) return matches;
+    }
+  }
+
+  /** Groups whose hold the sidecar before us began and did not end: nobody listens in them. */
+  #heldAlone(state: State, matches: readonly Match[]): Match[] {
+    const { specs, filter = {}, hold } = this.#options;
+    if (!hold) return [];
+    const held: Match[] = [];
+    for (const name of state.groups()) {
+      if (matches.some((match) => match.name === name)) continue;
+      using group = Group.open(state.directory(name));
+      const { key } = group.record;
+      const spec = specOf(specs, key);
+      const elsewhere = filter.netns !== undefined && filter.netns !== key.netns;
+      if (!spec || elsewhere || group.standby.heldSinceMs === null) continue;
+      held.push({ name, service: spec.text, members: [] });
+    }
+    return held;
+  }
+
   #refuseNoMatch(): never {
     const { specs, filter = {} } = this.#options;
     using observer = new Observer({ udp: true });
@@ -155,7 +198,9 @@ export class Sidecar implements Disposable {
 
   #takeOn(state: State, match: Match): void {
     const { replace = false } = this.#options;
-    const [managed, refreshed] = ManagedGroup.takeOn(state, match, { ...this.#options, replace });
+    const arrived = () => this.#look();
+    const options = { ...this.#options, replace, arrived };
+    const [managed, refreshed] = ManagedGroup.takeOn(state, match, options);
     this.#managed.set(match.name, managed);
     const { isNew, label, group } = managed;
     const event = isNew ? "attached" : "adopted";

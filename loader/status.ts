@@ -6,13 +6,18 @@ import {
   decisionsOf,
   emptyRow,
   migrationsOf,
+  type Row,
+  SYN_SELECTED,
   subtractRow,
 } from "./codec.ts";
 import { AbiMismatchError } from "./errors.ts";
 import { requireHost } from "./features.ts";
 import { specOf } from "./filter.ts";
 import { Group } from "./group.ts";
+import { leftMs } from "./hold.ts";
+import type { Holds } from "./holds.ts";
 import { byGroup, type GroupKey, isMember, type Listener, type Owner } from "./listener.ts";
+import { splitStandby } from "./members.ts";
 import { type KernelMigrations, kernelMigrations, netnsInode } from "./netns.ts";
 import { Observer } from "./observe.ts";
 import { makePlan, type Role, roleOf } from "./plan.ts";
@@ -20,12 +25,28 @@ import type { Spec } from "./spec.ts";
 import { findBpffs, lockHolder, State } from "./state.ts";
 import { boottimeMs } from "./sys/libc.ts";
 
+/** A group's standby and what it does. Times: ms. */
+export interface HoldStatus {
+  readonly timeMs: number;
+  readonly max: number;
+  /** A standby listens; without a sidecar none does. */
+  readonly standby: boolean;
+  /** A hold is under way; then `leftMs` is what is left of it. */
+  readonly holding: boolean;
+  readonly leftMs: number | null;
+  /** Connections it holds. */
+  readonly connections: number;
+  /** What it was ever given: new connections, and ones migrated into it. */
+  readonly received: { readonly syn: bigint; readonly migrated: bigint };
+  readonly holds: Holds;
+}
+
 export interface ListenerStatus {
   readonly cookie: bigint;
   /** null while it has none: the kernel's hash covers it. */
   readonly slot: number | null;
   readonly generation: number | null;
-  readonly role: Role;
+  readonly role: Role | "standby";
   readonly class: number | null;
   readonly owners: readonly Owner[];
   readonly queueLength: number;
@@ -54,6 +75,8 @@ export interface GroupStatus {
   readonly generation: number;
   readonly listeners: readonly ListenerStatus[];
   readonly decisions: readonly Decision[];
+  /** null: no standby is wanted. */
+  readonly hold: HoldStatus | null;
   /** Migrations of listeners that are gone. */
   readonly closed: { readonly out: bigint; readonly into: bigint };
   /** Nanoseconds and runs of the program, while kernel.bpf_stats_enabled is 1. */
@@ -82,7 +105,8 @@ export function groupStatus(
   const slots = records.map(({ slot }) => slot);
   // A plan over what is known already: who would be a target now.
   const known = new Set(slots.map(({ cookie }) => cookie));
-  const seen = members.filter(({ cookie }) => known.has(cookie));
+  const { standby, others } = splitStandby(group, members);
+  const seen = others.filter(({ cookie }) => known.has(cookie));
   const { targets } = makePlan(
     slots,
     seen.map(({ cookie }) => ({ cookie, openedMs: 0, settings: null })),
@@ -97,13 +121,14 @@ export function groupStatus(
     const own = records.find(({ slot }) => slot.cookie === cookie);
     const row = own && rows[own.slot.slot + 1];
     const { out, into } = migrationsOf(own && row ? subtractRow(row, own.base) : emptyRow());
+    const role = own ? roleOf(own.slot, targets) : "unknown";
     open.out += out;
     open.into += into;
     return {
       cookie,
       slot: own?.slot.slot ?? null,
       generation: own?.slot.generation ?? null,
-      role: own ? roleOf(own.slot, targets) : "unknown",
+      role: member === standby ? "standby" : role,
       class: own?.slot.class ?? null,
       owners,
       queueLength,
@@ -129,8 +154,25 @@ export function groupStatus(
     generation: Math.max(0, ...slots.map(({ generation }) => generation)),
     listeners: listeners.toSorted((a, b) => (a.slot ?? Infinity) - (b.slot ?? Infinity)),
     decisions: decisionsOf(total),
+    hold: holdStatus(group, standby, rows[group.standbySlot + 1] ?? emptyRow()),
     closed: { out: all.out - open.out, into: all.into - open.into },
     run: { timeNs: info.runTimeNs, count: info.runCount },
+  };
+}
+
+function holdStatus(group: Group, standby: Listener | undefined, row: Row): HoldStatus | null {
+  const { hold } = group.record;
+  if (!hold) return null;
+  const { heldSinceMs } = group.standby;
+  const holding = standby !== undefined && heldSinceMs !== null;
+  return {
+    ...hold,
+    standby: standby !== undefined,
+    holding,
+    leftMs: holding ? leftMs(hold, heldSinceMs, boottimeMs()) : null,
+    connections: standby?.queueLength ?? 0,
+    received: { syn: row[SYN_SELECTED] ?? 0n, migrated: migrationsOf(row).into },
+    holds: group.holds,
   };
 }
 

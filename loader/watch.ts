@@ -12,6 +12,7 @@ const AFTER_BIND_MS = [0, 2, 10, 50, 200] as const;
 export class Watch implements Disposable {
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #look: () => void;
+  #soon = false;
   #events: BindEvents | null = null;
 
   constructor(look: () => void) {
@@ -26,17 +27,27 @@ export class Watch implements Disposable {
   listen(ports: Iterable<number>): void {
     const cgroup = findCgroup2();
     if (cgroup === null) throw new NotSupportedError("cgroup v2", "no cgroup v2 is mounted");
-    this.#events = new BindEvents(cgroup, ports, () => this.#afterBind());
+    this.#events = new BindEvents(cgroup, ports, () => {
+      for (const delay of AFTER_BIND_MS) this.#after(delay, this.#look);
+    });
   }
 
-  #afterBind(): void {
-    for (const delay of AFTER_BIND_MS) {
-      const timer = setTimeout(() => {
-        this.#timers.delete(timer);
-        this.#look();
-      }, delay);
-      this.#timers.add(timer);
-    }
+  /** Looks once more, in `delayMs`; what was asked for before by this is not asked twice. */
+  soon(delayMs: number): void {
+    if (this.#soon) return;
+    this.#soon = true;
+    this.#after(delayMs, () => {
+      this.#soon = false;
+      this.#look();
+    });
+  }
+
+  #after(delayMs: number, look: () => void): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      look();
+    }, delayMs);
+    this.#timers.add(timer);
   }
 
   [Symbol.dispose](): void {

@@ -6,7 +6,7 @@ import { UsageError } from "../../loader/errors.ts";
 import type { Filter, Sidecar, SidecarOptions } from "../../loader/index.ts";
 import type { Env } from "../env.ts";
 import { logger } from "../log.ts";
-import { bpffsOf, bpffsOption, integer, once, specs } from "../options.ts";
+import { bpffsOf, bpffsOption, duration, integer, once, specs } from "../options.ts";
 import {
   DEFAULT_METRICS,
   type MetricsAddress,
@@ -14,6 +14,11 @@ import {
   serveMetrics,
 } from "../server.ts";
 
+/** net.core.somaxconn as Linux sets it: what a standby can hold without it being raised. */
+const HOLD_MAX = 4096;
+const MAX_BACKLOG = 0x7fffffff;
+const MIN_HOLD_MS = 100;
+const MAX_HOLD_MS = 3_600_000;
 const MAX_PID = 0x3fffff; // PID_MAX_LIMIT, include/linux/threads.h
 
 function options(yargs: Argv): Argv<Arguments> {
@@ -52,6 +57,22 @@ function options(yargs: Argv): Argv<Arguments> {
       requiresArg: true,
       describe: "new connections: the kernel's own spread, or the newest generation only",
     } as const)
+    .option("hold", {
+      type: "string",
+      requiresArg: true,
+      describe: "when no listener is left, hold connections so long for the next: 10s, 500ms, 2m",
+    })
+    .option("hold-max", {
+      type: "string",
+      requiresArg: true,
+      describe: `connections held at most, then SYNs are ignored so that clients retry [default: ${HOLD_MAX}]`,
+    })
+    .option("ready-check", {
+      type: "string",
+      requiresArg: true,
+      describe:
+        "hand over what is held when the new server accepts a connection ('tcp'), or this shell command exits with 0",
+    })
     .option("wait", { type: "boolean", describe: "start before any listener exists" })
     .option("once", { type: "boolean", describe: "attach, pin and exit" })
     .option("keep", {
@@ -72,6 +93,7 @@ function options(yargs: Argv): Argv<Arguments> {
       "$0 attach 0.0.0.0:80 '[::]:80' --route newest --metrics 9200",
       "blue/green: new connections go to the newest start",
     )
+    .example("$0 attach :8080 --hold 10s", "stop and start the server: nobody is refused")
     .example("$0 attach :443 --once", "attach and pin, no process stays");
 }
 
@@ -82,6 +104,9 @@ interface Arguments {
   readonly netns: string | undefined;
   readonly migrate: (typeof MIGRATE)[number];
   readonly route: (typeof ROUTE)[number];
+  readonly hold: string | undefined;
+  readonly "hold-max": string | undefined;
+  readonly "ready-check": string | undefined;
   readonly wait: boolean | undefined;
   readonly once: boolean | undefined;
   readonly keep: boolean | undefined;
@@ -104,6 +129,7 @@ async function request(args: Arguments): Promise<Request> {
     filter: await filter(args),
     migrate: once("migrate", args.migrate) ?? "newest",
     route: once("route", args.route) ?? "kernel",
+    ...holdOf(args),
     wait: args.wait === true,
     replace: args.replace === true,
     ...bpffsOf(args.bpffs),
@@ -111,6 +137,32 @@ async function request(args: Arguments): Promise<Request> {
   return {
     sidecar,
     metrics: parseMetricsAddress(once("metrics", args.metrics) ?? DEFAULT_METRICS),
+  };
+}
+
+/** The standby: how long, how many, and until when. */
+function holdOf(args: Arguments): Pick<SidecarOptions, "hold" | "readyCheck"> {
+  const hold = once("hold", args.hold);
+  const max = once("hold-max", args["hold-max"]);
+  const check = once("ready-check", args["ready-check"]);
+  if (hold === undefined) {
+    const lonely = [max !== undefined && "--hold-max", check !== undefined && "--ready-check"];
+    const name = lonely.find(Boolean);
+    if (name) throw new UsageError(`${name} wants --hold`);
+    return {};
+  }
+  const timeMs = duration("hold", hold, MIN_HOLD_MS, MAX_HOLD_MS);
+  if (args.once)
+    throw new UsageError("--once and --hold exclude each other: a standby is a process's");
+  if (args.migrate === "off") {
+    throw new UsageError(
+      "--migrate off and --hold exclude each other: nothing would be handed over",
+    );
+  }
+  if (check?.trim() === "") throw new UsageError("--ready-check wants 'tcp' or a shell command");
+  return {
+    hold: { timeMs, max: max === undefined ? HOLD_MAX : integer("hold-max", max, 1, MAX_BACKLOG) },
+    ...(check === undefined ? {} : { readyCheck: check === "tcp" ? "tcp" : { command: check } }),
   };
 }
 
@@ -164,8 +216,9 @@ async function run(env: Env, args: Arguments): Promise<void> {
 
 function summary(sidecar: Sidecar): string {
   const { groups } = sidecar.status();
-  const listeners = groups.reduce((sum, group) => sum + group.listeners.length, 0);
-  return `groups=${groups.length} listeners=${listeners}`;
+  const listeners = groups.flatMap((group) => group.listeners);
+  const served = listeners.filter(({ role }) => role !== "standby");
+  return `groups=${groups.length} listeners=${served.length}`;
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -20,6 +20,8 @@ export const u32 = (what: string, value: number): number => integer(what, value,
 /** A signed 32-bit number, as C's int. */
 export const int = (what: string, value: number): number =>
   integer(what, value, -0x80000000, 0x7fffffff);
+/** A TCP port, or 0 for any that is free. */
+export const portOrAny = (value: number): number => integer("a port", value, 0, 65535);
 /** A TCP port one can listen on. */
 export const port = (value: number): number => integer("a port", value, 1, 65535);
 

@@ -4,6 +4,7 @@
  * them (asm-generic/socket.h, asm-generic/unistd.h for the two system calls).
  */
 import koffi from "koffi";
+import { hasCode } from "../errors.ts";
 import { checkSys } from "./check.ts";
 import * as guard from "./guard.ts";
 
@@ -22,6 +23,22 @@ const c = {
     len: number,
   ) => number,
   listen: lib.func("int listen(int fd, int backlog)") as (fd: number, backlog: number) => number,
+  connect: lib.func("int connect(int fd, const void *addr, uint32_t len)") as (
+    fd: number,
+    addr: Buffer,
+    len: number,
+  ) => number,
+  getsockname: lib.func("int getsockname(int fd, _Out_ void *addr, _Inout_ uint32_t *len)") as (
+    fd: number,
+    addr: Buffer,
+    len: [number],
+  ) => number,
+  fchown: lib.func("int fchown(int fd, uint32_t uid, uint32_t gid)") as (
+    fd: number,
+    uid: number,
+    gid: number,
+  ) => number,
+  setns: lib.func("int setns(int fd, int nstype)") as (fd: number, nstype: number) => number,
   shutdown: lib.func("int shutdown(int fd, int how)") as (fd: number, how: number) => number,
   setsockopt: lib.func(
     "int setsockopt(int fd, int level, int name, const void *value, uint32_t len)",
@@ -50,6 +67,7 @@ export const SOL_SOCKET = 1;
 export const SO_REUSEADDR = 2;
 export const SO_REUSEPORT = 15;
 export const SO_ATTACH_REUSEPORT_EBPF = 52;
+export const SO_BINDTOIFINDEX = 62;
 export const SO_COOKIE = 57;
 export const SO_DETACH_REUSEPORT_BPF = 68;
 export const IPPROTO_TCP = 6;
@@ -57,8 +75,11 @@ export const IPPROTO_UDP = 17;
 export const IPPROTO_MPTCP = 262;
 export const IPPROTO_IPV6 = 41;
 export const IPV6_V6ONLY = 26;
+export const TCP_INFO = 11;
 export const TCP_FASTOPEN = 23;
 export const SHUT_RDWR = 2;
+const CLONE_NEWNET = 0x40000000;
+const KEEP_GID = 0xffffffff; // -1
 const SYS_PIDFD_OPEN = 434;
 const SYS_PIDFD_GETFD = 438;
 const CLOCK_BOOTTIME = 7;
@@ -96,6 +117,11 @@ export function setsockopt(fd: number, level: number, name: number, value: numbe
   checkSys("setsockopt", c.setsockopt(guard.fd(fd), level, name, buffer, 4));
 }
 
+/** setsockopt(2) with the option's bytes. */
+export function setsockoptBytes(fd: number, level: number, name: number, value: Buffer): void {
+  checkSys("setsockopt", c.setsockopt(guard.fd(fd), level, name, value, value.length));
+}
+
 /** getsockopt(2): the option's bytes, at most `size` of them. */
 export function getsockopt(fd: number, level: number, name: number, size: number): Buffer {
   const buffer = Buffer.alloc(size);
@@ -109,7 +135,7 @@ export function sockaddr(family: number, addr: Buffer, port: number): Buffer {
   const v4 = family === AF_INET;
   const out = Buffer.alloc(v4 ? 16 : 28);
   out.writeUInt16LE(family, 0);
-  out.writeUInt16BE(guard.port(port), 2);
+  out.writeUInt16BE(guard.portOrAny(port), 2);
   guard.bytes("an address", addr, v4 ? 4 : 16).copy(out, v4 ? 4 : 8, 0, v4 ? 4 : 16);
   return out;
 }
@@ -122,6 +148,34 @@ export function bind(fd: number, address: Buffer): void {
 /** listen(2). */
 export function listen(fd: number, backlog: number): void {
   checkSys("listen", c.listen(guard.fd(fd), guard.int("a backlog", backlog)));
+}
+
+/** connect(2) without waiting: false while it is under way (EINPROGRESS). */
+export function connect(fd: number, address: Buffer): boolean {
+  try {
+    checkSys("connect", c.connect(guard.fd(fd), address, address.length));
+    return true;
+  } catch (error) {
+    if (hasCode(error, "EINPROGRESS")) return false;
+    throw error;
+  }
+}
+
+/** The local port a TCP socket is bound to, by getsockname(2). */
+export function localPort(fd: number): number {
+  const address = Buffer.alloc(28);
+  checkSys("getsockname", c.getsockname(guard.fd(fd), address, [address.length]));
+  return address.readUInt16BE(2);
+}
+
+/** fchown(2) of a socket: it then counts as opened by `uid` (net/socket.c, sockfs_setattr). */
+export function fchown(fd: number, uid: number): void {
+  checkSys("fchown", c.fchown(guard.fd(fd), guard.u32("a uid", uid), KEEP_GID));
+}
+
+/** setns(2): the calling thread's network namespace from now on. Wants CAP_SYS_ADMIN. */
+export function setns(fd: number): void {
+  checkSys("setns", c.setns(guard.fd(fd), CLONE_NEWNET));
 }
 
 /** shutdown(2). */

@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { DECISION_CELLS, LAYOUT, MAX_CLASSES, OUTCOMES, STAGES } from "../../loader/abi.ts";
+import {
+  ABI_VERSION,
+  DECISION_CELLS,
+  LAYOUT,
+  MAX_CLASSES,
+  OUTCOMES,
+  STAGES,
+} from "../../loader/abi.ts";
 import { addressBytes, formatAddress } from "../../loader/address.ts";
 import {
   addRow,
@@ -34,7 +41,7 @@ test("addresses survive the way to the kernel and back", () => {
 
 test("a group's record survives the way to the map and back", () => {
   const record = {
-    abiVersion: 1,
+    abiVersion: ABI_VERSION,
     key: {
       netns: 4026531840,
       family: "ipv6",
@@ -48,6 +55,7 @@ test("a group's record survives the way to the map and back", () => {
     route: "newest",
     slots: 64,
     attachments: 2,
+    hold: { timeMs: 10_000, max: 4096 },
     service: "[2001:db8::1]:443",
   } as const;
   assert.deepEqual(decodeGroup(encodeGroup(record)), record);
@@ -92,7 +100,10 @@ test("a plan's runs hold each class's best, then its others; equal classes share
   assert.deepEqual(run(2).slots, [7, 8]);
   assert.deepEqual(run(3), { first: 0, count: 0, slots: [] });
   assert.equal(bytes.readUInt16LE(at.syn), 7);
-  assert.deepEqual([...encodeControl(1, "off", 258)], [1, 2, 2, 1, 0, 0, 0, 0]);
+  assert.deepEqual(
+    [...encodeControl(1, 258, { migrate: "off", standby: 64, probe: 0x1234 })],
+    [1, 2, 2, 1, 64, 0, 0x34, 0x12],
+  );
   assert.equal(bytes.readUInt32LE(at.target_count), 5);
 });
 

@@ -35,6 +35,23 @@ const group: GroupStatus = {
     { stage: "accept_queue", outcome: "selected", count: 30n },
     { stage: "accept_queue", outcome: "fallback", reason: "gone", count: 2n },
   ],
+  hold: {
+    timeMs: 10_000,
+    max: 4096,
+    standby: true,
+    holding: true,
+    leftMs: 7_240,
+    connections: 143,
+    received: { syn: 200n, migrated: 12n },
+    holds: {
+      started: 5,
+      handed_over: 2,
+      expired: 1,
+      released: 1,
+      sumMs: 12_500,
+      buckets: [0, 1, 0, 2, 0, 0, 0, 0, 0, 0],
+    },
+  },
   closed: { out: 30n, into: 0n },
   run: { timeNs: 1_500_000_000n, count: 10n },
 };

@@ -1,0 +1,148 @@
+/**
+ * Whether a server that has just begun to listen accepts. Until it does a hold goes on and the
+ * server's listeners are no targets; so that it can be asked all the same, connections from one
+ * client port are steered to the candidate, one of those listeners.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { addressBytes } from "./address.ts";
+import { borrow } from "./borrow.ts";
+import type { Group } from "./group.ts";
+import type { GroupKey, Listener } from "./listener.ts";
+import { inNetns } from "./netns.ts";
+import * as libc from "./sys/libc.ts";
+
+/** `tcp`: a connection to it is accepted. A command: it exits with 0. */
+export type ReadyCheck = "tcp" | { readonly command: string };
+
+/** A command that takes longer is ended and counts as not ready. */
+const COMMAND_MS = 5_000;
+/* tcpi_state, include/net/tcp_states.h */
+const TCP_ESTABLISHED = 1;
+const TCP_CLOSE = 7;
+const TCP_CLOSE_WAIT = 8;
+
+/** Asks the candidate of one group, again and again until it is ready. */
+export class Readiness implements Disposable {
+  readonly #group: Group;
+  readonly #check: ReadyCheck;
+  #candidate = 0n;
+  #probe = -1;
+  #command: ChildProcess | null = null;
+  #ready = false;
+
+  constructor(group: Group, check: ReadyCheck) {
+    this.#group = group;
+    this.#check = check;
+  }
+
+  /** Client port to steer to the candidate; 0: none. The caller puts it in force. */
+  port = 0;
+
+  /** One look at the group's new listeners; true when one of them accepts. */
+  look(listeners: readonly Listener[]): boolean {
+    const [candidate] = listeners.toSorted((a, b) => Number(a.cookie - b.cookie));
+    if (!candidate) {
+      this[Symbol.dispose]();
+      return false;
+    }
+    if (candidate.cookie !== this.#candidate) this.#take(candidate);
+    if (!this.#ready && this.#check === "tcp") this.#ready = this.#accepted(candidate);
+    return this.#ready;
+  }
+
+  /** After {@link port} is in force: asks, unless it is being asked. */
+  ask(candidateOf: readonly Listener[]): void {
+    const candidate = candidateOf.find(({ cookie }) => cookie === this.#candidate);
+    if (!candidate || this.#ready) return;
+    if (this.#check === "tcp") this.#connect(candidate.key);
+    else this.#run(this.#check.command, candidate);
+  }
+
+  /** Forgets the candidate. */
+  [Symbol.dispose](): void {
+    this.#hangUp();
+    this.#command?.kill("SIGKILL");
+    this.#command = null;
+    if (this.#candidate !== 0n) this.#group.removeListener(this.#group.candidateSlot);
+    this.#candidate = 0n;
+    this.#ready = false;
+    this.port = 0;
+  }
+
+  #take(candidate: Listener): void {
+    this[Symbol.dispose]();
+    const slot = this.#group.candidateSlot;
+    const placed = borrow(candidate, (fd) => {
+      this.#group.setListener(slot, fd);
+      return true;
+    });
+    if (!placed) return; // gone since it was observed
+    this.#candidate = candidate.cookie;
+    this.#reserve(candidate.key);
+  }
+
+  /** A socket that is bound, and not connected yet: its port is ours. */
+  #reserve({ netns, family }: GroupKey): void {
+    const domain = family === "ipv4" ? libc.AF_INET : libc.AF_INET6;
+    const type = libc.SOCK_STREAM | libc.SOCK_NONBLOCK | libc.SOCK_CLOEXEC;
+    this.#probe = inNetns(netns, () => libc.socket(domain, type, libc.IPPROTO_TCP));
+    libc.bind(this.#probe, libc.sockaddr(domain, Buffer.alloc(16), 0));
+    this.port = libc.localPort(this.#probe);
+  }
+
+  #connect(key: GroupKey): void {
+    if (this.#probe < 0) return;
+    if (this.#state() !== TCP_CLOSE) return; // it is on its way, or there
+    const domain = key.family === "ipv4" ? libc.AF_INET : libc.AF_INET6;
+    libc.connect(this.#probe, libc.sockaddr(domain, reachable(key), key.port));
+  }
+
+  /** It is connected, and no longer in the candidate's queues: accept() took it. */
+  #accepted({ queueLength, halfOpen }: Listener): boolean {
+    if (this.#probe < 0 || queueLength > 0 || halfOpen > 0) return false;
+    return [TCP_ESTABLISHED, TCP_CLOSE_WAIT].includes(this.#state());
+  }
+
+  #state(): number {
+    return libc.getsockopt(this.#probe, libc.IPPROTO_TCP, libc.TCP_INFO, 1).readUInt8();
+  }
+
+  #run(command: string, candidate: Listener): void {
+    if (this.#command !== null) return;
+    // The command may use the port itself: `curl --local-port $REUSEPORT_MIGRATE_SOURCE_PORT`.
+    this.#hangUp();
+    const { key, owners } = candidate;
+    const child = spawn("/bin/sh", ["-c", command], {
+      stdio: "ignore",
+      timeout: COMMAND_MS,
+      env: {
+        ...process.env,
+        REUSEPORT_MIGRATE_ADDRESS: key.address,
+        REUSEPORT_MIGRATE_PORT: String(key.port),
+        REUSEPORT_MIGRATE_PID: String(owners[0]?.pid ?? ""),
+        REUSEPORT_MIGRATE_SOURCE_PORT: String(this.port),
+      },
+    });
+    this.#command = child;
+    const done = (ok: boolean) => {
+      if (this.#command !== child) return;
+      this.#command = null;
+      if (ok) this.#ready = true;
+      else if (this.#candidate !== 0n) this.#reserve(key); // another port: the last one may be in TIME_WAIT
+    };
+    child.once("error", () => done(false));
+    child.once("exit", (code) => done(code === 0));
+  }
+
+  #hangUp(): void {
+    if (this.#probe >= 0) libc.close(this.#probe);
+    this.#probe = -1;
+  }
+}
+
+/** The address to connect to from the same host: loopback where the listener takes any. */
+function reachable({ family, address }: GroupKey): Buffer {
+  if (address === "0.0.0.0") return addressBytes("ipv4", "127.0.0.1");
+  if (address === "::") return addressBytes("ipv6", "::1");
+  return addressBytes(family, address);
+}

@@ -1,0 +1,38 @@
+/** release: ends a hold at once; clients are refused from then on, until a server listens again. */
+import { NoMatchError } from "./errors.ts";
+import { requireHost } from "./features.ts";
+import { specOf } from "./filter.ts";
+import { Group } from "./group.ts";
+import { byGroup } from "./listener.ts";
+import { shutDown, splitStandby } from "./members.ts";
+import { Observer } from "./observe.ts";
+import type { Spec } from "./spec.ts";
+import { findBpffs, State } from "./state.ts";
+
+/** A hold that was ended. */
+export interface Released {
+  /** Name of the group. */
+  readonly group: string;
+  /** Connections that it held, and that are reset now. */
+  readonly connections: number;
+}
+
+/** @throws NoMatchError when nothing is held for these SPECs */
+export function release(specs: readonly Spec[], options: { bpffs?: string } = {}): Released[] {
+  requireHost();
+  const state = new State(findBpffs(options.bpffs));
+  using observer = new Observer();
+  const members = byGroup(observer.read());
+  const released: Released[] = [];
+  for (const name of state.groups()) {
+    using group = Group.open(state.directory(name));
+    if (!specOf(specs, group.record.key) || group.standby.heldSinceMs === null) continue;
+    const { standby } = splitStandby(group, members.get(name) ?? []);
+    if (standby && shutDown(standby)) {
+      released.push({ group: name, connections: standby.queueLength });
+    }
+  }
+  if (released.length > 0) return released;
+  const names = specs.map(({ text }) => text).join(", ");
+  throw new NoMatchError(`nothing is held for ${names}: 'reuseport-migrate status' shows what is`);
+}

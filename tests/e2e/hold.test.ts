@@ -3,9 +3,13 @@ import { SERVERS } from "../helpers/servers.ts";
 import { type Outage, outages, times } from "./outages.ts";
 import { WAYS } from "./stop_start.ts";
 
-const short: Outage[] = SERVERS.flatMap((server) =>
-  WAYS.map((way) => ({ server, way, gapMs: 300, rate: 200, times: times(3) })),
-);
+for (const [i, way] of WAYS.entries()) {
+  outages(
+    `${way}, gap of 0.3 s`,
+    8100 + 10 * i,
+    SERVERS.map((server) => ({ server, way, gapMs: 300, rate: 200, times: times(3) })),
+  );
+}
 
 /** The rate is such that those who wait are no more than a listener may keep waiting by default. */
 const long: Outage[] = (["nginx", "HAProxy"] as const).flatMap((server) =>
@@ -15,5 +19,4 @@ const long: Outage[] = (["nginx", "HAProxy"] as const).flatMap((server) =>
   ]),
 );
 
-outages("gap of 0.3 s", 8100, short);
-outages("gaps of 2 and 8 s", 8110, long);
+outages("gaps of 2 and 8 s", 8120, long);

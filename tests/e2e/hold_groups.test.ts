@@ -14,8 +14,8 @@ const kinds: Pick<Outage, "name" | "server" | "addresses" | "spec" | "under">[] 
 
 outages(
   "kinds of groups",
-  8120,
+  8130,
   kinds.flatMap((kind) =>
-    WAYS.map((way) => ({ ...kind, way, gapMs: 300, rate: 200, times: times(3) })),
+    WAYS.map((way) => ({ ...kind, way, gapMs: 300, rate: 100, times: times(3) })),
   ),
 );

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * The few kernel structs the listeners iterator reads, with only the members it
- * reads: CO-RE finds their real offsets in the running kernel's BTF, so the
+ * The few kernel structs the programs read, with only the members they read:
+ * CO-RE finds their real offsets in the running kernel's BTF, so the
  * build does not depend on the build machine's kernel.
  * Names as in include/net/sock.h, inet_sock.h, inet_connection_sock.h,
- * request_sock.h, sock_reuseport.h, include/linux/{fs,sched,filter,bpf,net}.h.
+ * request_sock.h, sock_reuseport.h, include/linux/{fs,sched,filter,bpf,net}.h,
+ * cgroup-defs.h, kernfs.h.
  */
 #ifndef RM_KERNEL_TYPES_H
 #define RM_KERNEL_TYPES_H
@@ -94,7 +95,29 @@ struct pid {
 	struct upid numbers[1];
 };
 
+struct kernfs_node {
+	const char *name;
+	__u64 id;
+};
+
+struct cgroup;
+
+struct cgroup_subsys_state {
+	struct cgroup *cgroup;
+	struct cgroup_subsys_state *parent;
+};
+
+struct cgroup {
+	struct cgroup_subsys_state self;
+	struct kernfs_node *kn;
+};
+
+struct css_set {
+	struct cgroup *dfl_cgrp;
+};
+
 struct task_struct {
+	struct css_set *cgroups;
 	struct pid *thread_pid;
 	__u64 start_boottime;
 	struct task_struct *group_leader;

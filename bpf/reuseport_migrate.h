@@ -21,8 +21,12 @@
 #define RM_TRIES 8         /* targets tried for one connection, at most */
 #define RM_HOLD_BUCKETS 10 /* of rm_holds.buckets */
 #define RM_SETTINGS_LEN 2032
-#define RM_SERVICE_LEN 64  /* bytes of a service's name, NUL included */
-#define RM_COMM_LEN 16     /* TASK_COMM_LEN */
+#define RM_SERVICE_LEN 64 /* bytes of a service's name, NUL included */
+#define RM_COMM_LEN 16    /* TASK_COMM_LEN */
+
+/* Bytes of a cgroup's name (NAME_MAX + 1) and of its path, NUL included. */
+#define RM_CGROUP_NAME_LEN 256
+#define RM_CGROUP_PATH_LEN 1024
 
 /* Stages: where a decision happens. */
 #define RM_STAGE_SYN 0
@@ -141,8 +145,8 @@ struct rm_group {
 
 /* The one entry of `standby`. Written and read by the loader only. */
 struct rm_standby {
-	__u64 cookie;                   /* socket cookie; 0: none */
-	__u64 held_ms;                  /* CLOCK_BOOTTIME at which the hold under way began; 0: none */
+	__u64 cookie;  /* socket cookie; 0: none */
+	__u64 held_ms; /* CLOCK_BOOTTIME at which the hold under way began; 0: none */
 	char settings[RM_SETTINGS_LEN]; /* those of the group's listeners: JSON, NUL at the end */
 };
 
@@ -195,6 +199,25 @@ struct rm_event {
 	__u16 pad[3];
 };
 
+/*
+ * The one entry of `adoption`: the cgroup whose binds set SO_REUSEPORT. It is
+ * told by its name below its parent, not by its id: a service's cgroup is
+ * removed when it stops and another one made when it starts.
+ */
+struct rm_adoption {
+	__u32 abi_version;
+	__u32 pad;
+	__u64 parent; /* id (inode number) of the parent cgroup; 0: the root is adopted, everybody is in it */
+	char name[RM_CGROUP_NAME_LEN];
+	char path[RM_CGROUP_PATH_LEN]; /* as in /proc/PID/cgroup; for the loader only */
+};
+
+/* Value of the adoption's `ports`, keyed by port (host byte order). */
+struct rm_adopted_port {
+	__u64 binds;  /* set SO_REUSEPORT */
+	__u64 failed; /* the kernel refused to set it */
+};
+
 #define RM_ASSERT_SIZE(type, size) _Static_assert(sizeof(struct type) == (size), "sizeof " #type)
 #define RM_ASSERT_OFFSET(type, member, offset) \
 	_Static_assert(__builtin_offsetof(struct type, member) == (offset), #type "." #member)
@@ -227,5 +250,10 @@ RM_ASSERT_OFFSET(rm_listener, addr, 72);
 RM_ASSERT_OFFSET(rm_listener, comm, 88);
 RM_ASSERT_SIZE(rm_observe, 8);
 RM_ASSERT_SIZE(rm_event, 8);
+RM_ASSERT_SIZE(rm_adoption, 1296);
+RM_ASSERT_OFFSET(rm_adoption, parent, 8);
+RM_ASSERT_OFFSET(rm_adoption, name, 16);
+RM_ASSERT_OFFSET(rm_adoption, path, 272);
+RM_ASSERT_SIZE(rm_adopted_port, 16);
 
 #endif

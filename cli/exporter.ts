@@ -92,6 +92,11 @@ export class Exporter {
     );
     this.#holdSeconds.register(this.#registry);
     this.#counter(
+      "adopted_binds_total",
+      "Binds in an adopted cgroup by port, counted in the kernel; result=set got SO_REUSEPORT, result=failed did not.",
+      ["cgroup", "port", "result"],
+    );
+    this.#counter(
       "kernel_migrations_total",
       "The kernel's own count of migrations (TcpExt TCPMigrateReq), hops and intended drops included.",
       ["netns", "result"],
@@ -118,12 +123,19 @@ export class Exporter {
     this.#holdSeconds.reset();
     this.#set("build_info", 1, { version: version(), abi: String(ABI_VERSION) });
     try {
-      const { groups, kernel, errors } = status();
+      const { groups, adoptions, kernel, errors } = status();
       this.#errors.inc(errors.length);
       for (const group of groups) this.#group(group);
       for (const group of groups) {
         if (group.attached) this.#add("groups", 1, { service: group.service });
         else this.#add("groups", 0, { service: group.service });
+      }
+      for (const { cgroup, ports } of adoptions) {
+        for (const { port, binds, failed } of ports) {
+          const labels = { cgroup, port: String(port) };
+          this.#set("adopted_binds_total", binds, { ...labels, result: "set" });
+          this.#set("adopted_binds_total", failed, { ...labels, result: "failed" });
+        }
       }
       for (const [netns, { success, failure }] of kernel) {
         this.#set("kernel_migrations_total", success, { netns: String(netns), result: "success" });

@@ -1,6 +1,12 @@
 /** Status as text for people and as JSON for programs. */
 import { formatEndpoint } from "../loader/address.ts";
-import type { GroupStatus, Listener, ListenerStatus, Status } from "../loader/index.ts";
+import type {
+  AdoptionStatus,
+  GroupStatus,
+  Listener,
+  ListenerStatus,
+  Status,
+} from "../loader/index.ts";
 
 /** Columns as wide as their widest cell; numbers to the right. */
 export function table(header: readonly string[], rows: readonly (readonly string[])[]): string[] {
@@ -80,10 +86,20 @@ function unmanagedText(listener: Listener): string {
   return `  ${formatEndpoint(key.family, key.address, key.port)}  ${ownersText(listener.owners)}, netns ${key.netns}`;
 }
 
+function adoptionText({ cgroup, inForce, ports }: AdoptionStatus): string {
+  const rows = ports.map(({ port, binds, failed }) => [port, binds, failed].map(String));
+  return [
+    `adopted cgroup ${cgroup}`,
+    ...(inForce ? [] : ["  not in force: its parent cgroup was removed; attach again"]),
+    ...table(["port", "binds", "failed"], rows).map((line) => `    ${line}`),
+  ].join("\n");
+}
+
 /** What `status` prints. */
 export function statusText(status: Status): string {
   const blocks = status.groups.map((group) => groupText(group).join("\n"));
   if (status.groups.length === 0) blocks.push("nothing is attached");
+  blocks.push(...status.adoptions.map(adoptionText));
   if (status.unmanaged.length > 0) {
     blocks.push(["listening, not attached", ...status.unmanaged.map(unmanagedText)].join("\n"));
   }
@@ -140,6 +156,15 @@ export function statusJson(status: Status): unknown {
         migrated_out: Number(group.closed.out),
         migrated_into: Number(group.closed.into),
       },
+    })),
+    adoptions: status.adoptions.map(({ cgroup, inForce, ports }) => ({
+      cgroup,
+      in_force: inForce,
+      ports: ports.map(({ port, binds, failed }) => ({
+        port,
+        binds: Number(binds),
+        failed: Number(failed),
+      })),
     })),
     unmanaged: status.unmanaged.map(({ cookie, key, owners }) => ({
       cookie: String(cookie),

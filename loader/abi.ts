@@ -11,6 +11,8 @@ export const TRIES = 8;
 export const SERVICE_LEN = 64;
 export const COMM_LEN = 16;
 export const SETTINGS_LEN = 2032;
+export const CGROUP_NAME_LEN = 256;
+export const CGROUP_PATH_LEN = 1024;
 
 /** Stages, in the order of RM_STAGE_*. */
 export const STAGES = ["syn", "accept_queue", "handshake_ack", "handshake_timer"] as const;
@@ -125,6 +127,8 @@ export const LAYOUT = {
   },
   rm_observe: { size: 8, members: { pidns: 0, udp: 4, pad: 5 } },
   rm_event: { size: 8, members: { port: 0, pad: 2 } },
+  rm_adoption: { size: 1296, members: { abi_version: 0, pad: 4, parent: 8, name: 16, path: 272 } },
+  rm_adopted_port: { size: 16, members: { binds: 0, failed: 8 } },
 } as const;
 
 /** bpf_map_type of uapi/linux/bpf.h, those in use. */
@@ -144,6 +148,12 @@ export const GROUP_MAPS = {
 } as const satisfies Record<string, MapShape>;
 export type GroupMap = keyof typeof GROUP_MAPS;
 
+/** The maps of adopt.bpf.o as pinned. */
+export const ADOPTION_MAPS = {
+  adoption: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_adoption.size, entries: 1 },
+  ports: { type: MAP_TYPE.hash, key: 2, value: LAYOUT.rm_adopted_port.size },
+} as const satisfies Record<string, MapShape>;
+
 /** What is checked of a map before its memory is trusted. Sizes in bytes. */
 export interface MapShape {
   readonly type: number;
@@ -156,3 +166,5 @@ export interface MapShape {
 export const SELECT_PROGRAM = "select_listener";
 export const ITERATOR_PROGRAM = "list_listeners";
 export const BOUND_PROGRAMS = ["bound4", "bound6"] as const;
+/** Programs of adopt.bpf.o, and the names of their links' pins. */
+export const BIND_PROGRAMS = ["bind4", "bind6"] as const;

@@ -1,5 +1,6 @@
 /** detach: undoes an attach, whoever made it, whether its sidecar runs or was killed. */
 import { existsSync } from "node:fs";
+import { type Unadopted, unadopt } from "./adopt.ts";
 import { detachProgram } from "./attachment.ts";
 import { AbiMismatchError, NoMatchError } from "./errors.ts";
 import { requireHost } from "./features.ts";
@@ -13,34 +14,44 @@ import type { Spec } from "./spec.ts";
 import { findBpffs, State } from "./state.ts";
 
 export interface DetachOptions {
-  /** Groups these name; without, with `all`, every group that is pinned. */
+  /** Groups these name, and adoptions of their ports; without, with `all`, everything that is pinned. */
   readonly specs?: readonly Spec[];
   readonly all?: boolean;
   readonly bpffs?: string;
 }
 
-/** Detaches and unpins; the names of the groups. @throws NoMatchError when none is pinned for a SPEC. */
-export function detach(options: DetachOptions): string[] {
+/** What a detach undid. */
+export interface Detached {
+  /** Names of groups. */
+  readonly groups: readonly string[];
+  readonly unadopted: readonly Unadopted[];
+}
+
+/** Detaches and unpins; ends adoptions. @throws NoMatchError when nothing is pinned for any SPEC. */
+export function detach(options: DetachOptions): Detached {
   requireHost();
   const state = new State(findBpffs(options.bpffs));
   const specs = options.specs ?? [];
-  const done: string[] = [];
+  const groups: string[] = [];
+  const unadopted: Unadopted[] = [];
   if (existsSync(state.root)) {
     using observer = new Observer();
     using _lock = state.lock();
     const members = byGroup(observer.read());
     for (const name of state.groups()) {
-      if (detachOne(state, name, members.get(name) ?? [], options)) done.push(name);
+      if (detachOne(state, name, members.get(name) ?? [], options)) groups.push(name);
     }
+    const ports = options.all ? "all" : new Set(specs.map(({ port }) => port));
+    unadopted.push(...unadopt(state, ports));
   }
   state.tidy();
-  if (done.length === 0 && !options.all) {
+  if (groups.length + unadopted.length === 0 && !options.all) {
     const names = specs.map(({ text }) => text).join(", ");
     throw new NoMatchError(
       `nothing is attached for ${names}: 'reuseport-migrate status' lists what is`,
     );
   }
-  return done;
+  return { groups, unadopted };
 }
 
 function detachOne(

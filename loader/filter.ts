@@ -95,6 +95,6 @@ function whyNot(listener: Listener, specs: readonly Spec[], filter: Filter): str
   const excluded = excludedBy(filter, listener);
   if (excluded) return excluded;
   if (!specOf(specs, listener.key)) return "it listens on another address";
-  if (!isMember(listener)) return "it does not set SO_REUSEPORT";
+  if (!isMember(listener)) return "it does not set SO_REUSEPORT (--adopt makes it)";
   return "it does match";
 }

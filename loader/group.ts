@@ -10,7 +10,6 @@ import {
   GROUP_MAPS,
   type GroupMap,
   LAYOUT,
-  type MapShape,
   SELECT_PROGRAM,
 } from "./abi.ts";
 import {
@@ -41,10 +40,9 @@ import {
 import { BpfMap, possibleCpus } from "./map.ts";
 import { hasMigrateCounters } from "./netns.ts";
 import { BpfObject } from "./object.ts";
+import { differ, obtain, pin } from "./pin.ts";
 import type { Slot, Targets } from "./plan.ts";
 import { PROGRAM_PIN, type ProgramInfo, programInfo } from "./program.ts";
-import { checkRet } from "./sys/check.ts";
-import * as bpf from "./sys/libbpf.ts";
 import * as libc from "./sys/libc.ts";
 
 const MAP_NAMES = Object.keys(GROUP_MAPS) as GroupMap[];
@@ -110,6 +108,16 @@ export class Group implements Disposable {
     if (abiVersion === ABI_VERSION) return group;
     group[Symbol.dispose]();
     throw new AbiMismatchError(directory, [`ABI version ${abiVersion}, not ${ABI_VERSION}`]);
+  }
+
+  /** As {@link open}; null when it is of another version, which is another one's to say. */
+  static openOrNull(directory: string): Group | null {
+    try {
+      return Group.open(directory);
+    } catch (error) {
+      if (error instanceof AbiMismatchError) return null;
+      throw error;
+    }
   }
 
   static #open(name: string, directory: string): Group {
@@ -262,22 +270,4 @@ export class Group implements Disposable {
     if (!this.#closed) libc.close(this.#programFd);
     this.#closed = true;
   }
-}
-
-function pin(fd: number, path: string): void {
-  checkRet("bpf_obj_pin", bpf.bpf_obj_pin(fd, path));
-}
-
-function obtain(path: string): number {
-  return checkRet("bpf_obj_get", bpf.bpf_obj_get(path));
-}
-
-function differ(map: string, want: MapShape, have: Required<MapShape>): string[] {
-  const names = ["type", "key", "value", "entries"] as const;
-  return names.flatMap((name) => {
-    const wanted = want[name];
-    return wanted === undefined || wanted === have[name]
-      ? []
-      : [`map ${map} has ${name} ${have[name]}, not ${wanted}`];
-  });
 }

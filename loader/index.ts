@@ -9,9 +9,12 @@ export {
   type Route,
   STAGES,
 } from "./abi.ts";
-export { cgroupPath } from "./cgroup.ts";
+export type { AdoptOptions } from "./adopted.ts";
+export type { AdoptedPort } from "./adoption_codec.ts";
+export type { AdoptionStatus } from "./adoptions.ts";
+export { adoptablePath, cgroupPath } from "./cgroup.ts";
 export type { Decision } from "./codec.ts";
-export { type DetachOptions, detach } from "./detach.ts";
+export { type Detached, type DetachOptions, detach } from "./detach.ts";
 export * from "./errors.ts";
 export type { Filter } from "./filter.ts";
 export type { Holds } from "./holds.ts";
@@ -31,5 +34,6 @@ export {
   readStatus,
   type Status,
 } from "./status.ts";
+export { unitCgroup } from "./unit.ts";
 export { libbpfVersion } from "./version.ts";
 export { RECONCILE_MS } from "./watch.ts";

@@ -80,6 +80,22 @@ export class BpfMap implements Disposable {
     }
   }
 
+  /** Every key of a hash. */
+  keys(): Buffer[] {
+    const keys: Buffer[] = [];
+    for (;;) {
+      const next = Buffer.alloc(this.shape.key);
+      const ret = bpf.bpf_map_get_next_key(this.fd, keys.at(-1) ?? null, next);
+      try {
+        checkRet("bpf_map_get_next_key", ret);
+      } catch (error) {
+        if (hasCode(error, "ENOENT")) return keys;
+        throw error;
+      }
+      keys.push(next);
+    }
+  }
+
   /** Bytes of one entry as user space sees it: per-CPU maps give one value a possible CPU. */
   get #stride(): number {
     const { type, value } = this.shape;

@@ -25,8 +25,9 @@ export function release(specs: readonly Spec[], options: { bpffs?: string } = {}
   const members = byGroup(observer.read());
   const released: Released[] = [];
   for (const name of state.groups()) {
-    using group = Group.open(state.directory(name));
-    if (!specOf(specs, group.record.key) || group.standby.heldSinceMs === null) continue;
+    using group = Group.openOrNull(state.directory(name));
+    if (group === null || !specOf(specs, group.record.key) || group.standby.heldSinceMs === null)
+      continue;
     const { standby } = splitStandby(group, members.get(name) ?? []);
     if (standby && shutDown(standby)) {
       released.push({ group: name, connections: standby.queueLength });

@@ -94,7 +94,7 @@ export function copySettings(fd: number, family: Family, wanted: Settings): stri
     write(fd, level, option, Buffer.from(value, "hex"));
   }
   const now = readSettings(fd, family);
-  return Object.keys({ ...wanted, ...now }).filter((name) => wanted[name] !== now[name]);
+  return Object.keys(wanted).filter((name) => wanted[name] !== now[name]);
 }
 
 function write(fd: number, level: number, option: number, value: Buffer): void {

@@ -1,16 +1,16 @@
 /** The sidecar: finds the groups of its services, keeps them managed, and gives them back. */
+import { AdoptedCgroup, type AdoptOptions } from "./adopted.ts";
 import { LockedError } from "./errors.ts";
 import { requireHost } from "./features.ts";
-import { type Filter, type Match, matchGroups, noMatch, specOf } from "./filter.ts";
-import { Group } from "./group.ts";
+import { type Filter, type Match, matchGroups, noMatch } from "./filter.ts";
 import { byGroup, type Listener } from "./listener.ts";
 import { Journal, type Log } from "./log.ts";
 import { ManagedGroup } from "./managed.ts";
-import { hidden } from "./members.ts";
 import { Observer } from "./observe.ts";
 import type { Policy } from "./plan.ts";
 import type { ReadyCheck } from "./ready.ts";
 import type { Spec } from "./spec.ts";
+import { findAtStart } from "./start.ts";
 import { findBpffs, State } from "./state.ts";
 import { type GroupStatus, groupStatus, kernelCounts, type Status } from "./status.ts";
 import { RECONCILE_MS, Watch } from "./watch.ts";
@@ -29,6 +29,8 @@ export interface SidecarOptions extends Policy {
   readonly wait?: boolean;
   /** Override a foreign program. */
   readonly replace?: boolean;
+  /** Make the binds of a cgroup set SO_REUSEPORT; also starts although nothing listens yet. */
+  readonly adopt?: AdoptOptions;
   /** As {@link IDLE_MS}, ms. */
   readonly idleMs?: number;
   /** A hold ends only when a new listener passes this. */
@@ -42,13 +44,16 @@ export class Sidecar implements Disposable {
   readonly #managed = new Map<string, ManagedGroup>();
   /** Groups that a `detach` took from us: not ours again until the sidecar is restarted. */
   readonly #released = new Set<string>();
+  readonly #adopted: AdoptedCgroup | null;
   #running: { readonly state: State; readonly observer: Observer } | null = null;
   #watch: Watch | null = null;
   #onReleased: () => void = () => {};
 
   constructor(options: SidecarOptions, log: Log = () => {}) {
-    this.#options = options;
+    this.#options = { ...options, wait: options.wait === true || options.adopt !== undefined };
     this.#journal = new Journal(log);
+    const { adopt, specs, filter = {} } = options;
+    this.#adopted = adopt ? new AdoptedCgroup(adopt, specs, filter, this.#journal) : null;
   }
 
   /**
@@ -62,12 +67,11 @@ export class Sidecar implements Disposable {
     const state = new State(findBpffs(this.#options.bpffs));
     this.#running = { state, observer: new Observer() };
     try {
-      const matches = this.#matchSettled(this.#running.observer);
-      const held = this.#heldAlone(state, matches);
-      const all = [...matches, ...held];
-      if (all.length === 0 && !this.#options.wait) this.#refuseNoMatch();
+      const { listeners, matches } = findAtStart(this.#running, this.#options);
+      if (matches.length === 0 && !this.#options.wait) this.#refuseNoMatch();
       using _lock = state.lock();
-      for (const match of all) this.#takeOn(state, match);
+      for (const match of matches) this.#takeOn(state, match);
+      this.#adopted?.start(state, listeners);
     } catch (error) {
       this.#undo();
       throw error;
@@ -115,11 +119,13 @@ export class Sidecar implements Disposable {
       if (this.#managed.has(match.name) || this.#released.has(match.name)) continue;
       this.#attempt(match.name, () => this.#takeOn(state, match));
     }
+    this.#attempt("adoption", () => this.#adopted?.look(state, listeners));
   }
 
   /** Status of the managed groups, from the kernel. */
   status(): Status {
-    const listeners = byGroup(this.#use().observer.read());
+    const { state, observer } = this.#use();
+    const listeners = byGroup(observer.read());
     const groups: GroupStatus[] = [];
     const errors: string[] = [];
     for (const [name, { group }] of this.#managed) {
@@ -129,7 +135,8 @@ export class Sidecar implements Disposable {
         errors.push(`${name}: ${message(error)}`);
       }
     }
-    return { groups, unmanaged: [], kernel: kernelCounts(groups), errors };
+    const adoptions = this.#adopted?.status(state) ?? [];
+    return { groups, adoptions, unmanaged: [], kernel: kernelCounts(groups), errors };
   }
 
   /** Ends. Detaches and unpins what it manages, or with `keep` leaves all of it in force. */
@@ -144,7 +151,11 @@ export class Sidecar implements Disposable {
         for (const [name, managed] of this.#managed) managed.release(members.get(name) ?? []);
         return;
       }
-      this.#giveBackAll(state, observer, (managed) => state.has(managed.group.name));
+      try {
+        this.#giveBackAll(state, observer, (managed) => state.has(managed.group.name));
+      } finally {
+        this.#adopted?.giveBack(state);
+      }
     } finally {
       this.#forget();
       state.tidy();
@@ -162,32 +173,6 @@ export class Sidecar implements Disposable {
 
   #match(listeners: readonly Listener[]): Match[] {
     return matchGroups(listeners, this.#options.specs, this.#options.filter ?? {});
-  }
-
-  /** One read, and another while it may have missed listeners that were just opening: see `hidden`. */
-  #matchSettled(observer: Observer): Match[] {
-    for (let reads = 1; ; reads++) {
-      const matches = this.#match(observer.read());
-      const whole = matches.every(({ members }) => hidden(members) === 0);
-      if (!this.#options.hold || whole || reads === 3) return matches;
-    }
-  }
-
-  /** Groups whose hold the sidecar before us began and did not end: nobody listens in them. */
-  #heldAlone(state: State, matches: readonly Match[]): Match[] {
-    const { specs, filter = {}, hold } = this.#options;
-    if (!hold) return [];
-    const held: Match[] = [];
-    for (const name of state.groups()) {
-      if (matches.some((match) => match.name === name)) continue;
-      using group = Group.open(state.directory(name));
-      const { key } = group.record;
-      const spec = specOf(specs, key);
-      const elsewhere = filter.netns !== undefined && filter.netns !== key.netns;
-      if (!spec || elsewhere || group.standby.heldSinceMs === null) continue;
-      held.push({ name, service: spec.text, members: [] });
-    }
-    return held;
   }
 
   #refuseNoMatch(): never {

@@ -1,6 +1,6 @@
 /**
- * Pinned state: one directory a group under BPFFS/reuseport-migrate. Locks are
- * flock(2) on the directories, so that the kernel drops them with their holder.
+ * Pinned state: one directory a group, and one an adopted cgroup, under
+ * BPFFS/reuseport-migrate. Locks are flock(2) on the directories, so that the kernel drops them with their holder.
  */
 import {
   closeSync,
@@ -9,6 +9,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmdirSync,
   statfsSync,
   statSync,
@@ -22,6 +23,8 @@ const BPF_FS_MAGIC = 0xcafe4a11; // uapi/linux/magic.h
 const ROOT = "reuseport-migrate";
 /** First word of a directory that is still being filled; bpffs allows no dots. */
 const UNFINISHED = "new-";
+/** First word of an adoption's directory; a group's name begins with a number. */
+const ADOPTION = "adopt-";
 
 /** The bpffs to use: `path`, or the first one mounted. */
 export function findBpffs(path?: string): string {
@@ -84,7 +87,7 @@ export function lockHolder(directory: string): number | null {
   return null;
 }
 
-/** The directory of all groups on one bpffs. */
+/** The directory of all groups and adoptions on one bpffs. */
 export class State {
   readonly root: string;
 
@@ -94,10 +97,16 @@ export class State {
 
   /** Names of the groups that are pinned. */
   groups(): string[] {
-    if (!existsSync(this.root)) return [];
-    return readdirSync(this.root)
-      .filter((name) => !name.startsWith(UNFINISHED))
-      .sort();
+    return this.#names((name) => !name.startsWith(UNFINISHED) && !name.startsWith(ADOPTION));
+  }
+
+  /** Names of the adoptions that are pinned. */
+  adoptions(): string[] {
+    return this.#names((name) => name.startsWith(ADOPTION));
+  }
+
+  #names(wanted: (name: string) => boolean): string[] {
+    return existsSync(this.root) ? readdirSync(this.root).filter(wanted).sort() : [];
   }
 
   directory(group: string): string {
@@ -112,6 +121,18 @@ export class State {
   makeUnfinished(group: string): string {
     const directory = join(this.root, UNFINISHED + group);
     mkdirSync(directory, { mode: 0o700 });
+    return directory;
+  }
+
+  /** Makes what was filled a group's or adoption's own, in one step. Wants the lock. */
+  publish(name: string): void {
+    renameSync(join(this.root, UNFINISHED + name), this.directory(name));
+  }
+
+  /** The reverse of {@link publish}: the directory is nobody's, and removed whatever happens. Wants the lock. */
+  retract(name: string): string {
+    const directory = join(this.root, UNFINISHED + name);
+    renameSync(this.directory(name), directory);
     return directory;
   }
 
@@ -148,7 +169,7 @@ export class State {
     removeDirectory(this.directory(group));
   }
 
-  /** Removes the directory of all groups when there are none. */
+  /** Removes the directory of all when there are none. */
   tidy(): void {
     try {
       rmdirSync(this.root);

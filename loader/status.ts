@@ -1,5 +1,6 @@
 /** What is pinned and what is listening, as plain data. Changes nothing; needs no sidecar. */
 import type { Migrate, Route } from "./abi.ts";
+import { type AdoptionStatus, readAdoptions } from "./adoptions.ts";
 import {
   addRows,
   type Decision,
@@ -85,11 +86,12 @@ export interface GroupStatus {
 
 export interface Status {
   readonly groups: readonly GroupStatus[];
+  readonly adoptions: readonly AdoptionStatus[];
   /** Groups with SO_REUSEPORT that match the SPECs asked for and are not attached. */
   readonly unmanaged: readonly Listener[];
   /** The kernel's own counts by network namespace (inode number). */
   readonly kernel: ReadonlyMap<number, KernelMigrations>;
-  /** Pinned groups that could not be read, and why. */
+  /** Pinned groups and adoptions that could not be read, and why. */
   readonly errors: readonly string[];
 }
 
@@ -223,5 +225,6 @@ export function readStatus(options: { specs?: readonly Spec[]; bpffs?: string } 
   const unmanaged = [...members].flatMap(([name, list]) =>
     managed.has(name) ? [] : list.filter((l) => isMember(l) && specOf(specs, l.key)),
   );
-  return { groups, unmanaged, kernel: kernelCounts(groups), errors };
+  const adoptions = readAdoptions(state, new Set(specs.map(({ port }) => port)), errors);
+  return { groups, adoptions, unmanaged, kernel: kernelCounts(groups), errors };
 }

@@ -4,6 +4,7 @@ import type { Argv, CommandModule } from "yargs";
 import { MIGRATE, ROUTE } from "../../loader/abi.ts";
 import { UsageError } from "../../loader/errors.ts";
 import type { Filter, Sidecar, SidecarOptions } from "../../loader/index.ts";
+import { type AdoptArguments, adoptOptions, cgroupChoice } from "../adopt.ts";
 import type { Env } from "../env.ts";
 import { logger } from "../log.ts";
 import { bpffsOf, bpffsOption, duration, integer, once, specs } from "../options.ts";
@@ -39,6 +40,7 @@ function options(yargs: Argv): Argv<Arguments> {
       requiresArg: true,
       describe: "only groups with a listener held in this cgroup v2 (a path), or below",
     })
+    .options(adoptOptions)
     .option("netns", {
       type: "string",
       requiresArg: true,
@@ -94,13 +96,16 @@ function options(yargs: Argv): Argv<Arguments> {
       "blue/green: new connections go to the newest start",
     )
     .example("$0 attach :8080 --hold 10s", "stop and start the server: nobody is refused")
-    .example("$0 attach :443 --once", "attach and pin, no process stays");
+    .example("$0 attach :443 --once", "attach and pin, no process stays")
+    .example(
+      "$0 attach :8080 --adopt --unit app",
+      "a Node, Python, Ruby or Go service that does not set SO_REUSEPORT; then restart it once",
+    );
 }
 
-interface Arguments {
+interface Arguments extends AdoptArguments {
   readonly spec: string[];
   readonly pid: string | undefined;
-  readonly cgroup: string | undefined;
   readonly netns: string | undefined;
   readonly migrate: (typeof MIGRATE)[number];
   readonly route: (typeof ROUTE)[number];
@@ -124,9 +129,12 @@ interface Request {
 
 async function request(args: Arguments): Promise<Request> {
   if (args.once && args.wait) throw new UsageError("--once and --wait exclude each other");
+  const wanted = specs(args.spec);
+  const { cgroup, adopt } = await cgroupChoice(args);
   const sidecar: SidecarOptions = {
-    specs: specs(args.spec),
-    filter: await filter(args),
+    specs: wanted,
+    filter: await filter(args, cgroup),
+    ...(adopt === undefined ? {} : { adopt }),
     migrate: once("migrate", args.migrate) ?? "newest",
     route: once("route", args.route) ?? "kernel",
     ...holdOf(args),
@@ -167,10 +175,9 @@ function holdOf(args: Arguments): Pick<SidecarOptions, "hold" | "readyCheck"> {
 }
 
 /** The filters, each checked against the host as it is now. */
-async function filter(args: Arguments): Promise<Filter> {
-  const { cgroupPath, netnsInode } = await import("../../loader/index.ts");
+async function filter(args: Arguments, cgroup: string | undefined): Promise<Filter> {
+  const { netnsInode } = await import("../../loader/index.ts");
   const pid = once("pid", args.pid);
-  const cgroup = once("cgroup", args.cgroup);
   const netns = once("netns", args.netns);
   if (pid !== undefined && !existsSync(`/proc/${integer("pid", pid, 1, MAX_PID)}`)) {
     throw new UsageError(`--pid ${pid}: there is no such process`);
@@ -178,7 +185,7 @@ async function filter(args: Arguments): Promise<Filter> {
   const isPid = netns !== undefined && /^\d+$/.test(netns);
   return {
     ...(pid === undefined ? {} : { pid: Number(pid) }),
-    ...(cgroup === undefined ? {} : { cgroup: cgroupPath(cgroup) }),
+    ...(cgroup === undefined ? {} : { cgroup }),
     ...(netns === undefined
       ? {}
       : { netns: netnsInode(isPid ? integer("netns", netns, 1, MAX_PID) : netns) }),

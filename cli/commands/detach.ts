@@ -16,9 +16,12 @@ function options(yargs: Argv): Argv<Arguments> {
     .positional("spec", {
       type: "string",
       array: true,
-      describe: "groups to detach, as for attach",
+      describe: "groups to detach, as for attach; their ports are adopted no more in any cgroup",
     })
-    .option("all", { type: "boolean", describe: "every group that is attached" })
+    .option("all", {
+      type: "boolean",
+      describe: "every group that is attached, every cgroup that is adopted",
+    })
     .option("bpffs", bpffsOption)
     .option("json", { type: "boolean", describe: "print JSON" })
     .example("$0 detach :443", "give port 443 back to the kernel")
@@ -30,14 +33,21 @@ async function run(env: Env, args: Arguments): Promise<void> {
   if (wanted.length === 0 && !args.all) throw new UsageError("detach wants a SPEC, or --all");
   if (wanted.length > 0 && args.all) throw new UsageError("detach wants a SPEC or --all, not both");
   const { detach } = await import("../../loader/index.ts");
-  const groups = detach({
+  const { groups, unadopted } = detach({
     specs: wanted,
     all: args.all === true,
     ...bpffsOf(args.bpffs),
   });
-  if (args.json) env.stdout.write(`${JSON.stringify({ detached: groups })}\n`);
-  else if (groups.length === 0) env.stdout.write("nothing was attached\n");
-  else for (const group of groups) env.stdout.write(`detached ${group}\n`);
+  if (args.json) {
+    env.stdout.write(`${JSON.stringify({ detached: groups, unadopted })}\n`);
+    return;
+  }
+  for (const group of groups) env.stdout.write(`detached ${group}\n`);
+  for (const { cgroup, ports } of unadopted) {
+    const which = ports.length > 0 ? ` on port ${ports.join(", ")}` : "";
+    env.stdout.write(`adopted no more: ${cgroup}${which}\n`);
+  }
+  if (groups.length + unadopted.length === 0) env.stdout.write("nothing was attached\n");
 }
 
 export function detachCommand(env: Env): CommandModule<object, Arguments> {

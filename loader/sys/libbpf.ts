@@ -44,11 +44,13 @@ export const libbpf_version_string = lib.func("const char *libbpf_version_string
 export const bpf_map_lookup_elem = lib.func("int bpf_map_lookup_elem(int fd, const void *key, _Out_ void *value)") as (fd: number, key: Buffer, value: Buffer) => number;
 export const bpf_map_update_elem = lib.func("int bpf_map_update_elem(int fd, const void *key, const void *value, uint64_t flags)") as (fd: number, key: Buffer, value: Buffer, flags: number) => number;
 export const bpf_map_delete_elem = lib.func("int bpf_map_delete_elem(int fd, const void *key)") as (fd: number, key: Buffer) => number;
+export const bpf_map_get_next_key = lib.func("int bpf_map_get_next_key(int fd, const void *key, _Out_ void *next_key)") as (fd: number, key: Buffer | null, next: Buffer) => number;
 export const bpf_map_lookup_batch = lib.func("int bpf_map_lookup_batch(int fd, void *in_batch, _Out_ void *out_batch, _Out_ void *keys, _Out_ void *values, _Inout_ uint32_t *count, const void *opts)") as (fd: number, inBatch: null, outBatch: Buffer, keys: Buffer, values: Buffer, count: [number], opts: null) => number;
 export const bpf_obj_pin = lib.func("int bpf_obj_pin(int fd, const char *pathname)") as (fd: number, path: string) => number;
 export const bpf_obj_get = lib.func("int bpf_obj_get(const char *pathname)") as (path: string) => number;
 export const bpf_obj_get_info_by_fd = lib.func("int bpf_obj_get_info_by_fd(int bpf_fd, _Inout_ void *info, _Inout_ uint32_t *info_len)") as (fd: number, info: Buffer, len: [number]) => number;
 export const bpf_prog_get_fd_by_id = lib.func("int bpf_prog_get_fd_by_id(uint32_t id)") as (id: number) => number;
+export const bpf_link_detach = lib.func("int bpf_link_detach(int link_fd)") as (fd: number) => number;
 export const bpf_iter_create = lib.func("int bpf_iter_create(int link_fd)") as (fd: number) => number;
 
 /* btf.h */

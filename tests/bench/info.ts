@@ -63,7 +63,7 @@ function size(object: bpf.Ptr<"bpf_object">, slots: number): void {
 }
 
 const rows: string[][] = [];
-for (const file of ["select", "listeners", "notify"]) {
+for (const file of ["select", "listeners", "notify", "adopt"]) {
   const path = objectPath(file);
   const object = checkPtr("open", bpf.bpf_object__open_file(path, null));
   if (file === "select") size(object, capacityFor(1));

@@ -19,7 +19,7 @@ const defines = new Map(
 );
 
 const structs = new Map<string, { size: number; members: Record<string, number> }>();
-for (const name of ["select", "listeners", "notify"]) {
+for (const name of ["select", "listeners", "notify", "adopt"]) {
   using object = new BpfObject(name);
   for (const [struct, layout] of readStructs(object)) structs.set(struct, layout);
 }
@@ -48,6 +48,8 @@ test("numbers are the same in C and in TypeScript", () => {
     ["RM_SETTINGS_LEN", abi.SETTINGS_LEN],
     ["RM_SERVICE_LEN", abi.SERVICE_LEN],
     ["RM_COMM_LEN", abi.COMM_LEN],
+    ["RM_CGROUP_NAME_LEN", abi.CGROUP_NAME_LEN],
+    ["RM_CGROUP_PATH_LEN", abi.CGROUP_PATH_LEN],
     ["RM_STAGES", abi.STAGES.length],
     ["RM_OUTCOMES", abi.OUTCOMES.length],
     ["RM_OUTCOME_FALLBACK", abi.OUTCOMES.findIndex((o) => o.outcome === "fallback")],

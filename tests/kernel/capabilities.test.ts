@@ -1,6 +1,7 @@
 /** The documented capabilities are enough, and each is missed by its name. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { TestCgroup } from "../helpers/cgroup.ts";
 import { runCli } from "../helpers/cli.ts";
 import { scene } from "../helpers/scene.ts";
 
@@ -14,10 +15,16 @@ function under(capabilities: readonly string[]): string[] {
 
 describe("capabilities", () => {
   test(
-    "the documented ones are enough to attach, look and detach",
+    "the documented ones are enough to attach, adopt, look and detach",
     scene(async (s) => {
       await s.listener();
-      for (const args of [["attach", s.spec, "--once"], ["status"], ["detach", "--all"]]) {
+      const adopt = ["--adopt", "--cgroup", new TestCgroup(s, "app").path];
+      for (const args of [
+        ["attach", s.spec, "--once"],
+        ["attach", s.spec, ...adopt, "--once"],
+        ["status"],
+        ["detach", "--all"],
+      ]) {
         const run = await runCli(args, under(DOCUMENTED));
         assert.equal(run.code, 0, `${args[0]}: ${run.stderr}`);
       }

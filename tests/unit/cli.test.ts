@@ -42,6 +42,12 @@ test("--help lists every command and every exit code", async () => {
   }
 });
 
+test("attach --help states the risk of --adopt", async () => {
+  const { stdout } = await run("attach", "--help");
+  assert.match(stdout, /started by mistake/);
+  assert.match(stdout, /--adopt --unit app/);
+});
+
 test("--version is the package's", async () => {
   const { code, stdout } = await run("--version");
   assert.equal(code, 0);
@@ -64,6 +70,27 @@ const wrong: [argv: string[], says: RegExp][] = [
   [["attach", ":443", "--pid", "4194000"], /there is no such process/],
   [["attach", ":443", "--netns", "/etc/passwd"], /is not a network namespace/],
   [["attach", ":443", "--cgroup", "/no/such"], /no cgroup/],
+  [["attach", ":443", "--cgroup", "/", "--unit", "app"], /exclude each other/],
+  [["attach", ":443", "--unit", "a/b"], /--unit a\/b: that is not a name of a unit/],
+  [["attach", ":443", "--unit", "app.socket"], /it is no service/],
+  [["attach", ":443", "--unit", "app@"], /it is a template/],
+  [["attach", ":443", "--unit", "a", "--unit", "b"], /--unit is given more than once/],
+  [["attach", ":443", "--adopt"], /--adopt wants .* --cgroup PATH or --unit NAME/],
+  [["attach", ":443", "--adopt", "--pid", "1"], /--adopt wants .* --cgroup PATH or --unit NAME/],
+  [["attach", ":443", "--adopt", "--cgroup", "/no/such"], /parent .* does not exist/],
+  [["attach", ":443", "--adopt", "--cgroup", "app"], /'app' is not a cgroup to adopt/],
+  [["attach", ":443", "--adopt", "--cgroup", "/a/../b"], /is not a cgroup to adopt/],
+  [["attach", ":443", "--adopt", "--cgroup", "/a//b"], /is not a cgroup to adopt/],
+  [["attach", ":443", "--adopt", "--cgroup", `/${"a".repeat(256)}`], /is not a cgroup to adopt/],
+  [["attach", ":443", "--adopt-max", "3"], /--adopt-max wants --adopt/],
+  [
+    ["attach", ":443", "--adopt", "--cgroup", "/a", "--adopt-max", "0"],
+    /--adopt-max must be a number/,
+  ],
+  [
+    ["attach", ":443", "--adopt", "--adopt-mx", "3", "--cgroup", "/"],
+    /Unknown arguments?: adopt-mx/,
+  ],
   [["detach"], /wants a SPEC, or --all/],
   [["detach", ":443", "--all"], /not both/],
   [["status", ":0"], /is not a SPEC/],

@@ -10,6 +10,13 @@ import {
 } from "../../loader/abi.ts";
 import { addressBytes, formatAddress } from "../../loader/address.ts";
 import {
+  decodeAdoption,
+  decodeCounts,
+  encodeAdoption,
+  encodeCounts,
+  encodePort,
+} from "../../loader/adoption_codec.ts";
+import {
   addRow,
   decisionsOf,
   decodeGroup,
@@ -37,6 +44,22 @@ test("addresses survive the way to the kernel and back", () => {
   for (const text of ["0.0.0.0", "127.0.0.1", "255.254.253.252"]) {
     assert.equal(formatAddress("ipv4", addressBytes("ipv4", text)), text);
   }
+});
+
+test("an adoption and its counts survive the way to the map and back", () => {
+  const path = `/${"a".repeat(700)}/${"b".repeat(255)}`;
+  for (const record of [
+    { abiVersion: ABI_VERSION, path: "/", name: "", parent: 0n },
+    { abiVersion: ABI_VERSION, path, name: "b".repeat(255), parent: 2n ** 63n },
+    { abiVersion: ABI_VERSION, path: "/système.slice/ü", name: "ü", parent: 1n },
+  ]) {
+    const bytes = encodeAdoption(record);
+    assert.equal(bytes.length, LAYOUT.rm_adoption.size);
+    assert.deepEqual(decodeAdoption(bytes), record);
+  }
+  const counted = { port: 65535, binds: 2n ** 64n - 1n, failed: 3n };
+  assert.deepEqual(decodeCounts(encodePort(65535), encodeCounts(counted)), counted);
+  assert.throws(() => encodePort(0), /a port must be/);
 });
 
 test("a group's record survives the way to the map and back", () => {

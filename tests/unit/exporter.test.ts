@@ -57,6 +57,16 @@ const group: GroupStatus = {
 };
 const status: Status = {
   groups: [group],
+  adoptions: [
+    {
+      cgroup: "/system.slice/app.service",
+      inForce: true,
+      ports: [
+        { port: 80, binds: 3n, failed: 0n },
+        { port: 81, binds: 0n, failed: 1n },
+      ],
+    },
+  ],
   unmanaged: [],
   kernel: new Map([[7, { success: 32n, failure: 1n }]]),
   errors: [],
@@ -88,6 +98,8 @@ test("every number of a status is on /metrics", async () => {
     `accept_queue_limit{${g}} 300`,
     `half_open_requests{${g}} 3`,
     `reattachments_total{${g}} 2`,
+    'adopted_binds_total{cgroup="/system.slice/app.service",port="80",result="set"} 3',
+    'adopted_binds_total{cgroup="/system.slice/app.service",port="81",result="failed"} 1',
     'kernel_migrations_total{netns="7",result="success"} 32',
     'kernel_migrations_total{netns="7",result="failure"} 1',
     `program_run_seconds_total{${g}} 1.5`,
@@ -144,7 +156,24 @@ test("status as text shows groups, listeners and decisions; cookies in JSON are 
     outcome: "selected",
     count: 30,
   });
-  assert.equal(statusText({ ...status, groups: [] }), "nothing is attached");
+  assert.equal(statusText({ ...status, groups: [], adoptions: [] }), "nothing is attached");
+});
+
+test("status shows what is adopted, also when nothing is attached", () => {
+  const text = statusText({ ...status, groups: [] });
+  assert.match(text, /^nothing is attached\n\nadopted cgroup \/system\.slice\/app\.service\n/);
+  assert.match(text, / port {2}binds {2}failed\n +80 +3 +0\n +81 +0 +1$/);
+  const lapsed = status.adoptions.map((adoption) => ({ ...adoption, inForce: false }));
+  assert.match(statusText({ ...status, adoptions: lapsed }), /not in force: .*attach again/);
+  const json = JSON.parse(JSON.stringify(statusJson(status)));
+  assert.deepEqual(json.adoptions[0], {
+    cgroup: "/system.slice/app.service",
+    in_force: true,
+    ports: [
+      { port: 80, binds: 3, failed: 0 },
+      { port: 81, binds: 0, failed: 1 },
+    ],
+  });
 });
 
 test("columns are as wide as their widest cell, numbers to the right", () => {

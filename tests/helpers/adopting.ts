@@ -1,0 +1,34 @@
+/** Sidecars that adopt a test's cgroup, and what its listeners then are. */
+import { netnsInode, readStatus, type Sidecar, type SidecarOptions } from "../../loader/index.ts";
+import { Observer } from "../../loader/observe.ts";
+import type { TestCgroup } from "./cgroup.ts";
+import { BPFFS, type Scene } from "./scene.ts";
+
+type Options = Partial<SidecarOptions> & { readonly spec?: string; readonly max?: number };
+
+/** A sidecar for the scene's port, any address, that adopts `cgroup`. */
+export function adopting(s: Scene, { path }: TestCgroup, options: Options = {}): Sidecar {
+  const { max = 2, spec = `:${s.port}`, ...rest } = options;
+  const filter = { netns: netnsInode("/proc/self/ns/net"), cgroup: path };
+  return s.sidecar({ spec, filter, adopt: { cgroup: path, max }, ...rest });
+}
+
+/** Owner pid -> whether SO_REUSEPORT is set, of the listeners on a port. */
+export function reuseports(port: number): Record<number, boolean> {
+  using observer = new Observer();
+  const listeners = observer.read().filter(({ key }) => key.port === port);
+  return Object.fromEntries(
+    listeners.flatMap(({ owners, reuseport }) => owners.map(({ pid }) => [pid, reuseport])),
+  );
+}
+
+/** What is adopted now: `{"/cgroup": {8080: 2}}`, binds by port. */
+export function adopted(): Record<string, Record<number, number>> {
+  const { adoptions } = readStatus({ bpffs: BPFFS });
+  return Object.fromEntries(
+    adoptions.map(({ cgroup, ports }) => [
+      cgroup,
+      Object.fromEntries(ports.map(({ port, binds }) => [port, Number(binds)])),
+    ]),
+  );
+}

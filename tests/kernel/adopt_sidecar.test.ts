@@ -1,0 +1,242 @@
+/** adopt: what stays, what goes and what is said when sidecars and servers come and go. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { LAYOUT } from "../../loader/abi.ts";
+import {
+  ABI_VERSION,
+  AbiMismatchError,
+  ForeignProgramError,
+  parseSpec,
+} from "../../loader/index.ts";
+import { BpfMap } from "../../loader/map.ts";
+import { obtain } from "../../loader/pin.ts";
+import { adopted, adopting, reuseports } from "../helpers/adopting.ts";
+import { TestCgroup } from "../helpers/cgroup.ts";
+import { runCli } from "../helpers/cli.ts";
+import { pins } from "../helpers/fds.ts";
+import { startOrdinary } from "../helpers/ordinary.ts";
+import { tally } from "../helpers/peer.ts";
+import { BPFFS, type Scene, scene } from "../helpers/scene.ts";
+import { SidecarProcess } from "../helpers/sidecar.ts";
+import { bringTo } from "../helpers/stages.ts";
+import { groupOf } from "../helpers/status.ts";
+
+const COUNT = 20;
+const warnings = (s: Scene) => s.log.filter(({ level }) => level === "warn").map((e) => e.text);
+
+/** Whether a server that starts in the cgroup now gets SO_REUSEPORT. */
+async function adopts(s: Scene, cgroup: TestCgroup, port = s.port): Promise<boolean | undefined> {
+  const server = await startOrdinary(s, "echo", cgroup.under, { port });
+  const set = reuseports(port)[server.pid];
+  await server.stop();
+  return set;
+}
+
+async function attached(s: Scene, cgroup: TestCgroup, ...more: string[]): Promise<SidecarProcess> {
+  const args = [`:${s.port}`, "--adopt", "--cgroup", cgroup.path, "--metrics", "off", ...more];
+  const sidecar = await SidecarProcess.attach(...args);
+  s.defer(() => sidecar[Symbol.asyncDispose]());
+  return sidecar;
+}
+
+describe("an adoption", () => {
+  for (const [what, which] of [
+    ["detach SPEC", (s: Scene) => `:${s.port}`],
+    ["detach --all", () => "--all"],
+  ] as const) {
+    test(
+      `outlives a SIGKILL of the sidecar, ends with ${what}, also without any group`,
+      scene(async (s) => {
+        const app = new TestCgroup(s, "app").create();
+        await (await attached(s, app)).kill();
+        assert.equal(await adopts(s, app), true);
+        const status = await runCli(["status", "--json"]);
+        assert.deepEqual(JSON.parse(status.stdout).adoptions, [
+          { cgroup: app.path, in_force: true, ports: [{ port: s.port, binds: 1, failed: 0 }] },
+        ]);
+        const metrics = await runCli(["metrics"]);
+        const sample = `cgroup="${app.path}",port="${s.port}",result="set"} 1`;
+        assert.ok(metrics.stdout.includes(`adopted_binds_total{${sample}`), metrics.stdout);
+        const detach = await runCli(["detach", which(s)]);
+        assert.equal(detach.code, 0, detach.stderr);
+        assert.equal(detach.stdout, `adopted no more: ${app.path} on port ${s.port}\n`);
+        assert.equal(await adopts(s, app), false);
+        assert.deepEqual(pins(BPFFS), []);
+        const again = await runCli(["detach", `:${s.port}`]);
+        assert.equal(again.code, 4, again.stderr);
+      }),
+    );
+  }
+
+  test(
+    "ends with SIGTERM, and stays with --keep and --once",
+    scene(async (s) => {
+      const app = new TestCgroup(s, "app").create();
+      await (await attached(s, app)).stop();
+      assert.equal(await adopts(s, app), false);
+      adopting(s, app).close({ keep: true });
+      assert.equal(await adopts(s, app), true);
+      const command = [`:${s.port}`, "--adopt", "--cgroup", app.path];
+      const once = await runCli(["attach", ...command, "--once"]);
+      assert.equal(once.stdout, "ATTACHED groups=0 listeners=0\n", once.stderr);
+      assert.equal(await adopts(s, app), true);
+      adopting(s, app).close();
+      assert.equal(await adopts(s, app), false);
+    }),
+  );
+
+  test(
+    "is made whole or not at all, wherever attach is killed",
+    scene(async (s) => {
+      const app = new TestCgroup(s, "app").create();
+      const command = ["attach", `:${s.port}`, "--adopt", "--cgroup", app.path];
+      for (let ms = 80; ms <= 400; ms += 20) {
+        await runCli([...command, "--metrics", "off"], [], ms);
+      }
+      const attach = await runCli([...command, "--once"]);
+      assert.equal(attach.code, 0, attach.stderr);
+      assert.equal(await adopts(s, app), true);
+      const detach = await runCli(["detach", `:${s.port}`]);
+      assert.equal(detach.code, 0, detach.stderr);
+      assert.equal(await adopts(s, app), false);
+    }),
+  );
+
+  test(
+    "of two services: detach of one leaves the other's port, and its sidecar alone",
+    scene(async (s) => {
+      const app = new TestCgroup(s, "app").create();
+      const other = s.port + 5_000;
+      const first = adopting(s, app);
+      adopting(s, app, { specs: [parseSpec(`:${other}`)] });
+      assert.deepEqual(adopted(), { [app.path]: { [s.port]: 0, [other]: 0 } });
+      assert.equal(await adopts(s, app, other), true);
+      const detach = await runCli(["detach", `:${s.port}`]);
+      assert.equal(detach.code, 0, detach.stderr);
+      assert.deepEqual(adopted(), { [app.path]: { [other]: 1 } });
+      assert.equal(await adopts(s, app), false);
+      first.reconcile();
+      first.reconcile();
+      assert.equal(s.log.filter(({ event }) => event === "released").length, 1);
+      first.close();
+      assert.equal(await adopts(s, app, other), true);
+    }),
+  );
+
+  test(
+    "of a start that is refused is not made",
+    scene(async (s) => {
+      const app = new TestCgroup(s, "app").create();
+      const process = await s.process(app.under);
+      const listener = await s.listener({}, process);
+      await listener.filter();
+      assert.throws(() => adopting(s, app), ForeignProgramError);
+      assert.deepEqual(pins(BPFFS), []);
+      await process.exit();
+      assert.equal(await adopts(s, app), false);
+    }),
+  );
+
+  test(
+    "of another version is refused, and removed by detach --all",
+    scene(async (s) => {
+      const app = new TestCgroup(s, "app").create();
+      adopting(s, app).close({ keep: true });
+      const name = pins(BPFFS).find((path) => path.endsWith("/adoption"));
+      using map = new BpfMap(obtain(`${BPFFS}/${name}`));
+      const value = map.lookup(0) ?? Buffer.alloc(0);
+      value.writeUInt32LE(ABI_VERSION + 1, LAYOUT.rm_adoption.members.abi_version);
+      map.update(0, value);
+      assert.throws(() => adopting(s, app), AbiMismatchError);
+      const status = await runCli(["status"]);
+      assert.match(status.stderr, /of another version/);
+      assert.equal((await runCli(["detach", `:${s.port}`])).code, 7);
+      const detach = await runCli(["detach", "--all"]);
+      assert.equal(detach.code, 0, detach.stderr);
+      assert.equal(await adopts(s, app), false);
+    }),
+  );
+});
+
+describe("servers of an adopted cgroup", () => {
+  for (const [migrate, why] of [
+    ["newest", "loses nothing"],
+    ["off", "negative control: handshakes are reset"],
+  ] as const) {
+    test(
+      `one that runs already is reported, started again it is attached; its successor ${why}`,
+      scene(async (s) => {
+        const app = new TestCgroup(s, "app.service").create();
+        const running = await startOrdinary(s, "echo", app.under);
+        const sidecar = adopting(s, app, { migrate });
+        sidecar.reconcile();
+        assert.equal(warnings(s).length, 1, warnings(s).join("\n"));
+        const says = `127\\.0\\.0\\.1:${s.port} of node \\(pid ${running.pid}\\) .*start it once more \\('systemctl restart app\\.service'\\)`;
+        assert.match(warnings(s)[0] ?? "", new RegExp(says));
+        assert.equal(sidecar.status().groups.length, 0);
+
+        await running.stop();
+        const old = await startOrdinary(s, "echo", app.under);
+        sidecar.reconcile();
+        assert.equal(groupOf(s.port).attached, true);
+        const { peers, release } = await bringTo("final ack", COUNT, s);
+        const next = await startOrdinary(s, "echo", app.under);
+        sidecar.reconcile();
+        await old.stop();
+        release();
+        const whole = migrate === "newest" ? { [next.pid]: COUNT } : { ECONNRESET: COUNT };
+        assert.deepEqual(await tally(peers), whole);
+        assert.equal(warnings(s).length, 1, warnings(s).join("\n"));
+      }),
+    );
+  }
+
+  test(
+    "that are too many are warned of once, with their pids",
+    scene(async (s) => {
+      const app = new TestCgroup(s, "app").create();
+      const sidecar = adopting(s, app, { max: 2 });
+      const servers = [];
+      for (let i = 0; i < 3; i++) {
+        assert.deepEqual(warnings(s), []);
+        servers.push(await startOrdinary(s, "echo", app.under));
+        sidecar.reconcile();
+      }
+      sidecar.reconcile();
+      assert.equal(warnings(s).length, 1, warnings(s).join("\n"));
+      assert.match(warnings(s)[0] ?? "", /has 3 listeners.*started by mistake.*--adopt-max/);
+      for (const { pid } of servers) assert.match(warnings(s)[0] ?? "", new RegExp(`\\b${pid}\\b`));
+    }),
+  );
+});
+
+describe("--unit", () => {
+  test(
+    "finds the cgroup by its name where there is no systemd to ask",
+    scene(async (s) => {
+      const app = new TestCgroup(s, `app-${s.port}.service`).create();
+      const nobody = ["env", "PATH=/nowhere"];
+      const command = ["attach", `:${s.port}`, "--adopt", "--unit", `app-${s.port}`, "--once"];
+      const attach = await runCli(command, nobody);
+      assert.equal(attach.code, 0, attach.stderr);
+      assert.equal(await adopts(s, app), true);
+      const detach = await runCli(["detach", "--all"]);
+      assert.equal(detach.code, 0, detach.stderr);
+    }),
+  );
+
+  test(
+    "chooses groups without --adopt too",
+    scene(async (s) => {
+      const app = new TestCgroup(s, `app-${s.port}.service`).create();
+      await s.listener({}, await s.process(app.under));
+      const command = ["attach", s.spec, "--once", "--unit"];
+      const wrong = await runCli([...command, `ap-${s.port}`]);
+      assert.ok(wrong.code === 2 || wrong.code === 4, wrong.stderr);
+      const attach = await runCli([...command, `app-${s.port}`]);
+      assert.equal(attach.stdout, "ATTACHED groups=1 listeners=1\n", attach.stderr);
+      const detach = await runCli(["detach", "--all"]);
+      assert.equal(detach.code, 0, detach.stderr);
+    }),
+  );
+});

@@ -1,6 +1,17 @@
+/** Where text goes: as much of Node's streams as is needed. */
+export interface Output {
+  write(text: string): unknown;
+  /** It is a terminal, of so many columns and rows at this moment. */
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+  readonly rows?: number;
+  /** Why nothing can be written any more, such as a reader that went away. */
+  readonly errored?: Error | null;
+}
+
 /** The process as a value: commands see only this, so that tests can run them in-process. */
 export interface Env {
-  readonly stdout: { write(text: string): unknown };
+  readonly stdout: Output;
   readonly stderr: { write(text: string): unknown };
   readonly vars: Readonly<Record<string, string | undefined>>;
   /** Stdin is a terminal: what is typed there signals all processes in the foreground, ours and our children. */

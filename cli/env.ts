@@ -5,8 +5,6 @@ export interface Output {
   readonly isTTY?: boolean;
   readonly columns?: number;
   readonly rows?: number;
-  /** Why nothing can be written any more, such as a reader that went away. */
-  readonly errored?: Error | null;
 }
 
 /** The process as a value: commands see only this, so that tests can run them in-process. */
@@ -18,6 +16,8 @@ export interface Env {
   readonly terminal: boolean;
   /** Aborted by SIGTERM, SIGINT and SIGHUP; the reason is the signal's name. */
   readonly stop: AbortSignal;
+  /** Aborted when nobody reads stdout any more. */
+  readonly unread: AbortSignal;
   /** Has `handler` called for each of these signals, instead of what they do by default; the result ends that. */
   onSignals(names: readonly NodeJS.Signals[], handler: (name: NodeJS.Signals) => void): () => void;
 }

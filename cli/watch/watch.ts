@@ -16,10 +16,11 @@ export interface Watching {
 
 /** Returns when a signal comes, or nobody reads any more. */
 export async function watch(env: Env, { intervalMs, json, read }: Watching): Promise<void> {
-  const { stdout, stop } = env;
+  const { stdout } = env;
+  const end = AbortSignal.any([env.stop, env.unread]);
   using screen = stdout.isTTY && !json ? new Screen(stdout) : null;
   let said: readonly string[] = [];
-  for (let last: Reading | null = null; !stop.aborted && !stdout.errored; ) {
+  for (let last: Reading | null = null; !end.aborted; ) {
     const reading: Reading = new Reading(read(), performance.now(), last);
     const { errors } = reading.status;
     const now = new Date();
@@ -34,7 +35,7 @@ export async function watch(env: Env, { intervalMs, json, read }: Watching): Pro
     }
     said = errors;
     last = reading;
-    await sleep(intervalMs, undefined, { signal: stop }).catch(() => {});
+    await sleep(intervalMs, undefined, { signal: end }).catch(() => {});
   }
 }
 

@@ -25,8 +25,12 @@ export class Screen implements Disposable {
   /** Shows these lines instead of what was there: in one write, so that nothing flickers. */
   draw(lines: readonly string[]): void {
     this.#last = lines.map(printable);
-    const fitting = fit(this.#last, this.#out.columns || COLUMNS, this.#out.rows || ROWS);
-    const text = fitting.map((line) => `${line}${CLEAR_LINE}`).join("\r\n");
+    const columns = this.#out.columns || COLUMNS;
+    const fitting = fit(this.#last, columns, this.#out.rows || ROWS);
+    // Behind a line as wide as the window the cursor is still on its last character.
+    const text = fitting
+      .map((line) => (line.length < columns ? line + CLEAR_LINE : line))
+      .join("\r\n");
     this.#out.write(`${HOME}${text}${CLEAR_BELOW}`);
   }
 

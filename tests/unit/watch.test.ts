@@ -81,12 +81,12 @@ describe("a window", () => {
     const out = { write: (text: string) => written.push(text), columns: 3, rows: 5 };
     {
       using screen = new Screen(out);
-      screen.draw(["one", "twofold", "\x1b[31m"]);
+      screen.draw(["one", "twofold", "-", "\x1b[31m"]);
     }
     assert.deepEqual(written, [
       "\x1b[?1049h\x1b[?25l",
-      "\x1b[Hone\x1b[K\r\ntwo\x1b[K\r\n?[3\x1b[K\x1b[J",
-      "\x1b[?25h\x1b[?1049lone\ntwofold\n?[31m\n",
+      "\x1b[Hone\r\ntwo\r\n-\x1b[K\r\n?[3\x1b[J",
+      "\x1b[?25h\x1b[?1049lone\ntwofold\n-\n?[31m\n",
     ]);
   });
 });

@@ -1,11 +1,18 @@
 #!/usr/bin/env node
 /** The only file that touches `process`. */
+import { isatty } from "node:tty";
+import type { Env } from "./env.ts";
 import { main } from "./main.ts";
 
+const onSignals: Env["onSignals"] = (names, handler) => {
+  for (const name of names) process.on(name, handler);
+  return () => {
+    for (const name of names) process.off(name, handler);
+  };
+};
+
 const stop = new AbortController();
-for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
-  process.on(signal, () => stop.abort(signal));
-}
+onSignals(["SIGTERM", "SIGINT", "SIGHUP"], (name) => stop.abort(name));
 
 // A reader that went away (`| head`) is no reason to stop looking after listeners.
 for (const stream of [process.stdout, process.stderr]) {
@@ -19,7 +26,10 @@ process.exitCode = await main(
     stdout: process.stdout,
     stderr: process.stderr,
     vars: process.env,
+    // Not process.stdin: a child that inherits stdin must be its only reader.
+    terminal: isatty(0),
     stop: stop.signal,
+    onSignals,
   },
   process.argv.slice(2),
 );

@@ -1,4 +1,7 @@
-/** Exit codes, one a class of error. README and `--help` print this table. */
+/**
+ * Exit codes, one a class of error. README and `--help` print this table; exec
+ * otherwise exits as its server did.
+ */
 import {
   ConflictError,
   NoMatchError,
@@ -6,6 +9,7 @@ import {
   PermissionError,
   UsageError,
 } from "../loader/errors.ts";
+import { CommandNotFoundError, NotExecutableError } from "./exec/command.ts";
 
 export const EXIT = [
   { code: 0, meaning: "done" },
@@ -19,6 +23,8 @@ export const EXIT = [
     meaning: "conflict: foreign program, other map, other sidecar, other version, port taken",
     of: ConflictError,
   },
+  { code: 126, meaning: "exec: the command is not executable", of: NotExecutableError },
+  { code: 127, meaning: "exec: there is no such command", of: CommandNotFoundError },
 ] as const;
 
 /** The exit code for an error. */

@@ -3,6 +3,7 @@ import yargs from "yargs";
 import { UsageError } from "../loader/errors.ts";
 import { attachCommand } from "./commands/attach.ts";
 import { detachCommand } from "./commands/detach.ts";
+import { execCommand } from "./commands/exec.ts";
 import { metricsCommand } from "./commands/metrics.ts";
 import { releaseCommand } from "./commands/release.ts";
 import { statusCommand } from "./commands/status.ts";
@@ -13,14 +14,18 @@ import { version } from "./version.ts";
 const NAME = "reuseport-migrate";
 const WIDTH = 100;
 
-function parser(env: Env) {
+function parser(env: Env, argv: readonly string[], exitWith: (code: number) => void) {
   const codes = EXIT.map(({ code, meaning }) => `  ${code}  ${meaning}`).join("\n");
+  // What follows `--` is another program's command line.
+  const config = { "populate--": argv[0] === "exec" };
   return yargs()
     .scriptName(NAME)
     .usage(
       "$0 <command>\n\nRestart any SO_REUSEPORT TCP server without refusing or resetting a connection.",
     )
+    .parserConfiguration(config)
     .command(attachCommand(env))
+    .command(execCommand(env, exitWith))
     .command(statusCommand(env))
     .command(detachCommand(env))
     .command(releaseCommand(env))
@@ -53,11 +58,15 @@ function sentence(message: string): string {
 export async function main(env: Env, argv: readonly string[]): Promise<number> {
   try {
     let output = "";
-    await parser(env).parseAsync([...argv], {}, (_error, _argv, text) => {
+    let code = 0;
+    const exitWith = (value: number) => {
+      code = value;
+    };
+    await parser(env, argv, exitWith).parseAsync([...argv], {}, (_error, _argv, text) => {
       output = text;
     });
     if (output) env.stdout.write(`${output}\n`);
-    return 0;
+    return code;
   } catch (error) {
     env.stderr.write(`${NAME}: ${describe(error, env)}\n`);
     if (error instanceof UsageError) env.stderr.write(`Try '${NAME} --help'.\n`);

@@ -16,6 +16,7 @@ export { adoptablePath, cgroupPath } from "./cgroup.ts";
 export type { Decision } from "./codec.ts";
 export { type Detached, type DetachOptions, detach } from "./detach.ts";
 export * from "./errors.ts";
+export { establishedConnections } from "./established.ts";
 export type { Filter } from "./filter.ts";
 export type { Holds } from "./holds.ts";
 export { endpoint, type GroupKey, type Listener, type Owner } from "./listener.ts";
@@ -25,6 +26,7 @@ export { notifyService } from "./notify.ts";
 export type { HoldPolicy, Policy, Role } from "./plan.ts";
 export type { ReadyCheck } from "./ready.ts";
 export { type Released, release } from "./release.ts";
+export { ServerCgroup } from "./server_cgroup.ts";
 export { IDLE_MS, Sidecar, type SidecarOptions } from "./sidecar.ts";
 export { matchesSpec, parseSpec, type Spec } from "./spec.ts";
 export {

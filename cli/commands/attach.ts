@@ -6,8 +6,9 @@ import { UsageError } from "../../loader/errors.ts";
 import type { Filter, Sidecar, SidecarOptions } from "../../loader/index.ts";
 import { type AdoptArguments, adoptOptions, cgroupChoice } from "../adopt.ts";
 import type { Env } from "../env.ts";
+import { HOLD_MAX, holdMax, holdTime } from "../hold.ts";
 import { logger } from "../log.ts";
-import { bpffsOf, bpffsOption, duration, integer, once, specs } from "../options.ts";
+import { bpffsOf, bpffsOption, integer, once, specs } from "../options.ts";
 import {
   DEFAULT_METRICS,
   type MetricsAddress,
@@ -15,11 +16,6 @@ import {
   serveMetrics,
 } from "../server.ts";
 
-/** net.core.somaxconn as Linux sets it: what a standby can hold without it being raised. */
-const HOLD_MAX = 4096;
-const MAX_BACKLOG = 0x7fffffff;
-const MIN_HOLD_MS = 100;
-const MAX_HOLD_MS = 3_600_000;
 const MAX_PID = 0x3fffff; // PID_MAX_LIMIT, include/linux/threads.h
 
 function options(yargs: Argv): Argv<Arguments> {
@@ -159,7 +155,7 @@ function holdOf(args: Arguments): Pick<SidecarOptions, "hold" | "readyCheck"> {
     if (name) throw new UsageError(`${name} wants --hold`);
     return {};
   }
-  const timeMs = duration("hold", hold, MIN_HOLD_MS, MAX_HOLD_MS);
+  const timeMs = holdTime(hold);
   if (args.once)
     throw new UsageError("--once and --hold exclude each other: a standby is a process's");
   if (args.migrate === "off") {
@@ -169,7 +165,7 @@ function holdOf(args: Arguments): Pick<SidecarOptions, "hold" | "readyCheck"> {
   }
   if (check?.trim() === "") throw new UsageError("--ready-check wants 'tcp' or a shell command");
   return {
-    hold: { timeMs, max: max === undefined ? HOLD_MAX : integer("hold-max", max, 1, MAX_BACKLOG) },
+    hold: { timeMs, max: holdMax(max) },
     ...(check === undefined ? {} : { readyCheck: check === "tcp" ? "tcp" : { command: check } }),
   };
 }

@@ -42,6 +42,7 @@ need_check() {
 
 need_test() {
 	need_check
+	command_of python3 python3
 	service_of nginx
 	service_of haproxy
 	service_of prometheus

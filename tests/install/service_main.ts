@@ -8,9 +8,9 @@ import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { TempDir } from "../helpers/child.ts";
 import { ListenerProcess } from "../helpers/listener.ts";
+import { NotifySocket } from "../helpers/notify_socket.ts";
 import { until } from "../helpers/until.ts";
 import { Command } from "./command.ts";
-import { NotifySocket } from "./notify_socket.ts";
 import { UnitFile } from "./unit_file.ts";
 
 const PORT = 18080;

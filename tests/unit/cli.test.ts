@@ -10,14 +10,16 @@ async function run(...argv: string[]) {
       stdout: { write: (text) => (out.stdout += text) },
       stderr: { write: (text) => (out.stderr += text) },
       vars: {},
+      terminal: false,
       stop: new AbortController().signal,
+      onSignals: () => () => {},
     },
     argv,
   );
   return { code, ...out };
 }
 
-for (const command of ["attach", "status", "detach", "metrics"]) {
+for (const command of ["attach", "exec", "status", "detach", "metrics"]) {
   test(`${command} --help has a real example`, async () => {
     const { code, stdout } = await run(command, "--help");
     assert.equal(code, 0);
@@ -31,6 +33,7 @@ test("--help lists every command and every exit code", async () => {
   assert.equal(code, 0);
   for (const word of [
     "attach",
+    "exec",
     "status",
     "detach",
     "metrics",
@@ -70,6 +73,19 @@ const wrong: [argv: string[], says: RegExp][] = [
   [["attach", ":443", "--pid", "4194000"], /there is no such process/],
   [["attach", ":443", "--netns", "/etc/passwd"], /is not a network namespace/],
   [["attach", ":443", "--cgroup", "/no/such"], /no cgroup/],
+  [["exec"], /a SPEC is missing/],
+  [["exec", ":443"], /wants a command after '--'/],
+  [["exec", ":443", "--"], /wants a command after '--'/],
+  [["exec", ":443", "node", "server.js"], /wants a command after '--'/],
+  [["exec", "443", "--", "true"], /a port is written ':443'/],
+  [["exec", ":443", "--keep", "--", "true"], /Unknown argument: keep/],
+  [["exec", ":443", "--drain", "5", "--", "true"], /--drain must be a duration/],
+  [["exec", ":443", "--start-timeout", "0", "--", "true"], /--start-timeout must be a duration/],
+  [["exec", ":443", "--stop-timeout", "2d", "--", "true"], /--stop-timeout must be a duration/],
+  [["exec", ":443", "--stop-signal", "TERM", "--", "true"], /such as SIGTERM or SIGQUIT/],
+  [["exec", ":443", "--hold", "50ms", "--", "true"], /--hold must be a duration/],
+  [["exec", ":443", "--hold-max", "0", "--", "true"], /--hold-max must be a number/],
+  [["exec", ":443", "--metrics", "http", "--", "true"], /--metrics 'http'/],
   [["attach", ":443", "--cgroup", "/", "--unit", "app"], /exclude each other/],
   [["attach", ":443", "--unit", "a/b"], /--unit a\/b: that is not a name of a unit/],
   [["attach", ":443", "--unit", "app.socket"], /it is no service/],

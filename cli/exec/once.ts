@@ -1,0 +1,46 @@
+/** `exec` without --restart: one start, signals passed on, its exit code. */
+import type { Env } from "../env.ts";
+import { Child, exitCodeOf } from "./child.ts";
+import { listensOn } from "./progress.ts";
+import { POLL_MS, type Run, TYPED } from "./run.ts";
+
+const PASSED = [
+  "SIGTERM",
+  "SIGINT",
+  "SIGHUP",
+  "SIGQUIT",
+  "SIGUSR1",
+  "SIGUSR2",
+  "SIGWINCH",
+  "SIGCONT",
+] as const;
+
+/** Runs the server once; returns the exit code. */
+export async function runOnce(env: Env, run: Run): Promise<number> {
+  const child = new Child(run.command, run.cgroup.child("start-1"), env.vars);
+  const unsubscribe = env.onSignals(PASSED, (name) => {
+    if (!(env.terminal && TYPED.has(name))) child.signal(name);
+  });
+  // It may have come before we listened for it.
+  if (env.stop.aborted) child.signal(env.stop.reason);
+  const poll = env.vars["NOTIFY_SOCKET"] ? setInterval(look, POLL_MS) : undefined;
+  function look(): void {
+    if (!listens(run, child)) return;
+    clearInterval(poll);
+    run.notify("READY=1");
+  }
+  try {
+    return exitCodeOf(await child.ended);
+  } finally {
+    clearInterval(poll);
+    unsubscribe();
+  }
+}
+
+function listens({ sidecar }: Run, { cgroup }: Child): boolean {
+  try {
+    return listensOn(sidecar.status(), cgroup).size > 0;
+  } catch {
+    return false; // the sidecar says what is wrong; whether it listens is asked again
+  }
+}

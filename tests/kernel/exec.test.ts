@@ -1,0 +1,304 @@
+/** exec: a server and its sidecar in one command; and that nothing of it stays. */
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { existsSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
+import { describe, test } from "node:test";
+import { establishedConnections, readStatus } from "../../loader/index.ts";
+import { TempDir } from "../helpers/child.ts";
+import { runCli } from "../helpers/cli.ts";
+import { ExecProcess, httpServer, isRunning, served, whoServes } from "../helpers/exec.ts";
+import { pins } from "../helpers/fds.ts";
+import { NotifySocket } from "../helpers/notify_socket.ts";
+import { BPFFS, type Scene, scene } from "../helpers/scene.ts";
+import { groupOf } from "../helpers/status.ts";
+import { until } from "../helpers/until.ts";
+
+/** Answers to each signal with its name; TERM ends it. */
+const TRAPS = `
+for name in INT QUIT USR1 USR2 HUP WINCH CONT; do trap "echo got SIG$name" $name; done
+trap "echo got SIGTERM; exit 9" TERM
+echo ready
+while :; do sleep 0.02; done`;
+
+/** Runs exec in a scene; at the end it is gone, with everything it made. */
+function execIn(
+  s: Scene,
+  args: readonly string[],
+  command: readonly string[],
+  under: readonly string[] = [],
+): ExecProcess {
+  const exec = new ExecProcess([s.spec, ...args], command, under);
+  s.defer(() => exec[Symbol.asyncDispose]());
+  return exec;
+}
+
+function assertNothingLeft(exec: ExecProcess): void {
+  assert.equal(existsSync(exec.cgroup), false, `${exec.cgroup} is left behind`);
+  assert.deepEqual(pins(BPFFS), []);
+}
+
+/** http_main.js, but for what the file `switches` says. */
+function switched(file: string, port: number): string[] {
+  const script = `case $(cat "$0") in exit) exit 4;; hang) exec sleep 1000;; esac; exec "$@"`;
+  writeFileSync(file, "serve");
+  return ["sh", "-c", script, file, ...httpServer(port)];
+}
+
+describe("exec", () => {
+  for (const [script, code] of [
+    ["exit 0", 0],
+    ["exit 7", 7],
+    ["kill -KILL $$", 137],
+    ["kill -TERM $$", 143],
+  ] as const) {
+    test(
+      `exits as its server does: '${script}' is ${code}`,
+      scene(async (s) => {
+        const exec = execIn(s, [], ["sh", "-c", script]);
+        assert.equal(await exec.child.exited, code, exec.output);
+        assertNothingLeft(exec);
+      }),
+    );
+  }
+
+  test(
+    "leaves the command line after '--', and stdout, to the server",
+    scene(async (s) => {
+      const words = ["--help", "-v", "--", "--no-x", "007", "a b", "", "$HOME", "'"];
+      const command = ["sh", "-c", 'for word; do echo "<$word>"; done', "sh", ...words];
+      const run = await runCli(["exec", s.spec, "--", ...command]);
+      assert.deepEqual(run, {
+        code: 0,
+        stdout: words.map((word) => `<${word}>\n`).join(""),
+        stderr: "",
+      });
+    }),
+  );
+
+  test(
+    "runs nothing when there is no such command, or none that can be run",
+    scene(async (s) => {
+      for (const [command, code] of [
+        ["no-such-command", 127],
+        ["/etc/passwd", 126],
+      ] as const) {
+        const run = await runCli(["exec", s.spec, "--", command]);
+        assert.equal(run.code, code);
+        assert.match(
+          run.stderr,
+          new RegExp(`^reuseport-migrate: '${command}' cannot be run: .*\n$`),
+        );
+      }
+    }),
+  );
+
+  test(
+    "runs nothing when it cannot attach",
+    scene(async (s) => {
+      using dir = new TempDir();
+      const drop = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"];
+      const run = await runCli(["exec", s.spec, "--", "touch", dir.file("ran")], drop);
+      assert.equal(run.code, 5, run.stderr);
+      assert.equal(run.stderr.split("\n").length, 2, run.stderr);
+      assert.equal(existsSync(dir.file("ran")), false);
+      assert.deepEqual(pins(BPFFS), []);
+    }),
+  );
+
+  test(
+    "passes signals on",
+    scene(async (s) => {
+      const exec = execIn(s, [], ["sh", "-c", TRAPS]);
+      await exec.wrote("ready");
+      for (const name of ["INT", "QUIT", "USR1", "USR2", "HUP", "WINCH", "CONT"] as const) {
+        exec.child.kill(`SIG${name}`);
+        await exec.wrote(`got SIG${name}`);
+      }
+      exec.child.kill("SIGTERM");
+      assert.equal(await exec.child.exited, 9, exec.output);
+      assert.match(exec.output, /got SIGTERM\n$/);
+      assertNothingLeft(exec);
+    }),
+  );
+
+  test(
+    "ends what its server leaves running: SIGTERM, then SIGKILL",
+    scene(async (s) => {
+      const script = `(trap "" TERM; echo deaf; exec sleep 1000) & sleep 1000 &
+        until [ -e "$0" ]; do sleep 0.01; done; exit 3`;
+      using dir = new TempDir();
+      const exec = execIn(s, ["--stop-timeout", "300ms"], ["sh", "-c", script, dir.file("go")]);
+      await exec.wrote("deaf");
+      const processes = exec.processes();
+      assert.ok(processes.length >= 3);
+      writeFileSync(dir.file("go"), "");
+      assert.equal(await exec.child.exited, 3, exec.output);
+      assert.deepEqual(processes.filter(isRunning), []);
+      assertNothingLeft(exec);
+    }),
+  );
+
+  test(
+    "attaches to a server that does not set SO_REUSEPORT",
+    scene(async (s) => {
+      const exec = execIn(s, [], httpServer(s.port));
+      const pid = await served(s.port);
+      await until("it is attached", () => readStatus({ bpffs: BPFFS }).groups.length === 1);
+      const { listeners, attached, sidecar } = groupOf(s.port);
+      assert.equal(attached, true);
+      assert.equal(sidecar, exec.child.pid);
+      assert.deepEqual(
+        listeners.map(({ role, owners }) => [role, ...owners.map((owner) => owner.pid)]),
+        [
+          ["target", pid],
+          ["standby", exec.child.pid],
+        ],
+      );
+      assert.equal(await exec.child.stop("SIGTERM"), 143, exec.output);
+      assert.equal(exec.output, "");
+      assertNothingLeft(exec);
+    }),
+  );
+
+  test(
+    "tells the service manager when its server listens, and keeps its socket to itself",
+    scene(async (s) => {
+      using dir = new TempDir();
+      using manager = new NotifySocket(dir.file("notify"));
+      const command = [
+        "sh",
+        "-c",
+        'echo "<$NOTIFY_SOCKET>"; exec "$@"',
+        "sh",
+        ...httpServer(s.port),
+      ];
+      const exec = execIn(s, [], command, ["env", `NOTIFY_SOCKET=${dir.file("notify")}`]);
+      await until("READY=1", () => manager.received().includes("READY=1"));
+      assert.notEqual(await whoServes(s.port), null);
+      assert.equal(exec.output, "<>\n");
+    }),
+  );
+
+  test(
+    "killed: the server goes on, and detach removes the pins",
+    scene(async (s) => {
+      const exec = execIn(s, [], httpServer(s.port));
+      const pid = await served(s.port);
+      await until("it is attached", () => readStatus({ bpffs: BPFFS }).groups.length === 1);
+      await exec.child.stop("SIGKILL");
+      assert.equal(await whoServes(s.port), pid);
+      assert.deepEqual(exec.processes(), [pid]);
+      const detach = await runCli(["detach", "--all"]);
+      assert.equal(detach.code, 0, detach.stderr);
+      assert.deepEqual(pins(BPFFS), []);
+      assert.equal(await whoServes(s.port), pid);
+    }),
+  );
+});
+
+describe("exec --restart", () => {
+  test(
+    "replaces the server on SIGHUP, and stops it on SIGTERM",
+    scene(async (s) => {
+      const exec = execIn(s, ["--restart"], httpServer(s.port));
+      const first = await served(s.port);
+      exec.child.kill("SIGHUP");
+      const second = await served(s.port, first);
+      await exec.wrote("start 1 ended by SIGTERM");
+      assert.deepEqual(exec.processes(), [second]);
+      assert.equal(await exec.child.stop("SIGTERM"), 0, exec.output);
+      assertNothingLeft(exec);
+    }),
+  );
+
+  test(
+    "starts it again when it dies",
+    scene(async (s) => {
+      const exec = execIn(s, ["--restart"], httpServer(s.port));
+      const first = await served(s.port);
+      process.kill(first, "SIGKILL");
+      await exec.wrote("start 1 ended by SIGKILL: starting again in 100 ms");
+      await served(s.port, first);
+    }),
+  );
+
+  test(
+    "keeps the old one when the new one exits before it listens, and tries again when told",
+    scene(async (s) => {
+      using dir = new TempDir();
+      const exec = execIn(s, ["--restart"], switched(dir.file("switch"), s.port));
+      const first = await served(s.port);
+      writeFileSync(dir.file("switch"), "exit");
+      exec.child.kill("SIGHUP");
+      await exec.wrote("start 2 ended with code 4: start 1 stays");
+      assert.equal(await whoServes(s.port), first);
+      writeFileSync(dir.file("switch"), "serve");
+      exec.child.kill("SIGHUP");
+      await served(s.port, first);
+    }),
+  );
+
+  test(
+    "keeps the old one when the new one does not listen in time",
+    scene(async (s) => {
+      using dir = new TempDir();
+      const command = switched(dir.file("switch"), s.port);
+      const exec = execIn(s, ["--restart", "--start-timeout", "500ms"], command);
+      const first = await served(s.port);
+      writeFileSync(dir.file("switch"), "hang");
+      exec.child.kill("SIGHUP");
+      await exec.wrote("start 2 does not listen after 500ms: stopping it, start 1 stays");
+      await exec.wrote("start 2 ended by SIGTERM");
+      assert.deepEqual(exec.processes(), [first]);
+      assert.equal(await whoServes(s.port), first);
+    }),
+  );
+
+  test(
+    "passes other signals on",
+    scene(async (s) => {
+      const exec = execIn(s, ["--restart", "--stop-timeout", "1s"], ["sh", "-c", TRAPS]);
+      await exec.wrote("ready");
+      for (const name of ["USR1", "USR2", "WINCH", "CONT"] as const) {
+        exec.child.kill(`SIG${name}`);
+        await exec.wrote(`got SIG${name}`);
+      }
+      exec.child.kill("SIGINT");
+      assert.equal(await exec.child.exited, 0, exec.output);
+      assert.match(exec.output, /got SIGTERM\n$/);
+      assertNothingLeft(exec);
+    }),
+  );
+
+  test(
+    "insists, when the old one does not stop",
+    scene(async (s) => {
+      const deaf = ["sh", "-c", 'trap "" TERM; "$@"; :', "sh", ...httpServer(s.port)];
+      const exec = execIn(s, ["--restart", "--stop-timeout", "300ms"], deaf);
+      await served(s.port);
+      exec.child.kill("SIGHUP");
+      await exec.wrote("start 1 ended by SIGKILL");
+    }),
+  );
+
+  test(
+    "waits for the old one's connections before it stops it, and no longer than --drain",
+    scene(async (s) => {
+      const exec = execIn(s, ["--restart", "--drain", "1s"], httpServer(s.port));
+      const first = await served(s.port);
+      const client = connect(s.port, "127.0.0.1");
+      s.defer(() => client.destroy());
+      const ended = once(client, "close");
+      client.resume().write("GET / HTTP/1.1\r\n"); // the server waits for the rest
+      const ports = new Set([s.port]);
+      await until("it is accepted", () => establishedConnections([first], ports) === 1);
+      exec.child.kill("SIGHUP");
+      await exec.wrote("start 2 listens");
+      assert.equal(establishedConnections([first], ports), 1);
+      await exec.wrote("start 1 still has connections after 1s: stopping it anyway");
+      await ended;
+      await exec.wrote("start 1 ended by SIGTERM");
+    }),
+  );
+});

@@ -62,7 +62,7 @@ http {
 `;
 
 export const SERVERS: readonly PlainServer[] = [
-  { name: "Node http", port: 8091, options: [], command: () => httpServer(8091) },
+  { name: "Node http", port: 8091, options: [], command: () => httpServer(8091, "127.0.0.1") },
   {
     name: "Python http.server",
     port: 8092,

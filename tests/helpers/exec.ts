@@ -8,8 +8,13 @@ import { until } from "./until.ts";
 const BIN = fileURLToPath(new URL("../../cli/bin.js", import.meta.url));
 const MAIN = fileURLToPath(new URL("./http_main.js", import.meta.url));
 
-/** A plain Node HTTP server. */
-export const httpServer = (port: number) => [process.execPath, MAIN, String(port)];
+/** A plain Node HTTP server; without `host` on every address. */
+export const httpServer = (port: number, ...host: string[]) => [
+  process.execPath,
+  MAIN,
+  String(port),
+  ...host,
+];
 
 export class ExecProcess implements AsyncDisposable {
   readonly child: Child;

@@ -42,7 +42,7 @@ function assertNothingLeft(exec: ExecProcess): void {
 function switched(file: string, port: number): string[] {
   const script = `case $(cat "$0") in exit) exit 4;; hang) exec sleep 1000;; esac; exec "$@"`;
   writeFileSync(file, "serve");
-  return ["sh", "-c", script, file, ...httpServer(port)];
+  return ["sh", "-c", script, file, ...httpServer(port, "127.0.0.1")];
 }
 
 describe("exec", () => {
@@ -142,7 +142,7 @@ describe("exec", () => {
   test(
     "attaches to a server that does not set SO_REUSEPORT",
     scene(async (s) => {
-      const exec = execIn(s, [], httpServer(s.port));
+      const exec = execIn(s, [], httpServer(s.port, s.address));
       const pid = await served(s.port);
       await until("it is attached", () => readStatus({ bpffs: BPFFS }).groups.length === 1);
       const { listeners, attached, sidecar } = groupOf(s.port);
@@ -171,7 +171,7 @@ describe("exec", () => {
         "-c",
         'echo "<$NOTIFY_SOCKET>"; exec "$@"',
         "sh",
-        ...httpServer(s.port),
+        ...httpServer(s.port, s.address),
       ];
       const exec = execIn(s, [], command, ["env", `NOTIFY_SOCKET=${dir.file("notify")}`]);
       await until("READY=1", () => manager.received().includes("READY=1"));
@@ -183,7 +183,7 @@ describe("exec", () => {
   test(
     "killed: the server goes on, and detach removes the pins",
     scene(async (s) => {
-      const exec = execIn(s, [], httpServer(s.port));
+      const exec = execIn(s, [], httpServer(s.port, s.address));
       const pid = await served(s.port);
       await until("it is attached", () => readStatus({ bpffs: BPFFS }).groups.length === 1);
       await exec.child.stop("SIGKILL");
@@ -201,7 +201,7 @@ describe("exec --restart", () => {
   test(
     "replaces the server on SIGHUP, and stops it on SIGTERM",
     scene(async (s) => {
-      const exec = execIn(s, ["--restart"], httpServer(s.port));
+      const exec = execIn(s, ["--restart"], httpServer(s.port, s.address));
       const first = await served(s.port);
       exec.child.kill("SIGHUP");
       const second = await served(s.port, first);
@@ -213,9 +213,27 @@ describe("exec --restart", () => {
   );
 
   test(
+    "replaces one that listens on every address, and lets it answer what it has accepted",
+    scene(async (s) => {
+      const exec = new ExecProcess([`:${s.port}`, "--restart"], httpServer(s.port));
+      s.defer(() => exec[Symbol.asyncDispose]());
+      const first = await served(s.port);
+      const answer = fetch(`http://127.0.0.1:${s.port}/slow`).then((response) => response.text());
+      const ports = new Set([s.port]);
+      await until("it is accepted", () => establishedConnections([first], ports) > 0);
+      exec.child.kill("SIGHUP");
+      await served(s.port, first);
+      assert.equal(await answer, "/slow");
+      await exec.wrote("start 1 ended by SIGTERM");
+      const [group] = readStatus({ bpffs: BPFFS }).groups;
+      assert.equal(group?.key.address, "::");
+    }),
+  );
+
+  test(
     "starts it again when it dies",
     scene(async (s) => {
-      const exec = execIn(s, ["--restart"], httpServer(s.port));
+      const exec = execIn(s, ["--restart"], httpServer(s.port, s.address));
       const first = await served(s.port);
       process.kill(first, "SIGKILL");
       await exec.wrote("start 1 ended by SIGKILL: starting again in 100 ms");
@@ -274,7 +292,7 @@ describe("exec --restart", () => {
   test(
     "insists, when the old one does not stop",
     scene(async (s) => {
-      const deaf = ["sh", "-c", 'trap "" TERM; "$@"; :', "sh", ...httpServer(s.port)];
+      const deaf = ["sh", "-c", 'trap "" TERM; "$@"; :', "sh", ...httpServer(s.port, s.address)];
       const exec = execIn(s, ["--restart", "--stop-timeout", "300ms"], deaf);
       await served(s.port);
       exec.child.kill("SIGHUP");
@@ -285,7 +303,7 @@ describe("exec --restart", () => {
   test(
     "waits for the old one's connections before it stops it, and no longer than --drain",
     scene(async (s) => {
-      const exec = execIn(s, ["--restart", "--drain", "1s"], httpServer(s.port));
+      const exec = execIn(s, ["--restart", "--drain", "1s"], httpServer(s.port, s.address));
       const first = await served(s.port);
       const client = connect(s.port, "127.0.0.1");
       s.defer(() => client.destroy());

@@ -21,6 +21,27 @@ trap "echo got SIGTERM; exit 9" TERM
 echo ready
 while :; do sleep 0.02; done`;
 
+/** Runs a command at a terminal, types Ctrl-C when it is ready, then ends it; prints all it wrote. */
+const AT_TERMINAL = `
+import os, pty, signal, sys, time
+pid, fd = pty.fork()
+if pid == 0:
+    os.execvp(sys.argv[1], sys.argv[1:])
+out = b""
+def read_until(word):
+    global out
+    while word not in out:
+        out += os.read(fd, 4096)
+read_until(b"ready")
+os.write(fd, b"\\x03")
+read_until(b"got SIGINT")
+time.sleep(0.5) # for a second one to come
+os.kill(pid, signal.SIGTERM)
+read_until(b"got SIGTERM")
+print(out.decode(), end="")
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+`;
+
 /** Runs exec in a scene; at the end it is gone, with everything it made. */
 function execIn(
   s: Scene,
@@ -119,6 +140,16 @@ describe("exec", () => {
       assert.equal(await exec.child.exited, 9, exec.output);
       assert.match(exec.output, /got SIGTERM\n$/);
       assertNothingLeft(exec);
+    }),
+  );
+
+  test(
+    "does not send a second time what the terminal has sent",
+    scene(async (s) => {
+      const under = ["python3", "-c", AT_TERMINAL];
+      const exec = execIn(s, [], ["sh", "-c", TRAPS], under);
+      assert.equal(await exec.child.exited, 9, exec.output);
+      assert.equal(exec.output.split("got SIGINT").length - 1, 1, exec.output);
     }),
   );
 

@@ -57,9 +57,8 @@ export class AdoptedCgroup {
     return readAdoption(state, this.#options.cgroup, this.#ports);
   }
 
-  /** Undoes what this sidecar's services adopted; other ports of the cgroup stay adopted. */
+  /** Undoes what this sidecar's services adopted; other ports of the cgroup stay adopted. Wants the state's lock. */
   giveBack(state: State): void {
-    using _lock = state.lock();
     const { cgroup } = this.#options;
     for (const { ports } of unadopt(state, this.#ports, cgroup)) {
       const text = `the cgroup ${cgroup} is adopted no more on ${list(ports)}`;

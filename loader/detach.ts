@@ -5,9 +5,10 @@ import { detachProgram } from "./attachment.ts";
 import { AbiMismatchError, NoMatchError } from "./errors.ts";
 import { requireHost } from "./features.ts";
 import { specOf } from "./filter.ts";
+import { giveBack } from "./give_back.ts";
 import { Group } from "./group.ts";
 import { byGroup, type Listener } from "./listener.ts";
-import { giveBack } from "./managed.ts";
+
 import { Observer } from "./observe.ts";
 import { pinnedProgramId } from "./program.ts";
 import type { Spec } from "./spec.ts";

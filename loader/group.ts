@@ -2,16 +2,9 @@
  * One managed group, as pinned: the program, its maps, the policy. `create`
  * loads and pins, `open` adopts; from then on both are the same thing.
  */
-import { existsSync, renameSync } from "node:fs";
+import { renameSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import {
-  ABI_VERSION,
-  EXTRA_ENTRIES,
-  GROUP_MAPS,
-  type GroupMap,
-  LAYOUT,
-  SELECT_PROGRAM,
-} from "./abi.ts";
+import { ABI_VERSION, type GroupMap, LAYOUT } from "./abi.ts";
 import {
   addRow,
   type Control,
@@ -28,7 +21,8 @@ import {
   type Row,
   type SlotRecord,
 } from "./codec.ts";
-import { AbiMismatchError, NotSupportedError, VerifierError } from "./errors.ts";
+import { AbiMismatchError } from "./errors.ts";
+import { type GroupPins, makePins, openPins } from "./group_pins.ts";
 import {
   decodeHolds,
   decodeStandby,
@@ -37,15 +31,10 @@ import {
   type Holds,
   type StandbyRecord,
 } from "./holds.ts";
-import { BpfMap, possibleCpus } from "./map.ts";
-import { hasMigrateCounters } from "./netns.ts";
-import { BpfObject } from "./object.ts";
-import { differ, obtain, pin } from "./pin.ts";
+import { type BpfMap, possibleCpus } from "./map.ts";
 import type { Slot, Targets } from "./plan.ts";
-import { PROGRAM_PIN, type ProgramInfo, programInfo } from "./program.ts";
+import { type ProgramInfo, programInfo } from "./program.ts";
 import * as libc from "./sys/libc.ts";
-
-const MAP_NAMES = Object.keys(GROUP_MAPS) as GroupMap[];
 
 /** Owns file descriptors on the pinned program and maps. */
 export class Group implements Disposable {
@@ -58,7 +47,7 @@ export class Group implements Disposable {
   #plan: Buffer | null = null;
   #active = 0;
 
-  private constructor(name: string, programFd: number, maps: Record<GroupMap, BpfMap>) {
+  private constructor(name: string, { programFd, maps }: GroupPins) {
     this.name = name;
     this.#programFd = programFd;
     this.#maps = maps;
@@ -73,27 +62,8 @@ export class Group implements Disposable {
    * It decides as the kernel's hash does until {@link setPlan}; nothing is attached.
    */
   static create(name: string, record: GroupRecord, unfinished: string): Group {
-    using object = new BpfObject("select");
-    const { slots } = record;
-    object.setEntries("slots", slots);
-    object.setEntries("listeners", slots + EXTRA_ENTRIES);
-    object.setEntries("cookies", slots + EXTRA_ENTRIES);
-    object.setEntries("counters", slots + 2); // the group's own row, and the standby's
-    try {
-      object.load();
-    } catch (error) {
-      if (error instanceof VerifierError && !hasMigrateCounters()) {
-        throw new NotSupportedError(
-          "SELECT_OR_MIGRATE",
-          "this kernel cannot migrate connections (no BPF_SK_REUSEPORT_SELECT_OR_MIGRATE): Linux 5.14 or newer is needed",
-          { cause: error },
-        );
-      }
-      throw error;
-    }
-    pin(object.programFd(SELECT_PROGRAM), join(unfinished, PROGRAM_PIN));
-    for (const map of MAP_NAMES) pin(object.mapFd(map), join(unfinished, map));
-    const group = Group.#open(name, unfinished);
+    makePins(record.slots, unfinished);
+    const group = new Group(name, openPins(unfinished));
     group.setRecord(record);
     return group;
   }
@@ -103,7 +73,7 @@ export class Group implements Disposable {
    * @throws AbiMismatchError with every difference when it is of another version.
    */
   static open(directory: string): Group {
-    const group = Group.#open(basename(directory), directory);
+    const group = new Group(basename(directory), openPins(directory));
     const { abiVersion } = group.#record;
     if (abiVersion === ABI_VERSION) return group;
     group[Symbol.dispose]();
@@ -118,29 +88,6 @@ export class Group implements Disposable {
       if (error instanceof AbiMismatchError) return null;
       throw error;
     }
-  }
-
-  static #open(name: string, directory: string): Group {
-    const differences: string[] = [];
-    const maps: Partial<Record<GroupMap, BpfMap>> = {};
-    let programFd = -1;
-    const path = (pin: string) => join(directory, pin);
-    if (existsSync(path(PROGRAM_PIN))) programFd = obtain(path(PROGRAM_PIN));
-    else differences.push("program is missing");
-    for (const map of MAP_NAMES) {
-      if (!existsSync(path(map))) {
-        differences.push(`map ${map} is missing`);
-        continue;
-      }
-      maps[map] = new BpfMap(obtain(path(map)));
-      differences.push(...differ(map, GROUP_MAPS[map], maps[map].shape));
-    }
-    if (differences.length === 0) {
-      return new Group(name, programFd, maps as Record<GroupMap, BpfMap>);
-    }
-    if (programFd >= 0) libc.close(programFd);
-    for (const map of Object.values(maps)) map[Symbol.dispose]();
-    throw new AbiMismatchError(directory, differences);
   }
 
   /** Makes a filled `unfinished` directory the group's own, in one step. */

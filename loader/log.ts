@@ -1,6 +1,8 @@
 /** What a sidecar says of its groups: events for the log. */
 
 import type { HoldResult } from "./abi.ts";
+import { LockedError } from "./errors.ts";
+import type { Match } from "./filter.ts";
 import type { HoldEvent } from "./holding.ts";
 import type { Listener } from "./listener.ts";
 import type { ManagedGroup, Refreshed } from "./managed.ts";
@@ -61,6 +63,26 @@ export class Journal {
     this.#warned.delete(about);
   }
 
+  /** Runs a step; its failure is said once, and settled when it succeeds. */
+  attempt(about: string, step: () => void): void {
+    try {
+      step();
+      this.settled(about);
+    } catch (error) {
+      this.warn(about, message(error));
+    }
+  }
+
+  takenOn({ isNew, label, group }: ManagedGroup, { service, members }: Match): void {
+    const event = isNew ? "attached" : "adopted";
+    const count = members.length;
+    this.say(
+      event,
+      `${event} ${label}: ${count} listener${count === 1 ? "" : "s"}, program ${group.programId}`,
+      { group: group.name, service, listeners: count, program_id: group.programId },
+    );
+  }
+
   /** Says what a refresh changed; nothing when nothing did. */
   refreshed(managed: ManagedGroup, members: readonly Listener[], refreshed: Refreshed): void {
     const { group, label } = managed;
@@ -108,4 +130,11 @@ function warningsOf(managed: ManagedGroup, refreshed: Refreshed): string[] {
     warnings.push(`${label}: not attached, its owners went away when it was to be borrowed`);
   }
   return warnings;
+}
+
+/** An error as the log says it. */
+export function message(error: unknown): string {
+  // A lock held for a moment is not news each time with another pid.
+  if (error instanceof LockedError) return "another reuseport-migrate is at work; trying again";
+  return error instanceof Error ? error.message : String(error);
 }

@@ -1,12 +1,12 @@
 /** A group under a sidecar's management: taken on, refreshed, given back. */
 import { applyGroup } from "./apply.ts";
 import { attachProgram, detachProgram, refuseForeign } from "./attachment.ts";
-import { ConflictError } from "./errors.ts";
 import type { Match } from "./filter.ts";
+import { giveBack } from "./give_back.ts";
 import { Group } from "./group.ts";
 import { type HoldEvent, Holding } from "./holding.ts";
 import { endpoint, type Listener } from "./listener.ts";
-import { HIDDEN, hidden, refuseHidden, shutDown, splitStandby } from "./members.ts";
+import { HIDDEN, hidden, refuseHidden, splitStandby } from "./members.ts";
 import { capacityFor, type HoldPolicy, type Plan, type Policy } from "./plan.ts";
 import { Readings } from "./readings.ts";
 import { Readiness, type ReadyCheck } from "./ready.ts";
@@ -155,7 +155,7 @@ export class ManagedGroup implements Disposable {
    * Lets go of the group; what is attached and pinned stays in force, but the standby: nobody would
    * be there to hand over what it holds.
    */
-  release(members: readonly Listener[]): void {
+  leave(members: readonly Listener[]): void {
     const { others } = splitStandby(this.group, members);
     if (this.#holding !== null) {
       this.#hold(null);
@@ -246,23 +246,4 @@ function newRecord({ members, service }: Match, { migrate, route, hold = null }:
 
 function same(a: HoldPolicy | null, b: HoldPolicy | null): boolean {
   return a?.timeMs === b?.timeMs && a?.max === b?.max;
-}
-
-/** As {@link ManagedGroup.giveBack}, for a group that is not ours to manage: `detach`. */
-export function giveBack(state: State, group: Group, members: readonly Listener[]): void {
-  const { standby, others } = splitStandby(group, members);
-  // Before the program goes: the kernel's hash would give the standby a share.
-  if (standby) shutDown(standby);
-  if (!detachOurs(group, others)) {
-    throw new ConflictError(
-      `${endpoint(group.record.key)}: no listener could be borrowed to detach from; nothing was removed, run detach again`,
-    );
-  }
-  state.remove(group.name);
-}
-
-/** False when it is attached, and no owner could be borrowed from to detach it. */
-function detachOurs(group: Group, members: readonly Listener[]): boolean {
-  const attached = members.some(({ programId }) => programId === group.programId);
-  return !attached || detachProgram(members);
 }

@@ -1,18 +1,17 @@
 /** The sidecar: finds the groups of its services, keeps them managed, and gives them back. */
 import { AdoptedCgroup, type AdoptOptions } from "./adopted.ts";
-import { LockedError } from "./errors.ts";
 import { requireHost } from "./features.ts";
-import { type Filter, type Match, matchGroups, noMatch } from "./filter.ts";
-import { byGroup, type Listener } from "./listener.ts";
-import { Journal, type Log } from "./log.ts";
-import { ManagedGroup } from "./managed.ts";
+import { type Filter, matchGroups, noMatch } from "./filter.ts";
+import { byGroup } from "./listener.ts";
+import { Journal, type Log, message } from "./log.ts";
+import { ManagedGroups } from "./managed_groups.ts";
 import { Observer } from "./observe.ts";
 import type { Policy } from "./plan.ts";
 import type { ReadyCheck } from "./ready.ts";
 import type { Spec } from "./spec.ts";
 import { findAtStart } from "./start.ts";
 import { findBpffs, State } from "./state.ts";
-import { type GroupStatus, groupStatus, kernelCounts, type Status } from "./status.ts";
+import { kernelCounts, type Status } from "./status.ts";
 import { RECONCILE_MS, Watch } from "./watch.ts";
 
 /** How long a pass waits for a command that changes state; then the next pass does it. */
@@ -41,9 +40,7 @@ export interface SidecarOptions extends Policy {
 export class Sidecar implements Disposable {
   readonly #options: SidecarOptions;
   readonly #journal: Journal;
-  readonly #managed = new Map<string, ManagedGroup>();
-  /** Groups that a `detach` took from us: not ours again until the sidecar is restarted. */
-  readonly #released = new Set<string>();
+  readonly #groups: ManagedGroups;
   readonly #adopted: AdoptedCgroup | null;
   #running: { readonly state: State; readonly observer: Observer } | null = null;
   #watch: Watch | null = null;
@@ -52,7 +49,9 @@ export class Sidecar implements Disposable {
   constructor(options: SidecarOptions, log: Log = () => {}) {
     this.#options = { ...options, wait: options.wait === true || options.adopt !== undefined };
     this.#journal = new Journal(log);
-    const { adopt, specs, filter = {} } = options;
+    const { adopt, specs, filter = {}, replace = false } = options;
+    const arrived = () => this.#look();
+    this.#groups = new ManagedGroups({ ...options, replace, arrived }, this.#journal);
     this.#adopted = adopt ? new AdoptedCgroup(adopt, specs, filter, this.#journal) : null;
   }
 
@@ -70,7 +69,7 @@ export class Sidecar implements Disposable {
       const { listeners, matches } = findAtStart(this.#running, this.#options);
       if (matches.length === 0 && !this.#options.wait) this.#refuseNoMatch();
       using _lock = state.lock();
-      for (const match of matches) this.#takeOn(state, match);
+      for (const match of matches) this.#groups.takeOn(state, match);
       this.#adopted?.start(state, listeners);
     } catch (error) {
       this.#undo();
@@ -96,45 +95,28 @@ export class Sidecar implements Disposable {
 
   /** A pass, and another one soon while a group holds. */
   #look(): void {
-    this.#attempt("reconcile", () => this.reconcile());
-    const due = [...this.#managed.values()].flatMap(({ dueMs }) => dueMs ?? []);
-    if (due.length > 0) this.#watch?.soon(Math.min(...due));
+    this.#journal.attempt("reconcile", () => this.reconcile());
+    const { dueMs } = this.#groups;
+    if (dueMs !== null) this.#watch?.soon(dueMs);
   }
 
   /** One observe-plan-apply pass over all groups. */
   reconcile(): void {
     const { state, observer } = this.#use();
+    const { specs, filter = {} } = this.#options;
     using _lock = state.lock(PATIENCE_MS);
     const listeners = observer.read();
-    this.#dropDetached(state);
-    const groups = byGroup(listeners);
-    for (const [name, managed] of this.#managed) {
-      const members = groups.get(name) ?? [];
-      this.#attempt(name, () =>
-        this.#journal.refreshed(managed, members, managed.refresh(members)),
-      );
-      if (managed.idleMs > (this.#options.idleMs ?? IDLE_MS)) this.#giveUp(state, name, managed);
-    }
-    for (const match of this.#match(listeners)) {
-      if (this.#managed.has(match.name) || this.#released.has(match.name)) continue;
-      this.#attempt(match.name, () => this.#takeOn(state, match));
-    }
-    this.#attempt("adoption", () => this.#adopted?.look(state, listeners));
+    const dropped = this.#groups.dropDetached(state);
+    if (dropped && this.#groups.size === 0 && !this.#options.wait) this.#onReleased();
+    this.#groups.refresh(state, byGroup(listeners), this.#options.idleMs ?? IDLE_MS);
+    this.#groups.takeOnNew(state, matchGroups(listeners, specs, filter));
+    this.#journal.attempt("adoption", () => this.#adopted?.look(state, listeners));
   }
 
   /** Status of the managed groups, from the kernel. */
   status(): Status {
     const { state, observer } = this.#use();
-    const listeners = byGroup(observer.read());
-    const groups: GroupStatus[] = [];
-    const errors: string[] = [];
-    for (const [name, { group }] of this.#managed) {
-      try {
-        groups.push(groupStatus(group, listeners.get(name) ?? [], process.pid));
-      } catch (error) {
-        errors.push(`${name}: ${message(error)}`);
-      }
-    }
+    const { groups, errors } = this.#groups.status(byGroup(observer.read()));
     const adoptions = this.#adopted?.status(state) ?? [];
     return { groups, adoptions, unmanaged: [], kernel: kernelCounts(groups), errors };
   }
@@ -146,13 +128,14 @@ export class Sidecar implements Disposable {
     this.#watch = null;
     const { state, observer } = this.#running;
     try {
+      using _lock = state.lock();
+      const members = byGroup(observer.read());
       if (options.keep) {
-        const members = byGroup(observer.read());
-        for (const [name, managed] of this.#managed) managed.release(members.get(name) ?? []);
+        this.#groups.leave(members);
         return;
       }
       try {
-        this.#giveBackAll(state, observer, (managed) => state.has(managed.group.name));
+        this.#groups.giveBack(state, members, ({ group }) => state.has(group.name));
       } finally {
         this.#adopted?.giveBack(state);
       }
@@ -171,109 +154,28 @@ export class Sidecar implements Disposable {
     return this.#running;
   }
 
-  #match(listeners: readonly Listener[]): Match[] {
-    return matchGroups(listeners, this.#options.specs, this.#options.filter ?? {});
-  }
-
   #refuseNoMatch(): never {
     const { specs, filter = {} } = this.#options;
     using observer = new Observer({ udp: true });
     throw noMatch(observer.read(), specs, filter);
   }
 
-  #takeOn(state: State, match: Match): void {
-    const { replace = false } = this.#options;
-    const arrived = () => this.#look();
-    const options = { ...this.#options, replace, arrived };
-    const [managed, refreshed] = ManagedGroup.takeOn(state, match, options);
-    this.#managed.set(match.name, managed);
-    const { isNew, label, group } = managed;
-    const event = isNew ? "attached" : "adopted";
-    const count = match.members.length;
-    this.#journal.say(
-      event,
-      `${event} ${label}: ${count} listener${count === 1 ? "" : "s"}, program ${group.programId}`,
-      {
-        group: group.name,
-        service: match.service,
-        listeners: count,
-        program_id: group.programId,
-      },
-    );
-    this.#journal.refreshed(managed, match.members, refreshed);
-  }
-
-  /** Nothing has listened for long: unpinned, so that containers which came and went leave nothing. */
-  #giveUp(state: State, name: string, managed: ManagedGroup): void {
-    managed.giveBack(state, []);
-    this.#managed.delete(name);
-    managed[Symbol.dispose]();
-    this.#journal.say("given_up", `${managed.label}: nothing has listened for long; unpinned`, {
-      group: name,
-    });
-  }
-
-  /** Groups whose pins are gone: another command detached them. */
-  #dropDetached(state: State): void {
-    for (const [name, managed] of this.#managed) {
-      if (state.has(name)) continue;
-      const text = `${managed.label} was detached by another command; leaving it alone`;
-      this.#journal.say("released", text, { group: name });
-      this.#released.add(name);
-      this.#managed.delete(name);
-      managed[Symbol.dispose]();
-      if (this.#managed.size === 0 && !this.#options.wait) this.#onReleased();
-    }
-  }
-
-  /** Runs a step of one group; its failure is that group's, logged once, tried again next time. */
-  #attempt(name: string, step: () => void): void {
-    try {
-      step();
-      this.#journal.settled(name);
-    } catch (error) {
-      this.#journal.warn(name, message(error));
-    }
-  }
-
   /** After a refusal: gives back what this start took, leaves what it found. */
   #undo(): void {
     const { state, observer } = this.#use();
     try {
-      if (this.#managed.size > 0) this.#giveBackAll(state, observer, ({ isNew }) => isNew);
+      if (this.#groups.size === 0) return;
+      using _lock = state.lock();
+      this.#groups.giveBack(state, byGroup(observer.read()), ({ isNew }) => isNew);
     } finally {
       this.#forget();
       state.tidy();
     }
   }
 
-  /** Gives back the groups that are `ours`; one that cannot be does not stop the others. */
-  #giveBackAll(state: State, observer: Observer, ours: (managed: ManagedGroup) => boolean): void {
-    using _lock = state.lock();
-    const groups = byGroup(observer.read());
-    const errors: unknown[] = [];
-    for (const [name, managed] of this.#managed) {
-      if (!ours(managed)) continue;
-      try {
-        managed.giveBack(state, groups.get(name) ?? []);
-        this.#journal.say("detached", `detached from ${managed.label}`, { group: name });
-      } catch (error) {
-        errors.push(error);
-      }
-    }
-    if (errors.length > 0) throw errors[0];
-  }
-
   #forget(): void {
-    for (const managed of this.#managed.values()) managed[Symbol.dispose]();
-    this.#managed.clear();
+    this.#groups[Symbol.dispose]();
     this.#running?.observer[Symbol.dispose]();
     this.#running = null;
   }
-}
-
-function message(error: unknown): string {
-  // A lock held for a moment is not news each time with another pid.
-  if (error instanceof LockedError) return "another reuseport-migrate is at work; trying again";
-  return error instanceof Error ? error.message : String(error);
 }

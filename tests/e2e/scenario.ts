@@ -82,17 +82,20 @@ export interface Row {
   tally: Tally;
 }
 
-/** Prints what was measured, a line each. */
-export function report(t: TestContext, rows: readonly Row[], migrated?: Migrated): void {
-  t.diagnostic(
-    line("", "reloads", "conns", "lost", "refused", "reset", "timeout", "short", "other"),
-  );
+/** Prints a line for each of `rows`; `rounds` says what its number of reloads is here. */
+export function table(t: TestContext, rounds: string, rows: readonly Row[]): void {
+  t.diagnostic(line("", rounds, "conns", "lost", "refused", "reset", "timeout", "short", "other"));
   for (const { run, reloads, tally } of rows) {
     const { refused, reset, timeout, short, other } = tally;
     t.diagnostic(
       line(run, reloads, connections(tally), lost(tally), refused, reset, timeout, short, other),
     );
   }
+}
+
+/** Prints what was measured, a line each. */
+export function report(t: TestContext, rows: readonly Row[], migrated?: Migrated): void {
+  table(t, "reloads", rows);
   if (!migrated) return;
   const stages = Object.entries(migrated).map(([stage, count]) => `${stage} ${count}`);
   t.diagnostic(`migrated: ${stages.join(", ")}`);

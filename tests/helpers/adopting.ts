@@ -2,6 +2,7 @@
 import { netnsInode, readStatus, type Sidecar, type SidecarOptions } from "../../loader/index.ts";
 import { Observer } from "../../loader/observe.ts";
 import type { TestCgroup } from "./cgroup.ts";
+import { startOrdinary } from "./ordinary.ts";
 import { BPFFS, type Scene } from "./scene.ts";
 
 type Options = Partial<SidecarOptions> & { readonly spec?: string; readonly max?: number };
@@ -31,4 +32,16 @@ export function adopted(): Record<string, Record<number, number>> {
       Object.fromEntries(ports.map(({ port, binds }) => [port, Number(binds)])),
     ]),
   );
+}
+
+/** Whether a server that starts in the cgroup now gets SO_REUSEPORT. */
+export async function adopts(
+  s: Scene,
+  cgroup: TestCgroup,
+  port = s.port,
+): Promise<boolean | undefined> {
+  const server = await startOrdinary(s, "echo", cgroup.under, { port });
+  const set = reuseports(port)[server.pid];
+  await server.stop();
+  return set;
 }

@@ -9,12 +9,25 @@ export const KINDS = ["ok", "refused", "reset", "timeout", "short", "other"] as 
 export type Kind = (typeof KINDS)[number];
 export type Tally = Record<Kind, number>;
 
+/** A connection without the whole right response, as its client saw it. Times are Date.now(). */
+export interface Loss {
+  readonly kind: Kind;
+  readonly localPort: number;
+  readonly openedMs: number;
+  readonly lostMs: number;
+}
+
 export interface Visit {
   port: number;
+  /** Default 127.0.0.1. */
+  host?: string;
   /** The server must send exactly this back. */
   path: string;
   localAddress?: string;
-  onConnect?: () => void;
+  onConnect?: (localPort: number) => void;
+  onLoss?: (loss: Loss) => void;
+  /** Connects and asks nothing. */
+  silent?: boolean;
 }
 
 /** Far beyond any retransmission that the tests provoke: the longest is 3 s. */
@@ -45,9 +58,16 @@ export function lost(tally: Tally): number {
 }
 
 /** Connects, asks for `path` and wants it back as the body; never rejects. */
-export function visit({ port, path, localAddress, onConnect }: Visit): Promise<Kind> {
+export function visit(of: Visit): Promise<Kind> {
+  const { port, host = "127.0.0.1", path, localAddress, onConnect, onLoss, silent } = of;
   return new Promise((resolve) => {
-    const socket = connect({ host: "127.0.0.1", port, ...(localAddress && { localAddress }) });
+    const openedMs = Date.now();
+    const socket = connect({ host, port, ...(localAddress && { localAddress }) });
+    // By the next tick connect(2) has chosen it; when the connection is lost it cannot be read any more.
+    let localPort = 0;
+    process.nextTick(() => {
+      localPort = socket.localPort ?? 0;
+    });
     let response = "";
     let failure: Kind | undefined;
     const timer = setTimeout(() => {
@@ -56,7 +76,7 @@ export function visit({ port, path, localAddress, onConnect }: Visit): Promise<K
     }, TIMEOUT_MS);
 
     socket.setEncoding("latin1");
-    if (onConnect) socket.once("connect", onConnect);
+    if (onConnect) socket.once("connect", () => onConnect(localPort));
     socket.on("data", (chunk: string) => {
       response += chunk;
     });
@@ -67,8 +87,11 @@ export function visit({ port, path, localAddress, onConnect }: Visit): Promise<K
     socket.on("close", () => {
       clearTimeout(timer);
       const whole = response.startsWith("HTTP/1.1 200 ") && response.endsWith(`\r\n\r\n${path}`);
-      resolve(whole ? "ok" : (failure ?? "short"));
+      const kind = whole ? "ok" : (failure ?? "short");
+      if (!whole) onLoss?.({ kind, localPort, openedMs, lostMs: Date.now() });
+      resolve(kind);
     });
+    if (silent) return;
     socket.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`);
   });
 }

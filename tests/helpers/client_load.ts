@@ -2,10 +2,12 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { message } from "./child.ts";
-import type { Tally } from "./client.ts";
+import type { Loss, Tally } from "./client.ts";
 
 export interface Load {
   port: number;
+  /** Where the server is, in turn; default 127.0.0.1. */
+  hosts?: readonly string[];
   /** New connections a second; without, as many as `concurrency` allows. */
   rate?: number;
   concurrency: number;
@@ -13,10 +15,17 @@ export interface Load {
   limit: number;
 }
 
+/** What a load says at its end. */
+export interface LoadResult {
+  readonly tally: Tally;
+  readonly losses: readonly Loss[];
+}
+
 const MAIN = fileURLToPath(new URL("./client_load_main.js", import.meta.url));
 
 export class LoadClient implements Disposable {
   readonly #process: ChildProcess;
+  #losses: readonly Loss[] = [];
 
   private constructor(load: Load) {
     // Its stdout would be the test runner's protocol.
@@ -33,7 +42,14 @@ export class LoadClient implements Disposable {
   /** Opens no more connections, waits for those under way. */
   async stop(): Promise<Tally> {
     this.#process.send("stop");
-    return (await message(this.#process)) as Tally;
+    const { tally, losses } = (await message(this.#process)) as LoadResult;
+    this.#losses = losses;
+    return tally;
+  }
+
+  /** Each lost connection, once it was stopped. */
+  get losses(): readonly Loss[] {
+    return this.#losses;
   }
 
   [Symbol.dispose](): void {

@@ -1,11 +1,18 @@
-/** The process behind client_load.ts: says when the first connection is through, and at the end its {@link Tally}. */
+/** The process behind client_load.ts: says when the first connection is through, and at the end its {@link LoadResult}. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { noVisits, visit } from "./client.ts";
-import type { Load } from "./client_load.ts";
+import { type Loss, noVisits, visit } from "./client.ts";
+import type { Load, LoadResult } from "./client_load.ts";
 
 const TICK_MS = 5;
-const { port, rate, concurrency, limit } = JSON.parse(process.argv[2] ?? "") as Load;
+const {
+  port,
+  hosts = ["127.0.0.1"],
+  rate,
+  concurrency,
+  limit,
+} = JSON.parse(process.argv[2] ?? "") as Load;
 const tally = noVisits();
+const losses: Loss[] = [];
 let stopping = false;
 let opened = 0;
 let pending = 0;
@@ -14,7 +21,9 @@ const more = () => !stopping && opened < limit && pending < concurrency;
 
 async function open(): Promise<void> {
   pending++;
-  const kind = await visit({ port, path: `/load/${process.pid}/${opened++}` });
+  const host = hosts[opened % hosts.length] as string;
+  const path = `/load/${process.pid}/${opened++}`;
+  const kind = await visit({ port, host, path, onLoss: (loss) => losses.push(loss) });
   pending--;
   tally[kind]++;
 }
@@ -39,7 +48,7 @@ process.on("disconnect", () => process.exit());
 process.on("message", async () => {
   stopping = true;
   while (pending > 0) await sleep(TICK_MS);
-  process.send?.(tally, () => process.exit());
+  process.send?.({ tally, losses } satisfies LoadResult, () => process.exit());
 });
 
 await open();

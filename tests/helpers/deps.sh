@@ -49,7 +49,7 @@ need_test() {
 	command_of prometheus promtool
 	command_of nftables nft
 	command_of libcap2-bin capsh
-	command_of python3 python3
+	file_of python3 /usr/bin/python3
 }
 
 enough_node() { node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)'; }

@@ -50,7 +50,7 @@ export class HalfOpen implements AsyncDisposable {
     const connected = Array.from({ length: count }, (_, i) => {
       return new Promise<void>((resolve) => {
         const path = `/held/${batch}/${i}`;
-        const kind = visit({ port: this.#port, path, localAddress, onConnect: resolve });
+        const kind = visit({ port: this.#port, path, localAddress, onConnect: () => resolve() });
         visits.push(kind);
         void kind.then(() => resolve()); // lost before it connected
       });

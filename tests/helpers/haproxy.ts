@@ -11,17 +11,9 @@ export interface HaproxyOptions {
   bind?: string;
 }
 
-export class Haproxy implements AsyncDisposable {
-  readonly port: number;
-  readonly #dir = new TempDir();
-  /** The last is the newest; the others are finishing. */
-  readonly #processes: Child[] = [];
-
-  private constructor({ port, threads, bind = "" }: HaproxyOptions) {
-    this.port = port;
-    writeFileSync(
-      this.#dir.file("haproxy.cfg"),
-      `global
+/** Its configuration; `bind` are the words after `bind`, a line each. */
+export function haproxyConfig(bind: readonly string[], threads: number): string {
+  return `global
   nbthread ${threads}
   maxconn 4000
 defaults
@@ -32,10 +24,21 @@ defaults
   # As in every setup that is reloaded: a soft stop lets idle connections finish.
   option idle-close-on-response
 frontend echo
-  bind 127.0.0.1:${port} ${bind}
+${bind.map((words) => `  bind ${words}`).join("\n")}
   http-request return status 200 content-type text/plain lf-string %[path]
-`,
-    );
+`;
+}
+
+export class Haproxy implements AsyncDisposable {
+  readonly port: number;
+  readonly #dir = new TempDir();
+  /** The last is the newest; the others are finishing. */
+  readonly #processes: Child[] = [];
+
+  private constructor({ port, threads, bind = "" }: HaproxyOptions) {
+    this.port = port;
+    const config = haproxyConfig([`127.0.0.1:${port} ${bind}`], threads);
+    writeFileSync(this.#dir.file("haproxy.cfg"), config);
   }
 
   static async start(options: HaproxyOptions): Promise<Haproxy> {

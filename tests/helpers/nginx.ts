@@ -1,8 +1,36 @@
 /** nginx with one reuseport listener a worker: fewer workers after a reload, fewer listeners. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { Child, started, TempDir } from "./child.ts";
 import { visit } from "./client.ts";
+import { childrenOf, ended } from "./processes.ts";
 import { until } from "./until.ts";
+
+/** A directory's nginx.conf; `listen` are the words after `listen`, a line each. */
+export function nginxConfig(listen: readonly string[], workers: number): string {
+  return `daemon off;
+pid nginx.pid;
+user root;
+worker_processes ${workers};
+events { worker_connections 2048; }
+http {
+  access_log off;
+  client_body_temp_path body;
+  proxy_temp_path proxy;
+  fastcgi_temp_path fastcgi;
+  uwsgi_temp_path uwsgi;
+  scgi_temp_path scgi;
+  server {
+${listen.map((words) => `    listen ${words} reuseport;`).join("\n")}
+    location / { return 200 $uri; }
+  }
+}
+`;
+}
+
+/** The arguments of an nginx that has `directory` to itself. */
+export function nginxArgs(directory: string): string[] {
+  return ["-p", directory, "-c", "nginx.conf", "-e", "log"];
+}
 
 export class Nginx implements AsyncDisposable {
   readonly port: number;
@@ -12,8 +40,7 @@ export class Nginx implements AsyncDisposable {
   private constructor(port: number, workers: number) {
     this.port = port;
     this.#configure(workers);
-    const args = ["-p", this.#dir.path, "-c", "nginx.conf", "-e", "log"];
-    this.#master = new Child("nginx", args, this.#dir.file("log"));
+    this.#master = new Child("nginx", nginxArgs(this.#dir.path), this.#dir.file("log"));
   }
 
   static async start({ port, workers }: { port: number; workers: number }): Promise<Nginx> {
@@ -34,48 +61,20 @@ export class Nginx implements AsyncDisposable {
     });
   }
 
-  #workers(): string[] {
-    const { pid } = this.#master;
-    return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean);
+  #workers(): number[] {
+    return childrenOf(this.#master.pid);
   }
 
   #configure(workers: number): void {
-    writeFileSync(
-      this.#dir.file("nginx.conf"),
-      `daemon off;
-pid nginx.pid;
-user root;
-worker_processes ${workers};
-events { worker_connections 2048; }
-http {
-  access_log off;
-  client_body_temp_path body;
-  proxy_temp_path proxy;
-  fastcgi_temp_path fastcgi;
-  uwsgi_temp_path uwsgi;
-  scgi_temp_path scgi;
-  server {
-    listen 127.0.0.1:${this.port} reuseport;
-    location / { return 200 $uri; }
-  }
-}
-`,
-    );
+    const config = nginxConfig([`127.0.0.1:${this.port}`], workers);
+    writeFileSync(this.#dir.file("nginx.conf"), config);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     const workers = this.#master.running ? this.#workers() : [];
     // SIGTERM: the master ends its workers; SIGKILL would leave them behind.
     await this.#master.stop("SIGTERM");
-    await until("nginx's workers are gone", () => workers.every((pid) => !alive(Number(pid))));
+    await until("nginx's workers are gone", () => workers.every(ended));
     this.#dir[Symbol.dispose]();
-  }
-}
-
-function alive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
   }
 }

@@ -14,8 +14,8 @@ if [ "${SANDBOX_INSIDE:-}" != 1 ]; then
 		trap 'rmdir "$SANDBOX_CGROUP" 2>/dev/null || true' EXIT
 	fi
 	export SANDBOX_INSIDE=1
-	# Ctrl-C ends the command, which got it too; then it is our turn to clean up.
-	trap : HUP INT TERM
+	# Ctrl-C ends the command, which got it too, and so may a closed pipe; then it is our turn to clean up.
+	trap : HUP INT PIPE TERM
 	code=0
 	unshare --net --mount --propagation private "$0" "$@" || code=$?
 	if [ -n "${SANDBOX_CGROUP:-}" ]; then

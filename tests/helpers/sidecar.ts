@@ -104,3 +104,15 @@ export function migrated(text: string): Migrated {
     handshake_timer: of("handshake_timer"),
   };
 }
+
+/** The holds of a service by how they ended, and those started. */
+export function holds(text: string, service: string): Record<string, number> {
+  const found: Record<string, number> = { started: 0, handed_over: 0, expired: 0, released: 0 };
+  for (const [labels, value] of samples(text, "reuseport_migrate_holds_total")) {
+    const result = /result="(\w+)"/.exec(labels)?.[1];
+    if (result && labels.includes(`service="${service}"`)) {
+      found[result] = (found[result] ?? 0) + value;
+    }
+  }
+  return found;
+}

@@ -5,14 +5,16 @@ import { LAYOUT } from "../../loader/abi.ts";
 import {
   ABI_VERSION,
   AbiMismatchError,
+  ConflictError,
   ForeignProgramError,
   parseSpec,
 } from "../../loader/index.ts";
 import { BpfMap } from "../../loader/map.ts";
 import { obtain } from "../../loader/pin.ts";
-import { adopted, adopting, reuseports } from "../helpers/adopting.ts";
+import { adopted, adopting, adopts } from "../helpers/adopting.ts";
 import { TestCgroup } from "../helpers/cgroup.ts";
 import { runCli } from "../helpers/cli.ts";
+import { attachExclusive } from "../helpers/exclusive.ts";
 import { pins } from "../helpers/fds.ts";
 import { startOrdinary } from "../helpers/ordinary.ts";
 import { tally } from "../helpers/peer.ts";
@@ -23,14 +25,6 @@ import { groupOf } from "../helpers/status.ts";
 
 const COUNT = 20;
 const warnings = (s: Scene) => s.log.filter(({ level }) => level === "warn").map((e) => e.text);
-
-/** Whether a server that starts in the cgroup now gets SO_REUSEPORT. */
-async function adopts(s: Scene, cgroup: TestCgroup, port = s.port): Promise<boolean | undefined> {
-  const server = await startOrdinary(s, "echo", cgroup.under, { port });
-  const set = reuseports(port)[server.pid];
-  await server.stop();
-  return set;
-}
 
 async function attached(s: Scene, cgroup: TestCgroup, ...more: string[]): Promise<SidecarProcess> {
   const args = [`:${s.port}`, "--adopt", "--cgroup", cgroup.path, "--metrics", "off", ...more];
@@ -138,6 +132,20 @@ describe("an adoption", () => {
   );
 
   test(
+    "is refused where a program allows no other, and the groups are given back",
+    scene(async (s) => {
+      const slice = new TestCgroup(s, "slice").create();
+      const app = new TestCgroup(s, "app", slice.directory).create();
+      await s.listener({}, await s.process(app.under));
+      s.defer(attachExclusive(slice.directory));
+      const refused = (error: Error) =>
+        error instanceof ConflictError && /allows no other; detach that one/.test(error.message);
+      assert.throws(() => adopting(s, app), refused);
+      assert.deepEqual(pins(BPFFS), []);
+    }),
+  );
+
+  test(
     "of another version is refused, and removed by detach --all",
     scene(async (s) => {
       const app = new TestCgroup(s, "app").create();
@@ -206,37 +214,6 @@ describe("servers of an adopted cgroup", () => {
       assert.equal(warnings(s).length, 1, warnings(s).join("\n"));
       assert.match(warnings(s)[0] ?? "", /has 3 listeners.*started by mistake.*--adopt-max/);
       for (const { pid } of servers) assert.match(warnings(s)[0] ?? "", new RegExp(`\\b${pid}\\b`));
-    }),
-  );
-});
-
-describe("--unit", () => {
-  test(
-    "finds the cgroup by its name where there is no systemd to ask",
-    scene(async (s) => {
-      const app = new TestCgroup(s, `app-${s.port}.service`).create();
-      const nobody = ["env", "PATH=/nowhere"];
-      const command = ["attach", `:${s.port}`, "--adopt", "--unit", `app-${s.port}`, "--once"];
-      const attach = await runCli(command, nobody);
-      assert.equal(attach.code, 0, attach.stderr);
-      assert.equal(await adopts(s, app), true);
-      const detach = await runCli(["detach", "--all"]);
-      assert.equal(detach.code, 0, detach.stderr);
-    }),
-  );
-
-  test(
-    "chooses groups without --adopt too",
-    scene(async (s) => {
-      const app = new TestCgroup(s, `app-${s.port}.service`).create();
-      await s.listener({}, await s.process(app.under));
-      const command = ["attach", s.spec, "--once", "--unit"];
-      const wrong = await runCli([...command, `ap-${s.port}`]);
-      assert.ok(wrong.code === 2 || wrong.code === 4, wrong.stderr);
-      const attach = await runCli([...command, `app-${s.port}`]);
-      assert.equal(attach.stdout, "ATTACHED groups=1 listeners=1\n", attach.stderr);
-      const detach = await runCli(["detach", "--all"]);
-      assert.equal(detach.code, 0, detach.stderr);
     }),
   );
 });

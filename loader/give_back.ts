@@ -1,0 +1,29 @@
+/** Giving a group back to the kernel: for its sidecar, and for a `detach` by somebody else. */
+import { detachProgram } from "./attachment.ts";
+import { ConflictError } from "./errors.ts";
+import type { Group } from "./group.ts";
+import { endpoint, type Listener } from "./listener.ts";
+import { shutDown, splitStandby } from "./members.ts";
+import type { State } from "./state.ts";
+
+/**
+ * Ends the standby, detaches, then unpins: in this order it is safe to be cut short.
+ * @throws ConflictError when no owner could be borrowed from; nothing is removed then
+ */
+export function giveBack(state: State, group: Group, members: readonly Listener[]): void {
+  const { standby, others } = splitStandby(group, members);
+  // Before the program goes: the kernel's hash would give the standby a share.
+  if (standby) shutDown(standby);
+  if (!detachOurs(group, others)) {
+    throw new ConflictError(
+      `${endpoint(group.record.key)}: no listener could be borrowed to detach from; nothing was removed, run detach again`,
+    );
+  }
+  state.remove(group.name);
+}
+
+/** False when it is attached, and no owner could be borrowed from to detach it. */
+function detachOurs(group: Group, members: readonly Listener[]): boolean {
+  const attached = members.some(({ programId }) => programId === group.programId);
+  return !attached || detachProgram(members);
+}

@@ -1,0 +1,67 @@
+/** The pins of one group: loaded and made, or opened and checked. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { EXTRA_ENTRIES, GROUP_MAPS, type GroupMap, SELECT_PROGRAM } from "./abi.ts";
+import { AbiMismatchError, NotSupportedError, VerifierError } from "./errors.ts";
+import { BpfMap } from "./map.ts";
+import { hasMigrateCounters } from "./netns.ts";
+import { BpfObject } from "./object.ts";
+import { differ, obtain, pin } from "./pin.ts";
+import { PROGRAM_PIN } from "./program.ts";
+import * as libc from "./sys/libc.ts";
+
+const MAP_NAMES = Object.keys(GROUP_MAPS) as GroupMap[];
+
+/** File descriptors, the holder's to close. */
+export interface GroupPins {
+  readonly programFd: number;
+  readonly maps: Readonly<Record<GroupMap, BpfMap>>;
+}
+
+/**
+ * Loads an instance with room for `slots` listeners and pins it into an empty directory. Its maps
+ * are empty: it decides as the kernel's hash does. Nothing is attached.
+ */
+export function makePins(slots: number, unfinished: string): void {
+  using object = new BpfObject("select");
+  object.setEntries("slots", slots);
+  object.setEntries("listeners", slots + EXTRA_ENTRIES);
+  object.setEntries("cookies", slots + EXTRA_ENTRIES);
+  object.setEntries("counters", slots + 2); // the group's own row, and the standby's
+  try {
+    object.load();
+  } catch (error) {
+    if (error instanceof VerifierError && !hasMigrateCounters()) {
+      throw new NotSupportedError(
+        "SELECT_OR_MIGRATE",
+        "this kernel cannot migrate connections (no BPF_SK_REUSEPORT_SELECT_OR_MIGRATE): Linux 5.14 or newer is needed",
+        { cause: error },
+      );
+    }
+    throw error;
+  }
+  pin(object.programFd(SELECT_PROGRAM), join(unfinished, PROGRAM_PIN));
+  for (const map of MAP_NAMES) pin(object.mapFd(map), join(unfinished, map));
+}
+
+/** @throws AbiMismatchError with every difference when they are of another version */
+export function openPins(directory: string): GroupPins {
+  const differences: string[] = [];
+  const maps: Partial<Record<GroupMap, BpfMap>> = {};
+  let programFd = -1;
+  const path = (pin: string) => join(directory, pin);
+  if (existsSync(path(PROGRAM_PIN))) programFd = obtain(path(PROGRAM_PIN));
+  else differences.push("program is missing");
+  for (const map of MAP_NAMES) {
+    if (!existsSync(path(map))) {
+      differences.push(`map ${map} is missing`);
+      continue;
+    }
+    maps[map] = new BpfMap(obtain(path(map)));
+    differences.push(...differ(map, GROUP_MAPS[map], maps[map].shape));
+  }
+  if (differences.length === 0) return { programFd, maps: maps as GroupPins["maps"] };
+  if (programFd >= 0) libc.close(programFd);
+  for (const map of Object.values(maps)) map[Symbol.dispose]();
+  throw new AbiMismatchError(directory, differences);
+}

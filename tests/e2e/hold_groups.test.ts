@@ -1,0 +1,21 @@
+/** `attach --hold` and the kinds of groups there are: IPv6, dual-stack, another uid, two groups of one service. */
+import { type Outage, outages, times } from "./outages.ts";
+import { WAYS } from "./stop_start.ts";
+
+/** Nobody, and no capabilities. */
+const UNPRIVILEGED = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"];
+
+const kinds: Pick<Outage, "name" | "server" | "addresses" | "spec" | "under">[] = [
+  { name: "IPv6", server: "HAProxy", addresses: ["::1"], spec: "[::1]" },
+  { name: "dual-stack", server: "nginx", addresses: ["::"], spec: "[::]" },
+  { name: "unprivileged uid", server: "Python", under: UNPRIVILEGED },
+  { name: "two groups of one service", server: "Node", addresses: ["127.0.0.1", "::1"], spec: "" },
+];
+
+outages(
+  "kinds of groups",
+  8130,
+  kinds.flatMap((kind) =>
+    WAYS.map((way) => ({ ...kind, way, gapMs: 300, rate: 100, times: times(3) })),
+  ),
+);

@@ -1,0 +1,105 @@
+/** A set of outages, each without the sidecar and with one sidecar that holds for all of them at once. */
+import assert from "node:assert/strict";
+import { after, before, describe, type TestContext, test } from "node:test";
+import { lost } from "../helpers/client.ts";
+import { Restartable } from "../helpers/restartable.ts";
+import { recipe, type ServerName } from "../helpers/servers.ts";
+import { holds, SidecarProcess } from "../helpers/sidecar.ts";
+import { setSysctl } from "../helpers/sysctl.ts";
+import { table } from "./scenario.ts";
+import { assertHeld, assertRefused, type Measured, stopAndStart, type Way } from "./stop_start.ts";
+
+export interface Outage {
+  /** What is special about it. */
+  readonly name?: string;
+  readonly server: ServerName;
+  readonly way: Way;
+  readonly gapMs: number;
+  /** New connections a second. */
+  readonly rate: number;
+  readonly times: number;
+  /** Default 127.0.0.1. */
+  readonly addresses?: readonly string[];
+  /** What the sidecar is told, before the port. Default 127.0.0.1. */
+  readonly spec?: string;
+  readonly under?: readonly string[];
+}
+
+/** Longer than any gap, also where starting a server takes its time. */
+const HOLD = "15s";
+/** Generous: it ends what hangs. */
+const TIMEOUT_MS = 60_000;
+
+/** `fallback`, or as often as HOLD_CYCLES says. */
+export function times(fallback: number): number {
+  return Number(process.env["HOLD_CYCLES"] ?? fallback);
+}
+
+/** @param firstPort each outage has a port of its own, from here on. */
+export function outages(title: string, firstPort: number, all: readonly Outage[]): void {
+  const cases = all.map((outage, i) => ({ outage, port: firstPort + i }));
+  const patience = Math.max(...all.map(({ times, gapMs }) => times * (gapMs + 5000)));
+  const options = { concurrency: true, timeout: TIMEOUT_MS + patience };
+  // Without a listener there is nothing for the kernel's own migration to do.
+  setSysctl("net.ipv4.tcp_migrate_req", 0);
+
+  describe(`${title}, without the sidecar`, options, () => {
+    for (const { outage, port } of cases) {
+      test(nameOf(outage), async (t) => {
+        await using server = serverOf(outage, port);
+        await server.start();
+        const measured = await stopAndStart(server, { ...outage, times: 1 });
+        report(t, "without", measured);
+        assertRefused(measured);
+      });
+    }
+  });
+
+  describe(`${title}, with a sidecar that holds`, options, () => {
+    const servers = cases.map(({ outage, port }) => serverOf(outage, port));
+    let sidecar: SidecarProcess | undefined;
+    before(async () => {
+      await Promise.all(servers.map((server) => server.start()));
+      const specs = cases.map(({ outage, port }) => specOf(outage, port));
+      sidecar = await SidecarProcess.attach(...specs, "--hold", HOLD);
+    });
+    after(async () => {
+      try {
+        await sidecar?.stop();
+      } finally {
+        await sidecar?.[Symbol.asyncDispose]();
+        for (const server of servers) await server[Symbol.asyncDispose]();
+      }
+    });
+    for (const [i, { outage, port }] of cases.entries()) {
+      test(nameOf(outage), async (t) => {
+        const measured = await stopAndStart(servers[i] as Restartable, outage);
+        const ended = holds((await sidecar?.metrics()) ?? "", specOf(outage, port));
+        report(t, "with", measured);
+        t.diagnostic(`holds: ${JSON.stringify(ended)}`);
+        assertHeld(measured, outage.way);
+        // A service of two groups has a hold in each.
+        const each = outage.times * (outage.spec === "" ? (outage.addresses?.length ?? 1) : 1);
+        assert.deepEqual(ended, { started: each, handed_over: each, expired: 0, released: 0 });
+      });
+    }
+  });
+}
+
+function serverOf({ server, addresses, under }: Outage, port: number): Restartable {
+  const where = { port, addresses: addresses ?? ["127.0.0.1"], ...(under && { under }) };
+  return new Restartable(recipe(server, where));
+}
+
+function specOf({ spec = "127.0.0.1" }: Outage, port: number): string {
+  return `${spec}:${port}`;
+}
+
+function nameOf({ name, server, way, gapMs }: Outage): string {
+  return `${server}, ${way}, ${gapMs / 1000} s${name ? `, ${name}` : ""}`;
+}
+
+function report(t: TestContext, run: string, { stops, tally, unproven }: Measured): void {
+  table(t, "stops", [{ run, reloads: stops, tally }]);
+  if (lost(tally) > 0) t.diagnostic(`lost, not proven to be accepted: ${unproven.length}`);
+}

@@ -45,11 +45,16 @@ export class ExecProcess implements AsyncDisposable {
   processes(): number[] {
     if (!existsSync(this.cgroup)) return [];
     const below = readdirSync(this.cgroup, { recursive: true, encoding: "utf8" });
-    return below
-      .filter((name) => name.endsWith("cgroup.procs"))
-      .flatMap((name) => readFileSync(join(this.cgroup, name), "utf8").split("\n"))
-      .filter(Boolean)
-      .map(Number);
+    return below.filter((name) => name.endsWith("cgroup.procs")).flatMap((name) => this.#in(name));
+  }
+
+  #in(procs: string): number[] {
+    try {
+      const text = readFileSync(join(this.cgroup, procs), "utf8");
+      return text.split("\n").filter(Boolean).map(Number);
+    } catch {
+      return []; // its start ended, and the cgroup is gone
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -5,7 +5,8 @@ import { writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { describe, test } from "node:test";
 import { establishedConnections, readStatus } from "../../loader/index.ts";
-import { TempDir } from "../helpers/child.ts";
+import { Child, TempDir } from "../helpers/child.ts";
+import { visit } from "../helpers/client.ts";
 import { ExecProcess, httpServer, served, whoServes } from "../helpers/exec.ts";
 import { assertNothingLeft, execIn, TRAPS } from "../helpers/exec_scene.ts";
 import { BPFFS, scene } from "../helpers/scene.ts";
@@ -59,6 +60,25 @@ describe("exec --restart", () => {
       process.kill(first, "SIGKILL");
       await exec.wrote("start 1 ended by SIGKILL: starting again in 100 ms");
       await served(s.port, first);
+    }),
+  );
+
+  test(
+    "leaves the port to whoever listens next, also after a hold",
+    scene(async (s) => {
+      const exec = execIn(s, ["--restart"], httpServer(s.port, s.address));
+      const first = await served(s.port);
+      const held = () => readStatus({ bpffs: BPFFS }).groups[0]?.hold;
+      await until("there is a standby", () => held()?.standby);
+      process.kill(first, "SIGKILL");
+      await until("it holds", () => held()?.holding);
+      const kinds = await Promise.all([1, 2, 3].map(() => visit({ port: s.port, path: "/x" })));
+      assert.deepEqual(kinds, ["ok", "ok", "ok"]);
+      await exec.child.stop("SIGTERM");
+      const [command = "", ...args] = httpServer(s.port, s.address);
+      using dir = new TempDir();
+      await using next = new Child(command, args, dir.file("log"));
+      await next.until("it serves", async () => (await whoServes(s.port)) === next.pid);
     }),
   );
 

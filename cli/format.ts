@@ -84,8 +84,11 @@ function groupText(group: GroupStatus, rate?: Rate): string[] {
   const indent = (lines: string[]) => lines.map((line) => `    ${line}`);
   return [
     `${where}  service ${group.service}, netns ${key.netns}, uid ${group.uid}`,
-    `  ${state}; migrate ${group.migrate}, route ${group.route}; ${by}`,
+    `  ${state}; migrate ${group.migrate}, route ${group.route}, settings ${group.settings}; ${by}`,
     ...holdText(group),
+    ...group.unlike.map(
+      ({ classes, names }) => `  classes ${classes.join(" and ")} differ in ${names.join(", ")}`,
+    ),
     ...(rows.length > 0 ? ["  listeners", ...indent(table(header, rows))] : []),
     ...(decisions.length > 0
       ? ["  decisions", ...indent(table(counted, decisions))]
@@ -133,6 +136,8 @@ export function statusJson(status: Status, rate?: Rate) {
       program_id: group.programId,
       migrate: group.migrate,
       route: group.route,
+      settings: group.settings,
+      unlike: group.unlike,
       attachments: group.attachments,
       hold: group.hold && {
         time_ms: group.hold.timeMs,

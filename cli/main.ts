@@ -3,8 +3,10 @@ import yargs from "yargs";
 import { UsageError } from "../loader/errors.ts";
 import { attachCommand } from "./commands/attach.ts";
 import { detachCommand } from "./commands/detach.ts";
+import { drainCommand, undrainCommand } from "./commands/drain.ts";
 import { execCommand } from "./commands/exec.ts";
 import { metricsCommand } from "./commands/metrics.ts";
+import { policyCommand } from "./commands/policy.ts";
 import { releaseCommand } from "./commands/release.ts";
 import { runCommand } from "./commands/run.ts";
 import { statusCommand } from "./commands/status.ts";
@@ -30,6 +32,9 @@ function parser(env: Env, argv: readonly string[], exitWith: (code: number) => v
     .command(runCommand(env, exitWith))
     .command(statusCommand(env))
     .command(detachCommand(env))
+    .command(policyCommand(env))
+    .command(drainCommand(env, exitWith))
+    .command(undrainCommand(env))
     .command(releaseCommand(env))
     .command(metricsCommand(env))
     .completion(

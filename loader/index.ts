@@ -7,14 +7,25 @@ export {
   OUTCOMES,
   ROUTE,
   type Route,
+  SETTINGS,
+  type SettingsPolicy,
   STAGES,
 } from "./abi.ts";
 export type { AdoptOptions } from "./adopted.ts";
 export type { AdoptedPort } from "./adoption_codec.ts";
 export type { AdoptionStatus } from "./adoptions.ts";
 export { adoptablePath, cgroupPath } from "./cgroup.ts";
+export { type ChangedPolicy, changePolicy, moves, type PolicyChange } from "./change_policy.ts";
 export type { Decision } from "./codec.ts";
 export { type Detached, type DetachOptions, detach } from "./detach.ts";
+export {
+  type Drained,
+  drain,
+  drainedNow,
+  emptyStuck,
+  type Selector,
+  undrain,
+} from "./drain.ts";
 export * from "./errors.ts";
 export { establishedConnections } from "./established.ts";
 export type { Filter } from "./filter.ts";
@@ -24,7 +35,8 @@ export type { Log, SidecarEvent } from "./log.ts";
 export { netnsInode } from "./netns.ts";
 export type { KernelMigrations } from "./netstat.ts";
 export { notifyService } from "./notify.ts";
-export type { HoldPolicy, Policy, Role } from "./plan.ts";
+export { Observer } from "./observe.ts";
+export type { HoldPolicy, Policy } from "./plan.ts";
 export type { ReadyCheck } from "./ready.ts";
 export { type Released, release } from "./release.ts";
 export { ServerCgroup } from "./server_cgroup.ts";
@@ -32,6 +44,7 @@ export { IDLE_MS, Sidecar, type SidecarOptions } from "./sidecar.ts";
 export { matchesSpec, parseSpec, type Spec } from "./spec.ts";
 export type { GroupStatus, HoldStatus, ListenerStatus, Status } from "./status.ts";
 export { readStatus, type StatusOptions, StatusReader } from "./status_reader.ts";
+export type { Role } from "./targets.ts";
 export { unitCgroup } from "./unit.ts";
 export { libbpfVersion } from "./version.ts";
 export { RECONCILE_MS } from "./watch.ts";

@@ -13,6 +13,7 @@ import { Readiness, type ReadyCheck } from "./ready.ts";
 import { Lock, type State } from "./state.ts";
 import { boottimeMs } from "./sys/libc.ts";
 import { allOrNothing } from "./undo.ts";
+import { type Unlike, unlikeClasses } from "./unlike.ts";
 
 export interface ManageOptions extends Policy {
   /** Override a foreign program. */
@@ -32,6 +33,8 @@ export interface Refreshed {
   readonly unreachable: boolean;
   /** A hold began or ended. */
   readonly hold: HoldEvent | null;
+  /** Classes that listen side by side, said for the first time. */
+  readonly unlike: readonly Unlike[];
 }
 
 /** Owns the group's pins for as long as it lives: no other sidecar can. */
@@ -42,6 +45,8 @@ export class ManagedGroup implements Disposable {
   readonly #lock: Lock;
   readonly #options: ManageOptions;
   readonly #readings = new Readings();
+  /** Pairs of settings classes that were spoken of. */
+  readonly #unlike = new Set<string>();
   #holding: Holding | null = null;
   #readiness: Readiness | null = null;
   #hiddenPasses = 0;
@@ -90,7 +95,7 @@ export class ManagedGroup implements Disposable {
 
   static #adopt(state: State, match: Match, options: ManageOptions): [ManagedGroup, Refreshed] {
     const { name, members, service } = match;
-    const { migrate, route, replace, hold = null } = options;
+    const { migrate, route, settings = "prefer", replace, hold = null } = options;
     return allOrNothing((undo) => {
       const directory = state.directory(name);
       const lock = new Lock(directory, `the group ${name}`);
@@ -102,7 +107,7 @@ export class ManagedGroup implements Disposable {
       const { others } = splitStandby(group, members);
       undo(() => applyGroup(group, others, new Readings(), false, boottimeMs()));
       undo(() => group.setRecord(before));
-      group.setRecord({ ...group.record, migrate, route, hold, service });
+      group.setRecord({ ...group.record, migrate, route, settings, hold, service });
       const managed = new ManagedGroup(group, lock, false, options);
       undo(() => managed.#endHolding());
       return [managed, managed.refresh(members)];
@@ -112,6 +117,7 @@ export class ManagedGroup implements Disposable {
   /** One observe-plan-apply step; attaches again where the kernel's group was re-created. */
   refresh(members: readonly Listener[]): Refreshed {
     const nowMs = boottimeMs();
+    this.group.reload();
     this.#holdUnlessHidden(members);
     const { standby, others } = splitStandby(this.group, members);
     const targets = this.#isReady(others, nowMs) ? others : [];
@@ -121,7 +127,8 @@ export class ManagedGroup implements Disposable {
     this.#readiness?.ask(others);
     const hold = this.#holding?.step(standby, targets, plan, nowMs) ?? null;
     const reattached = done === "attached" && before > 0;
-    return { plan, reattached, unreachable: done === "unreachable", hold };
+    const unlike = unlikeClasses(plan.slots, others, this.#unlike);
+    return { plan, reattached, unreachable: done === "unreachable", hold, unlike };
   }
 
   /** When it wants to be looked at again, ms; null: not before something happens. */
@@ -206,8 +213,7 @@ export class ManagedGroup implements Disposable {
   }
 
   #apply(members: readonly Listener[], nowMs: number): Plan {
-    const probe = this.#readiness?.port ?? 0;
-    const plan = applyGroup(this.group, members, this.#readings, this.#sinceMs > 0, nowMs, probe);
+    const plan = applyGroup(this.group, members, this.#readings, this.#sinceMs > 0, nowMs);
     this.#readings.keep(members);
     this.#sinceMs = nowMs;
     if (members.length > 0) this.#listenedMs = nowMs;
@@ -236,12 +242,16 @@ export class ManagedGroup implements Disposable {
   }
 }
 
-function newRecord({ members, service }: Match, { migrate, route, hold = null }: Policy) {
+function newRecord(
+  { members, service }: Match,
+  { migrate, route, settings = "prefer", hold = null }: Policy,
+) {
   const [first] = members;
   if (!first) throw new Error("a group has a listener");
   const { key, uid } = first;
   const slots = capacityFor(members.length);
-  return { abiVersion: 0, key, uid, migrate, route, hold, slots, attachments: 0, service };
+  const policy = { migrate, route, settings, hold };
+  return { abiVersion: 0, key, uid, ...policy, slots, attachments: 0, service };
 }
 
 function same(a: HoldPolicy | null, b: HoldPolicy | null): boolean {

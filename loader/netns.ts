@@ -1,5 +1,5 @@
 /** Network namespaces: their identity, and work inside them. */
-import { closeSync, openSync, readdirSync, statfsSync, statSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readFileSync, statfsSync, statSync } from "node:fs";
 import { hasCode, NotSupportedError, PermissionError, UsageError } from "./errors.ts";
 import * as libc from "./sys/libc.ts";
 
@@ -67,4 +67,10 @@ function openNetns(inode: number): number {
     }
   }
   throw new NotSupportedError("netns", `no process is left in network namespace ${inode}`);
+}
+
+/** Whether the kernel migrates in this namespace where no program does (net.ipv4.tcp_migrate_req). */
+export function migratesByItself(inode: number): boolean {
+  const read = () => readFileSync("/proc/sys/net/ipv4/tcp_migrate_req", "utf8");
+  return inNetns(inode, read).trim() === "1";
 }

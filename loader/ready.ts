@@ -9,6 +9,7 @@ import { borrow } from "./borrow.ts";
 import type { Group } from "./group.ts";
 import type { GroupKey, Listener } from "./listener.ts";
 import { inNetns } from "./netns.ts";
+import { NO_PROBE } from "./plan_codec.ts";
 import * as libc from "./sys/libc.ts";
 
 /** `tcp`: a connection to it is accepted. A command: it exits with 0. */
@@ -29,14 +30,13 @@ export class Readiness implements Disposable {
   #probe = -1;
   #command: ChildProcess | null = null;
   #ready = false;
+  /** Client port that is steered to the candidate; 0: none. */
+  #port = 0;
 
   constructor(group: Group, check: ReadyCheck) {
     this.#group = group;
     this.#check = check;
   }
-
-  /** Client port to steer to the candidate; 0: none. The caller puts it in force. */
-  port = 0;
 
   /** One look at the group's new listeners; true when one of them accepts. */
   look(listeners: readonly Listener[]): boolean {
@@ -50,7 +50,7 @@ export class Readiness implements Disposable {
     return this.#ready;
   }
 
-  /** After {@link port} is in force: asks, unless it is being asked. */
+  /** Asks, unless it is being asked. */
   ask(candidateOf: readonly Listener[]): void {
     const candidate = candidateOf.find(({ cookie }) => cookie === this.#candidate);
     if (!candidate || this.#ready) return;
@@ -66,7 +66,7 @@ export class Readiness implements Disposable {
     if (this.#candidate !== 0n) this.#group.removeListener(this.#group.candidateSlot);
     this.#candidate = 0n;
     this.#ready = false;
-    this.port = 0;
+    if (this.#port !== 0) this.#steer(0);
   }
 
   #take(candidate: Listener): void {
@@ -87,7 +87,12 @@ export class Readiness implements Disposable {
     const type = libc.SOCK_STREAM | libc.SOCK_NONBLOCK | libc.SOCK_CLOEXEC;
     this.#probe = inNetns(netns, () => libc.socket(domain, type, libc.IPPROTO_TCP));
     libc.bind(this.#probe, libc.sockaddr(domain, Buffer.alloc(16), 0));
-    this.port = libc.localPort(this.#probe);
+    this.#steer(libc.localPort(this.#probe));
+  }
+
+  #steer(port: number): void {
+    this.#port = port;
+    this.#group.steer(port === 0 ? NO_PROBE : { port, slot: this.#group.candidateSlot });
   }
 
   #connect(key: GroupKey): void {
@@ -120,7 +125,7 @@ export class Readiness implements Disposable {
         REUSEPORT_MIGRATE_ADDRESS: key.address,
         REUSEPORT_MIGRATE_PORT: String(key.port),
         REUSEPORT_MIGRATE_PID: String(owners[0]?.pid ?? ""),
-        REUSEPORT_MIGRATE_SOURCE_PORT: String(this.port),
+        REUSEPORT_MIGRATE_SOURCE_PORT: String(this.#port),
       },
     });
     this.#command = child;

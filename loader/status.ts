@@ -1,5 +1,5 @@
 /** What is pinned and what is listening, as plain data. Changes nothing. */
-import type { Migrate, Route } from "./abi.ts";
+import type { Migrate, Route, SettingsPolicy } from "./abi.ts";
 import type { AdoptionStatus } from "./adoptions.ts";
 import {
   addRows,
@@ -17,8 +17,10 @@ import type { Holds } from "./holds.ts";
 import type { GroupKey, Listener, Owner } from "./listener.ts";
 import { splitStandby } from "./members.ts";
 import type { KernelMigrations } from "./netstat.ts";
-import { makePlan, type Role, roleOf } from "./plan.ts";
+import { makePlan } from "./plan.ts";
 import { boottimeMs } from "./sys/libc.ts";
+import { type Role, roleOf } from "./targets.ts";
+import { type Unlike, unlikeClasses } from "./unlike.ts";
 
 /** A group's standby and what it does. Times: ms. */
 export interface HoldStatus {
@@ -63,6 +65,9 @@ export interface GroupStatus {
   readonly programId: number;
   readonly migrate: Migrate;
   readonly route: Route;
+  readonly settings: SettingsPolicy;
+  /** In what settings classes that listen now differ. */
+  readonly unlike: readonly Unlike[];
   readonly attachments: number;
   /** Pid of the sidecar that manages it, or null. */
   readonly sidecar: number | null;
@@ -145,6 +150,8 @@ export function groupStatus(
     programId: group.programId,
     migrate: record.migrate,
     route: record.route,
+    settings: record.settings,
+    unlike: unlikeClasses(slots, others),
     attachments: record.attachments,
     sidecar,
     generation: Math.max(0, ...slots.map(({ generation }) => generation)),

@@ -41,14 +41,8 @@ function groupText(verdict: GroupVerdict): string[] {
   const migrating = decisions.filter(isMigrating);
   const fresh = decisions.filter((decision) => !isMigrating(decision));
   const rows = STAGES.filter((stage) => migrating.some((d) => d.stage === stage)).map((stage) => {
-    const here = migrating.filter((d) => d.stage === stage);
-    const of = (outcome: string) => total(here.filter((d) => d.outcome === outcome));
-    const back = here.filter(({ outcome }) => outcome === "fallback");
-    return [
-      stage,
-      ...["selected", "kernel", "dropped"].map((outcome) => String(of(outcome))),
-      [String(total(back)), ...reasons(back)].join(" "),
-    ];
+    const cells = ["selected", "kernel", "dropped", "fallback"] as const;
+    return [stage, ...cells.map((outcome) => countText(ofOutcome(migrating, outcome, stage)))];
   });
   const header = ["stage", "migrated", "kernel", "dropped", "fell back"];
   const destinations = destinationsText(verdict);
@@ -75,14 +69,27 @@ function destinationsText({ into, olderOrGone, byKernel }: GroupVerdict): string
   return parts.join(", ");
 }
 
-function reasons(fallbacks: readonly Decision[]): string[] {
-  const texts = fallbacks.map(({ reason, count }) => `${reason} ${count}`);
-  return texts.length > 0 ? [`(${texts.join(", ")})`] : [];
+function ofOutcome(decisions: readonly Decision[], outcome: string, stage?: string): Decision[] {
+  return decisions.filter((d) => d.outcome === outcome && (stage ?? d.stage) === d.stage);
+}
+
+/** `0`, `3 (gone 2, settings 1)`. */
+function countText(decisions: readonly Decision[]): string {
+  const reasons = decisions.flatMap(({ reason, count }) => (reason ? [`${reason} ${count}`] : []));
+  return [
+    String(total(decisions)),
+    ...(reasons.length > 0 ? [`(${reasons.join(", ")})`] : []),
+  ].join(" ");
 }
 
 function freshText(decisions: readonly Decision[]): string {
-  const back = decisions.filter(({ outcome }) => outcome === "fallback");
-  return back.length > 0 ? `, of which fell back: ${total(back)} ${reasons(back).join("")}` : "";
+  const parts = Object.entries({ "fell back": "fallback", refused: "dropped" }).flatMap(
+    ([word, outcome]) => {
+      const some = ofOutcome(decisions, outcome);
+      return some.length > 0 ? [`, ${word}: ${countText(some)}`] : [];
+    },
+  );
+  return parts.join("");
 }
 
 function leftText({ hold }: GroupStatus): string {

@@ -32,6 +32,8 @@ export function groupStatus({
     programId: 1,
     migrate: "newest",
     route: "kernel",
+    settings: "prefer",
+    unlike: [],
     attachments: 1,
     sidecar: null,
     generation: 1,

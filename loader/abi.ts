@@ -82,7 +82,7 @@ export const LAYOUT = {
       pad: 11,
     },
   },
-  rm_moved: { size: 8, members: { told: 0, pad: 4 } },
+  rm_moved: { size: 16, members: { told: 0, pad: 4, wakeups: 8 } },
   rm_slot: {
     size: 368,
     members: {

@@ -120,7 +120,7 @@ export const LAYOUT = {
       reuseport: 68,
       v6only: 69,
       has_prog: 70,
-      pad: 71,
+      sockarray: 71,
       addr: 72,
       comm: 88,
     },

@@ -13,6 +13,7 @@ export type { AdoptOptions } from "./adopted.ts";
 export type { AdoptedPort } from "./adoption_codec.ts";
 export type { AdoptionStatus } from "./adoptions.ts";
 export { adoptablePath, cgroupPath } from "./cgroup.ts";
+export { probeWakeup, type Wakeup } from "./check/wakeup.ts";
 export type { Decision } from "./codec.ts";
 export { type Detached, type DetachOptions, detach } from "./detach.ts";
 export * from "./errors.ts";

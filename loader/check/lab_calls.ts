@@ -26,6 +26,8 @@ export interface Calls {
   readonly serve: [{ fd: number }, null];
   /** What became of a batch, when it is known. */
   readonly tally: [{ batch: number }, Tally];
+  /** Whether only CAP_SYS_PTRACE lets anybody look into the lab. */
+  readonly hide: [{ hidden: boolean }, null];
   /** Has a thread wait at a listener. */
   readonly wait: [{ fd: number; how: Wait }, null];
   readonly sleep: [{ fd: number }, Sleep];

@@ -3,8 +3,10 @@ import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 
-/** After that an answer does not come any more: it would take a few retransmissions at most. */
-const PATIENCE_MS = 5_000;
+/** How long an answer that is due may take, on a slow machine too. */
+const PATIENCE_MS = 10_000;
+/** How a client is lost that nobody refused. */
+export const NO_ANSWER = "no answer";
 
 export class Client {
   readonly #line = `${randomUUID()}\n`;
@@ -39,8 +41,12 @@ export class Client {
         error = reason.code ?? reason.message;
       });
       socket.on("close", () => resolve(error));
-      socket.setTimeout(PATIENCE_MS, () => socket.destroy(new Error("no answer")));
     });
+  }
+
+  /** From now on an answer is due. */
+  expect(): void {
+    this.#socket.setTimeout(PATIENCE_MS, () => this.#socket.destroy(new Error(NO_ANSWER)));
   }
 
   talk(): void {

@@ -7,7 +7,7 @@ import { statSync } from "node:fs";
 import { createServer } from "node:net";
 import { SysError } from "../errors.ts";
 import * as libc from "../sys/libc.ts";
-import { setLoopbackUp, unshareNetns } from "../sys/namespace.ts";
+import { setDumpable, setLoopbackUp, unshareNetns } from "../sys/namespace.ts";
 import { type Waiting, waitFor } from "../sys/wait.ts";
 import type { CallName, Calls, Greeting, Reply, Request, Sleep } from "./lab_calls.ts";
 import { INSIDE } from "./lab_calls.ts";
@@ -57,9 +57,15 @@ const obey: Obey = {
     });
   },
   async tally({ batch }) {
-    const outcomes = await Promise.all((batches[batch] ?? []).map(({ outcome }) => outcome));
+    const clients = batches[batch] ?? [];
+    for (const client of clients) client.expect();
+    const outcomes = await Promise.all(clients.map(({ outcome }) => outcome));
     const lost = outcomes.filter((outcome) => outcome !== null);
     return { served: outcomes.length - lost.length, lost: [...new Set(lost)].sort() };
+  },
+  hide({ hidden }) {
+    setDumpable(!hidden);
+    return null;
   },
   wait({ fd, how }) {
     const sleeper = { waiting: waitFor(fd, how, WAIT_MS), woken: null as boolean | null };

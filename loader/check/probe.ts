@@ -2,7 +2,13 @@
  * A probe finds out one fact by doing it. It has three outcomes and never throws:
  * what cannot be told is an answer too. Nothing is remembered between runs. Pure.
  */
-import { NotSupportedError, PermissionError, UsageError, VerifierError } from "../errors.ts";
+import {
+  ConflictError,
+  NotSupportedError,
+  PermissionError,
+  UsageError,
+  VerifierError,
+} from "../errors.ts";
 
 export const OUTCOMES = ["ok", "no", "unknown"] as const;
 export type Outcome = (typeof OUTCOMES)[number];
@@ -67,7 +73,13 @@ async function attempt(probe: Probe): Promise<Finding> {
     return await probe.run();
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);
-    const conclusive = [PermissionError, NotSupportedError, VerifierError, UsageError];
+    const conclusive = [
+      PermissionError,
+      NotSupportedError,
+      VerifierError,
+      UsageError,
+      ConflictError,
+    ];
     return conclusive.some((of) => error instanceof of) ? no(text) : unknown(text);
   }
 }

@@ -1,4 +1,4 @@
-/** A network namespace of the calling thread's own, and its loopback device. */
+/** Setting oneself apart: a network namespace of one's own, with its loopback device, and being hidden. */
 import koffi from "koffi";
 import { checkSys } from "./check.ts";
 import * as libc from "./libc.ts";
@@ -6,6 +6,9 @@ import * as libc from "./libc.ts";
 const lib = koffi.load(null);
 const c = {
   unshare: lib.func("int unshare(int flags)") as (flags: number) => number,
+  prctl: lib.func(
+    "int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)",
+  ) as (option: number, a: number, b: number, c: number, d: number) => number,
   ioctl: lib.func("int ioctl(int fd, unsigned long request, const void *arg)") as (
     fd: number,
     request: number,
@@ -13,6 +16,7 @@ const c = {
   ) => number,
 };
 
+const PR_SET_DUMPABLE = 4; // linux/prctl.h
 const CLONE_NEWNET = 0x40000000;
 const SIOCSIFFLAGS = 0x8914; // linux/sockios.h
 const IFF_UP = 1;
@@ -34,4 +38,9 @@ export function setLoopbackUp(): void {
   } finally {
     libc.close(fd);
   }
+}
+
+/** prctl(2), PR_SET_DUMPABLE: without it only CAP_SYS_PTRACE lets anybody look into this process. */
+export function setDumpable(dumpable: boolean): void {
+  checkSys("prctl", c.prctl(PR_SET_DUMPABLE, dumpable ? 1 : 0, 0, 0, 0));
 }

@@ -61,7 +61,13 @@ function standing(fixedIn: readonly string[], kernel: string): string {
     const [a, b] = numbers(fix);
     return a === major && b === minor;
   });
-  if (same === undefined) return "of a series not listed";
+  if (same === undefined) {
+    const newer = fixedIn.every((fix) => {
+      const [a = 0, b = 0] = numbers(fix);
+      return a < major || (a === major && b < minor);
+    });
+    return newer ? "newer than all of these" : "of a series without a fix listed";
+  }
   return patch >= (numbers(same)[2] ?? 0) ? "has the fix" : "older than the fix";
 }
 

@@ -91,7 +91,8 @@ export function bindEvents(): Finding {
 
 /** Attaches what `--adopt` attaches to our own cgroup, for no port. */
 export function bindHooks(): Finding {
-  const cgroup = join(findCgroup2() ?? "", cgroupOf(process.pid) ?? "");
+  const path = cgroupOf(process.pid) ?? "/";
+  const cgroup = join(findCgroup2() ?? "", path === "/" ? "" : path);
   using object = new BpfObject("adopt");
   object.load();
   const fd = openSync(cgroup, "r");

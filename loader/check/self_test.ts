@@ -31,7 +31,7 @@ export class SelfTest implements Disposable {
         name: BORROW,
         use: "to borrow listeners of other processes",
         required: true,
-        needs: [NETNS],
+        needs: ["CAP_SYS_PTRACE", NETNS],
         run: () => mayBorrow(this.#started()),
       },
     ];

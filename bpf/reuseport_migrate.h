@@ -209,8 +209,8 @@ struct rm_listener {
 	__u8 reuseport;   /* SO_REUSEPORT was set */
 	__u8 v6only;
 	__u8 has_prog;
-	__u8 pad;
-	__u8 addr[16]; /* network byte order; IPv4 in the first four */
+	__u8 sockarray; /* it is in a REUSEPORT_SOCKARRAY, which keeps it out of a sockmap */
+	__u8 addr[16];  /* network byte order; IPv4 in the first four */
 	char comm[RM_COMM_LEN];
 };
 

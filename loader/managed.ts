@@ -141,7 +141,10 @@ export class ManagedGroup implements Disposable {
    * Wakes destinations from now on, as this kernel does not.
    * @param observe the members of every group now
    */
-  wake(observe: () => ReadonlyMap<string, readonly Listener[]>, failed: (e: unknown) => void): void {
+  wake(
+    observe: () => ReadonlyMap<string, readonly Listener[]>,
+    failed: (e: unknown) => void,
+  ): void {
     const { group } = this;
     const others = () => splitStandby(group, observe().get(group.name) ?? []).others;
     this.#waker ??= new Waker(group, others, failed);

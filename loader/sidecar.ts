@@ -1,4 +1,5 @@
 /** The sidecar: finds the groups of its services, keeps them managed, and gives them back. */
+import type { Wake } from "./abi.ts";
 import { AdoptedCgroup, type AdoptOptions } from "./adopted.ts";
 import { LockedError } from "./errors.ts";
 import { requireHost } from "./features.ts";
@@ -23,9 +24,6 @@ const LOCKED_OUT = 50;
 
 /** A group without a listener for this long is given up: its namespace may be gone for good. */
 export const IDLE_MS = 3_600_000;
-
-export const WAKE = ["auto", "always", "never"] as const;
-export type Wake = (typeof WAKE)[number];
 
 export interface SidecarOptions extends Policy {
   readonly specs: readonly Spec[];
@@ -114,6 +112,7 @@ export class Sidecar implements Disposable {
 
   /** Tries out whether this kernel wakes what connections migrate to; makes up for it if not. */
   async #wakeIfAsleep(): Promise<void> {
+    const { probeWakeup } = await import("./check/wakeup.ts");
     if ((await probeWakeup()) !== "asleep" || this.#running === null) return;
     this.#journal.warn(
       "wake",

@@ -31,11 +31,7 @@ export class Waker implements Disposable {
    * @param observe the group's listeners now, the standby left out
    * @param failed told of what goes wrong while nobody waits for it
    */
-  constructor(
-    group: Group,
-    observe: () => readonly Listener[],
-    failed: (error: unknown) => void,
-  ) {
+  constructor(group: Group, observe: () => readonly Listener[], failed: (error: unknown) => void) {
     this.#group = group;
     this.#observe = observe;
     this.#failed = failed;

@@ -53,6 +53,12 @@ const c = {
     clock: number,
     now: Buffer,
   ) => number,
+  fcntl: lib.func("int fcntl(int fd, int command, ...)") as (
+    fd: number,
+    command: number,
+    type: "int",
+    argument: number,
+  ) => number,
   flock: lib.func("int flock(int fd, int operation)") as (fd: number, operation: number) => number,
 };
 
@@ -89,11 +95,17 @@ const SYS_PIDFD_GETFD = 438;
 const CLOCK_BOOTTIME = 7;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
+const F_DUPFD_CLOEXEC = 1030;
 const MSG_NOSIGNAL = 0x4000;
 
 /** close(2). */
 export function close(fd: number): void {
   checkSys("close", c.close(guard.fd(fd)));
+}
+
+/** fcntl(2), F_DUPFD_CLOEXEC: another file descriptor on the same thing. */
+export function duplicate(fd: number): number {
+  return checkSys("fcntl", c.fcntl(guard.fd(fd), F_DUPFD_CLOEXEC, "int", 0));
 }
 
 /** pidfd_open(2): a handle on a process. */

@@ -271,7 +271,6 @@ describe("bounds", () => {
     }),
   );
 
-
   test(
     "past --hold-max the kernel ignores SYNs, so that clients try again",
     scene(async (s) => {

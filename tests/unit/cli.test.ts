@@ -19,7 +19,7 @@ async function run(...argv: string[]) {
   return { code, ...out };
 }
 
-for (const command of ["attach", "exec", "status", "detach", "metrics"]) {
+for (const command of ["attach", "exec", "check", "status", "detach", "metrics"]) {
   test(`${command} --help has a real example`, async () => {
     const { code, stdout } = await run(command, "--help");
     assert.equal(code, 0);
@@ -34,6 +34,7 @@ test("--help lists every command and every exit code", async () => {
   for (const word of [
     "attach",
     "exec",
+    "check",
     "status",
     "detach",
     "metrics",
@@ -43,6 +44,11 @@ test("--help lists every command and every exit code", async () => {
   ]) {
     assert.match(stdout, new RegExp(word));
   }
+});
+
+test("check --help says what its exit codes are", async () => {
+  const { stdout } = await run("check", "--help");
+  assert.match(stdout, /0 fit, 1 not fit .*2 fit with warnings/);
 });
 
 test("attach --help states the risk of --adopt", async () => {
@@ -109,6 +115,8 @@ const wrong: [argv: string[], says: RegExp][] = [
   ],
   [["detach"], /wants a SPEC, or --all/],
   [["detach", ":443", "--all"], /not both/],
+  [["check", "443"], /a port is written ':443'/],
+  [["check", "--jsn"], /Unknown argument: jsn/],
   [["status", ":0"], /is not a SPEC/],
   [["status", "--al"], /Unknown argument: al/],
   [["metrics", "x"], /Unknown argument: x/],

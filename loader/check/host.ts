@@ -1,0 +1,83 @@
+/**
+ * The probes of the host, in order: what a later one needs comes before it. What wants libbpf
+ * is imported when its probe runs, as a host without it is an answer too.
+ */
+import { release, version } from "node:os";
+import { defectText, kernelVersion, SILENT_DEFECTS, WAKEUP_DEFECT } from "./defects.ts";
+import { placeProbes } from "./places.ts";
+import { type Finding, type Probe, type Result, runProbes } from "./probe.ts";
+import { rightsProbes } from "./rights.ts";
+import { BORROW, SelfTest } from "./self_test.ts";
+import { migrateSysctl } from "./sysctl.ts";
+
+export interface CheckOptions {
+  /** As for attach. */
+  readonly bpffs?: string;
+  /** Ends it between two probes. */
+  readonly signal?: AbortSignal;
+}
+
+const MAY_LOAD = ["CAP_NET_ADMIN", "CAP_BPF", "BTF", "libbpf"] as const;
+/** All that `attach` does to a group. */
+export const CAN_ATTACH = [
+  "program loads",
+  "iterator loads",
+  "sockmap takes a listener",
+  BORROW,
+] as const;
+
+type Kernel = typeof import("./kernel.ts");
+
+function kernelProbes(bpffs: string | undefined): Probe[] {
+  const probe = (
+    name: string,
+    use: string,
+    needs: readonly string[],
+    run: (kernel: Kernel) => Finding,
+    required = true,
+  ): Probe => ({
+    name,
+    use,
+    required,
+    needs,
+    run: async () => run(await import("./kernel.ts")),
+  });
+  const [program, iterator, sockmap] = CAN_ATTACH;
+  const hooks = [...MAY_LOAD, "cgroup v2"];
+  return [
+    probe(program, "to decide where connections go", MAY_LOAD, (k) => k.programLoads()),
+    probe("pins", "to keep what is attached", [program, "bpffs"], (k) => k.takesPins(bpffs)),
+    probe(iterator, "to see who listens", [...MAY_LOAD, "CAP_PERFMON"], (k) => k.iteratorLoads()),
+    probe(sockmap, "to name a destination", [program], (k) => k.takesListener()),
+    probe("bind events", "to see new listeners at once", hooks, (k) => k.bindEvents(), false),
+    probe("bind hooks", "for --adopt and exec", hooks, (k) => k.bindHooks(), false),
+  ];
+}
+
+/** Probes the host, with a self-test. Nobody's listener is touched, and nothing stays. */
+export async function checkHost(options: CheckOptions = {}): Promise<readonly Result[]> {
+  const { bpffs, signal } = options;
+  using selfTest = new SelfTest();
+  const probes: Probe[] = [
+    ...rightsProbes(),
+    ...placeProbes(bpffs),
+    ...kernelProbes(bpffs),
+    ...selfTest.labProbes(),
+    { name: "tcp_migrate_req", use: "the kernel's own way", required: false, run: migrateSysctl },
+    ...selfTest.testProbes(CAN_ATTACH),
+  ];
+  return await runProbes(probes, signal);
+}
+
+/** What is known of kernels and hangs on no probe. */
+export interface Note {
+  readonly name: string;
+  readonly text: string;
+}
+
+/** The known defects, by what this kernel says it is. */
+export function kernelNotes(): readonly Note[] {
+  const kernel = kernelVersion(release(), version());
+  const all = [WAKEUP_DEFECT, ...SILENT_DEFECTS];
+  return all.map((defect) => ({ name: defect.name, text: defectText(defect, kernel) }));
+}

@@ -50,6 +50,7 @@ export class Lab implements Disposable {
     const child = fork(MAIN, args, {
       execPath,
       execArgv: rest,
+      serialization: "advanced", // cookies are 64 bits
       stdio: ["ignore", "ignore", "ignore", "ipc"],
     });
     try {

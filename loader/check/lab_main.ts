@@ -33,7 +33,8 @@ const obey: Obey = {
     if (defer) libc.setsockopt(fd, libc.IPPROTO_TCP, TCP_DEFER_ACCEPT, DEFER_S);
     libc.bind(fd, libc.sockaddr(libc.AF_INET, LOOPBACK, port));
     libc.listen(fd, BACKLOG);
-    return { fd, port: libc.localPort(fd) };
+    const cookie = libc.getsockopt(fd, libc.SOL_SOCKET, libc.SO_COOKIE, 8).readBigUInt64LE();
+    return { fd, port: libc.localPort(fd), cookie };
   },
   async connect({ port, count }) {
     const batch = await Promise.all(Array.from({ length: count }, () => Client.open(port)));

@@ -171,6 +171,7 @@ export class Exporter {
       this.#add("accept_queue_limit", listener.queueLimit, labels);
       this.#add("half_open_requests", listener.halfOpen, labels);
     }
+    this.#set("wakeups_total", group.wakeups, labels);
     if (group.hold) this.#hold(group.hold, labels);
     this.#set("generation", group.generation, labels);
     this.#set("reattachments_total", Math.max(0, group.attachments - 1), labels);

@@ -72,8 +72,11 @@ function groupText(group: GroupStatus): string[] {
   const indent = (lines: string[]) => lines.map((line) => `    ${line}`);
   return [
     `${where}  service ${group.service}, netns ${key.netns}, uid ${group.uid}`,
-    `  ${state}; migrate ${group.migrate}, route ${group.route}; ${by}`,
+    `  ${state}; migrate ${group.migrate}, route ${group.route}, settings ${group.settings}; ${by}`,
     ...holdText(group),
+    ...group.unlike.map(
+      ({ classes, names }) => `  classes ${classes.join(" and ")} differ in ${names.join(", ")}`,
+    ),
     ...(rows.length > 0 ? ["  listeners", ...indent(table(header, rows))] : []),
     ...(decisions.length > 0
       ? ["  decisions", ...indent(table(["stage", "outcome", "count"], decisions))]
@@ -121,6 +124,9 @@ export function statusJson(status: Status): unknown {
       program_id: group.programId,
       migrate: group.migrate,
       route: group.route,
+      settings: group.settings,
+      unlike: group.unlike,
+      wakeups: group.wakeups,
       attachments: group.attachments,
       hold: group.hold && {
         time_ms: group.hold.timeMs,

@@ -4,8 +4,10 @@ import { UsageError } from "../loader/errors.ts";
 import { attachCommand } from "./commands/attach.ts";
 import { checkCommand } from "./commands/check.ts";
 import { detachCommand } from "./commands/detach.ts";
+import { drainCommand, undrainCommand } from "./commands/drain.ts";
 import { execCommand } from "./commands/exec.ts";
 import { metricsCommand } from "./commands/metrics.ts";
+import { policyCommand } from "./commands/policy.ts";
 import { releaseCommand } from "./commands/release.ts";
 import { statusCommand } from "./commands/status.ts";
 import type { Env } from "./env.ts";
@@ -30,6 +32,9 @@ function parser(env: Env, argv: readonly string[], exitWith: (code: number) => v
     .command(statusCommand(env))
     .command(checkCommand(env, exitWith))
     .command(detachCommand(env))
+    .command(policyCommand(env))
+    .command(drainCommand(env, exitWith))
+    .command(undrainCommand(env))
     .command(releaseCommand(env))
     .command(metricsCommand(env))
     .completion(

@@ -7,15 +7,26 @@ export {
   OUTCOMES,
   ROUTE,
   type Route,
+  SETTINGS,
+  type SettingsPolicy,
   STAGES,
 } from "./abi.ts";
 export type { AdoptOptions } from "./adopted.ts";
 export type { AdoptedPort } from "./adoption_codec.ts";
 export type { AdoptionStatus } from "./adoptions.ts";
 export { adoptablePath, cgroupPath } from "./cgroup.ts";
+export { type ChangedPolicy, changePolicy, moves, type PolicyChange } from "./change_policy.ts";
 export { probeWakeup, type Wakeup } from "./check/wakeup.ts";
 export type { Decision } from "./codec.ts";
 export { type Detached, type DetachOptions, detach } from "./detach.ts";
+export {
+  type Drained,
+  drain,
+  drainedNow,
+  emptyStuck,
+  type Selector,
+  undrain,
+} from "./drain.ts";
 export * from "./errors.ts";
 export { establishedConnections } from "./established.ts";
 export type { Filter } from "./filter.ts";
@@ -24,7 +35,8 @@ export { endpoint, type GroupKey, type Listener, type Owner } from "./listener.t
 export type { Log, SidecarEvent } from "./log.ts";
 export { type KernelMigrations, netnsInode } from "./netns.ts";
 export { notifyService } from "./notify.ts";
-export type { HoldPolicy, Policy, Role } from "./plan.ts";
+export { Observer } from "./observe.ts";
+export type { HoldPolicy, Policy } from "./plan.ts";
 export type { ReadyCheck } from "./ready.ts";
 export { type Released, release } from "./release.ts";
 export { ServerCgroup } from "./server_cgroup.ts";
@@ -37,6 +49,7 @@ export {
   readStatus,
   type Status,
 } from "./status.ts";
+export type { Role } from "./targets.ts";
 export { unitCgroup } from "./unit.ts";
 export { libbpfVersion } from "./version.ts";
 export { RECONCILE_MS } from "./watch.ts";

@@ -13,6 +13,11 @@ import { Readiness, type ReadyCheck } from "./ready.ts";
 import { Lock, type State } from "./state.ts";
 import { boottimeMs } from "./sys/libc.ts";
 import { allOrNothing } from "./undo.ts";
+import { type Unlike, unlikeClasses } from "./unlike.ts";
+import { Waker } from "./waker.ts";
+
+/** Listeners hidden for so long are no dying process's. */
+const HIDDEN_MS = 2_000;
 
 export interface ManageOptions extends Policy {
   /** Override a foreign program. */
@@ -32,6 +37,8 @@ export interface Refreshed {
   readonly unreachable: boolean;
   /** A hold began or ended. */
   readonly hold: HoldEvent | null;
+  /** Classes that listen side by side, said for the first time. */
+  readonly unlike: readonly Unlike[];
 }
 
 /** Owns the group's pins for as long as it lives: no other sidecar can. */
@@ -42,9 +49,12 @@ export class ManagedGroup implements Disposable {
   readonly #lock: Lock;
   readonly #options: ManageOptions;
   readonly #readings = new Readings();
+  /** Pairs of settings classes that were spoken of. */
+  readonly #unlike = new Set<string>();
   #holding: Holding | null = null;
   #readiness: Readiness | null = null;
-  #hiddenPasses = 0;
+  #waker: Waker | null = null;
+  #hiddenSinceMs: number | null = null;
   #sinceMs = 0;
   #listenedMs = boottimeMs();
 
@@ -90,7 +100,7 @@ export class ManagedGroup implements Disposable {
 
   static #adopt(state: State, match: Match, options: ManageOptions): [ManagedGroup, Refreshed] {
     const { name, members, service } = match;
-    const { migrate, route, replace, hold = null } = options;
+    const { migrate, route, settings = "prefer", replace, hold = null } = options;
     return allOrNothing((undo) => {
       const directory = state.directory(name);
       const lock = new Lock(directory, `the group ${name}`);
@@ -102,7 +112,8 @@ export class ManagedGroup implements Disposable {
       const { others } = splitStandby(group, members);
       undo(() => applyGroup(group, others, new Readings(), false, boottimeMs()));
       undo(() => group.setRecord(before));
-      group.setRecord({ ...group.record, migrate, route, hold, service });
+      group.setRecord({ ...group.record, migrate, route, settings, hold, service });
+      group.pruneSources();
       const managed = new ManagedGroup(group, lock, false, options);
       undo(() => managed.#endHolding());
       return [managed, managed.refresh(members)];
@@ -112,7 +123,8 @@ export class ManagedGroup implements Disposable {
   /** One observe-plan-apply step; attaches again where the kernel's group was re-created. */
   refresh(members: readonly Listener[]): Refreshed {
     const nowMs = boottimeMs();
-    this.#holdUnlessHidden(members);
+    this.group.reload();
+    this.#holdUnlessHidden(members, nowMs);
     const { standby, others } = splitStandby(this.group, members);
     const targets = this.#isReady(others, nowMs) ? others : [];
     const plan = this.#apply(targets, nowMs);
@@ -121,7 +133,22 @@ export class ManagedGroup implements Disposable {
     this.#readiness?.ask(others);
     const hold = this.#holding?.step(standby, targets, plan, nowMs) ?? null;
     const reattached = done === "attached" && before > 0;
-    return { plan, reattached, unreachable: done === "unreachable", hold };
+    const unlike = unlikeClasses(plan.slots, others, this.#unlike);
+    return { plan, reattached, unreachable: done === "unreachable", hold, unlike };
+  }
+
+  /**
+   * Wakes destinations from now on, as this kernel does not.
+   * @param observe the members of every group now
+   */
+  wake(
+    observe: () => ReadonlyMap<string, readonly Listener[]>,
+    failed: (e: unknown) => void,
+  ): void {
+    const { group } = this;
+    const others = () => splitStandby(group, observe().get(group.name) ?? []).others;
+    this.#waker ??= new Waker(group, others, failed);
+    this.#apply(others(), boottimeMs());
   }
 
   /** When it wants to be looked at again, ms; null: not before something happens. */
@@ -157,14 +184,15 @@ export class ManagedGroup implements Disposable {
    */
   leave(members: readonly Listener[]): void {
     const { others } = splitStandby(this.group, members);
-    if (this.#holding !== null) {
-      this.#hold(null);
-      this.#apply(others, boottimeMs());
-    }
+    this.#waker?.[Symbol.dispose]();
+    this.#waker = null;
+    this.#hold(null);
+    this.#apply(others, boottimeMs());
     this[Symbol.dispose]();
   }
 
   [Symbol.dispose](): void {
+    this.#waker?.[Symbol.dispose]();
     this.#endHolding();
     this.group[Symbol.dispose]();
     this.#lock[Symbol.dispose]();
@@ -188,11 +216,13 @@ export class ManagedGroup implements Disposable {
   }
 
   /** A listener the program cannot select would get nothing beside a standby. */
-  #holdUnlessHidden(members: readonly Listener[]): void {
+  #holdUnlessHidden(members: readonly Listener[], nowMs: number): void {
     const { hold = null } = this.#options;
-    // Twice in a row: one that has just opened may be missing in one read.
-    this.#hiddenPasses = hidden(members) > 0 ? this.#hiddenPasses + 1 : 0;
-    const wanted = this.#hiddenPasses > 1 ? null : hold;
+    this.#hiddenSinceMs = hidden(members) > 0 ? (this.#hiddenSinceMs ?? nowMs) : null;
+    // A dying process shows no files any more while its listener is still in the group.
+    const lasts = this.#hiddenSinceMs !== null && nowMs - this.#hiddenSinceMs >= HIDDEN_MS;
+    if (lasts && this.#holding?.isNeeded(members)) return;
+    const wanted = lasts ? null : hold;
     if ((wanted === null) !== (this.#holding === null)) this.#hold(wanted);
   }
 
@@ -206,8 +236,9 @@ export class ManagedGroup implements Disposable {
   }
 
   #apply(members: readonly Listener[], nowMs: number): Plan {
-    const probe = this.#readiness?.port ?? 0;
-    const plan = applyGroup(this.group, members, this.#readings, this.#sinceMs > 0, nowMs, probe);
+    const { group } = this;
+    const tell = this.#waker !== null;
+    const plan = applyGroup(group, members, this.#readings, this.#sinceMs > 0, nowMs, tell);
     this.#readings.keep(members);
     this.#sinceMs = nowMs;
     if (members.length > 0) this.#listenedMs = nowMs;
@@ -236,12 +267,16 @@ export class ManagedGroup implements Disposable {
   }
 }
 
-function newRecord({ members, service }: Match, { migrate, route, hold = null }: Policy) {
+function newRecord(
+  { members, service }: Match,
+  { migrate, route, settings = "prefer", hold = null }: Policy,
+) {
   const [first] = members;
   if (!first) throw new Error("a group has a listener");
   const { key, uid } = first;
   const slots = capacityFor(members.length);
-  return { abiVersion: 0, key, uid, migrate, route, hold, slots, attachments: 0, service };
+  const policy = { migrate, route, settings, hold };
+  return { abiVersion: 0, key, uid, ...policy, slots, attachments: 0, service };
 }
 
 function same(a: HoldPolicy | null, b: HoldPolicy | null): boolean {

@@ -1,4 +1,5 @@
 /** All groups under one sidecar's management, by name; one that fails does not stop the others. */
+import { ConflictError } from "./errors.ts";
 import type { Match } from "./filter.ts";
 import type { Listener } from "./listener.ts";
 import { type Journal, message } from "./log.ts";
@@ -15,6 +16,8 @@ export class ManagedGroups implements Disposable {
   readonly #managed = new Map<string, ManagedGroup>();
   /** Groups that a `detach` took from us: not ours again until the sidecar is restarted. */
   readonly #detached = new Set<string>();
+
+  #wake: ((managed: ManagedGroup) => void) | null = null;
 
   constructor(options: ManageOptions, journal: Journal) {
     this.#options = options;
@@ -35,8 +38,18 @@ export class ManagedGroups implements Disposable {
   takeOn(state: State, match: Match): void {
     const [managed, refreshed] = ManagedGroup.takeOn(state, match, this.#options);
     this.#managed.set(match.name, managed);
+    this.#wake?.(managed);
     this.#journal.takenOn(managed, match);
     this.#journal.refreshed(managed, match.members, refreshed);
+  }
+
+  /** Wakes the destinations in all of them, those that come included. */
+  wake(observe: () => Members): void {
+    this.#wake = (managed) => {
+      const about = `wake ${managed.group.name}`;
+      managed.wake(observe, (error) => this.#journal.warn(about, message(error)));
+    };
+    for (const managed of this.#managed.values()) this.#wake(managed);
   }
 
   /** Takes on those that are not ours yet; a refusal is said, and tried again next time. */
@@ -70,11 +83,21 @@ export class ManagedGroups implements Disposable {
     return gone.length > 0;
   }
 
-  /** Gives back those that are `ours`. @throws the first error, when all were tried */
-  giveBack(state: State, groups: Members, ours: (managed: ManagedGroup) => boolean): void {
+  /**
+   * Gives back those that are `ours`.
+   * @param read observes; asked again for a group whose owners were just going away
+   * @throws the first error, when all were tried
+   */
+  giveBack(state: State, read: () => Members, ours: (managed: ManagedGroup) => boolean): void {
+    const groups = read();
     this.#all((name, managed) => {
       if (!ours(managed)) return;
-      managed.giveBack(state, groups.get(name) ?? []);
+      try {
+        managed.giveBack(state, groups.get(name) ?? []);
+      } catch (error) {
+        if (!(error instanceof ConflictError)) throw error;
+        managed.giveBack(state, read().get(name) ?? []);
+      }
       this.#journal.say("detached", `detached from ${managed.label}`, { group: name });
     });
   }

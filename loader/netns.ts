@@ -75,6 +75,12 @@ function openNetns(inode: number): number {
   throw new NotSupportedError("netns", `no process is left in network namespace ${inode}`);
 }
 
+/** Whether the kernel migrates in this namespace where no program does (net.ipv4.tcp_migrate_req). */
+export function migratesByItself(inode: number): boolean {
+  const read = () => readFileSync("/proc/sys/net/ipv4/tcp_migrate_req", "utf8");
+  return inNetns(inode, read).trim() === "1";
+}
+
 /** What the kernel counted in the namespace of process `pid`; null: it does not count, or the process is gone. */
 export function kernelMigrations(pid: number | "self"): KernelMigrations | null {
   let text: string;

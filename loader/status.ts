@@ -1,5 +1,5 @@
 /** What is pinned and what is listening, as plain data. Changes nothing; needs no sidecar. */
-import type { Migrate, Route } from "./abi.ts";
+import type { Migrate, Route, SettingsPolicy } from "./abi.ts";
 import { type AdoptionStatus, readAdoptions } from "./adoptions.ts";
 import {
   addRows,
@@ -21,10 +21,12 @@ import { byGroup, type GroupKey, isMember, type Listener, type Owner } from "./l
 import { splitStandby } from "./members.ts";
 import { type KernelMigrations, kernelMigrations, netnsInode } from "./netns.ts";
 import { Observer } from "./observe.ts";
-import { makePlan, type Role, roleOf } from "./plan.ts";
+import { makePlan } from "./plan.ts";
 import type { Spec } from "./spec.ts";
 import { findBpffs, lockHolder, State } from "./state.ts";
 import { boottimeMs } from "./sys/libc.ts";
+import { type Role, roleOf } from "./targets.ts";
+import { type Unlike, unlikeClasses } from "./unlike.ts";
 
 /** A group's standby and what it does. Times: ms. */
 export interface HoldStatus {
@@ -69,6 +71,9 @@ export interface GroupStatus {
   readonly programId: number;
   readonly migrate: Migrate;
   readonly route: Route;
+  readonly settings: SettingsPolicy;
+  /** In what settings classes that listen now differ. */
+  readonly unlike: readonly Unlike[];
   readonly attachments: number;
   /** Pid of the sidecar that manages it, or null. */
   readonly sidecar: number | null;
@@ -76,6 +81,8 @@ export interface GroupStatus {
   readonly generation: number;
   readonly listeners: readonly ListenerStatus[];
   readonly decisions: readonly Decision[];
+  /** Listeners that the sidecar has woken, where the kernel does not. */
+  readonly wakeups: number;
   /** null: no standby is wanted. */
   readonly hold: HoldStatus | null;
   /** Migrations of listeners that are gone. */
@@ -151,11 +158,14 @@ export function groupStatus(
     programId: group.programId,
     migrate: record.migrate,
     route: record.route,
+    settings: record.settings,
+    unlike: unlikeClasses(slots, others),
     attachments: record.attachments,
     sidecar,
     generation: Math.max(0, ...slots.map(({ generation }) => generation)),
     listeners: listeners.toSorted((a, b) => (a.slot ?? Infinity) - (b.slot ?? Infinity)),
     decisions: decisionsOf(total),
+    wakeups: group.wakeups,
     hold: holdStatus(group, standby, rows[group.standbySlot + 1] ?? emptyRow()),
     closed: { out: all.out - open.out, into: all.into - open.into },
     run: { timeNs: info.runTimeNs, count: info.runCount },

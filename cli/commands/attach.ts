@@ -1,7 +1,7 @@
 /** attach: the sidecar. */
 import { existsSync } from "node:fs";
 import type { Argv, CommandModule } from "yargs";
-import { MIGRATE, ROUTE } from "../../loader/abi.ts";
+import { MIGRATE, ROUTE, SETTINGS } from "../../loader/abi.ts";
 import { UsageError } from "../../loader/errors.ts";
 import type { Filter, Sidecar, SidecarOptions } from "../../loader/index.ts";
 import { type AdoptArguments, adoptOptions, cgroupChoice } from "../adopt.ts";
@@ -47,13 +47,20 @@ function options(yargs: Argv): Argv<Arguments> {
       default: "newest",
       requiresArg: true,
       describe:
-        "destination of migrating connections: the newest generation, any listener, or none (reset, as without us)",
+        "destination of migrating connections: the newest generation, any listener, or none (reset, as without us); observe: as without us, and counted",
     } as const)
     .option("route", {
       choices: ROUTE,
       default: "kernel",
       requiresArg: true,
       describe: "new connections: the kernel's own spread, or the newest generation only",
+    } as const)
+    .option("settings", {
+      choices: SETTINGS,
+      default: "prefer",
+      requiresArg: true,
+      describe:
+        "listeners with the settings of the one that closes: preferred, insisted on (else dropped), or ignored",
     } as const)
     .option("hold", {
       type: "string",
@@ -105,6 +112,7 @@ interface Arguments extends AdoptArguments {
   readonly netns: string | undefined;
   readonly migrate: (typeof MIGRATE)[number];
   readonly route: (typeof ROUTE)[number];
+  readonly settings: (typeof SETTINGS)[number];
   readonly hold: string | undefined;
   readonly "hold-max": string | undefined;
   readonly "ready-check": string | undefined;
@@ -133,6 +141,7 @@ async function request(args: Arguments): Promise<Request> {
     ...(adopt === undefined ? {} : { adopt }),
     migrate: once("migrate", args.migrate) ?? "newest",
     route: once("route", args.route) ?? "kernel",
+    settings: once("settings", args.settings) ?? "prefer",
     ...holdOf(args),
     wait: args.wait === true,
     replace: args.replace === true,
@@ -158,9 +167,9 @@ function holdOf(args: Arguments): Pick<SidecarOptions, "hold" | "readyCheck"> {
   const timeMs = holdTime(hold);
   if (args.once)
     throw new UsageError("--once and --hold exclude each other: a standby is a process's");
-  if (args.migrate === "off") {
+  if (args.migrate === "off" || args.migrate === "observe") {
     throw new UsageError(
-      "--migrate off and --hold exclude each other: nothing would be handed over",
+      `--migrate ${args.migrate} and --hold exclude each other: nothing would be handed over`,
     );
   }
   if (check?.trim() === "") throw new UsageError("--ready-check wants 'tcp' or a shell command");

@@ -53,5 +53,8 @@ export type Greeting =
   | { readonly netns: number }
   | { readonly code: string; readonly error: string };
 
-/** Argument of lab_main.js: it was started in a network namespace of its own. */
-export const INSIDE = "inside";
+/**
+ * Argument of lab_main.js, where it is to be: in a network namespace it makes, in one it was
+ * started in, or where its parent is.
+ */
+export type Whereabouts = "new" | "inside" | "here";

@@ -56,6 +56,7 @@ export class Trial implements Disposable {
     this.#group = Group.load("self-test", {
       ...record,
       route: "kernel",
+      settings: "prefer",
       slots: capacityFor(2),
     });
     try {

@@ -24,7 +24,7 @@ export type Wakeup = "woken" | "asleep" | "unknown";
  */
 export async function probeWakeup(): Promise<Wakeup> {
   try {
-    using lab = await Lab.start();
+    using lab = await Lab.start({ orHere: true });
     using observer = new Observer();
     const found = [...(await wake(lab, observer)).values()];
     if (found.includes("asleep")) return "asleep";
@@ -43,7 +43,7 @@ export function wakeupFinding(wakeup: Wakeup): Finding {
     case "asleep":
       return no(
         `not woken by what migrates to it: this kernel has ${name}`,
-        `boot a kernel with the fix (${fixedIn.join(", ")}); until then an idle destination serves what migrated with its next connection, with tcp_migrate_req too`,
+        `boot a kernel with the fix (${fixedIn.join(", ")}); the kernel's own migration (tcp_migrate_req) has it too`,
       );
     case "unknown":
       return unknown("it could not be seen asleep, or nothing came");

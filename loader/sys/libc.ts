@@ -84,6 +84,10 @@ export const IPV6_V6ONLY = 26;
 export const TCP_INFO = 11;
 export const TCP_FASTOPEN = 23;
 export const SHUT_RDWR = 2;
+/* tcpi_state, include/net/tcp_states.h */
+export const TCP_ESTABLISHED = 1;
+export const TCP_CLOSE = 7;
+export const TCP_CLOSE_WAIT = 8;
 const CLONE_NEWNET = 0x40000000;
 const KEEP_GID = 0xffffffff; // -1
 const SYS_PIDFD_OPEN = 434;
@@ -178,6 +182,11 @@ export function localPort(fd: number): number {
   const address = Buffer.alloc(28);
   checkSys("getsockname", c.getsockname(guard.fd(fd), address, [address.length]));
   return address.readUInt16BE(2);
+}
+
+/** The state of a TCP socket: TCP_ESTABLISHED and so on. */
+export function tcpState(fd: number): number {
+  return getsockopt(fd, IPPROTO_TCP, TCP_INFO, 1).readUInt8();
 }
 
 /** fchown(2) of a socket: it then counts as opened by `uid` (net/socket.c, sockfs_setattr). */

@@ -1,9 +1,10 @@
 /** check: fit here, what is missing is named, the self-test sees what is lost, nothing stays. check_spec.test.ts: SPECs. */
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { readdirSync, readlinkSync } from "node:fs";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
 import { Lab } from "../../loader/check/lab.ts";
 import { probeMigration } from "../../loader/check/migration.ts";
 import { probeWakeup } from "../../loader/index.ts";
@@ -14,6 +15,8 @@ import { borrowedFds, openFds } from "../helpers/fds.ts";
 import { childrenOf, ended } from "../helpers/processes.ts";
 import { BPFFS, scene } from "../helpers/scene.ts";
 import { until } from "../helpers/until.ts";
+
+const run = promisify(execFile);
 
 const CAPABILITIES = ["bpf", "perfmon", "net_admin", "sys_ptrace"] as const;
 const OPTIONAL = ["chown", "net_bind_service"] as const;
@@ -153,6 +156,22 @@ describe("the self-test", () => {
     "tells a program whether this kernel wakes",
     scene(async () => {
       assert.equal(await probeWakeup(), "woken");
+    }),
+  );
+
+  test(
+    "where no network namespace may be made: check cannot tell, a program can",
+    scene(async () => {
+      const confined = [...under([...CAPABILITIES, ...OPTIONAL]), "env", "PATH=/nowhere"];
+      const { code, report } = await check(confined);
+      assert.equal(code, 2, JSON.stringify(report.probes, null, 1));
+      assert.match(probe(report, "netns").detail, /no network namespace .* CAP_SYS_ADMIN/);
+      assert.equal(probe(report, "migrates accept_queue").outcome, "unknown");
+
+      const index = new URL("../../loader/index.js", import.meta.url);
+      const script = `import("${index}").then(async (it) => console.log(await it.probeWakeup()))`;
+      const [command = "", ...args] = [...confined, process.execPath, "-e", script];
+      assert.equal((await run(command, args)).stdout, "woken\n");
     }),
   );
 });

@@ -17,7 +17,7 @@ import type { Lab } from "./lab.ts";
 import type { Opened } from "./lab_calls.ts";
 
 /** How often, and how long at most, a fact is waited for. */
-const POLL_MS = 5;
+const POLL_MS = 20;
 const PATIENCE_MS = 5_000;
 
 export interface TrialOptions {

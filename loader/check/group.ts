@@ -76,7 +76,7 @@ function sameSettings(members: readonly Listener[]): Finding {
   const who = all.map((it) => ownersText(owners(it.members))).join(" and ");
   return no(
     `${classes.size} classes (${who}) differ in ${differ.join(", ")}`,
-    "set them alike: between classes the kernel's hash decides where connections migrate to",
+    "set them alike; what migrates prefers its own class (attach --settings)",
   );
 }
 

@@ -5,7 +5,7 @@
 import { release, version } from "node:os";
 import { defectText, kernelVersion, SILENT_DEFECTS, WAKEUP_DEFECT } from "./defects.ts";
 import { placeProbes } from "./places.ts";
-import { type Finding, type Probe, type Result, runProbes } from "./probe.ts";
+import { type Finding, ok, type Probe, type Result, runProbes } from "./probe.ts";
 import { rightsProbes } from "./rights.ts";
 import { BORROW, SelfTest } from "./self_test.ts";
 import { migrateSysctl } from "./sysctl.ts";
@@ -28,40 +28,62 @@ export const CAN_ATTACH = [
 
 type Kernel = typeof import("./kernel.ts");
 
-function kernelProbes(bpffs: string | undefined): Probe[] {
-  const probe = (
-    name: string,
-    use: string,
-    needs: readonly string[],
-    run: (kernel: Kernel) => Finding,
-    required = true,
-  ): Probe => ({
-    name,
-    use,
-    required,
-    needs,
-    run: async () => run(await import("./kernel.ts")),
-  });
-  const [program, iterator, sockmap] = CAN_ATTACH;
-  const hooks = [...MAY_LOAD, "cgroup v2"];
-  return [
-    probe(program, "to decide where connections go", MAY_LOAD, (k) => k.programLoads()),
-    probe("pins", "to keep what is attached", [program, "bpffs"], (k) => k.takesPins(bpffs)),
-    probe(iterator, "to see who listens", [...MAY_LOAD, "CAP_PERFMON"], (k) => k.iteratorLoads()),
-    probe(sockmap, "to name a destination", [program], (k) => k.takesListener()),
-    probe("bind events", "to see new listeners at once", hooks, (k) => k.bindEvents(), false),
-    probe("bind hooks", "for --adopt and exec", hooks, (k) => k.bindHooks(), false),
-  ];
+/** What the kernel lets us do with BPF; owns the instance that its probes share. */
+class KernelProbes implements Disposable {
+  readonly #bpffs: string | undefined;
+  #instance: InstanceType<Kernel["Instance"]> | null = null;
+
+  constructor(bpffs: string | undefined) {
+    this.#bpffs = bpffs;
+  }
+
+  probes(): Probe[] {
+    const [program, iterator, sockmap] = CAN_ATTACH;
+    const hooks = [...MAY_LOAD, "cgroup v2"];
+    return [
+      probe(program, "to decide where connections go", MAY_LOAD, (kernel) => {
+        this.#instance = new kernel.Instance();
+        return ok("SK_REUSEPORT_SELECT_OR_MIGRATE, with its maps");
+      }),
+      probe("pins", "to keep what is attached", [program, "bpffs"], () =>
+        this.#loaded().pin(this.#bpffs),
+      ),
+      probe(iterator, "to see who listens", [...MAY_LOAD, "CAP_PERFMON"], (k) => k.iteratorLoads()),
+      probe(sockmap, "to name a destination", [program], () => this.#loaded().list()),
+      probe("bind events", "to see new listeners at once", hooks, (k) => k.bindEvents(), false),
+      probe("bind hooks", "for --adopt and exec", hooks, (k) => k.bindHooks(), false),
+    ];
+  }
+
+  #loaded(): InstanceType<Kernel["Instance"]> {
+    if (this.#instance === null) throw new Error("nothing is loaded");
+    return this.#instance;
+  }
+
+  [Symbol.dispose](): void {
+    this.#instance?.[Symbol.dispose]();
+  }
+}
+
+function probe(
+  name: string,
+  use: string,
+  needs: readonly string[],
+  run: (kernel: Kernel) => Finding,
+  required = true,
+): Probe {
+  return { name, use, required, needs, run: async () => run(await import("./kernel.ts")) };
 }
 
 /** Probes the host, with a self-test. Nobody's listener is touched, and nothing stays. */
 export async function checkHost(options: CheckOptions = {}): Promise<readonly Result[]> {
   const { bpffs, signal } = options;
+  using kernel = new KernelProbes(bpffs);
   using selfTest = new SelfTest();
   const probes: Probe[] = [
     ...rightsProbes(),
     ...placeProbes(bpffs),
-    ...kernelProbes(bpffs),
+    ...kernel.probes(),
     ...selfTest.labProbes(),
     { name: "tcp_migrate_req", use: "the kernel's own way", required: false, run: migrateSysctl },
     ...selfTest.testProbes(CAN_ATTACH),

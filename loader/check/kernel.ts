@@ -5,10 +5,11 @@ import { BIND_PROGRAMS } from "../abi.ts";
 import { cgroupOf, findCgroup2 } from "../cgroup.ts";
 import { hasCode, SysError } from "../errors.ts";
 import { BindEvents } from "../events.ts";
-import { Group } from "../group.ts";
-import { makeUnpinned } from "../group_pins.ts";
+import { type GroupPins, makeUnpinned } from "../group_pins.ts";
 import { BpfObject } from "../object.ts";
 import { Observer } from "../observe.ts";
+import { pin } from "../pin.ts";
+import { PROGRAM_PIN } from "../program.ts";
 import { findBpffs, State } from "../state.ts";
 import { checkPtr } from "../sys/check.ts";
 import * as bpf from "../sys/libbpf.ts";
@@ -17,64 +18,56 @@ import { type Finding, no, ok } from "./probe.ts";
 
 const SLOTS = 64;
 
-/** Loads the program and makes its maps, as every `attach` does. */
-export function programLoads(): Finding {
-  closePins(makeUnpinned(SLOTS));
-  return ok("SK_REUSEPORT_SELECT_OR_MIGRATE, with its maps");
-}
+/** One loaded instance, which the probes after it use: the verifier takes its time for each. */
+export class Instance implements Disposable {
+  readonly #pins: GroupPins = makeUnpinned(SLOTS);
 
-function closePins({ programFd, maps }: ReturnType<typeof makeUnpinned>): void {
-  libc.close(programFd);
-  for (const map of Object.values(maps)) map[Symbol.dispose]();
-}
+  /** Pins it where groups are pinned. What is cut short there is cleared by whoever locks next. */
+  pin(bpffs: string | undefined): Finding {
+    const mount = findBpffs(bpffs);
+    const state = new State(mount);
+    const name = `check-${process.pid}`;
+    {
+      using _lock = state.lock();
+      const unfinished = state.makeUnfinished(name);
+      try {
+        pin(this.#pins.programFd, join(unfinished, PROGRAM_PIN));
+        for (const [map, { fd }] of Object.entries(this.#pins.maps)) pin(fd, join(unfinished, map));
+      } finally {
+        state.removeUnfinished(name);
+      }
+    }
+    state.tidy();
+    return ok(`program and maps, at ${state.root}`);
+  }
 
-/** Pins a map where groups are pinned. What is cut short there is cleared by whoever locks next. */
-export function takesPins(bpffs: string | undefined): Finding {
-  const mount = findBpffs(bpffs);
-  const state = new State(mount);
-  const name = `check-${process.pid}`;
-  {
-    using _lock = state.lock();
-    const unfinished = state.makeUnfinished(name);
+  /** Puts a listener of ours into its sockmap, and finds it there. */
+  list(): Finding {
+    const { listeners } = this.#pins.maps;
+    const fd = libc.socket(libc.AF_INET, libc.SOCK_STREAM | libc.SOCK_CLOEXEC, 0);
     try {
-      using _group = Group.create(name, record(), unfinished);
+      libc.bind(fd, libc.sockaddr(libc.AF_INET, Buffer.from([127, 0, 0, 1]), 0));
+      libc.listen(fd, 1);
+      const value = Buffer.alloc(8);
+      value.writeUInt32LE(fd);
+      listeners.update(0, value);
+      const cookie = libc.getsockopt(fd, libc.SOL_SOCKET, libc.SO_COOKIE, 8);
+      const found = listeners.lookup(0);
+      return found?.equals(cookie) ? ok("and gives it back") : no("it took one and has another");
     } finally {
-      state.removeUnfinished(name);
+      libc.close(fd);
     }
   }
-  state.tidy();
-  return ok(mount);
-}
 
-function record(): Parameters<typeof Group.create>[1] {
-  const key = { netns: 0, family: "ipv4", address: "127.0.0.1", port: 1, ifindex: 0 } as const;
-  const policy = { migrate: "newest", route: "kernel", settings: "prefer", hold: null } as const;
-  const rest = { abiVersion: 0, uid: 0, slots: SLOTS, attachments: 0, service: "" };
-  return { key: { ...key, v6only: false }, ...policy, ...rest };
+  [Symbol.dispose](): void {
+    libc.close(this.#pins.programFd);
+    for (const map of Object.values(this.#pins.maps)) map[Symbol.dispose]();
+  }
 }
 
 export function iteratorLoads(): Finding {
   using observer = new Observer();
   return ok(`task_file: ${observer.read().length} listeners on this host`);
-}
-
-/** Puts a listener of ours into a sockmap of ours, and finds it there. */
-export function takesListener(): Finding {
-  const fd = libc.socket(libc.AF_INET, libc.SOCK_STREAM | libc.SOCK_CLOEXEC, 0);
-  const pins = makeUnpinned(SLOTS);
-  try {
-    libc.bind(fd, libc.sockaddr(libc.AF_INET, Buffer.from([127, 0, 0, 1]), 0));
-    libc.listen(fd, 1);
-    const value = Buffer.alloc(8);
-    value.writeUInt32LE(fd);
-    pins.maps.listeners.update(0, value);
-    const cookie = libc.getsockopt(fd, libc.SOL_SOCKET, libc.SO_COOKIE, 8);
-    const found = pins.maps.listeners.lookup(0);
-    return found?.equals(cookie) ? ok("and gives it back") : no("it took one and has another");
-  } finally {
-    libc.close(fd);
-    closePins(pins);
-  }
 }
 
 /** Has the kernel tell of binds, to no port; at the root, as `attach` does. */

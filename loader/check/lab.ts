@@ -7,7 +7,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { PermissionError } from "../errors.ts";
-import { type CallName, type Calls, type Greeting, INSIDE, type Reply } from "./lab_calls.ts";
+import type { CallName, Calls, Greeting, Reply, Whereabouts } from "./lab_calls.ts";
 
 const MAIN = fileURLToPath(new URL("./lab_main.js", import.meta.url));
 /** Whoever may not make a network namespace may make one in a user namespace (util-linux). */
@@ -33,23 +33,29 @@ export class Lab implements Disposable {
     });
   }
 
-  /** @throws PermissionError when no network namespace may be made */
-  static async start(): Promise<Lab> {
+  /**
+   * @param options.orHere where no network namespace may be made (`RestrictNamespaces=` of
+   *   systemd), do without: on a port of 127.0.0.1 that was free
+   * @throws PermissionError when none may be made
+   */
+  static async start(options: { readonly orHere?: boolean } = {}): Promise<Lab> {
     try {
-      return await Lab.#start([], []);
+      return await Lab.#start("new");
     } catch (error) {
       if (!(error instanceof PermissionError)) throw error;
-      return await Lab.#start(IN_USER_NAMESPACE, [INSIDE]).catch(() => {
-        throw error;
-      });
+      const within = await Lab.#start("inside", IN_USER_NAMESPACE).catch(() => null);
+      if (within) return within;
+      if (options.orHere) return await Lab.#start("here");
+      throw error;
     }
   }
 
-  static async #start(under: readonly string[], args: readonly string[]): Promise<Lab> {
+  static async #start(where: Whereabouts, under: readonly string[] = []): Promise<Lab> {
     const [execPath = process.execPath, ...rest] = [...under, process.execPath];
-    const child = fork(MAIN, args, {
+    const child = fork(MAIN, [where], {
       execPath,
       execArgv: rest,
+      serialization: "advanced", // cookies are 64 bits
       stdio: ["ignore", "ignore", "ignore", "ipc"],
     });
     try {

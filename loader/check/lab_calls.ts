@@ -12,10 +12,16 @@ export interface Tally {
 /** A sleeper is `woken` by a connection, `asleep` in its call, or `awake`: on its way out of it. */
 export type Sleep = "woken" | "asleep" | "awake" | "unknown";
 
+export interface Opened {
+  readonly fd: number;
+  readonly port: number;
+  readonly cookie: bigint;
+}
+
 /** Name -> argument and answer. */
 export interface Calls {
   /** Opens a listener with SO_REUSEPORT on 127.0.0.1; port 0: any. `defer`: TCP_DEFER_ACCEPT. */
-  readonly open: [{ port: number; defer: boolean }, { fd: number; port: number }];
+  readonly open: [{ port: number; defer: boolean }, Opened];
   /** Connects a batch of clients; returns its number when all are connected. */
   readonly connect: [{ port: number; count: number }, number];
   /** Has each client of a batch send its line. */
@@ -47,5 +53,8 @@ export type Greeting =
   | { readonly netns: number }
   | { readonly code: string; readonly error: string };
 
-/** Argument of lab_main.js: it was started in a network namespace of its own. */
-export const INSIDE = "inside";
+/**
+ * Argument of lab_main.js, where it is to be: in a network namespace it makes, in one it was
+ * started in, or where its parent is.
+ */
+export type Whereabouts = "new" | "inside" | "here";

@@ -9,8 +9,7 @@ import { SysError } from "../errors.ts";
 import * as libc from "../sys/libc.ts";
 import { setDumpable, setLoopbackUp, unshareNetns } from "../sys/namespace.ts";
 import { type Waiting, waitFor } from "../sys/wait.ts";
-import type { CallName, Calls, Greeting, Reply, Request, Sleep } from "./lab_calls.ts";
-import { INSIDE } from "./lab_calls.ts";
+import type { CallName, Calls, Greeting, Reply, Request, Sleep, Whereabouts } from "./lab_calls.ts";
 import { Client } from "./lab_client.ts";
 
 const LOOPBACK = Buffer.from([127, 0, 0, 1]);
@@ -33,7 +32,8 @@ const obey: Obey = {
     if (defer) libc.setsockopt(fd, libc.IPPROTO_TCP, TCP_DEFER_ACCEPT, DEFER_S);
     libc.bind(fd, libc.sockaddr(libc.AF_INET, LOOPBACK, port));
     libc.listen(fd, BACKLOG);
-    return { fd, port: libc.localPort(fd) };
+    const cookie = libc.getsockopt(fd, libc.SOL_SOCKET, libc.SO_COOKIE, 8).readBigUInt64LE();
+    return { fd, port: libc.localPort(fd), cookie };
   },
   async connect({ port, count }) {
     const batch = await Promise.all(Array.from({ length: count }, () => Client.open(port)));
@@ -95,8 +95,9 @@ async function answer({ id, name, argument }: Request): Promise<Reply> {
 
 function enter(): Greeting {
   try {
-    if (process.argv[2] !== INSIDE) unshareNetns();
-    setLoopbackUp();
+    const where = process.argv[2] as Whereabouts;
+    if (where === "new") unshareNetns();
+    if (where !== "here") setLoopbackUp();
     return { netns: statSync("/proc/self/ns/net").ino };
   } catch (error) {
     return { code: error instanceof SysError ? error.code : "", error: (error as Error).message };

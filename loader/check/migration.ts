@@ -86,9 +86,9 @@ const WAYS: Readonly<Record<MigratingStage, (trial: Trial) => Promise<Seen | nul
 
 /** Opens the other listener and makes it a target. */
 async function join(trial: Trial): Promise<number> {
-  const next = await trial.open();
+  const { fd } = await trial.open();
   trial.apply();
-  return next;
+  return fd;
 }
 
 async function settle(trial: Trial, batch: number, next: number): Promise<Seen> {

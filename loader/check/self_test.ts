@@ -69,14 +69,19 @@ export class SelfTest implements Disposable {
     const lab = this.#started();
     const { Observer } = await import("../observe.ts");
     const { probeMigration } = await import("./migration.ts");
-    const { probeWait } = await import("./wakeup.ts");
+    const { wake, wakeupFinding } = await import("./wakeup.ts");
     const observer = new Observer();
     this.#observer = observer;
     const findings = new Map<string, Promise<Finding>>();
-    for (const stage of STAGES) {
+    // The timer takes a second, and loading a program much of the rest: the slowest begins.
+    for (const stage of STAGES.toReversed()) {
       findings.set(`migrates ${stage}`, probeMigration(lab, observer, stage));
     }
-    for (const how of WAITS) findings.set(`wakes ${how}`, probeWait(lab, observer, how));
+    const wakeups = wake(lab, observer);
+    for (const how of WAITS) {
+      const finding = wakeups.then((found) => wakeupFinding(found.get(how) ?? "unknown"));
+      findings.set(`wakes ${how}`, finding);
+    }
     for (const finding of findings.values()) finding.catch(() => {}); // its own probe says so
     return findings;
   }

@@ -14,9 +14,10 @@ import { capacityFor } from "../plan.ts";
 import { Readings } from "../readings.ts";
 import { boottimeMs } from "../sys/libc.ts";
 import type { Lab } from "./lab.ts";
+import type { Opened } from "./lab_calls.ts";
 
 /** How often, and how long at most, a fact is waited for. */
-const POLL_MS = 5;
+const POLL_MS = 20;
 const PATIENCE_MS = 5_000;
 
 export interface TrialOptions {
@@ -39,7 +40,7 @@ export class Trial implements Disposable {
   private constructor(
     lab: Lab,
     observer: Observer,
-    { fd, port }: { fd: number; port: number },
+    { fd, port }: Opened,
     { defer = false, migrate = "newest" }: TrialOptions,
   ) {
     this.lab = lab;
@@ -87,9 +88,9 @@ export class Trial implements Disposable {
     applyGroup(this.#group, this.members(), this.#readings, true, boottimeMs());
   }
 
-  /** Opens the other listener; it is no target before {@link apply}. Returns its fd in the lab. */
-  async open(): Promise<number> {
-    return (await this.lab.call("open", { port: this.port, defer: this.#defer })).fd;
+  /** Opens another listener; it is no target before {@link apply}. */
+  open(): Promise<Opened> {
+    return this.lab.call("open", { port: this.port, defer: this.#defer });
   }
 
   /** Connections in the accept queues. */

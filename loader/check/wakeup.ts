@@ -7,23 +7,26 @@ import { Observer } from "../observe.ts";
 import { WAITS, type Wait } from "../sys/wait.ts";
 import { WAKEUP_DEFECT } from "./defects.ts";
 import { Lab } from "./lab.ts";
+import type { Sleep } from "./lab_calls.ts";
 import { type Finding, no, ok, unknown } from "./probe.ts";
 import { becomes, Trial } from "./trial.ts";
 
 /** A destination that sleeps for so long beside its full queue was not woken. */
 const SLEEP_MS = 500;
+/** Spread over the destinations by hash: so many that none is left out. */
+const COUNT = 60;
 
 export type Wakeup = "woken" | "asleep" | "unknown";
 
 /**
- * Does it, for every way to wait; about half a second on a kernel with the defect. Wants
- * the rights of `attach`. Never rejects: what cannot be told is `unknown`.
+ * Does it, for every way to wait; about a second on a kernel with the defect. Wants the
+ * rights of `attach`. Never rejects: what cannot be told is `unknown`.
  */
 export async function probeWakeup(): Promise<Wakeup> {
   try {
-    using lab = await Lab.start();
+    using lab = await Lab.start({ orHere: true });
     using observer = new Observer();
-    const found = await Promise.all(WAITS.map((how) => wakes(lab, observer, how)));
+    const found = [...(await wake(lab, observer)).values()];
     if (found.includes("asleep")) return "asleep";
     return found.every((it) => it === "woken") ? "woken" : "unknown";
   } catch {
@@ -31,38 +34,61 @@ export async function probeWakeup(): Promise<Wakeup> {
   }
 }
 
-/** The probe of one way to wait. */
-export async function probeWait(lab: Lab, observer: Observer, how: Wait): Promise<Finding> {
+/** What a wake-up, or its absence, means. */
+export function wakeupFinding(wakeup: Wakeup): Finding {
   const { name, fixedIn } = WAKEUP_DEFECT;
-  switch (await wakes(lab, observer, how)) {
+  switch (wakeup) {
     case "woken":
       return ok("woken by what migrates to it");
     case "asleep":
       return no(
         `not woken by what migrates to it: this kernel has ${name}`,
-        `boot a kernel with the fix (${fixedIn.join(", ")}); until then an idle destination serves what migrated with its next connection, with tcp_migrate_req too`,
+        `boot a kernel with the fix (${fixedIn.join(", ")}); the kernel's own migration (tcp_migrate_req) has it too`,
       );
     case "unknown":
       return unknown("it could not be seen asleep, or nothing came");
   }
 }
 
-async function wakes(lab: Lab, observer: Observer, how: Wait): Promise<Wakeup> {
-  using trial = await Trial.start(lab, observer);
-  await lab.call("connect", { port: trial.port, count: 1 });
-  if (!(await becomes(() => trial.queued() === 1))) return "unknown";
-  const fd = await trial.open();
-  await lab.call("wait", { fd, how });
-  const state = () => lab.call("sleep", { fd });
-  if (!(await becomes(async () => (await state()) === "asleep"))) return "unknown";
-  trial.apply();
+/** A destination that sleeps. */
+interface Sleeper {
+  readonly how: Wait;
+  readonly fd: number;
+  readonly cookie: bigint;
+}
 
+/** One group: a listener that leaves with a full queue, and destinations that sleep in every way. */
+export async function wake(lab: Lab, observer: Observer): Promise<ReadonlyMap<Wait, Wakeup>> {
+  using trial = await Trial.start(lab, observer);
+  await lab.call("connect", { port: trial.port, count: COUNT });
+  const ready = await becomes(() => trial.queued() === COUNT);
+  const sleepers: Sleeper[] = [];
+  for (const how of ready ? WAITS : []) {
+    const { fd, cookie } = await trial.open();
+    await lab.call("wait", { fd, how });
+    const asleep = () => stateOf(lab, fd, "asleep");
+    if (await becomes(asleep)) sleepers.push({ how, fd, cookie });
+  }
+  trial.apply();
   await lab.call("close", { fd: trial.old });
-  if (await becomes(async () => (await state()) === "woken", SLEEP_MS)) return "woken";
-  // Slow is not asleep: only a thread that still sleeps while its connection waits was not woken.
-  const arrived = trial.queued() === 1;
+  const found = new Map<Wait, Wakeup>(WAITS.map((how) => [how, "unknown"]));
+  const judge = async (sleeper: Sleeper) => found.set(sleeper.how, await judged(trial, sleeper));
+  await Promise.all(sleepers.map(judge));
+  return found;
+}
+
+/** Slow is not asleep: only a thread that still sleeps while connections wait for it was not woken. */
+async function judged(trial: Trial, { fd, cookie }: Sleeper): Promise<Wakeup> {
+  const { lab } = trial;
+  const woken = () => stateOf(lab, fd, "woken");
+  if (await becomes(woken, SLEEP_MS)) return "woken";
+  const mine = trial.members().find((member) => member.cookie === cookie);
+  const arrived = mine !== undefined && mine.queueLength > 0;
   await sleep(SLEEP_MS);
-  const now = await state();
-  if (now === "asleep") return arrived ? "asleep" : "unknown";
-  return (await becomes(async () => (await state()) === "woken")) ? "woken" : "unknown";
+  if (await stateOf(lab, fd, "asleep")) return arrived ? "asleep" : "unknown";
+  return (await becomes(woken)) ? "woken" : "unknown";
+}
+
+async function stateOf(lab: Lab, fd: number, state: Sleep): Promise<boolean> {
+  return (await lab.call("sleep", { fd })) === state;
 }

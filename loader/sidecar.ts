@@ -7,13 +7,14 @@ import { type Filter, matchGroups, noMatch } from "./filter.ts";
 import { byGroup } from "./listener.ts";
 import { Journal, type Log, message } from "./log.ts";
 import { ManagedGroups } from "./managed_groups.ts";
+import { kernelCounts } from "./netstat.ts";
 import { Observer } from "./observe.ts";
 import type { Policy } from "./plan.ts";
 import type { ReadyCheck } from "./ready.ts";
 import type { Spec } from "./spec.ts";
 import { findAtStart } from "./start.ts";
 import { findBpffs, State } from "./state.ts";
-import { kernelCounts, type Status } from "./status.ts";
+import type { Status } from "./status.ts";
 import { RECONCILE_MS, Watch } from "./watch.ts";
 
 /** How long a pass waits for a command that changes state; then the next pass does it. */

@@ -1,9 +1,9 @@
 /** exec: the server and its sidecar in one command. */
 import type { CommandModule } from "yargs";
 import type { Sidecar } from "../../loader/index.ts";
+import { requireCommand } from "../command.ts";
 import type { Env } from "../env.ts";
 import { clear } from "../exec/clear.ts";
-import { requireCommand } from "../exec/command.ts";
 import { runOnce } from "../exec/once.ts";
 import { type Arguments, options, type Request, request } from "../exec/request.ts";
 import type { Run } from "../exec/run.ts";

@@ -134,6 +134,7 @@ struct rm_control {
 struct rm_moved {
 	__u32 told; /* 1 from an event of `moves` until the loader has taken it */
 	__u32 pad;
+	__u64 wakeups; /* listeners the loader has woken; the loader's only */
 };
 
 /* Entry of `slots`, index = slot. Written and read by the loader only. */
@@ -208,8 +209,8 @@ struct rm_listener {
 	__u8 reuseport;   /* SO_REUSEPORT was set */
 	__u8 v6only;
 	__u8 has_prog;
-	__u8 pad;
-	__u8 addr[16]; /* network byte order; IPv4 in the first four */
+	__u8 sockarray; /* it is in a REUSEPORT_SOCKARRAY, which keeps it out of a sockmap */
+	__u8 addr[16];  /* network byte order; IPv4 in the first four */
 	char comm[RM_COMM_LEN];
 };
 
@@ -259,7 +260,7 @@ RM_ASSERT_OFFSET(rm_plan, syn, 136);
 RM_ASSERT_OFFSET(rm_plan, migrate, 2184);
 RM_ASSERT_SIZE(rm_control, 16);
 RM_ASSERT_OFFSET(rm_control, active, 8);
-RM_ASSERT_SIZE(rm_moved, 8);
+RM_ASSERT_SIZE(rm_moved, 16);
 RM_ASSERT_SIZE(rm_slot, 368);
 RM_ASSERT_OFFSET(rm_slot, generation, 32);
 RM_ASSERT_OFFSET(rm_slot, base, 48);

@@ -138,6 +138,7 @@ export function statusJson(status: Status, rate?: Rate) {
       route: group.route,
       settings: group.settings,
       unlike: group.unlike,
+      wakeups: group.wakeups,
       attachments: group.attachments,
       hold: group.hold && {
         time_ms: group.hold.timeMs,

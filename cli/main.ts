@@ -2,6 +2,7 @@
 import yargs from "yargs";
 import { UsageError } from "../loader/errors.ts";
 import { attachCommand } from "./commands/attach.ts";
+import { checkCommand } from "./commands/check.ts";
 import { detachCommand } from "./commands/detach.ts";
 import { drainCommand, undrainCommand } from "./commands/drain.ts";
 import { execCommand } from "./commands/exec.ts";
@@ -31,6 +32,7 @@ function parser(env: Env, argv: readonly string[], exitWith: (code: number) => v
     .command(execCommand(env, exitWith))
     .command(runCommand(env, exitWith))
     .command(statusCommand(env))
+    .command(checkCommand(env, exitWith))
     .command(detachCommand(env))
     .command(policyCommand(env))
     .command(drainCommand(env, exitWith))

@@ -39,6 +39,10 @@ export type Route = (typeof ROUTE)[number];
 export const SETTINGS = ["prefer", "strict", "ignore"] as const;
 export type SettingsPolicy = (typeof SETTINGS)[number];
 
+/** When a sidecar wakes what connections migrate to: where the kernel does not, always, never. */
+export const WAKE = ["auto", "always", "never"] as const;
+export type Wake = (typeof WAKE)[number];
+
 /** What the program does with migrating connections, in the order of RM_MODE_*. */
 export const MODES = ["select", "strict", "drop", "pass"] as const;
 export type Mode = (typeof MODES)[number];
@@ -82,7 +86,7 @@ export const LAYOUT = {
       pad: 11,
     },
   },
-  rm_moved: { size: 8, members: { told: 0, pad: 4 } },
+  rm_moved: { size: 16, members: { told: 0, pad: 4, wakeups: 8 } },
   rm_slot: {
     size: 368,
     members: {
@@ -145,7 +149,7 @@ export const LAYOUT = {
       reuseport: 68,
       v6only: 69,
       has_prog: 70,
-      pad: 71,
+      sockarray: 71,
       addr: 72,
       comm: 88,
     },

@@ -19,7 +19,7 @@ import {
   type SlotRecord,
 } from "./codec.ts";
 import { AbiMismatchError } from "./errors.ts";
-import { type GroupPins, makePins, openPins } from "./group_pins.ts";
+import { type GroupPins, makePins, makeUnpinned, openPins } from "./group_pins.ts";
 import {
   decodeHolds,
   decodeStandby,
@@ -89,6 +89,13 @@ export class Group implements Disposable {
   static create(name: string, record: GroupRecord, unfinished: string): Group {
     makePins(record.slots, unfinished);
     const group = new Group(name, openPins(unfinished));
+    group.setRecord(record);
+    return group;
+  }
+
+  /** As {@link create}, but with nothing pinned: the self-test's, which must leave nothing. */
+  static load(name: string, record: GroupRecord): Group {
+    const group = new Group(name, makeUnpinned(record.slots));
     group.setRecord(record);
     return group;
   }
@@ -202,6 +209,15 @@ export class Group implements Disposable {
     this.#maps.cookies.delete(encodeCookie(cookie));
   }
 
+  /** Forgets sources that no slot and no standby has: what sidecars that were killed left. */
+  pruneSources(): void {
+    const cookies = [...this.slots().map(({ slot }) => slot.cookie), this.standby.cookie];
+    const known = new Set(cookies.map((cookie) => encodeCookie(cookie).toString("hex")));
+    for (const key of this.#maps.cookies.keys()) {
+      if (!known.has(key.toString("hex"))) this.#maps.cookies.delete(key);
+    }
+  }
+
   /** Puts a plan in force: written whole where the program does not look, then flipped in. */
   setPlan(targets: Targets, control: Control): void {
     const plan = encodePlan(targets);
@@ -233,9 +249,18 @@ export class Group implements Disposable {
     return this.#maps.moves.fd;
   }
 
-  /** What was told is taken: tell of what is moved from now on. */
-  takeMoved(): void {
-    this.#maps.moved.update(0, Buffer.alloc(LAYOUT.rm_moved.size));
+  /** Listeners that were woken, since the group was pinned. */
+  get wakeups(): number {
+    const at = LAYOUT.rm_moved.members.wakeups;
+    return Number(this.#maps.moved.lookup(0)?.readBigUInt64LE(at) ?? 0n);
+  }
+
+  /** What was told is taken, tell of what is moved from now on; `woken` listeners are counted. */
+  takeMoved(woken = 0): void {
+    const { size, members: at } = LAYOUT.rm_moved;
+    const value = Buffer.alloc(size);
+    value.writeBigUInt64LE(BigInt(this.wakeups + woken), at.wakeups);
+    this.#maps.moved.update(0, value);
   }
 
   /** Row 0 is the group's own, row slot + 1 a slot's; all CPUs added up. */

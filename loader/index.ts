@@ -10,12 +10,15 @@ export {
   SETTINGS,
   type SettingsPolicy,
   STAGES,
+  WAKE,
+  type Wake,
 } from "./abi.ts";
 export type { AdoptOptions } from "./adopted.ts";
 export type { AdoptedPort } from "./adoption_codec.ts";
 export type { AdoptionStatus } from "./adoptions.ts";
 export { adoptablePath, cgroupPath } from "./cgroup.ts";
 export { type ChangedPolicy, changePolicy, moves, type PolicyChange } from "./change_policy.ts";
+export { probeWakeup, type Wakeup } from "./check/wakeup.ts";
 export type { Decision } from "./codec.ts";
 export { type Detached, type DetachOptions, detach } from "./detach.ts";
 export {

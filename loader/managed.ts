@@ -14,6 +14,10 @@ import { Lock, type State } from "./state.ts";
 import { boottimeMs } from "./sys/libc.ts";
 import { allOrNothing } from "./undo.ts";
 import { type Unlike, unlikeClasses } from "./unlike.ts";
+import { Waker } from "./waker.ts";
+
+/** Listeners hidden for so long are no dying process's. */
+const HIDDEN_MS = 2_000;
 
 export interface ManageOptions extends Policy {
   /** Override a foreign program. */
@@ -49,7 +53,8 @@ export class ManagedGroup implements Disposable {
   readonly #unlike = new Set<string>();
   #holding: Holding | null = null;
   #readiness: Readiness | null = null;
-  #hiddenPasses = 0;
+  #waker: Waker | null = null;
+  #hiddenSinceMs: number | null = null;
   #sinceMs = 0;
   #listenedMs = boottimeMs();
 
@@ -108,6 +113,7 @@ export class ManagedGroup implements Disposable {
       undo(() => applyGroup(group, others, new Readings(), false, boottimeMs()));
       undo(() => group.setRecord(before));
       group.setRecord({ ...group.record, migrate, route, settings, hold, service });
+      group.pruneSources();
       const managed = new ManagedGroup(group, lock, false, options);
       undo(() => managed.#endHolding());
       return [managed, managed.refresh(members)];
@@ -118,7 +124,7 @@ export class ManagedGroup implements Disposable {
   refresh(members: readonly Listener[]): Refreshed {
     const nowMs = boottimeMs();
     this.group.reload();
-    this.#holdUnlessHidden(members);
+    this.#holdUnlessHidden(members, nowMs);
     const { standby, others } = splitStandby(this.group, members);
     const targets = this.#isReady(others, nowMs) ? others : [];
     const plan = this.#apply(targets, nowMs);
@@ -129,6 +135,20 @@ export class ManagedGroup implements Disposable {
     const reattached = done === "attached" && before > 0;
     const unlike = unlikeClasses(plan.slots, others, this.#unlike);
     return { plan, reattached, unreachable: done === "unreachable", hold, unlike };
+  }
+
+  /**
+   * Wakes destinations from now on, as this kernel does not.
+   * @param observe the members of every group now
+   */
+  wake(
+    observe: () => ReadonlyMap<string, readonly Listener[]>,
+    failed: (e: unknown) => void,
+  ): void {
+    const { group } = this;
+    const others = () => splitStandby(group, observe().get(group.name) ?? []).others;
+    this.#waker ??= new Waker(group, others, failed);
+    this.#apply(others(), boottimeMs());
   }
 
   /** When it wants to be looked at again, ms; null: not before something happens. */
@@ -164,14 +184,15 @@ export class ManagedGroup implements Disposable {
    */
   leave(members: readonly Listener[]): void {
     const { others } = splitStandby(this.group, members);
-    if (this.#holding !== null) {
-      this.#hold(null);
-      this.#apply(others, boottimeMs());
-    }
+    this.#waker?.[Symbol.dispose]();
+    this.#waker = null;
+    this.#hold(null);
+    this.#apply(others, boottimeMs());
     this[Symbol.dispose]();
   }
 
   [Symbol.dispose](): void {
+    this.#waker?.[Symbol.dispose]();
     this.#endHolding();
     this.group[Symbol.dispose]();
     this.#lock[Symbol.dispose]();
@@ -195,11 +216,13 @@ export class ManagedGroup implements Disposable {
   }
 
   /** A listener the program cannot select would get nothing beside a standby. */
-  #holdUnlessHidden(members: readonly Listener[]): void {
+  #holdUnlessHidden(members: readonly Listener[], nowMs: number): void {
     const { hold = null } = this.#options;
-    // Twice in a row: one that has just opened may be missing in one read.
-    this.#hiddenPasses = hidden(members) > 0 ? this.#hiddenPasses + 1 : 0;
-    const wanted = this.#hiddenPasses > 1 ? null : hold;
+    this.#hiddenSinceMs = hidden(members) > 0 ? (this.#hiddenSinceMs ?? nowMs) : null;
+    // A dying process shows no files any more while its listener is still in the group.
+    const lasts = this.#hiddenSinceMs !== null && nowMs - this.#hiddenSinceMs >= HIDDEN_MS;
+    if (lasts && this.#holding?.isNeeded(members)) return;
+    const wanted = lasts ? null : hold;
     if ((wanted === null) !== (this.#holding === null)) this.#hold(wanted);
   }
 
@@ -213,7 +236,9 @@ export class ManagedGroup implements Disposable {
   }
 
   #apply(members: readonly Listener[], nowMs: number): Plan {
-    const plan = applyGroup(this.group, members, this.#readings, this.#sinceMs > 0, nowMs);
+    const { group } = this;
+    const tell = this.#waker !== null;
+    const plan = applyGroup(group, members, this.#readings, this.#sinceMs > 0, nowMs, tell);
     this.#readings.keep(members);
     this.#sinceMs = nowMs;
     if (members.length > 0) this.#listenedMs = nowMs;

@@ -1,10 +1,15 @@
 /** All groups under one sidecar's management, by name; one that fails does not stop the others. */
+import { ConflictError } from "./errors.ts";
 import type { Match } from "./filter.ts";
 import type { Listener } from "./listener.ts";
 import { type Journal, message } from "./log.ts";
 import { ManagedGroup, type ManageOptions } from "./managed.ts";
 import type { State } from "./state.ts";
 import { type GroupStatus, groupStatus } from "./status.ts";
+
+/** How often, and how long apart, a group is given back whose owners are going away. */
+const GIVE_BACK_TRIES = 20;
+const GIVE_BACK_MS = 10;
 
 type Members = ReadonlyMap<string, readonly Listener[]>;
 
@@ -15,6 +20,8 @@ export class ManagedGroups implements Disposable {
   readonly #managed = new Map<string, ManagedGroup>();
   /** Groups that a `detach` took from us: not ours again until the sidecar is restarted. */
   readonly #detached = new Set<string>();
+
+  #wake: ((managed: ManagedGroup) => void) | null = null;
 
   constructor(options: ManageOptions, journal: Journal) {
     this.#options = options;
@@ -35,8 +42,18 @@ export class ManagedGroups implements Disposable {
   takeOn(state: State, match: Match): void {
     const [managed, refreshed] = ManagedGroup.takeOn(state, match, this.#options);
     this.#managed.set(match.name, managed);
+    this.#wake?.(managed);
     this.#journal.takenOn(managed, match);
     this.#journal.refreshed(managed, match.members, refreshed);
+  }
+
+  /** Wakes the destinations in all of them, those that come included. */
+  wake(observe: () => Members): void {
+    this.#wake = (managed) => {
+      const about = `wake ${managed.group.name}`;
+      managed.wake(observe, (error) => this.#journal.warn(about, message(error)));
+    };
+    for (const managed of this.#managed.values()) this.#wake(managed);
   }
 
   /** Takes on those that are not ours yet; a refusal is said, and tried again next time. */
@@ -70,11 +87,16 @@ export class ManagedGroups implements Disposable {
     return gone.length > 0;
   }
 
-  /** Gives back those that are `ours`. @throws the first error, when all were tried */
-  giveBack(state: State, groups: Members, ours: (managed: ManagedGroup) => boolean): void {
+  /**
+   * Gives back those that are `ours`.
+   * @param read observes; asked again for a group whose owners were just going away
+   * @throws the first error, when all were tried
+   */
+  giveBack(state: State, read: () => Members, ours: (managed: ManagedGroup) => boolean): void {
+    const groups = read();
     this.#all((name, managed) => {
       if (!ours(managed)) return;
-      managed.giveBack(state, groups.get(name) ?? []);
+      giveBackPatiently(state, managed, groups.get(name) ?? [], () => read().get(name) ?? []);
       this.#journal.say("detached", `detached from ${managed.label}`, { group: name });
     });
   }
@@ -125,5 +147,25 @@ export class ManagedGroups implements Disposable {
       }
     }
     if (errors.length > 0) throw errors[0];
+  }
+}
+
+/** A dying process shows its listeners for a moment, and lends none of them. */
+function giveBackPatiently(
+  state: State,
+  managed: ManagedGroup,
+  members: readonly Listener[],
+  readAgain: () => readonly Listener[],
+): void {
+  let now = members;
+  for (let tries = 1; ; tries++) {
+    try {
+      managed.giveBack(state, now);
+      return;
+    } catch (error) {
+      if (!(error instanceof ConflictError) || tries === GIVE_BACK_TRIES) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, GIVE_BACK_MS);
+      now = readAgain();
+    }
   }
 }

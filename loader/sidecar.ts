@@ -1,5 +1,7 @@
 /** The sidecar: finds the groups of its services, keeps them managed, and gives them back. */
+import type { Wake } from "./abi.ts";
 import { AdoptedCgroup, type AdoptOptions } from "./adopted.ts";
+import { LockedError } from "./errors.ts";
 import { requireHost } from "./features.ts";
 import { type Filter, matchGroups, noMatch } from "./filter.ts";
 import { byGroup } from "./listener.ts";
@@ -18,6 +20,9 @@ import { RECONCILE_MS, Watch } from "./watch.ts";
 /** How long a pass waits for a command that changes state; then the next pass does it. */
 const PATIENCE_MS = 20;
 
+/** So many passes in a row may find the state locked before it is said. */
+const LOCKED_OUT = 50;
+
 /** A group without a listener for this long is given up: its namespace may be gone for good. */
 export const IDLE_MS = 3_600_000;
 
@@ -35,6 +40,11 @@ export interface SidecarOptions extends Policy {
   readonly idleMs?: number;
   /** A hold ends only when a new listener passes this. */
   readonly readyCheck?: ReadyCheck;
+  /**
+   * Wake what connections migrate to: `auto` (while it watches, and where the kernel does not, which
+   * is tried out), `always`, or `never` (unless given).
+   */
+  readonly wake?: Wake;
 }
 
 /** Manages the groups of some services until it is closed. */
@@ -45,6 +55,7 @@ export class Sidecar implements Disposable {
   readonly #adopted: AdoptedCgroup | null;
   #running: { readonly state: State; readonly observer: Observer } | null = null;
   #watch: Watch | null = null;
+  #lockedOut = 0;
   #onReleased: () => void = () => {};
 
   constructor(options: SidecarOptions, log: Log = () => {}) {
@@ -72,6 +83,7 @@ export class Sidecar implements Disposable {
       using _lock = state.lock();
       for (const match of matches) this.#groups.takeOn(state, match);
       this.#adopted?.start(state, listeners);
+      if (this.#options.wake === "always") this.#wake();
     } catch (error) {
       this.#undo();
       throw error;
@@ -92,13 +104,40 @@ export class Sidecar implements Disposable {
       this.#journal.warn("events", `no bind events (${message(error)}): ${late}`);
     }
     this.#look(); // what happened since start()
+    if (this.#options.wake === "auto") void this.#wakeIfAsleep();
+  }
+
+  #wake(): void {
+    this.#groups.wake(() => byGroup(this.#use().observer.read()));
+  }
+
+  /** Tries out whether this kernel wakes what connections migrate to; makes up for it if not. */
+  async #wakeIfAsleep(): Promise<void> {
+    const { probeWakeup } = await import("./check/wakeup.ts");
+    if ((await probeWakeup()) !== "asleep" || this.#running === null) return;
+    this.#journal.warn(
+      "wake",
+      "this kernel does not wake a process that connections migrate to (CVE-2026-46015): the sidecar does, with a connection to its listener that is closed at once; boot a kernel with the fix",
+    );
+    this.#wake();
   }
 
   /** A pass, and another one soon while a group holds. */
   #look(): void {
-    this.#journal.attempt("reconcile", () => this.reconcile());
+    this.#journal.attempt("reconcile", () => this.#reconcilePatiently());
     const { dueMs } = this.#groups;
     if (dueMs !== null) this.#watch?.soon(dueMs);
+  }
+
+  /** That a command or another sidecar is at work is worth a word only when it lasts. */
+  #reconcilePatiently(): void {
+    try {
+      this.reconcile();
+      this.#lockedOut = 0;
+    } catch (error) {
+      if (!(error instanceof LockedError) || ++this.#lockedOut > LOCKED_OUT) throw error;
+      this.#watch?.soon(PATIENCE_MS);
+    }
   }
 
   /** One observe-plan-apply pass over all groups. */
@@ -130,13 +169,13 @@ export class Sidecar implements Disposable {
     const { state, observer } = this.#running;
     try {
       using _lock = state.lock();
-      const members = byGroup(observer.read());
+      const read = () => byGroup(observer.read());
       if (options.keep) {
-        this.#groups.leave(members);
+        this.#groups.leave(read());
         return;
       }
       try {
-        this.#groups.giveBack(state, members, ({ group }) => state.has(group.name));
+        this.#groups.giveBack(state, read, ({ group }) => state.has(group.name));
       } finally {
         this.#adopted?.giveBack(state);
       }
@@ -167,7 +206,11 @@ export class Sidecar implements Disposable {
     try {
       if (this.#groups.size === 0) return;
       using _lock = state.lock();
-      this.#groups.giveBack(state, byGroup(observer.read()), ({ isNew }) => isNew);
+      this.#groups.giveBack(
+        state,
+        () => byGroup(observer.read()),
+        ({ isNew }) => isNew,
+      );
     } finally {
       this.#forget();
       state.tidy();

@@ -75,6 +75,8 @@ export interface GroupStatus {
   readonly generation: number;
   readonly listeners: readonly ListenerStatus[];
   readonly decisions: readonly Decision[];
+  /** Listeners that the sidecar has woken, where the kernel does not. */
+  readonly wakeups: number;
   /** null: no standby is wanted. */
   readonly hold: HoldStatus | null;
   /** Migrations of listeners that are gone. */
@@ -157,6 +159,7 @@ export function groupStatus(
     generation: Math.max(0, ...slots.map(({ generation }) => generation)),
     listeners: listeners.toSorted((a, b) => (a.slot ?? Infinity) - (b.slot ?? Infinity)),
     decisions: decisionsOf(total),
+    wakeups: group.wakeups,
     hold: holdStatus(group, standby, rows[group.standbySlot + 1] ?? emptyRow()),
     closed: { out: all.out - open.out, into: all.into - open.into },
     run: { timeNs: info.runTimeNs, count: info.runCount },

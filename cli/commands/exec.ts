@@ -30,6 +30,7 @@ async function run(env: Env, wanted: Request): Promise<number> {
       // A restart's new one is to have the new connections as soon as it listens.
       route: restart ? "newest" : "kernel",
       hold: wanted.hold,
+      wake: "auto",
       ...wanted.bpffs,
     },
     (event) => {

@@ -39,6 +39,7 @@ export function groupStatus({
     generation: 1,
     listeners: [],
     decisions: [],
+    wakeups: 0,
     hold: null,
     closed: { out: 0n, into: 0n },
     run: { timeNs: 0n, count: 0n },

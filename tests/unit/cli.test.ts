@@ -20,7 +20,19 @@ async function run(...argv: string[]) {
   return { code, ...out };
 }
 
-for (const command of ["attach", "exec", "run", "status", "detach", "metrics"]) {
+for (const command of [
+  "attach",
+  "exec",
+  "run",
+  "check",
+  "policy",
+  "drain",
+  "undrain",
+  "release",
+  "status",
+  "detach",
+  "metrics",
+]) {
   test(`${command} --help has a real example`, async () => {
     const { code, stdout } = await run(command, "--help");
     assert.equal(code, 0);
@@ -35,7 +47,12 @@ test("--help lists every command and every exit code", async () => {
   for (const word of [
     "attach",
     "exec",
+    "check",
     "run",
+    "policy",
+    "drain",
+    "undrain",
+    "release",
     "status",
     "detach",
     "metrics",
@@ -45,6 +62,11 @@ test("--help lists every command and every exit code", async () => {
   ]) {
     assert.match(stdout, new RegExp(word));
   }
+});
+
+test("check --help says what its exit codes are", async () => {
+  const { stdout } = await run("check", "--help");
+  assert.match(stdout, /0 fit, 1 not fit .*2 fit with warnings/);
 });
 
 test("attach --help states the risk of --adopt", async () => {
@@ -122,6 +144,8 @@ const wrong: [argv: string[], says: RegExp][] = [
   [["status", "--watch", "--interval", "10ms"], /--interval must be a duration from 100ms/],
   [["detach"], /wants a SPEC, or --all/],
   [["detach", ":443", "--all"], /not both/],
+  [["check", "443"], /a port is written ':443'/],
+  [["check", "--jsn"], /Unknown argument: jsn/],
   [["status", ":0"], /is not a SPEC/],
   [["status", "--al"], /Unknown argument: al/],
   [["metrics", "x"], /Unknown argument: x/],

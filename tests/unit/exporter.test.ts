@@ -37,6 +37,7 @@ const group: GroupStatus = {
     { stage: "accept_queue", outcome: "selected", count: 30n },
     { stage: "accept_queue", outcome: "fallback", reason: "gone", count: 2n },
   ],
+  wakeups: 4,
   hold: {
     timeMs: 10_000,
     max: 4096,

@@ -79,6 +79,11 @@ export class Exporter {
       "Times the program was attached again because the kernel's group was re-created.",
       GROUP,
     );
+    this.#counter(
+      "wakeups_total",
+      "Listeners woken by the sidecar after a migration, where the kernel does not.",
+      GROUP,
+    );
     this.#gauge("held_connections", "Connections that wait at the standby, at this scrape.", GROUP);
     this.#counter(
       "standby_connections_total",

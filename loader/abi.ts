@@ -39,6 +39,10 @@ export type Route = (typeof ROUTE)[number];
 export const SETTINGS = ["prefer", "strict", "ignore"] as const;
 export type SettingsPolicy = (typeof SETTINGS)[number];
 
+/** When a sidecar wakes what connections migrate to: where the kernel does not, always, never. */
+export const WAKE = ["auto", "always", "never"] as const;
+export type Wake = (typeof WAKE)[number];
+
 /** What the program does with migrating connections, in the order of RM_MODE_*. */
 export const MODES = ["select", "strict", "drop", "pass"] as const;
 export type Mode = (typeof MODES)[number];

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { EXTRA_ENTRIES, GROUP_MAPS, type GroupMap, SELECT_PROGRAM } from "./abi.ts";
 import { AbiMismatchError, NotSupportedError, VerifierError } from "./errors.ts";
 import { BpfMap } from "./map.ts";
-import { hasMigrateCounters } from "./netns.ts";
+import { hasMigrateCounters } from "./netstat.ts";
 import { BpfObject } from "./object.ts";
 import { differ, obtain, pin } from "./pin.ts";
 import { PROGRAM_PIN } from "./program.ts";

@@ -10,6 +10,8 @@ export {
   SETTINGS,
   type SettingsPolicy,
   STAGES,
+  WAKE,
+  type Wake,
 } from "./abi.ts";
 export type { AdoptOptions } from "./adopted.ts";
 export type { AdoptedPort } from "./adoption_codec.ts";
@@ -33,7 +35,8 @@ export type { Filter } from "./filter.ts";
 export type { Holds } from "./holds.ts";
 export { endpoint, type GroupKey, type Listener, type Owner } from "./listener.ts";
 export type { Log, SidecarEvent } from "./log.ts";
-export { type KernelMigrations, netnsInode } from "./netns.ts";
+export { netnsInode } from "./netns.ts";
+export type { KernelMigrations } from "./netstat.ts";
 export { notifyService } from "./notify.ts";
 export { Observer } from "./observe.ts";
 export type { HoldPolicy, Policy } from "./plan.ts";
@@ -42,13 +45,8 @@ export { type Released, release } from "./release.ts";
 export { ServerCgroup } from "./server_cgroup.ts";
 export { IDLE_MS, Sidecar, type SidecarOptions } from "./sidecar.ts";
 export { matchesSpec, parseSpec, type Spec } from "./spec.ts";
-export {
-  type GroupStatus,
-  type HoldStatus,
-  type ListenerStatus,
-  readStatus,
-  type Status,
-} from "./status.ts";
+export type { GroupStatus, HoldStatus, ListenerStatus, Status } from "./status.ts";
+export { readStatus, type StatusOptions, StatusReader } from "./status_reader.ts";
 export type { Role } from "./targets.ts";
 export { unitCgroup } from "./unit.ts";
 export { libbpfVersion } from "./version.ts";

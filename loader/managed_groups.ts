@@ -7,6 +7,10 @@ import { ManagedGroup, type ManageOptions } from "./managed.ts";
 import type { State } from "./state.ts";
 import { type GroupStatus, groupStatus } from "./status.ts";
 
+/** How often, and how long apart, a group is given back whose owners are going away. */
+const GIVE_BACK_TRIES = 20;
+const GIVE_BACK_MS = 10;
+
 type Members = ReadonlyMap<string, readonly Listener[]>;
 
 /** Owns the groups. What changes them wants the state's lock. */
@@ -92,12 +96,7 @@ export class ManagedGroups implements Disposable {
     const groups = read();
     this.#all((name, managed) => {
       if (!ours(managed)) return;
-      try {
-        managed.giveBack(state, groups.get(name) ?? []);
-      } catch (error) {
-        if (!(error instanceof ConflictError)) throw error;
-        managed.giveBack(state, read().get(name) ?? []);
-      }
+      giveBackPatiently(state, managed, groups.get(name) ?? [], () => read().get(name) ?? []);
       this.#journal.say("detached", `detached from ${managed.label}`, { group: name });
     });
   }
@@ -148,5 +147,25 @@ export class ManagedGroups implements Disposable {
       }
     }
     if (errors.length > 0) throw errors[0];
+  }
+}
+
+/** A dying process shows its listeners for a moment, and lends none of them. */
+function giveBackPatiently(
+  state: State,
+  managed: ManagedGroup,
+  members: readonly Listener[],
+  readAgain: () => readonly Listener[],
+): void {
+  let now = members;
+  for (let tries = 1; ; tries++) {
+    try {
+      managed.giveBack(state, now);
+      return;
+    } catch (error) {
+      if (!(error instanceof ConflictError) || tries === GIVE_BACK_TRIES) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, GIVE_BACK_MS);
+      now = readAgain();
+    }
   }
 }

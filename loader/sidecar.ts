@@ -1,19 +1,20 @@
 /** The sidecar: finds the groups of its services, keeps them managed, and gives them back. */
+import type { Wake } from "./abi.ts";
 import { AdoptedCgroup, type AdoptOptions } from "./adopted.ts";
-import { probeWakeup } from "./check/wakeup.ts";
 import { LockedError } from "./errors.ts";
 import { requireHost } from "./features.ts";
 import { type Filter, matchGroups, noMatch } from "./filter.ts";
 import { byGroup } from "./listener.ts";
 import { Journal, type Log, message } from "./log.ts";
 import { ManagedGroups } from "./managed_groups.ts";
+import { kernelCounts } from "./netstat.ts";
 import { Observer } from "./observe.ts";
 import type { Policy } from "./plan.ts";
 import type { ReadyCheck } from "./ready.ts";
 import type { Spec } from "./spec.ts";
 import { findAtStart } from "./start.ts";
 import { findBpffs, State } from "./state.ts";
-import { kernelCounts, type Status } from "./status.ts";
+import type { Status } from "./status.ts";
 import { RECONCILE_MS, Watch } from "./watch.ts";
 
 /** How long a pass waits for a command that changes state; then the next pass does it. */
@@ -24,9 +25,6 @@ const LOCKED_OUT = 50;
 
 /** A group without a listener for this long is given up: its namespace may be gone for good. */
 export const IDLE_MS = 3_600_000;
-
-export const WAKE = ["auto", "always", "never"] as const;
-export type Wake = (typeof WAKE)[number];
 
 export interface SidecarOptions extends Policy {
   readonly specs: readonly Spec[];
@@ -115,6 +113,7 @@ export class Sidecar implements Disposable {
 
   /** Tries out whether this kernel wakes what connections migrate to; makes up for it if not. */
   async #wakeIfAsleep(): Promise<void> {
+    const { probeWakeup } = await import("./check/wakeup.ts");
     if ((await probeWakeup()) !== "asleep" || this.#running === null) return;
     this.#journal.warn(
       "wake",

@@ -1,6 +1,6 @@
-/** What is pinned and what is listening, as plain data. Changes nothing; needs no sidecar. */
+/** What is pinned and what is listening, as plain data. Changes nothing. */
 import type { Migrate, Route, SettingsPolicy } from "./abi.ts";
-import { type AdoptionStatus, readAdoptions } from "./adoptions.ts";
+import type { AdoptionStatus } from "./adoptions.ts";
 import {
   addRows,
   type Decision,
@@ -11,19 +11,13 @@ import {
   SYN_SELECTED,
   subtractRow,
 } from "./codec.ts";
-import { AbiMismatchError } from "./errors.ts";
-import { requireHost } from "./features.ts";
-import { specOf } from "./filter.ts";
-import { Group } from "./group.ts";
+import type { Group } from "./group.ts";
 import { leftMs } from "./hold.ts";
 import type { Holds } from "./holds.ts";
-import { byGroup, type GroupKey, isMember, type Listener, type Owner } from "./listener.ts";
+import type { GroupKey, Listener, Owner } from "./listener.ts";
 import { splitStandby } from "./members.ts";
-import { type KernelMigrations, kernelMigrations, netnsInode } from "./netns.ts";
-import { Observer } from "./observe.ts";
+import type { KernelMigrations } from "./netstat.ts";
 import { makePlan } from "./plan.ts";
-import type { Spec } from "./spec.ts";
-import { findBpffs, lockHolder, State } from "./state.ts";
 import { boottimeMs } from "./sys/libc.ts";
 import { type Role, roleOf } from "./targets.ts";
 import { type Unlike, unlikeClasses } from "./unlike.ts";
@@ -186,55 +180,4 @@ function holdStatus(group: Group, standby: Listener | undefined, row: Row): Hold
     received: { syn: row[SYN_SELECTED] ?? 0n, migrated: migrationsOf(row).into },
     holds: group.holds,
   };
-}
-
-/** The kernel's counts in every namespace that holds one of these groups. */
-export function kernelCounts(
-  groups: readonly GroupStatus[],
-): ReadonlyMap<number, KernelMigrations> {
-  const counts = new Map<number, KernelMigrations>();
-  const own = netnsInode("/proc/self/ns/net");
-  for (const { key, listeners } of groups) {
-    if (counts.has(key.netns)) continue;
-    const pids = listeners.flatMap(({ owners }) => owners.map(({ pid }) => pid));
-    for (const pid of key.netns === own ? (["self"] as const) : pids) {
-      const found = kernelMigrations(pid);
-      if (found) counts.set(key.netns, found);
-      if (found) break;
-    }
-  }
-  return counts;
-}
-
-/**
- * Reads status from the pins and the kernel.
- * @param options.specs only groups these name; without, all that are pinned
- * @param options.bpffs as for attach
- */
-export function readStatus(options: { specs?: readonly Spec[]; bpffs?: string } = {}): Status {
-  requireHost();
-  const state = new State(findBpffs(options.bpffs));
-  using observer = new Observer();
-  const listeners = observer.read();
-  const members = byGroup(listeners);
-  const specs = options.specs ?? [];
-  const groups: GroupStatus[] = [];
-  const errors: string[] = [];
-  const managed = new Set(state.groups());
-  for (const name of managed) {
-    try {
-      using group = Group.open(state.directory(name));
-      const { key } = group.record;
-      if (specs.length > 0 && !specOf(specs, key)) continue;
-      groups.push(groupStatus(group, members.get(name) ?? [], lockHolder(state.directory(name))));
-    } catch (error) {
-      if (!(error instanceof AbiMismatchError)) throw error;
-      errors.push(error.message);
-    }
-  }
-  const unmanaged = [...members].flatMap(([name, list]) =>
-    managed.has(name) ? [] : list.filter((l) => isMember(l) && specOf(specs, l.key)),
-  );
-  const adoptions = readAdoptions(state, new Set(specs.map(({ port }) => port)), errors);
-  return { groups, adoptions, unmanaged, kernel: kernelCounts(groups), errors };
 }

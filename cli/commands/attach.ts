@@ -1,7 +1,7 @@
 /** attach: the sidecar. */
 import { existsSync } from "node:fs";
 import type { Argv, CommandModule } from "yargs";
-import { MIGRATE, ROUTE, SETTINGS } from "../../loader/abi.ts";
+import { MIGRATE, ROUTE, SETTINGS, WAKE } from "../../loader/abi.ts";
 import { UsageError } from "../../loader/errors.ts";
 import type { Filter, Sidecar, SidecarOptions } from "../../loader/index.ts";
 import { type AdoptArguments, adoptOptions, cgroupChoice } from "../adopt.ts";
@@ -78,6 +78,13 @@ function options(yargs: Argv): Argv<Arguments> {
       describe:
         "hand over what is held when the new server accepts a connection ('tcp'), or this shell command exits with 0",
     })
+    .option("wake", {
+      choices: WAKE,
+      default: "auto",
+      requiresArg: true,
+      describe:
+        "wake what connections migrate to by a connection of our own: where the kernel does not (CVE-2026-46015, tried out at the start), always, or never",
+    } as const)
     .option("wait", { type: "boolean", describe: "start before any listener exists" })
     .option("once", { type: "boolean", describe: "attach, pin and exit" })
     .option("keep", {
@@ -113,6 +120,7 @@ interface Arguments extends AdoptArguments {
   readonly migrate: (typeof MIGRATE)[number];
   readonly route: (typeof ROUTE)[number];
   readonly settings: (typeof SETTINGS)[number];
+  readonly wake: (typeof WAKE)[number];
   readonly hold: string | undefined;
   readonly "hold-max": string | undefined;
   readonly "ready-check": string | undefined;
@@ -142,6 +150,7 @@ async function request(args: Arguments): Promise<Request> {
     migrate: once("migrate", args.migrate) ?? "newest",
     route: once("route", args.route) ?? "kernel",
     settings: once("settings", args.settings) ?? "prefer",
+    wake: once("wake", args.wake) ?? "auto",
     ...holdOf(args),
     wait: args.wait === true,
     replace: args.replace === true,

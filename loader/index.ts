@@ -26,8 +26,15 @@ export { notifyService } from "./notify.ts";
 export type { HoldPolicy, Policy, Role } from "./plan.ts";
 export type { ReadyCheck } from "./ready.ts";
 export { type Released, release } from "./release.ts";
+export type { Reloaded } from "./reload.ts";
 export { ServerCgroup } from "./server_cgroup.ts";
-export { IDLE_MS, Sidecar, type SidecarOptions } from "./sidecar.ts";
+export type { ServiceOptions } from "./service.ts";
+export {
+  IDLE_MS,
+  type ServicesOptions,
+  Sidecar,
+  type SidecarOptions,
+} from "./sidecar.ts";
 export { matchesSpec, parseSpec, type Spec } from "./spec.ts";
 export {
   type GroupStatus,

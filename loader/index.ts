@@ -12,7 +12,7 @@ export {
 export type { AdoptOptions } from "./adopted.ts";
 export type { AdoptedPort } from "./adoption_codec.ts";
 export type { AdoptionStatus } from "./adoptions.ts";
-export { adoptablePath, cgroupPath } from "./cgroup.ts";
+export { adoptablePath, cgroupPath, cgroupText } from "./cgroup.ts";
 export type { Decision } from "./codec.ts";
 export { type Detached, type DetachOptions, detach } from "./detach.ts";
 export * from "./errors.ts";

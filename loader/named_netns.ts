@@ -6,6 +6,7 @@ export class NamedNetns {
   /** Path or pid. */
   readonly name: string | number;
   #inode: number | null = null;
+  #why = "";
   #ended = false;
 
   constructor(name: string | number) {
@@ -24,8 +25,14 @@ export class NamedNetns {
     } catch (error) {
       if (!(error instanceof UsageError)) throw error;
       this.#inode = null;
+      this.#why = error.message;
     }
     return this.#inode;
+  }
+
+  /** Why there is none. */
+  get why(): string {
+    return this.#ended ? `${this.name}: that network namespace is gone` : this.#why;
   }
 
   /** Those namespaces are gone, and their numbers may be given to others. */

@@ -71,11 +71,9 @@ export class Service {
   locate(): void {
     if (this.#netns === null) return;
     const about = `netns ${this.label}`;
-    const { name } = this.#netns;
     const netns = this.#netns.locate();
     this.#filter = netns === null ? null : { ...this.options.filter, netns };
-    const text = `${this.label} waits for the network namespace ${typeof name === "number" ? "of process " : ""}${name}: it does not exist`;
-    if (netns === null) this.#journal.warn(about, text);
+    if (netns === null) this.#journal.warn(about, `${this.label} waits: ${this.#netns.why}`);
     else this.#journal.settled(about);
   }
 

@@ -29,12 +29,8 @@ export { type Released, release } from "./release.ts";
 export type { Reloaded } from "./reload.ts";
 export { ServerCgroup } from "./server_cgroup.ts";
 export type { ServiceOptions } from "./service.ts";
-export {
-  IDLE_MS,
-  type ServicesOptions,
-  Sidecar,
-  type SidecarOptions,
-} from "./sidecar.ts";
+export { Sidecar } from "./sidecar.ts";
+export { IDLE_MS, type ServicesOptions, type SidecarOptions } from "./sidecar_options.ts";
 export { matchesSpec, parseSpec, type Spec } from "./spec.ts";
 export {
   type GroupStatus,

@@ -22,15 +22,15 @@ export class LiveNetns {
     if (inodes.size === 0 || nowMs - this.#lookedMs < LOOK_AGAIN_MS) return new Set();
     const before = this.#missing;
     const kept = keptNetns();
-    const missing = [...inodes].filter((inode) => kept !== null && !kept.has(inode));
+    const missing = [...inodes].filter((inode) => !kept.has(inode));
     this.#missing = new Set(missing);
     this.#lookedMs = nowMs;
     return new Set(missing.filter((inode) => before.has(inode)));
   }
 }
 
-/** Inode numbers of the namespaces that a process is in or a mount keeps; null: we may not look. */
-function keptNetns(): Set<number> | null {
+/** Inode numbers of the namespaces that a process is in or a mount keeps. */
+function keptNetns(): Set<number> {
   const kept = new Set<number>();
   const mountNamespaces = new Set<string>();
   for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
@@ -40,10 +40,9 @@ function keptNetns(): Set<number> | null {
       if (mountNamespaces.has(mounts)) continue;
       for (const inode of mountedNetns(pid)) kept.add(inode);
       mountNamespaces.add(mounts);
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code === "EACCES" || code === "EPERM") return null;
-      // Else it has ended meanwhile.
+    } catch {
+      // It has ended, or we may not look at it, CAP_SYS_PTRACE or not (an LSM, a user namespace
+      // above ours): from such a process nothing could be borrowed either.
     }
   }
   return kept;

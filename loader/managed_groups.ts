@@ -45,14 +45,20 @@ export class ManagedGroups implements Disposable {
     this.#journal.refreshed(managed, members, refreshed);
   }
 
-  /** Takes on those that are not ours yet; a refusal is said, and tried again next time. */
-  takeOnNew(state: State, groups: Members, services: readonly Service[]): void {
+  /**
+   * Takes on those that are not ours yet; a refusal is said, and tried again next time.
+   * @param forMs after that the rest is left for the next time; true: there is a rest
+   */
+  takeOnNew(state: State, groups: Members, services: readonly Service[], forMs: number): boolean {
+    const untilMs = performance.now() + forMs;
     for (const [name, members] of groups) {
       if (this.#entries.has(name)) continue;
       const match = assign(name, members, services);
       if (match === null || this.#detached.get(name) === match.owner) continue;
+      if (performance.now() > untilMs) return true;
       this.#journal.attempt(name, () => this.takeOn(state, match));
     }
+    return false;
   }
 
   /**

@@ -9,6 +9,7 @@ import { ManagedGroups } from "./managed_groups.ts";
 import { Observer } from "./observe.ts";
 import { type Reloaded, succession } from "./reload.ts";
 import { Service, type ServiceOptions } from "./service.ts";
+import { IDLE_MS, type ServicesOptions, type SidecarOptions } from "./sidecar_options.ts";
 import { findAtStart } from "./start.ts";
 import { findBpffs, State } from "./state.ts";
 import { kernelCounts, type Status } from "./status.ts";
@@ -19,23 +20,8 @@ import { RECONCILE_MS, Watch } from "./watch.ts";
 /** How long a pass waits for a command that changes state; then the next pass does it. */
 const PATIENCE_MS = 20;
 
-/** A group without a listener for this long is given up: its namespace may be gone for good. */
-export const IDLE_MS = 3_600_000;
-
-/** What all services of a sidecar share. */
-interface HostOptions {
-  readonly bpffs?: string;
-  /** As {@link IDLE_MS}, ms. */
-  readonly idleMs?: number;
-}
-
-/** One service. */
-export interface SidecarOptions extends ServiceOptions, HostOptions {}
-
-/** Several: a group is managed for the first that covers it. What one is refused is said and tried again; the others go on. */
-export interface ServicesOptions extends HostOptions {
-  readonly services: readonly ServiceOptions[];
-}
+/** So long a pass takes on groups, ms (loading one takes 100 to 200): those it has must not wait for many new ones. */
+const TAKE_ON_MS = 200;
 
 /** Manages the groups of some services until it is closed. */
 export class Sidecar implements Disposable {
@@ -141,13 +127,21 @@ export class Sidecar implements Disposable {
 
   /** A pass, and another one soon while a group holds. */
   #look(): void {
-    this.#journal.attempt("reconcile", () => this.reconcile());
+    this.#journal.attempt("reconcile", () => {
+      const more = this.#pass(TAKE_ON_MS);
+      if (more) this.#watch?.soon(0);
+    });
     const { dueMs } = this.#groups;
     if (dueMs !== null) this.#watch?.soon(dueMs);
   }
 
   /** One observe-plan-apply pass over all groups. */
   reconcile(): void {
+    this.#pass(Number.POSITIVE_INFINITY);
+  }
+
+  /** True: `takeOnMs` did not do for every new group. */
+  #pass(takeOnMs: number): boolean {
     const { state, observer } = this.#use();
     const { idleMs = IDLE_MS } = this.#options;
     using _lock = state.lock(PATIENCE_MS);
@@ -162,8 +156,8 @@ export class Sidecar implements Disposable {
     const waits = this.#services.some((service) => service.waits);
     if (dropped && this.#groups.size === 0 && !waits) this.#onReleased();
     this.#groups.refresh(state, groups, idleMs, gone);
-    this.#groups.takeOnNew(state, groups, this.#services);
     for (const service of this.#services) service.lookAfterAdoption(state, listeners);
+    return this.#groups.takeOnNew(state, groups, this.#services, takeOnMs);
   }
 
   /** Status of the managed groups, from the kernel. */

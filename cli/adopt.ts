@@ -60,12 +60,13 @@ export function cgroupOf(
 export function adoptionOf(
   words: AdoptWords,
   cgroup: string | undefined,
+  max: number,
 ): AdoptOptions | undefined {
   if (!words.adopt) return undefined;
   if ((words.cgroup ?? words.unit) === undefined) {
     throw new UsageError("--adopt wants to know whose binds: --cgroup PATH or --unit NAME");
   }
-  return cgroup === undefined ? undefined : { cgroup, max: adoptMax(words["adopt-max"]) };
+  return cgroup === undefined ? undefined : { cgroup, max };
 }
 
 /** The value of --adopt-max. */

@@ -93,10 +93,10 @@ export function serviceOf(words: Words, specs: readonly Spec[], site: Site): Ser
   );
   const pid = check("pid", () => pidOf(words.pid, mayCome));
   const netns = check("netns", () => netnsOf(words.netns, site));
-  const adopt = check("adopt", () => adoptionOf(words, cgroup));
-  check("adopt-max", () => adoptMax(words["adopt-max"]));
-  const hold = check("hold", () => holdOf(words));
-  const max = check("hold-max", () => holdMax(words["hold-max"]));
+  const copies = check("adopt-max", () => adoptMax(words["adopt-max"])) ?? 1;
+  const adopt = check("adopt", () => adoptionOf(words, cgroup, copies));
+  const max = check("hold-max", () => holdMax(words["hold-max"])) ?? 1;
+  const hold = check("hold", () => holdOf(words, max));
   const ready = check("ready-check", () => given(words["ready-check"], readyCheck));
   return {
     specs,
@@ -108,7 +108,7 @@ export function serviceOf(words: Words, specs: readonly Spec[], site: Site): Ser
     ...(adopt === undefined ? {} : { adopt }),
     migrate: check("migrate", () => choice("migrate", words.migrate, MIGRATE)) ?? "newest",
     route: check("route", () => choice("route", words.route, ROUTE)) ?? "kernel",
-    ...(hold === undefined ? {} : { hold: { ...hold, max: max ?? hold.max } }),
+    ...(hold === undefined ? {} : { hold }),
     ...(ready === undefined ? {} : { readyCheck: ready }),
     wait: words.wait === true,
     replace: words.replace === true,
@@ -127,7 +127,7 @@ function requireWanted(name: OptionName, words: Words): void {
   }
 }
 
-function holdOf(words: Words): HoldPolicy | undefined {
+function holdOf(words: Words, max: number): HoldPolicy | undefined {
   if (words.hold === undefined) return undefined;
   const timeMs = holdTime(words.hold);
   if (words.migrate === "off") {
@@ -135,7 +135,7 @@ function holdOf(words: Words): HoldPolicy | undefined {
       "--migrate off and --hold exclude each other: nothing would be handed over",
     );
   }
-  return { timeMs, max: holdMax(undefined) };
+  return { timeMs, max };
 }
 
 function pidOf(text: string | undefined, mayCome: boolean): number | undefined {

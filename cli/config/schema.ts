@@ -61,6 +61,7 @@ function readHost(host: Record<string, string | boolean>, key: HostKey, value: V
 
 function readServices(root: Value, value: Value | undefined, loader: Loader): NamedService[] {
   if (value === undefined) {
+    if (!root.isMap) return [];
     root.note(
       "services is missing: write 'services:', and below it a name and 'listen: [\":443\"]'",
     );

@@ -3,7 +3,7 @@
  * file. An option more is an entry in {@link serviceOptions} and a line in {@link serviceOf}.
  */
 import { existsSync } from "node:fs";
-import { MIGRATE, ROUTE } from "../loader/abi.ts";
+import { MIGRATE, ROUTE, SETTINGS, WAKE } from "../loader/abi.ts";
 import { UsageError } from "../loader/errors.ts";
 import type { HoldPolicy, ServiceOptions } from "../loader/index.ts";
 import type { Spec } from "../loader/spec.ts";
@@ -46,7 +46,7 @@ export const serviceOptions = {
     requiresArg: true,
     defaultDescription: "newest",
     describe:
-      "destination of migrating connections: the newest generation, any listener, or none (reset, as without us)",
+      "destination of migrating connections: the newest generation, any listener, or none (reset, as without us); observe: as without us, and counted",
   },
   route: {
     type: "string",
@@ -55,7 +55,23 @@ export const serviceOptions = {
     defaultDescription: "kernel",
     describe: "new connections: the kernel's own spread, or the newest generation only",
   },
+  settings: {
+    type: "string",
+    choices: SETTINGS,
+    requiresArg: true,
+    defaultDescription: "prefer",
+    describe:
+      "listeners with the settings of the one that closes: preferred, insisted on (else dropped), or ignored",
+  },
   ...holdOptions,
+  wake: {
+    type: "string",
+    choices: WAKE,
+    requiresArg: true,
+    defaultDescription: "auto",
+    describe:
+      "wake what connections migrate to by a connection of our own: where the kernel does not (CVE-2026-46015, tried out at the start), always, or never",
+  },
   wait: { type: "boolean", describe: "start before any listener exists" },
   replace: { type: "boolean", describe: "override a program that is not ours" },
 } as const satisfies Readonly<Record<string, ServiceOption>>;
@@ -108,6 +124,8 @@ export function serviceOf(words: Words, specs: readonly Spec[], site: Site): Ser
     ...(adopt === undefined ? {} : { adopt }),
     migrate: check("migrate", () => choice("migrate", words.migrate, MIGRATE)) ?? "newest",
     route: check("route", () => choice("route", words.route, ROUTE)) ?? "kernel",
+    settings: check("settings", () => choice("settings", words.settings, SETTINGS)) ?? "prefer",
+    wake: check("wake", () => choice("wake", words.wake, WAKE)) ?? "auto",
     ...(hold === undefined ? {} : { hold }),
     ...(ready === undefined ? {} : { readyCheck: ready }),
     wait: words.wait === true,
@@ -130,9 +148,9 @@ function requireWanted(name: OptionName, words: Words): void {
 function holdOf(words: Words, max: number): HoldPolicy | undefined {
   if (words.hold === undefined) return undefined;
   const timeMs = holdTime(words.hold);
-  if (words.migrate === "off") {
+  if (words.migrate === "off" || words.migrate === "observe") {
     throw new UsageError(
-      "--migrate off and --hold exclude each other: nothing would be handed over",
+      `--migrate ${words.migrate} and --hold exclude each other: nothing would be handed over`,
     );
   }
   return { timeMs, max };

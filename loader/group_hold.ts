@@ -7,6 +7,9 @@ import { HIDDEN, hidden, refuseHidden } from "./members.ts";
 import type { HoldPolicy, Plan } from "./plan.ts";
 import { Readiness, type ReadyCheck } from "./ready.ts";
 
+/** Listeners hidden for so long are no dying process's. */
+const HIDDEN_MS = 2_000;
+
 export interface GroupHoldOptions {
   readonly hold?: HoldPolicy | null;
   /** A hold ends only when a new listener passes this. */
@@ -21,7 +24,7 @@ export class GroupHold implements Disposable {
   #options: GroupHoldOptions;
   #holding: Holding | null = null;
   #readiness: Readiness | null = null;
-  #hiddenPasses = 0;
+  #hiddenSinceMs: number | null = null;
 
   constructor(group: Group, options: GroupHoldOptions) {
     this.#group = group;
@@ -61,11 +64,13 @@ export class GroupHold implements Disposable {
   }
 
   /** A listener the program cannot select would get nothing beside a standby. */
-  unlessHidden(members: readonly Listener[]): void {
+  unlessHidden(members: readonly Listener[], nowMs: number): void {
     const { hold = null } = this.#options;
-    // Twice in a row: one that has just opened may be missing in one read.
-    this.#hiddenPasses = hidden(members) > 0 ? this.#hiddenPasses + 1 : 0;
-    const wanted = this.#hiddenPasses > 1 ? null : hold;
+    this.#hiddenSinceMs = hidden(members) > 0 ? (this.#hiddenSinceMs ?? nowMs) : null;
+    // A dying process shows no files any more while its listener is still in the group.
+    const lasts = this.#hiddenSinceMs !== null && nowMs - this.#hiddenSinceMs >= HIDDEN_MS;
+    if (lasts && this.#holding?.isNeeded(members)) return;
+    const wanted = lasts ? null : hold;
     if ((wanted === null) !== (this.#holding === null)) this.set(wanted);
   }
 
@@ -79,12 +84,7 @@ export class GroupHold implements Disposable {
     return true;
   }
 
-  /** Client port whose connections go to the candidate; 0: none. */
-  get probe(): number {
-    return this.#readiness?.port ?? 0;
-  }
-
-  /** After {@link probe} is in force: asks the candidate. */
+  /** After the plan is in force: asks the candidate. */
   ask(others: readonly Listener[]): void {
     this.#readiness?.ask(others);
   }

@@ -53,6 +53,13 @@ export class Holding implements Disposable {
     this.#hold = hold;
   }
 
+  /** It holds, or has connections: closing the standby now could reset them. */
+  isNeeded(members: readonly Listener[]): boolean {
+    const { cookie, heldSinceMs } = this.#group.standby;
+    const standby = members.find((member) => member.cookie === cookie);
+    return heldSinceMs !== null || (standby?.queueLength ?? 0) > 0;
+  }
+
   /** The hold under way has had its time. */
   isOver(nowMs: number): boolean {
     const { heldSinceMs } = this.#group.standby;

@@ -8,11 +8,14 @@ import { GroupHold, type GroupHoldOptions } from "./group_hold.ts";
 import type { HoldEvent } from "./holding.ts";
 import { endpoint, type Listener } from "./listener.ts";
 import { refuseHidden, splitStandby } from "./members.ts";
-import { capacityFor, type Plan, type Policy } from "./plan.ts";
+import type { Plan, Policy } from "./plan.ts";
 import { Readings } from "./readings.ts";
+import { newRecord, recorded } from "./record.ts";
 import { Lock, type State } from "./state.ts";
 import { boottimeMs } from "./sys/libc.ts";
 import { allOrNothing } from "./undo.ts";
+import { type Unlike, unlikeClasses } from "./unlike.ts";
+import { Waker } from "./waker.ts";
 
 export interface ManageOptions extends Policy, GroupHoldOptions {
   /** Override a foreign program. */
@@ -28,6 +31,8 @@ export interface Refreshed {
   readonly unreachable: boolean;
   /** A hold began or ended. */
   readonly hold: HoldEvent | null;
+  /** Classes that listen side by side, said for the first time. */
+  readonly unlike: readonly Unlike[];
 }
 
 /** Owns the group's pins for as long as it lives: no other sidecar can. */
@@ -38,7 +43,10 @@ export class ManagedGroup implements Disposable {
   readonly #lock: Lock;
   #options: ManageOptions;
   readonly #readings = new Readings();
+  /** Pairs of settings classes that were spoken of. */
+  readonly #unlike = new Set<string>();
   readonly #hold: GroupHold;
+  #waker: Waker | null = null;
   #sinceMs = 0;
   #listenedMs = boottimeMs();
 
@@ -102,6 +110,7 @@ export class ManagedGroup implements Disposable {
       undo(() => applyGroup(group, others, new Readings(), false, boottimeMs()));
       undo(() => group.setRecord(before));
       group.setRecord({ ...group.record, ...recorded(options), service });
+      group.pruneSources();
       const managed = new ManagedGroup(group, lock, false, options);
       undo(() => managed.#hold[Symbol.dispose]());
       return [managed, managed.refresh(members)];
@@ -111,7 +120,8 @@ export class ManagedGroup implements Disposable {
   /** One observe-plan-apply step; attaches again where the kernel's group was re-created. */
   refresh(members: readonly Listener[]): Refreshed {
     const nowMs = boottimeMs();
-    this.#hold.unlessHidden(members);
+    this.group.reload();
+    this.#hold.unlessHidden(members, nowMs);
     const { standby, others } = splitStandby(this.group, members);
     const targets = this.#hold.isReady(others, nowMs) ? others : [];
     const plan = this.#apply(targets, nowMs);
@@ -120,7 +130,8 @@ export class ManagedGroup implements Disposable {
     this.#hold.ask(others);
     const hold = this.#hold.step(standby, targets, plan, nowMs);
     const reattached = done === "attached" && before > 0;
-    return { plan, reattached, unreachable: done === "unreachable", hold };
+    const unlike = unlikeClasses(plan.slots, others, this.#unlike);
+    return { plan, reattached, unreachable: done === "unreachable", hold, unlike };
   }
 
   /**
@@ -132,6 +143,23 @@ export class ManagedGroup implements Disposable {
     this.#hold.change(options, members);
     this.#options = options;
     this.group.setRecord({ ...this.group.record, ...recorded(options), service });
+  }
+
+  /**
+   * Wakes destinations from now on, as this kernel does not; or does so no more.
+   * @param observe the members of every group now
+   */
+  wake(
+    on: boolean,
+    observe: () => ReadonlyMap<string, readonly Listener[]>,
+    failed: (e: unknown) => void,
+  ): void {
+    if (on === (this.#waker !== null)) return;
+    const { group } = this;
+    const others = () => splitStandby(group, observe().get(group.name) ?? []).others;
+    this.#waker?.[Symbol.dispose]();
+    this.#waker = on ? new Waker(group, others, failed) : null;
+    this.#apply(others(), boottimeMs());
   }
 
   /** When it wants to be looked at again, ms; null: not before something happens. */
@@ -170,22 +198,24 @@ export class ManagedGroup implements Disposable {
    */
   leave(members: readonly Listener[]): void {
     const { others } = splitStandby(this.group, members);
-    if (this.#hold.active) {
-      this.#hold.set(null);
-      this.#apply(others, boottimeMs());
-    }
+    this.#waker?.[Symbol.dispose]();
+    this.#waker = null;
+    this.#hold.set(null);
+    this.#apply(others, boottimeMs());
     this[Symbol.dispose]();
   }
 
   [Symbol.dispose](): void {
+    this.#waker?.[Symbol.dispose]();
     this.#hold[Symbol.dispose]();
     this.group[Symbol.dispose]();
     this.#lock[Symbol.dispose]();
   }
 
   #apply(members: readonly Listener[], nowMs: number): Plan {
-    const { probe } = this.#hold;
-    const plan = applyGroup(this.group, members, this.#readings, this.#sinceMs > 0, nowMs, probe);
+    const { group } = this;
+    const tell = this.#waker !== null;
+    const plan = applyGroup(group, members, this.#readings, this.#sinceMs > 0, nowMs, tell);
     this.#readings.keep(members);
     this.#sinceMs = nowMs;
     if (members.length > 0) this.#listenedMs = nowMs;
@@ -211,17 +241,4 @@ export class ManagedGroup implements Disposable {
       throw error;
     }
   }
-}
-
-/** What of a policy is pinned. */
-function recorded({ migrate, route, hold = null }: Policy) {
-  return { migrate, route, hold };
-}
-
-function newRecord({ members, service }: Match, options: ManageOptions) {
-  const [first] = members;
-  if (!first) throw new Error("a group has a listener");
-  const { key, uid } = first;
-  const slots = capacityFor(members.length);
-  return { abiVersion: 0, key, uid, ...recorded(options), slots, attachments: 0, service };
 }

@@ -1,4 +1,5 @@
 /** All groups under one sidecar's management, by name, with their services; one that fails does not stop the others. */
+import { giveBackPatiently } from "./give_back.ts";
 import type { Listener } from "./listener.ts";
 import { type Journal, message } from "./log.ts";
 import { ManagedGroup } from "./managed.ts";
@@ -6,6 +7,7 @@ import { type Assigned, assign, type Service } from "./service.ts";
 import type { State } from "./state.ts";
 import { type GroupStatus, groupStatus } from "./status.ts";
 import { everyStep } from "./undo.ts";
+import type { Waking } from "./waking.ts";
 
 type Members = ReadonlyMap<string, readonly Listener[]>;
 
@@ -22,8 +24,11 @@ export class ManagedGroups implements Disposable {
   /** Groups that a `detach` took from a service: not that one's again until it is another, or the sidecar. */
   readonly #detached = new Map<string, Service>();
 
-  constructor(journal: Journal) {
+  readonly #waking: Waking;
+
+  constructor(journal: Journal, waking: Waking) {
     this.#journal = journal;
+    this.#waking = waking;
   }
 
   get size(): number {
@@ -41,8 +46,16 @@ export class ManagedGroups implements Disposable {
     const { name, owner, members } = match;
     const [managed, refreshed] = ManagedGroup.takeOn(state, match, owner.manage);
     this.#entries.set(name, { managed, service: owner });
+    this.#waking.of(managed, owner);
     this.#journal.takenOn(managed, match);
     this.#journal.refreshed(managed, members, refreshed);
+  }
+
+  /** Wakes destinations, or does not, as is known now. */
+  wake(): void {
+    for (const { managed, service } of this.#entries.values()) {
+      if (service) this.#waking.of(managed, service);
+    }
   }
 
   /**
@@ -112,11 +125,20 @@ export class ManagedGroups implements Disposable {
     return gone.length > 0;
   }
 
-  /** Gives back those that are `ours`. @throws the first error, when all were tried */
-  giveBack(state: State, groups: Members, ours: (managed: ManagedGroup) => boolean): void {
+  /**
+   * Gives back those that are `ours`.
+   * @param read observes; asked again for a group whose owners were just going away
+   * @throws the first error, when all were tried
+   */
+  giveBack(state: State, read: () => Members, ours: (managed: ManagedGroup) => boolean): void {
+    const groups = read();
     this.#all((name, managed) => {
       if (!ours(managed)) return;
-      managed.giveBack(state, groups.get(name) ?? []);
+      giveBackPatiently(
+        (members) => managed.giveBack(state, members),
+        groups.get(name) ?? [],
+        () => read().get(name) ?? [],
+      );
       this.#journal.say("detached", `detached from ${managed.label}`, { group: name });
     });
   }
@@ -156,6 +178,7 @@ export class ManagedGroups implements Disposable {
     const label = service.nameFor(members) ?? service.nameAt(key) ?? managed.group.record.service;
     this.#journal.attempt(`${name} policy`, () => {
       managed.change(label, service.manage, members);
+      this.#waking.of(managed, service);
       const { migrate, route, hold } = managed.group.record;
       const holds = hold ? `, hold ${hold.timeMs / 1000} s` : "";
       const text = `${managed.label} has the policy of ${label}: migrate ${migrate}, route ${route}${holds}`;

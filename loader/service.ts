@@ -1,4 +1,5 @@
 /** A service: what the user names, with its policy; which groups it covers, and where it is looked for now. */
+import type { Wake } from "./abi.ts";
 import { AdoptedCgroup, type AdoptOptions } from "./adopted.ts";
 import { covers, type Filter, specOf } from "./filter.ts";
 import type { GroupKey, Listener } from "./listener.ts";
@@ -25,6 +26,11 @@ export interface ServiceOptions extends Policy {
   readonly adopt?: AdoptOptions;
   /** A hold ends only when a new listener passes this. */
   readonly readyCheck?: ReadyCheck;
+  /**
+   * Wake what connections migrate to: `auto` (while the sidecar watches, and where the kernel does
+   * not, which is tried out), `always`, or `never` (unless given).
+   */
+  readonly wake?: Wake;
 }
 
 export class Service {
@@ -67,14 +73,16 @@ export class Service {
     return this.#filter ?? { netns: 0 };
   }
 
-  /** Looks where its network namespace is; that there is none is said once. */
+  /** Looks where its network namespace is; that there is none, or that we may not look, is said once. */
   locate(): void {
-    if (this.#netns === null) return;
-    const about = `netns ${this.label}`;
-    const netns = this.#netns.locate();
-    this.#filter = netns === null ? null : { ...this.options.filter, netns };
-    if (netns === null) this.#journal.warn(about, `${this.label} waits: ${this.#netns.why}`);
-    else this.#journal.settled(about);
+    const netns = this.#netns;
+    if (netns === null) return;
+    this.#filter = null;
+    this.#journal.attempt(`netns ${this.label}`, () => {
+      const inode = netns.locate();
+      if (inode === null) throw new Error(`${this.label} waits: ${netns.why}`);
+      this.#filter = { ...this.options.filter, netns: inode };
+    });
   }
 
   /** Those namespaces are gone. */

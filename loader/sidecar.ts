@@ -1,24 +1,28 @@
 /** The sidecar: finds the groups of its services, keeps them managed, and gives them back. */
-import { ConflictError, UsageError } from "./errors.ts";
+import { ConflictError, LockedError, UsageError } from "./errors.ts";
 import { requireHost } from "./features.ts";
-import { noMatch } from "./filter.ts";
 import { byGroup } from "./listener.ts";
 import { LiveNetns } from "./live_netns.ts";
 import { Journal, type Log, message } from "./log.ts";
 import { ManagedGroups } from "./managed_groups.ts";
+import { kernelCounts } from "./netstat.ts";
 import { Observer } from "./observe.ts";
 import { type Reloaded, succession } from "./reload.ts";
 import { Service, type ServiceOptions } from "./service.ts";
 import { IDLE_MS, type ServicesOptions, type SidecarOptions } from "./sidecar_options.ts";
-import { findAtStart } from "./start.ts";
+import { findAtStart, requireMatch } from "./start.ts";
 import { findBpffs, State } from "./state.ts";
-import { kernelCounts, type Status } from "./status.ts";
+import type { Status } from "./status.ts";
 import { boottimeMs } from "./sys/libc.ts";
 import { everyStep } from "./undo.ts";
+import { Waking } from "./waking.ts";
 import { RECONCILE_MS, Watch } from "./watch.ts";
 
 /** How long a pass waits for a command that changes state; then the next pass does it. */
 const PATIENCE_MS = 20;
+
+/** So many passes in a row may find the state locked before it is said. */
+const LOCKED_OUT = 50;
 
 /** So long a pass takes on groups, ms (loading one takes 100 to 200): those it has must not wait for many new ones. */
 const TAKE_ON_MS = 200;
@@ -27,17 +31,20 @@ const TAKE_ON_MS = 200;
 export class Sidecar implements Disposable {
   readonly #options: SidecarOptions | ServicesOptions;
   readonly #journal: Journal;
+  readonly #waking: Waking;
   readonly #groups: ManagedGroups;
   readonly #live = new LiveNetns();
   #services: readonly Service[];
   #running: { readonly state: State; readonly observer: Observer } | null = null;
   #watch: Watch | null = null;
+  #lockedOut = 0;
   #onReleased: () => void = () => {};
 
   constructor(options: SidecarOptions | ServicesOptions, log: Log = () => {}) {
     this.#options = options;
     this.#journal = new Journal(log);
-    this.#groups = new ManagedGroups(this.#journal);
+    this.#waking = new Waking(this.#journal, () => byGroup(this.#use().observer.read()));
+    this.#groups = new ManagedGroups(this.#journal, this.#waking);
     const services = "services" in options ? options.services : [options];
     this.#services = services.map((service) => this.#service(service));
   }
@@ -55,10 +62,7 @@ export class Sidecar implements Disposable {
     try {
       for (const service of this.#services) service.locate();
       const { listeners, matches } = findAtStart(this.#running, this.#services);
-      const idle = this.#services.filter(
-        (service) => !service.waits && !matches.some(({ owner }) => owner === service),
-      );
-      if (idle[0]) this.#refuseNoMatch(idle[0]);
+      requireMatch(this.#services, matches);
       using _lock = state.lock();
       for (const match of matches) {
         this.#attempt(match.name, () => this.#groups.takeOn(state, match));
@@ -82,6 +86,7 @@ export class Sidecar implements Disposable {
     this.#watch = new Watch(() => this.#look());
     this.#listen();
     this.#look(); // what happened since start()
+    void this.#waking.tryOut(this.#services, () => this.#groups.wake());
   }
 
   /**
@@ -96,6 +101,7 @@ export class Sidecar implements Disposable {
     this.#succeed(services, retired);
     this.#listen();
     this.#look();
+    void this.#waking.tryOut(this.#services, () => this.#groups.wake());
     return report;
   }
 
@@ -127,12 +133,20 @@ export class Sidecar implements Disposable {
 
   /** A pass, and another one soon while a group holds. */
   #look(): void {
-    this.#journal.attempt("reconcile", () => {
-      const more = this.#pass(TAKE_ON_MS);
-      if (more) this.#watch?.soon(0);
-    });
+    this.#journal.attempt("reconcile", () => this.#passPatiently());
     const { dueMs } = this.#groups;
     if (dueMs !== null) this.#watch?.soon(dueMs);
+  }
+
+  /** That a command or another sidecar is at work is worth a word only when it lasts. */
+  #passPatiently(): void {
+    try {
+      if (this.#pass(TAKE_ON_MS)) this.#watch?.soon(0);
+      this.#lockedOut = 0;
+    } catch (error) {
+      if (!(error instanceof LockedError) || ++this.#lockedOut > LOCKED_OUT) throw error;
+      this.#watch?.soon(PATIENCE_MS);
+    }
   }
 
   /** One observe-plan-apply pass over all groups. */
@@ -176,13 +190,13 @@ export class Sidecar implements Disposable {
     const { state, observer } = this.#running;
     try {
       using _lock = state.lock();
-      const members = byGroup(observer.read());
+      const read = () => byGroup(observer.read());
       if (options.keep) {
-        this.#groups.leave(members);
+        this.#groups.leave(read());
         return;
       }
       everyStep([
-        () => this.#groups.giveBack(state, members, ({ group }) => state.has(group.name)),
+        () => this.#groups.giveBack(state, read, ({ group }) => state.has(group.name)),
         ...this.#services.map((service) => () => service.unadopt(state)),
       ]);
     } finally {
@@ -211,18 +225,17 @@ export class Sidecar implements Disposable {
     }
   }
 
-  #refuseNoMatch({ options, filter }: Service): never {
-    using observer = new Observer({ udp: true });
-    throw noMatch(observer.read(), options.specs, filter);
-  }
-
   /** After a refusal: gives back what this start took, leaves what it found. */
   #undo(): void {
     const { state, observer } = this.#use();
     try {
       if (this.#groups.size === 0) return;
       using _lock = state.lock();
-      this.#groups.giveBack(state, byGroup(observer.read()), ({ isNew }) => isNew);
+      this.#groups.giveBack(
+        state,
+        () => byGroup(observer.read()),
+        ({ isNew }) => isNew,
+      );
     } finally {
       this.#forget();
       state.tidy();

@@ -41,6 +41,9 @@ export class Standby implements Disposable {
     const fd = inNetns(key.netns, () => libc.socket(family, type, libc.IPPROTO_TCP));
     try {
       own(fd, key, uid);
+      // What it was given keeps this option, up to TIME_WAIT: without it a server that does not set
+      // SO_REUSEPORT could not listen for a minute, once it is adopted no more.
+      libc.setsockopt(fd, libc.SOL_SOCKET, libc.SO_REUSEADDR, 1);
       libc.setsockopt(fd, libc.SOL_SOCKET, libc.SO_REUSEPORT, 1);
       if (family === libc.AF_INET6) {
         libc.setsockopt(fd, libc.IPPROTO_IPV6, libc.IPV6_V6ONLY, key.v6only ? 1 : 0);

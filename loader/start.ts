@@ -1,8 +1,10 @@
 /** What a sidecar takes on when it starts: groups that listen, and groups that another one held. */
+
+import { noMatch } from "./filter.ts";
 import { Group } from "./group.ts";
 import { byGroup, type Listener } from "./listener.ts";
 import { hidden } from "./members.ts";
-import type { Observer } from "./observe.ts";
+import { Observer } from "./observe.ts";
 import { type Assigned, assign, type Service } from "./service.ts";
 import type { State } from "./state.ts";
 
@@ -24,6 +26,15 @@ export function findAtStart(
       return { listeners, matches: [...matches, ...heldAlone(state, services, matches)] };
     }
   }
+}
+
+/** @throws NoMatchError for a service that does not wait, with what is there instead */
+export function requireMatch(services: readonly Service[], matches: readonly Assigned[]): void {
+  const has = (service: Service) => matches.some(({ owner }) => owner === service);
+  const idle = services.find((service) => !service.waits && !has(service));
+  if (!idle) return;
+  using observer = new Observer({ udp: true });
+  throw noMatch(observer.read(), idle.options.specs, idle.filter);
 }
 
 function holds({ options }: Service): boolean {

@@ -12,6 +12,7 @@ async function run(...argv: string[]) {
       vars: {},
       terminal: false,
       stop: new AbortController().signal,
+      unread: new AbortController().signal,
       onSignals: () => () => {},
     },
     argv,
@@ -19,7 +20,19 @@ async function run(...argv: string[]) {
   return { code, ...out };
 }
 
-for (const command of ["attach", "exec", "status", "detach", "metrics"]) {
+for (const command of [
+  "attach",
+  "exec",
+  "run",
+  "check",
+  "policy",
+  "drain",
+  "undrain",
+  "release",
+  "status",
+  "detach",
+  "metrics",
+]) {
   test(`${command} --help has a real example`, async () => {
     const { code, stdout } = await run(command, "--help");
     assert.equal(code, 0);
@@ -34,6 +47,12 @@ test("--help lists every command and every exit code", async () => {
   for (const word of [
     "attach",
     "exec",
+    "check",
+    "run",
+    "policy",
+    "drain",
+    "undrain",
+    "release",
     "status",
     "detach",
     "metrics",
@@ -43,6 +62,11 @@ test("--help lists every command and every exit code", async () => {
   ]) {
     assert.match(stdout, new RegExp(word));
   }
+});
+
+test("check --help says what its exit codes are", async () => {
+  const { stdout } = await run("check", "--help");
+  assert.match(stdout, /0 fit, 1 not fit .*2 fit with warnings/);
 });
 
 test("attach --help states the risk of --adopt", async () => {
@@ -107,8 +131,21 @@ const wrong: [argv: string[], says: RegExp][] = [
     ["attach", ":443", "--adopt", "--adopt-mx", "3", "--cgroup", "/"],
     /Unknown arguments?: adopt-mx/,
   ],
+  [["run"], /wants a command after '--'/],
+  [["run", ":443"], /wants a command after '--'/],
+  [["run", "true"], /'true' is not a SPEC|wants a command/],
+  [["run", "443", "--", "true"], /a port is written ':443'/],
+  [["run", "--max-lost", "-1", "--", "true"], /--max-lost|max-lost/],
+  [["run", "--max-lost", "1%", "--", "true"], /--max-lost must be a number/],
+  [["run", "--settle", "2", "--", "true"], /--settle must be a duration/],
+  [["run", "--settle", "1h", "--", "true"], /--settle must be a duration from 0 to 10m/],
+  [["run", "--hold", "1s", "--", "true"], /Unknown argument: hold/],
+  [["status", "--interval", "1s"], /--interval wants --watch/],
+  [["status", "--watch", "--interval", "10ms"], /--interval must be a duration from 100ms/],
   [["detach"], /wants a SPEC, or --all/],
   [["detach", ":443", "--all"], /not both/],
+  [["check", "443"], /a port is written ':443'/],
+  [["check", "--jsn"], /Unknown argument: jsn/],
   [["status", ":0"], /is not a SPEC/],
   [["status", "--al"], /Unknown argument: al/],
   [["metrics", "x"], /Unknown argument: x/],

@@ -182,6 +182,7 @@ async function run(...argv: string[]) {
     vars: {},
     terminal: false,
     stop: new AbortController().signal,
+    unread: new AbortController().signal,
     onSignals: () => () => {},
   };
   return { code: await main(env, argv), ...out };

@@ -1,4 +1,4 @@
-/** The command that exec is to run: whether it can be run, found as execvp(3) finds it. */
+/** The command that exec or run is to run: whether it can be run, found as execvp(3) finds it. */
 import { accessSync, constants, statSync } from "node:fs";
 import { join } from "node:path";
 

@@ -1,11 +1,12 @@
 /** Config files: what is wrong is said with its path and line, all at once; what is right reads back the same. */
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { ConfigError } from "../../cli/config/document.ts";
 import { SERVICE_KEYS } from "../../cli/config/keys.ts";
 import { printed } from "../../cli/config/print.ts";
 import { type Config, parseConfig } from "../../cli/config/schema.ts";
+import { hostOptions } from "../../cli/host.ts";
 import { main } from "../../cli/main.ts";
 import { suggestion } from "../../cli/suggest.ts";
 import * as loader from "../../loader/index.ts";
@@ -225,6 +226,21 @@ describe("the command line", () => {
     );
     assert.match((await run("attach", "--config", `${file}x`)).stderr, /cannot be read: ENOENT/);
   });
+});
+
+test("the example is one", () => {
+  const file = new URL("../../../deploy/reuseport-migrate.yaml", import.meta.url);
+  const { services } = parse(readFileSync(file, "utf8"));
+  assert.ok(services.length >= 3);
+});
+
+test("docs/CONFIG.md names every key", () => {
+  const docs = readFileSync(new URL("../../../docs/CONFIG.md", import.meta.url), "utf8");
+  for (const key of [...SERVICE_KEYS, ...Object.keys(hostOptions)]) {
+    const [head = "", sub = head] = key.split(".");
+    assert.match(docs, new RegExp(`^\\| .*\\b${head}\\b`, "m"), key);
+    assert.match(docs, new RegExp(`\\b${sub}\\b`), key);
+  }
 });
 
 test("a near miss is named, else what there is", () => {

@@ -17,7 +17,7 @@ const TCPI_SACKED = 28;
 export class Standby implements Disposable {
   readonly cookie: bigint;
   /** Connections it holds at most: what was asked for, or net.core.somaxconn where that is less. */
-  readonly backlog: number;
+  backlog = 0;
   readonly #key: GroupKey;
   #fd: number;
   #stopWatching: () => void = () => {};
@@ -27,8 +27,7 @@ export class Standby implements Disposable {
     this.#key = key;
     this.#fd = fd;
     this.cookie = libc.getsockopt(fd, libc.SOL_SOCKET, libc.SO_COOKIE, 8).readBigUInt64LE();
-    const info = libc.getsockopt(fd, libc.IPPROTO_TCP, libc.TCP_INFO, TCPI_SACKED + 4);
-    this.backlog = info.readUInt32LE(TCPI_SACKED);
+    this.#readBacklog();
   }
 
   /**
@@ -69,6 +68,17 @@ export class Standby implements Disposable {
   /** Takes other settings, as its listeners did. */
   follow(settings: Settings): void {
     this.#differs = copySettings(this.#fd, this.#key.family, settings);
+  }
+
+  /** Holds so many connections at most from now on: listen(2) again sets only that. */
+  resize(backlog: number): void {
+    libc.listen(this.#fd, backlog);
+    this.#readBacklog();
+  }
+
+  #readBacklog(): void {
+    const info = libc.getsockopt(this.#fd, libc.IPPROTO_TCP, libc.TCP_INFO, TCPI_SACKED + 4);
+    this.backlog = info.readUInt32LE(TCPI_SACKED);
   }
 
   /** Hands its file descriptor to `use`, to put it into a map. */

@@ -4,8 +4,8 @@
  * CO-RE finds their real offsets in the running kernel's BTF, so the
  * build does not depend on the build machine's kernel.
  * Names as in include/net/sock.h, inet_sock.h, inet_connection_sock.h,
- * request_sock.h, sock_reuseport.h, include/linux/{fs,sched,filter,bpf,net}.h,
- * cgroup-defs.h, kernfs.h.
+ * request_sock.h, sock_reuseport.h, include/linux/{fs,sched,filter,bpf,net,tcp}.h,
+ * cgroup-defs.h, kernfs.h, net/mptcp/protocol.h.
  */
 #ifndef RM_KERNEL_TYPES_H
 #define RM_KERNEL_TYPES_H
@@ -75,6 +75,23 @@ struct request_sock_queue {
 
 struct inet_connection_sock {
 	struct request_sock_queue icsk_accept_queue;
+};
+
+/* Absent where the kernel is built without MPTCP: ask whether a member exists. */
+struct mptcp_sock {
+	struct sock *first; /* of a listener: the TCP socket that listens */
+};
+
+struct tcp_sock {
+	_Bool is_mptcp;
+};
+
+struct tcp_request_sock {
+	_Bool is_mptcp;
+};
+
+struct mptcp_subflow_request_sock {
+	__u16 mp_capable : 1, mp_join : 1;
 };
 
 struct socket {

@@ -35,9 +35,24 @@ static __always_inline int wanted(struct sock *sk, __u16 protocol)
 	return observe.udp && protocol == IPPROTO_UDP && sk->__sk_common.skc_num;
 }
 
+/*
+ * What the kernel's group and its accept queue know of: the socket itself, or the TCP socket of an
+ * MPTCP one; that one then where it cannot be told, which looks as if it were in no group.
+ */
+static __always_inline struct sock *tcp_of(struct sock *sk, __u16 protocol)
+{
+	struct mptcp_sock *msk = (struct mptcp_sock *)sk;
+	struct sock *first;
+
+	if (protocol != IPPROTO_MPTCP || !bpf_core_field_exists(msk->first))
+		return sk;
+	first = BPF_CORE_READ(msk, first);
+	return first ? first : sk;
+}
+
 static __always_inline void read_group(struct sock *sk, struct rm_listener *r)
 {
-	struct sock_reuseport *reuse = sk->sk_reuseport_cb;
+	struct sock_reuseport *reuse = BPF_CORE_READ(sk, sk_reuseport_cb);
 	struct bpf_prog *prog;
 
 	if (!reuse)
@@ -82,7 +97,7 @@ int list_listeners(struct bpf_iter__task_file *ctx)
 	struct rm_listener r = {};
 	struct inet_connection_sock *icsk;
 	struct socket *sock;
-	struct sock *sk;
+	struct sock *sk, *tcp;
 	__u16 family;
 
 	if (!task || !file)
@@ -110,9 +125,10 @@ int list_listeners(struct bpf_iter__task_file *ctx)
 	r.family = family;
 	r.port = sk->__sk_common.skc_num;
 	r.netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
-	r.uid = BPF_CORE_READ(sk, sk_uid.val);
+	tcp = tcp_of(sk, r.protocol);
+	r.uid = BPF_CORE_READ(tcp, sk_uid.val);
 	r.ifindex = sk->__sk_common.skc_bound_dev_if;
-	r.reuseport = BPF_CORE_READ_BITFIELD_PROBED(sk, __sk_common.skc_reuseport);
+	r.reuseport = BPF_CORE_READ_BITFIELD_PROBED(tcp, __sk_common.skc_reuseport);
 	r.v6only = BPF_CORE_READ_BITFIELD_PROBED(sk, __sk_common.skc_ipv6only);
 	if (family == AF_INET) {
 		__be32 addr = sk->__sk_common.skc_rcv_saddr;
@@ -123,13 +139,13 @@ int list_listeners(struct bpf_iter__task_file *ctx)
 	}
 
 	if (r.protocol != IPPROTO_UDP) {
-		icsk = (struct inet_connection_sock *)sk;
-		r.queue_length = sk->sk_ack_backlog;
-		r.queue_limit = sk->sk_max_ack_backlog;
+		icsk = (struct inet_connection_sock *)tcp;
+		r.queue_length = BPF_CORE_READ(tcp, sk_ack_backlog);
+		r.queue_limit = BPF_CORE_READ(tcp, sk_max_ack_backlog);
 		r.half_open = BPF_CORE_READ(icsk, icsk_accept_queue.qlen.counter);
 	}
 	r.sockarray = !!((__u64)BPF_CORE_READ(sk, sk_user_data) & SK_USER_DATA_BPF);
-	read_group(sk, &r);
+	read_group(tcp, &r);
 
 	emit(ctx->meta->seq, &r);
 	return 0;

@@ -18,9 +18,8 @@
 #include <bpf/bpf_helpers.h>
 #include <linux/errno.h>
 
+#include "mptcp.h"
 #include "reuseport_migrate.h"
-
-#define TCP_NEW_SYN_RECV 12 /* BPF_TCP_NEW_SYN_RECV, uapi/linux/bpf.h */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_SOCKMAP);
@@ -248,7 +247,7 @@ static __always_inline int on_syn(struct sk_reuseport_md *ctx, const struct rm_c
 
 /* A connection whose listener closes or has closed. */
 static __always_inline int on_migrate(struct sk_reuseport_md *ctx, const struct rm_control *ctl,
-				      __u32 stage)
+				      __u32 stage, int mptcp)
 {
 	__u32 row = GROUP_ROW, class = 0, active = ctl->active, outcome;
 	const struct rm_plan *plan;
@@ -264,14 +263,14 @@ static __always_inline int on_migrate(struct sk_reuseport_md *ctx, const struct 
 		class = source->class;
 	}
 
-	/* `--migrate off` and `observe`: what the kernel does without us. */
-	if (ctl->mode == RM_MODE_DROP) {
-		count(row, stage, RM_OUTCOME_DROPPED);
-		return SK_DROP;
-	}
+	/* `--migrate off` and `observe`: what the kernel does without us; so too what would do harm. */
 	if (ctl->mode == RM_MODE_PASS) {
 		count(row, stage, RM_OUTCOME_KERNEL);
 		return SK_PASS;
+	}
+	if (ctl->mode == RM_MODE_DROP || mptcp) {
+		count(row, stage, RM_OUTCOME_DROPPED);
+		return SK_DROP;
 	}
 
 	plan = bpf_map_lookup_elem(&plans, &active);
@@ -331,8 +330,8 @@ int select_listener(struct sk_reuseport_md *ctx)
 {
 	struct bpf_sock *migrating = ctx->migrating_sk;
 	const struct rm_control *ctl;
-	__u32 zero = 0;
-	int verdict;
+	__u32 zero = 0, state, stage;
+	int verdict, mptcp;
 
 	ctl = bpf_map_lookup_elem(&control, &zero);
 	if (!ctl)
@@ -340,14 +339,17 @@ int select_listener(struct sk_reuseport_md *ctx)
 
 	if (!migrating)
 		return on_syn(ctx, ctl);
-	if (migrating->state != TCP_NEW_SYN_RECV) {
-		verdict = on_migrate(ctx, ctl, RM_STAGE_ACCEPT_QUEUE);
+	state = migrating->state;
+	mptcp = speaks_mptcp(migrating, state);
+	if (state != TCP_NEW_SYN_RECV) {
+		verdict = on_migrate(ctx, ctl, RM_STAGE_ACCEPT_QUEUE, mptcp);
 		if (verdict == SK_PASS && ctl->tell)
 			tell_moved();
 		return verdict;
 	}
 	/* A half-open request: a packet brought us here, or the SYN-ACK timer. */
-	return on_migrate(ctx, ctl, ctx->len ? RM_STAGE_HANDSHAKE_ACK : RM_STAGE_HANDSHAKE_TIMER);
+	stage = ctx->len ? RM_STAGE_HANDSHAKE_ACK : RM_STAGE_HANDSHAKE_TIMER;
+	return on_migrate(ctx, ctl, stage, mptcp);
 }
 
 char _license[] SEC("license") = "Dual MIT/GPL";

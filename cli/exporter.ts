@@ -58,6 +58,11 @@ export class Exporter {
       "Listeners by role and generation (newest or older) at this scrape, the standby left out.",
       [...GROUP, "role", "generation"],
     );
+    this.#gauge(
+      "mptcp_listeners",
+      "MPTCP listeners at this scrape: role unknown, reached by the kernel's hash only.",
+      GROUP,
+    );
     this.#gauge("generation", "Number of the newest generation.", GROUP);
     this.#gauge(
       "accept_queue_length",
@@ -163,7 +168,12 @@ export class Exporter {
       this.#set("listener_migrations_total", into, { ...labels, slot, direction: "into" });
     };
     migrated("closed", group.closed.out, group.closed.into);
-    for (const name of ["accept_queue_length", "accept_queue_limit", "half_open_requests"]) {
+    for (const name of [
+      "accept_queue_length",
+      "accept_queue_limit",
+      "half_open_requests",
+      "mptcp_listeners",
+    ]) {
       this.#set(name, 0, labels);
     }
     for (const listener of group.listeners) {
@@ -172,6 +182,7 @@ export class Exporter {
       if (slot !== null) migrated(String(slot), listener.migratedOut, listener.migratedInto);
       const generation = listener.generation === group.generation ? "newest" : "older";
       this.#add("listeners", 1, { ...labels, role, generation });
+      if (listener.protocol === "mptcp") this.#add("mptcp_listeners", 1, labels);
       this.#add("accept_queue_length", listener.queueLength, labels);
       this.#add("accept_queue_limit", listener.queueLimit, labels);
       this.#add("half_open_requests", listener.halfOpen, labels);

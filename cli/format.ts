@@ -48,6 +48,13 @@ function holdText({ hold }: GroupStatus): string[] {
   return [`  ${upTo}; ${hold.standby ? "a standby listens" : "no standby listens"}`];
 }
 
+/** Those a program cannot select; nothing where there are none. */
+function mptcpText({ listeners }: GroupStatus): string[] {
+  const count = listeners.filter(({ protocol }) => protocol === "mptcp").length;
+  if (count === 0) return [];
+  return [`  ${count} MPTCP listener${count === 1 ? "" : "s"}: reached by the kernel's hash only`];
+}
+
 function groupText(group: GroupStatus, rate?: Rate): string[] {
   const { key } = group;
   const where = formatEndpoint(key.family, key.address, key.port);
@@ -86,6 +93,7 @@ function groupText(group: GroupStatus, rate?: Rate): string[] {
     `${where}  service ${group.service}, netns ${key.netns}, uid ${group.uid}`,
     `  ${state}; migrate ${group.migrate}, route ${group.route}, settings ${group.settings}; ${by}`,
     ...holdText(group),
+    ...mptcpText(group),
     ...group.unlike.map(
       ({ classes, names }) => `  classes ${classes.join(" and ")} differ in ${names.join(", ")}`,
     ),
@@ -158,6 +166,7 @@ export function statusJson(status: Status, rate?: Rate) {
       generation: group.generation,
       listeners: group.listeners.map((l) => ({
         cookie: String(l.cookie),
+        protocol: l.protocol,
         slot: l.slot,
         generation: l.generation,
         role: l.role,

@@ -114,11 +114,6 @@ export class AdoptedCgroup {
       if (isMember(listener) || !this.#ports.has(key.port) || !specOf(this.#specs, key)) return [];
       if (protocol === "udp" || excludedBy(filter, listener) !== null) return [];
       const who = `${endpoint(key)} of ${owners[0]?.comm} (pid ${owners[0]?.pid})`;
-      if (protocol === "mptcp") {
-        return [
-          `${who} is MPTCP, which the kernel cannot select by program; start it without (Go: GODEBUG=multipathtcp=0)`,
-        ];
-      }
       if (ports.some(({ port, failed }) => port === key.port && failed > 0n)) return [];
       return [
         `${who} was bound without SO_REUSEPORT before its cgroup was adopted: start it once more${restart}`,

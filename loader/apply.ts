@@ -5,14 +5,14 @@ import { borrow } from "./borrow.ts";
 import type { GroupRecord, SlotRecord } from "./codec.ts";
 import { AlreadyManagedError, hasCode } from "./errors.ts";
 import type { Group } from "./group.ts";
-import { endpoint, type Listener } from "./listener.ts";
+import { endpoint, isSelectable, type Listener } from "./listener.ts";
 import { migratesByItself } from "./netns.ts";
 import { makePlan, type Plan, type Slot } from "./plan.ts";
 import type { Readings } from "./readings.ts";
 
 /**
  * One observe-plan-apply step of a group.
- * @param members the group's listeners now, the standby left out
+ * @param all the group's listeners now, the standby left out; those no program can select get no slot
  * @param readings when each listener's settings were read; kept from step to step by the caller
  * @param watched it was looked at before, by this process
  * @param nowMs CLOCK_BOOTTIME
@@ -21,12 +21,13 @@ import type { Readings } from "./readings.ts";
  */
 export function applyGroup(
   group: Group,
-  members: readonly Listener[],
+  all: readonly Listener[],
   readings: Readings,
   watched: boolean,
   nowMs: number,
   tell = group.tells,
 ): Plan {
+  const members = all.filter(isSelectable);
   const records = new Map(group.slots().map((record) => [record.slot.slot, record]));
   const before = [...records.values()].map(({ slot }) => slot);
   const { record } = group;

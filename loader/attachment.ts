@@ -1,33 +1,70 @@
 /** Attaching a program to a kernel group, through any listener of it. */
 import { SELECT_PROGRAM } from "./abi.ts";
 import { borrow } from "./borrow.ts";
-import { ForeignProgramError, hasCode } from "./errors.ts";
-import { endpoint, type Listener } from "./listener.ts";
+import { FilterLockedError, ForeignProgramError, hasCode } from "./errors.ts";
+import { throughFleeting } from "./fleeting.ts";
+import { endpoint, isSelectable, type Listener } from "./listener.ts";
 import { programName } from "./program.ts";
 import * as libc from "./sys/libc.ts";
 
-/** Attaches; it replaces what was attached. False when no owner could be borrowed from. */
+/**
+ * Attaches; it replaces what was attached. False when no owner could be borrowed from.
+ * @throws FilterLockedError, PermissionError, StandbyError
+ */
 export function attachProgram(members: readonly Listener[], programFd: number): boolean {
-  return members.some((member) =>
-    borrow(member, (fd) => {
+  let locked: Listener | null = null;
+  const done = through(members, (fd, member) => {
+    try {
       libc.setsockopt(fd, libc.SOL_SOCKET, libc.SO_ATTACH_REUSEPORT_EBPF, programFd);
-      return true;
-    }),
-  );
+    } catch (error) {
+      if (!hasCode(error, "EPERM") || !hasLockedFilter(fd)) throw error;
+      locked = member;
+      return false; // another one's owner may not have locked it
+    }
+    return true;
+  });
+  if (!done && locked) throw new FilterLockedError(sayLocked(locked));
+  return done;
 }
 
-/** Detaches what is attached. False when no owner could be borrowed from. */
+/** Detaches what is attached. False when no owner could be borrowed from. @throws as {@link attachProgram} */
 export function detachProgram(members: readonly Listener[]): boolean {
-  return members.some((member) =>
-    borrow(member, (fd) => {
-      try {
-        libc.setsockopt(fd, libc.SOL_SOCKET, libc.SO_DETACH_REUSEPORT_BPF, 0);
-      } catch (error) {
-        if (!hasCode(error, "ENOENT")) throw error;
-      }
-      return true;
-    }),
-  );
+  return through(members, (fd) => {
+    try {
+      libc.setsockopt(fd, libc.SOL_SOCKET, libc.SO_DETACH_REUSEPORT_BPF, 0);
+    } catch (error) {
+      if (!hasCode(error, "ENOENT")) throw error;
+    }
+    return true;
+  });
+}
+
+/** SO_LOCK_FILTER: nobody attaches through it, root included. */
+export function hasLockedFilter(fd: number): boolean {
+  return libc.getsockopt(fd, libc.SOL_SOCKET, libc.SO_LOCK_FILTER, 4).readInt32LE() !== 0;
+}
+
+/**
+ * Runs `use` on borrowed listeners of the group until it is content; where all of them are MPTCP, on one of our own.
+ */
+function through(
+  members: readonly Listener[],
+  use: (fd: number, member: Listener) => boolean,
+): boolean {
+  const plain = members.filter(isSelectable);
+  if (plain.some((member) => borrow(member, (fd) => use(fd, member)))) return true;
+  const [first] = members;
+  if (!first || plain.length > 0) return false;
+  let done = false;
+  throughFleeting(first.key, first.uid, (fd) => {
+    done = use(fd, first);
+  });
+  return done;
+}
+
+function sayLocked({ key, owners: [owner] }: Listener): string {
+  const who = owner ? `${owner.comm} (pid ${owner.pid})` : "a process";
+  return `SO_LOCK_FILTER is set on the listener of ${who} on ${endpoint(key)}: its owner has locked its filters, and the kernel lets nobody attach a program through it; start it without`;
 }
 
 /** @throws ForeignProgramError when the group runs a program that is not `ours`. */

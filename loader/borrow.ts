@@ -4,6 +4,7 @@
  * listener in its group after its owner's close(), where it black-holes new
  * connections; so `use` must not be async, and the fd never leaves this file.
  */
+import { readFileSync } from "node:fs";
 import { hasCode, PermissionError } from "./errors.ts";
 import type { Listener, Owner } from "./listener.ts";
 import * as libc from "./sys/libc.ts";
@@ -21,6 +22,16 @@ export function borrow<T>(listener: Listener, use: (fd: number) => T): T | undef
     }
   }
   return undefined;
+}
+
+/** By its map of users, which anybody may read; the namespace itself takes the right that is missing. */
+function isInOtherUserns(pid: number): boolean {
+  try {
+    const [ours, its] = ["self", pid].map((who) => readFileSync(`/proc/${who}/uid_map`, "utf8"));
+    return ours !== its;
+  } catch {
+    return false; // gone meanwhile
+  }
 }
 
 function cookieOf(fd: number): bigint | null {
@@ -43,11 +54,11 @@ function duplicate(owner: Owner): number | null {
   } catch (error) {
     if (hasCode(error, "ESRCH", "EBADF", "EINVAL")) return null; // gone since it was observed
     if (hasCode(error, "EPERM")) {
-      throw new PermissionError(
-        "CAP_SYS_PTRACE",
-        `borrowing the listener of process ${owner.pid} (${owner.comm}) is not permitted: run as root, or with CAP_SYS_PTRACE`,
-        { cause: error },
-      );
+      const what = `borrowing the listener of process ${owner.pid} (${owner.comm}) is not permitted`;
+      const why = isInOtherUserns(owner.pid)
+        ? "it is in another user namespace, which takes CAP_SYS_PTRACE in ours, and ours to be above it"
+        : "run as root, or with CAP_SYS_PTRACE";
+      throw new PermissionError("CAP_SYS_PTRACE", `${what}: ${why}`, { cause: error });
     }
     throw error;
   }

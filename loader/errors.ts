@@ -76,6 +76,11 @@ export class AlreadyManagedError extends ConflictError {
   override name = "AlreadyManagedError";
 }
 
+/** Owners have locked the filters of all listeners through which a program could be attached. */
+export class FilterLockedError extends ConflictError {
+  override name = "FilterLockedError";
+}
+
 /** A standby cannot stand by: somebody has the address, or the group takes no standby. */
 export class StandbyError extends ConflictError {
   override name = "StandbyError";

@@ -100,8 +100,6 @@ export function explainNoMatch(
 
 function whyNot(listener: Listener, specs: readonly Spec[], filter: Filter): string {
   if (listener.protocol === "udp") return "it is UDP";
-  if (listener.protocol === "mptcp")
-    return "it is MPTCP, which the kernel cannot select by program";
   const excluded = excludedBy(filter, listener);
   if (excluded) return excluded;
   if (!specOf(specs, listener.key)) return "it listens on another address";

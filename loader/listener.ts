@@ -63,9 +63,18 @@ export function groupName(key: GroupKey): string {
   return `${key.netns}-${key.family}-${address}-${key.port}${device}${only}`;
 }
 
-/** Listeners that can be managed: TCP, and a member of a reuseport group. */
+/** Listeners that can be covered: TCP or MPTCP, and a member of a reuseport group. */
 export function isMember(listener: Listener): boolean {
-  return listener.protocol === "tcp" && listener.group !== 0n;
+  return listener.protocol !== "udp" && listener.group !== 0n;
+}
+
+/**
+ * Listeners that a program can select, and through which one can be attached. The kernel refuses
+ * both with MPTCP ones: they are members of their group by the TCP socket below them, and
+ * reached by the kernel's hash only.
+ */
+export function isSelectable(listener: Listener): boolean {
+  return listener.protocol === "tcp";
 }
 
 /** Members by the name of their group. */

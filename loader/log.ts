@@ -1,11 +1,14 @@
 /** What a sidecar says of its groups: events for the log. */
 
 import type { HoldResult, SettingsPolicy } from "./abi.ts";
+import type { GroupRecord } from "./codec.ts";
 import { LockedError } from "./errors.ts";
 import type { Match } from "./filter.ts";
 import type { HoldEvent } from "./holding.ts";
 import type { Listener } from "./listener.ts";
 import type { ManagedGroup, Refreshed } from "./managed.ts";
+import { mptcpOf } from "./members.ts";
+import type { Plan } from "./plan.ts";
 
 /** Something worth a line in the log. `fields` are JSON-ready. */
 export interface SidecarEvent {
@@ -122,16 +125,23 @@ export class Journal {
       );
     }
     const lasting = `${group.name} lasting`;
-    const warnings = warningsOf(managed, refreshed);
+    const warnings = warningsOf(managed, members, refreshed);
     if (warnings.length > 0) this.warn(lasting, warnings.join("; "));
     else this.settled(lasting);
   }
 }
 
 /** Conditions that last until somebody acts. */
-function warningsOf(managed: ManagedGroup, refreshed: Refreshed): string[] {
+function warningsOf(
+  managed: ManagedGroup,
+  members: readonly Listener[],
+  refreshed: Refreshed,
+): string[] {
   const { group, label } = managed;
   const warnings = managed.warnings.map((text) => `${label}: ${text}`);
+  warnings.push(
+    ...starved(group.record, members, refreshed.plan).map((text) => `${label}: ${text}`),
+  );
   const waiting = refreshed.plan.waiting.length;
   if (waiting > 0) {
     const have = `there are ${group.record.slots}`;
@@ -143,6 +153,29 @@ function warningsOf(managed: ManagedGroup, refreshed: Refreshed): string[] {
     warnings.push(`${label}: not attached, its owners went away when it was to be borrowed`);
   }
   return warnings;
+}
+
+/** What a policy takes from listeners that only the kernel's hash reaches. */
+function starved(
+  { settings, migrate, hold }: GroupRecord,
+  members: readonly Listener[],
+  { targets }: Plan,
+): string[] {
+  const count = mptcpOf(members).length;
+  if (count === 0) return [];
+  const texts: string[] = [];
+  const who = `MPTCP listeners (${count})`;
+  if (!hold && (targets.syn.length > 0 || targets.refuse)) {
+    texts.push(
+      `${who} get no new connections: targets are selected (--route newest, or a drain), and only the kernel's hash reaches MPTCP`,
+    );
+  }
+  if (settings === "strict" && (migrate === "newest" || migrate === "any")) {
+    texts.push(
+      `${who} lose their connections when they close, unless all others are alike: their settings cannot be compared (--settings strict)`,
+    );
+  }
+  return texts;
 }
 
 /** An error as the log says it. */

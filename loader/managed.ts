@@ -6,7 +6,7 @@ import { giveBack } from "./give_back.ts";
 import { Group } from "./group.ts";
 import { GroupHold, type GroupHoldOptions } from "./group_hold.ts";
 import type { HoldEvent } from "./holding.ts";
-import { endpoint, type Listener } from "./listener.ts";
+import { endpoint, isSelectable, type Listener } from "./listener.ts";
 import { refuseHidden, splitStandby } from "./members.ts";
 import type { Plan, Policy } from "./plan.ts";
 import { Readings } from "./readings.ts";
@@ -123,11 +123,12 @@ export class ManagedGroup implements Disposable {
     this.group.reload();
     this.#hold.unlessHidden(members, nowMs);
     const { standby, others } = splitStandby(this.group, members);
-    const targets = this.#hold.isReady(others, nowMs) ? others : [];
+    const able = others.filter(isSelectable);
+    const targets = this.#hold.isReady(able, nowMs) ? others : [];
     const plan = this.#apply(targets, nowMs);
     const before = this.group.record.attachments;
     const done = this.#attach(members);
-    this.#hold.ask(others);
+    this.#hold.ask(able);
     const hold = this.#hold.step(standby, targets, plan, nowMs);
     const reattached = done === "attached" && before > 0;
     const unlike = unlikeClasses(plan.slots, others, this.#unlike);
@@ -157,8 +158,10 @@ export class ManagedGroup implements Disposable {
     if (on === (this.#waker !== null)) return;
     const { group } = this;
     const others = () => splitStandby(group, observe().get(group.name) ?? []).others;
+    // No connection of ours can be steered to an MPTCP listener.
+    const able = () => others().filter(isSelectable);
     this.#waker?.[Symbol.dispose]();
-    this.#waker = on ? new Waker(group, others, failed) : null;
+    this.#waker = on ? new Waker(group, able, failed) : null;
     this.#apply(others(), boottimeMs());
   }
 

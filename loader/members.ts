@@ -2,7 +2,7 @@
 import { borrow } from "./borrow.ts";
 import { StandbyError } from "./errors.ts";
 import type { Group } from "./group.ts";
-import { endpoint, type Listener } from "./listener.ts";
+import { endpoint, isSelectable, type Listener } from "./listener.ts";
 import * as libc from "./sys/libc.ts";
 
 /** The standby among a group's members, and the others. */
@@ -18,11 +18,17 @@ export function splitStandby(
 }
 
 /**
- * Listeners that the kernel counts in the group and that we do not see: those of MPTCP sockets,
- * which no program can select, and of processes in a pid namespace that is not below ours.
+ * Listeners that the kernel counts in the group and that no program of ours can select: MPTCP ones,
+ * and those we do not see, of processes in a pid namespace that is not below ours.
  */
 export function hidden(members: readonly Listener[]): number {
-  return Math.max(0, ...members.map(({ groupSize }) => groupSize - members.length));
+  const selectable = members.filter(isSelectable).length;
+  return Math.max(0, ...members.map(({ groupSize }) => groupSize - selectable));
+}
+
+/** The group's MPTCP listeners. */
+export function mptcpOf<T extends Pick<Listener, "protocol">>(members: readonly T[]): T[] {
+  return members.filter(({ protocol }) => protocol === "mptcp");
 }
 
 export const HIDDEN =

@@ -2,10 +2,8 @@
  * The standby: the sidecar's own listener in a group. It keeps the group alive when the last
  * listener has left, and what it is given waits in its accept queue; nobody accepts there.
  */
-import { addressBytes } from "./address.ts";
-import { hasCode, PermissionError, StandbyError } from "./errors.ts";
-import { endpoint, type GroupKey } from "./listener.ts";
-import { inNetns } from "./netns.ts";
+import type { GroupKey } from "./listener.ts";
+import { listenIn } from "./own_listener.ts";
 import { copySettings, type Settings } from "./settings.ts";
 import * as libc from "./sys/libc.ts";
 import { onReadable } from "./sys/poll.ts";
@@ -36,21 +34,11 @@ export class Standby implements Disposable {
    * @throws PermissionError, StandbyError
    */
   static open(key: GroupKey, uid: number, settings: Settings, backlog: number): Standby {
-    const type = libc.SOCK_STREAM | libc.SOCK_NONBLOCK | libc.SOCK_CLOEXEC;
-    const family = key.family === "ipv4" ? libc.AF_INET : libc.AF_INET6;
-    const fd = inNetns(key.netns, () => libc.socket(family, type, libc.IPPROTO_TCP));
+    let differs: readonly string[] = [];
+    const fd = listenIn(key, uid, "a standby", backlog, (it) => {
+      differs = copySettings(it, key.family, settings);
+    });
     try {
-      own(fd, key, uid);
-      // What it was given keeps this option, up to TIME_WAIT: without it a server that does not set
-      // SO_REUSEPORT could not listen for a minute, once it is adopted no more.
-      libc.setsockopt(fd, libc.SOL_SOCKET, libc.SO_REUSEADDR, 1);
-      libc.setsockopt(fd, libc.SOL_SOCKET, libc.SO_REUSEPORT, 1);
-      if (family === libc.AF_INET6) {
-        libc.setsockopt(fd, libc.IPPROTO_IPV6, libc.IPV6_V6ONLY, key.v6only ? 1 : 0);
-      }
-      if (key.ifindex) libc.setsockopt(fd, libc.SOL_SOCKET, libc.SO_BINDTOIFINDEX, key.ifindex);
-      const differs = copySettings(fd, key.family, settings);
-      listenOn(fd, key, family, backlog);
       const standby = new Standby(key, fd);
       standby.#differs = differs;
       return standby;
@@ -104,39 +92,5 @@ export class Standby implements Disposable {
     this.#stopWatching();
     libc.close(this.#fd);
     this.#fd = -1;
-  }
-}
-
-/** A group is of one uid: that of the sockets, not of the processes. */
-function own(fd: number, key: GroupKey, uid: number): void {
-  if (uid === process.geteuid?.()) return;
-  try {
-    libc.fchown(fd, uid);
-  } catch (error) {
-    if (!hasCode(error, "EPERM")) throw error;
-    throw new PermissionError(
-      "CAP_CHOWN",
-      `a standby for ${endpoint(key)} must be of uid ${uid}, which is not permitted: run as root, or with CAP_CHOWN`,
-      { cause: error },
-    );
-  }
-}
-
-function listenOn(fd: number, key: GroupKey, family: number, backlog: number): void {
-  try {
-    libc.bind(fd, libc.sockaddr(family, addressBytes(key.family, key.address), key.port));
-    libc.listen(fd, backlog);
-  } catch (error) {
-    if (hasCode(error, "EACCES")) {
-      throw new PermissionError(
-        "CAP_NET_BIND_SERVICE",
-        `a standby on ${endpoint(key)} is not permitted: run as root, or with CAP_NET_BIND_SERVICE`,
-        { cause: error },
-      );
-    }
-    const why = hasCode(error, "EADDRINUSE")
-      ? "a listener without SO_REUSEPORT, or of another uid, has it"
-      : (error as Error).message;
-    throw new StandbyError(`a standby cannot listen on ${endpoint(key)}: ${why}`, { cause: error });
   }
 }

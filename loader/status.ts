@@ -14,7 +14,7 @@ import {
 import type { Group } from "./group.ts";
 import { leftMs } from "./hold.ts";
 import type { Holds } from "./holds.ts";
-import type { GroupKey, Listener, Owner } from "./listener.ts";
+import type { GroupKey, Listener, Owner, Protocol } from "./listener.ts";
 import { splitStandby } from "./members.ts";
 import type { KernelMigrations } from "./netstat.ts";
 import { makePlan } from "./plan.ts";
@@ -40,6 +40,8 @@ export interface HoldStatus {
 
 export interface ListenerStatus {
   readonly cookie: bigint;
+  /** An `mptcp` one has no slot, ever. */
+  readonly protocol: Protocol;
   /** null while it has none: the kernel's hash covers it. */
   readonly slot: number | null;
   readonly generation: number | null;
@@ -120,7 +122,7 @@ export function groupStatus(
   const total = addRows(rows);
   const open = { out: 0n, into: 0n };
   const listeners = members.map((member): ListenerStatus => {
-    const { cookie, owners, queueLength, queueLimit, halfOpen } = member;
+    const { cookie, protocol, owners, queueLength, queueLimit, halfOpen } = member;
     const own = records.find(({ slot }) => slot.cookie === cookie);
     const row = own && rows[own.slot.slot + 1];
     const { out, into } = migrationsOf(own && row ? subtractRow(row, own.base) : emptyRow());
@@ -129,6 +131,7 @@ export function groupStatus(
     open.into += into;
     return {
       cookie,
+      protocol,
       slot: own?.slot.slot ?? null,
       generation: own?.slot.generation ?? null,
       role: member === standby ? "standby" : role,

@@ -1,11 +1,11 @@
 /** Probes of one group: would attaching to it work? */
 import { existsSync } from "node:fs";
-import { refuseForeign } from "../attachment.ts";
+import { hasLockedFilter, refuseForeign } from "../attachment.ts";
 import { borrow } from "../borrow.ts";
 import { effectiveCapabilities } from "../features.ts";
 import { Group } from "../group.ts";
-import { endpoint, type Listener } from "../listener.ts";
-import { hidden } from "../members.ts";
+import { endpoint, isSelectable, type Listener } from "../listener.ts";
+import { hidden, mptcpOf } from "../members.ts";
 import { netnsInode } from "../netns.ts";
 import { pinnedProgramId } from "../program.ts";
 import { readSettings, type Settings, settingsDigest } from "../settings.ts";
@@ -34,6 +34,7 @@ export function groupProbes(
     probe("same uid", "to be one group", true, () => sameUid(members)),
     probe("same settings", "to be compatible", false, () => sameSettings(members)),
     probe("MPTCP", "that all can be selected", false, () => allSelectable(members)),
+    probe("filters", "to be attached through", true, () => notLocked(members)),
     probe("other map", "to be put into ours", true, () => inNoOtherMap(members)),
     probe("other program", "to attach ours", true, () => noOtherProgram(members, directory)),
     probe("pins", "to be ours to pin", true, () => pinned(directory)),
@@ -59,8 +60,9 @@ function sameUid(members: readonly Listener[]): Finding {
 
 /** Borrows each listener, as attaching does, and compares what its connections inherit. */
 function sameSettings(members: readonly Listener[]): Finding {
+  if (!members.some(isSelectable)) return unknown("those of MPTCP listeners cannot be compared");
   const classes = new Map<bigint, { settings: Settings; members: Listener[] }>();
-  for (const member of members) {
+  for (const member of members.filter(isSelectable)) {
     const settings = borrow(member, (fd) => readSettings(fd, member.key.family));
     if (settings === undefined) continue; // it has just left
     const digest = settingsDigest(settings);
@@ -69,7 +71,7 @@ function sameSettings(members: readonly Listener[]): Finding {
     classes.set(digest, known);
   }
   if (classes.size === 0) return unknown("all listeners have just left");
-  if (classes.size === 1) return ok(`one class of ${members.length}`);
+  if (classes.size === 1) return ok(`one class of ${members.filter(isSelectable).length}`);
   const all = [...classes.values()];
   const names = new Set(all.flatMap(({ settings }) => Object.keys(settings)));
   const differ = [...names].filter((it) => new Set(all.map((c) => c.settings[it])).size > 1);
@@ -83,10 +85,26 @@ function sameSettings(members: readonly Listener[]): Finding {
 function allSelectable(members: readonly Listener[]): Finding {
   const count = hidden(members);
   if (count === 0) return ok("all listeners of the group can be selected");
+  const mptcp = mptcpOf(members);
+  const unseen = count - mptcp.length;
+  const what = [
+    ...(mptcp.length > 0 ? [`${mptcp.length} MPTCP (${ownersText(owners(mptcp))})`] : []),
+    ...(unseen > 0 ? [`${unseen} of processes we cannot see`] : []),
+  ].join(" and ");
   return no(
-    `${count} more in the group cannot be selected (MPTCP, or of a process we cannot see)`,
-    "turn MPTCP off (Go: GODEBUG=multipathtcp=0); until then there is no --hold, and they get what the kernel's hash gives them",
+    `${what}: covered, but reached by the kernel's hash only, so there is no --hold`,
+    mptcp.length > 0 ? "turn MPTCP off to have all of it (Go: GODEBUG=multipathtcp=0)" : undefined,
   );
+}
+
+/** Asks each listener that a program could be attached through. */
+function notLocked(members: readonly Listener[]): Finding {
+  const plain = members.filter(isSelectable);
+  const locked = plain.filter((member) => borrow(member, hasLockedFilter));
+  if (locked.length === 0) return ok("no listener has SO_LOCK_FILTER");
+  const who = ownersText(owners(locked));
+  if (locked.length < plain.length) return ok(`SO_LOCK_FILTER on ${who}, but not on all`);
+  return no(`${who} has SO_LOCK_FILTER: nobody attaches through it`, "start it without");
 }
 
 function inNoOtherMap(members: readonly Listener[]): Finding {

@@ -73,13 +73,7 @@ function outsider(listener: Listener, required: boolean): Result {
   const who = ownersText(listener.owners);
   const what: Readonly<Record<Listener["protocol"], () => [string, Finding]>> = {
     udp: () => ["TCP", no(`${who} uses UDP`)],
-    mptcp: () => [
-      "MPTCP",
-      no(
-        `${who} listens with MPTCP, which no program can select`,
-        "turn it off and restart it (Go: GODEBUG=multipathtcp=0)",
-      ),
-    ],
+    mptcp: () => ["SO_REUSEPORT", lacksReuseport(listener, who)],
     tcp: () => ["SO_REUSEPORT", lacksReuseport(listener, who)],
   };
   const [name, found] = what[listener.protocol]();

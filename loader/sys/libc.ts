@@ -72,6 +72,7 @@ export const SOCK_CLOEXEC = 0o2000000;
 export const SOL_SOCKET = 1;
 export const SO_REUSEADDR = 2;
 export const SO_REUSEPORT = 15;
+export const SO_LOCK_FILTER = 44;
 export const SO_ATTACH_REUSEPORT_EBPF = 52;
 export const SO_BINDTOIFINDEX = 62;
 export const SO_COOKIE = 57;

@@ -4,6 +4,7 @@ import type { GroupStatus, ListenerStatus, Status } from "../../loader/index.ts"
 export function listenerStatus(change: Partial<ListenerStatus>): ListenerStatus {
   return {
     cookie: 1n,
+    protocol: "tcp",
     slot: 0,
     generation: 1,
     role: "target",

@@ -6,6 +6,7 @@ import type { GroupStatus, ListenerStatus, Status } from "../../loader/index.ts"
 
 const listener = (slot: number | null, generation: number | null, into = 0n): ListenerStatus => ({
   cookie: 2n ** 60n,
+  protocol: "tcp",
   slot,
   generation,
   role: slot === null ? "unknown" : "target",

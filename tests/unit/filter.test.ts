@@ -63,7 +63,7 @@ test("what does not match is told why", () => {
     /nginx \(pid 10\): it does not set SO_REUSEPORT/,
   );
   assert.match(why({ protocol: "udp" }) ?? "", /it is UDP/);
-  assert.match(why({ protocol: "mptcp" }) ?? "", /MPTCP/);
+  assert.match(why({ protocol: "mptcp", group: 0n }) ?? "", /does not set SO_REUSEPORT/);
   assert.match(why({}, { netns: 1 }) ?? "", /another network namespace \(7\)/);
   assert.match(why({}, { pid: 1 }) ?? "", /process 1 does not hold it/);
   assert.match(why({}, {}, "127.0.0.1:80") ?? "", /another address/);

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * Whether the client of a migrating connection really speaks MPTCP, to a listener that does. Such a
+ * one is not migrated: those in the accept queue the kernel resets before it asks (some kernels ask
+ * about what is then a dead plain TCP connection), and a half-open one that is cloned for another
+ * listener trips a WARN over its token (net/mptcp/subflow.c, token.c). Plain TCP clients of an
+ * MPTCP listener, which nearly all are, have plain TCP connections: those migrate both ways.
+ */
+#ifndef RM_MPTCP_H
+#define RM_MPTCP_H
+
+#include <linux/bpf.h>
+#include <linux/in6.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#include "kernel_types.h"
+
+#define TCP_NEW_SYN_RECV 12 /* BPF_TCP_NEW_SYN_RECV, uapi/linux/bpf.h */
+
+/* @state: of `migrating`, whose address the verifier does not let us reckon with: a copy is a number to it. */
+static __always_inline int speaks_mptcp(struct bpf_sock *migrating, __u32 state)
+{
+	struct bpf_sock *volatile spilled = migrating;
+	const struct mptcp_subflow_request_sock *subflow = 0;
+	const struct tcp_request_sock *request = 0;
+	const struct tcp_sock *tcp = 0;
+	const void *address = 0;
+
+	if (!bpf_core_field_exists(tcp->is_mptcp) ||
+	    bpf_probe_read_kernel(&address, sizeof(address), (const void *)&spilled))
+		return 0;
+	tcp = address;
+	request = address;
+	subflow = address;
+	if (state != TCP_NEW_SYN_RECV)
+		return BPF_CORE_READ(tcp, is_mptcp);
+	/* Set for every client of an MPTCP listener; the next two say whether it speaks it. */
+	if (!BPF_CORE_READ(request, is_mptcp))
+		return 0;
+	return BPF_CORE_READ_BITFIELD_PROBED(subflow, mp_capable) ||
+	       BPF_CORE_READ_BITFIELD_PROBED(subflow, mp_join);
+}
+
+#endif

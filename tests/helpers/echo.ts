@@ -12,6 +12,7 @@ export interface EchoOptions {
   hosts?: readonly string[];
   /** Listeners a generation, on each port of each host. */
   listeners: number;
+  mptcp?: boolean;
   /** Before it closes listeners it accepts nothing for so long: connections then wait on them. */
   stallMs?: number;
   /** A command to start it with, such as `["nsenter", ...]`. */

@@ -9,12 +9,13 @@ const {
   hosts = ["127.0.0.1"],
   listeners,
   stallMs = 0,
+  mptcp = false,
 } = JSON.parse(process.argv[2] ?? "") as EchoOptions;
 
 const start = () => {
   const places = [port, ...ports].flatMap((each) => hosts.map((host) => ({ host, each })));
   const all = Array.from({ length: listeners }, () => places).flat();
-  return Promise.all(all.map(({ host, each }) => listenReuseport(host, each)));
+  return Promise.all(all.map(({ host, each }) => listenReuseport(host, each, mptcp)));
 };
 const stall = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, stallMs);
 

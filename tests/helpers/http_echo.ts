@@ -17,9 +17,9 @@ function answer(socket: Socket): void {
 }
 
 /** Node 20 cannot set SO_REUSEPORT, so the listener is made by hand. `::` takes IPv4 connections too. */
-export function listenReuseport(address: string, port: number): Promise<Server> {
+export function listenReuseport(address: string, port: number, mptcp = false): Promise<Server> {
   const type = libc.SOCK_STREAM | libc.SOCK_CLOEXEC | libc.SOCK_NONBLOCK;
-  const fd = libc.socket(familyOf(address), type, 0);
+  const fd = libc.socket(familyOf(address), type, mptcp ? libc.IPPROTO_MPTCP : 0);
   libc.setsockopt(fd, libc.SOL_SOCKET, libc.SO_REUSEPORT, 1);
   if (familyOf(address) === libc.AF_INET6) {
     libc.setsockopt(fd, libc.IPPROTO_IPV6, libc.IPV6_V6ONLY, address === "::" ? 0 : 1);

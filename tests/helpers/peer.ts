@@ -7,6 +7,7 @@ import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { connect, Socket } from "node:net";
 import { fastOpen } from "./fast_open.ts";
+import { connectMptcp } from "./mptcp.ts";
 
 /** What became of one connection: the pid that served it, or the way it was lost. */
 export type Outcome = { readonly servedBy: number } | { readonly lost: string };
@@ -14,6 +15,8 @@ export type Outcome = { readonly servedBy: number } | { readonly lost: string };
 export interface PeerOptions {
   /** Send the line with the SYN. */
   readonly fastOpen?: boolean;
+  /** Speak MPTCP, where the server does. */
+  readonly mptcp?: boolean;
 }
 
 /** When a test gives up on an answer; generous, as a lost connection says so by itself. */
@@ -35,7 +38,9 @@ export class Peer {
         writable: true,
       });
     } else {
-      this.#socket = connect({ host: address, port, noDelay: true });
+      this.#socket = options.mptcp
+        ? connectMptcp(address, port)
+        : connect({ host: address, port, noDelay: true });
       this.#socket.write(half);
     }
     this.outcome = this.#listen(this.#socket);
@@ -47,7 +52,7 @@ export class Peer {
    */
   static async open(address: string, port: number, options: PeerOptions = {}): Promise<Peer> {
     const peer = new Peer(address, port, options);
-    if (!options.fastOpen) {
+    if (!options.fastOpen && !options.mptcp) {
       await Promise.race([once(peer.#socket, "connect").catch(() => {}), peer.outcome]);
     }
     return peer;

@@ -90,7 +90,7 @@ describe("a SPEC", () => {
 
   const hopeless: [what: string, options: object, name: string, says: RegExp][] = [
     ["without SO_REUSEPORT", { reuseport: false }, "SO_REUSEPORT", /--adopt --cgroup \/.*restart/],
-    ["MPTCP", { mptcp: true }, "MPTCP", /GODEBUG=multipathtcp=0/],
+    ["MPTCP without it", { mptcp: true, reuseport: false }, "SO_REUSEPORT", /--adopt --cgroup/],
     ["UDP", { udp: true }, "TCP", /uses UDP/],
   ];
   for (const [what, options, name, says] of hopeless) {
@@ -107,6 +107,19 @@ describe("a SPEC", () => {
       }),
     );
   }
+
+  test(
+    "MPTCP: covered, with what that means",
+    scene(async (s) => {
+      const { process } = await s.listener({ mptcp: true });
+      const { verdict, place } = await look(s.spec);
+      assert.equal(verdict, "fit with warnings", text(place));
+      assert.equal(probe(place, "attach").outcome, "ok");
+      const { detail, advice } = probe(place, "MPTCP");
+      assert.match(detail, new RegExp(`1 MPTCP .*${process.pid}.*the kernel's hash only`));
+      assert.match(advice ?? "", /GODEBUG=multipathtcp=0/);
+    }),
+  );
 
   test(
     "with a foreign program, and one with another map",

@@ -1,30 +1,130 @@
-/** Listeners that no program can select: MPTCP ones, in groups of their own and among plain ones. */
+/** Connections to MPTCP listeners, which no program can select, when a listener closes. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { detach, readStatus } from "../../loader/index.ts";
-import { listening } from "../helpers/netstat.ts";
+import { Observer } from "../../loader/observe.ts";
+import { kernelMigrations, migrationsSince } from "../helpers/netstat.ts";
 import { tally } from "../helpers/peer.ts";
-import { BPFFS, type Scene, scene } from "../helpers/scene.ts";
-import { groupOf } from "../helpers/status.ts";
+import { type Scene, scene } from "../helpers/scene.ts";
+import { bringTo, type State } from "../helpers/stages.ts";
+import { groupOf, migratingDecisions } from "../helpers/status.ts";
+import { until } from "../helpers/until.ts";
 
-const COUNT = 40;
+const COUNT = 20;
+const PLAIN = {};
 const MPTCP = { mptcp: true };
 
-/** `count` of them, each on its own process, none served. */
-const open = (s: Scene, ...kinds: (typeof MPTCP | object)[]) =>
-  Promise.all(kinds.map((kind) => s.listener(kind)));
+/** Closes the first of two listeners with connections in `state`: how many the second served. */
+async function close(s: Scene, state: State, from: object, to: object, attach: boolean) {
+  s.sysctl("net.ipv4.tcp_migrate_req", 0);
+  const before = kernelMigrations();
+  const old = await s.listener(from);
+  const { peers, release } = await bringTo(state, COUNT, s);
+  const next = await s.listener(to);
+  await next.serve();
+  if (attach) s.sidecar();
+  await old.close();
+  release();
+  const result = await tally(peers);
+  const served = result[String(next.process.pid)] ?? 0;
+  return { served, reset: result["ECONNRESET"] ?? 0, counted: migrationsSince(before) };
+}
 
-describe("a group of MPTCP listeners only", () => {
+/** Decisions by outcome: on a slow machine the SYN-ACK timer may be faster than the final ACK. */
+function outcomes(s: Scene): Record<string, number> {
+  const found: Record<string, number> = {};
+  for (const [name, count] of Object.entries(migratingDecisions(groupOf(s.port)))) {
+    const outcome = name.slice(name.indexOf("/") + 1);
+    found[outcome] = (found[outcome] ?? 0) + count;
+  }
+  return found;
+}
+
+describe("connections of plain clients, when their listener closes", () => {
+  for (const state of ["accept queue", "final ack"] as const) {
+    test(
+      `MPTCP to MPTCP, ${state}: reset without us`,
+      scene(async (s) => {
+        const { served, reset } = await close(s, state, MPTCP, MPTCP, false);
+        assert.deepEqual([served, reset], [0, COUNT]);
+      }),
+    );
+  }
+  for (const [what, from, to, outcome] of [
+    ["MPTCP to MPTCP", MPTCP, MPTCP, "fallback/no_target"],
+    ["plain to MPTCP", PLAIN, MPTCP, "fallback/no_target"],
+    ["MPTCP to plain", MPTCP, PLAIN, "selected"],
+  ] as const) {
+    for (const state of ["accept queue", "final ack"] as const) {
+      test(
+        `${what}, ${state}: served with us, each counted once`,
+        scene(async (s) => {
+          const { served, reset, counted } = await close(s, state, from, to, true);
+          assert.deepEqual([served, reset, counted], [COUNT, 0, COUNT]);
+          assert.deepEqual(outcomes(s), { [outcome]: COUNT });
+        }),
+      );
+    }
+  }
+});
+
+/** The kernel resets those of the queue itself; half-open ones that migrate trip a WARN in it. */
+describe("clients that speak MPTCP", () => {
   test(
-    "without us: what a closing one holds is reset",
+    "are served with us",
     scene(async (s) => {
-      s.sysctl("net.ipv4.tcp_migrate_req", 0);
-      const [closing] = await open(s, MPTCP, MPTCP);
-      const peers = await s.peers(COUNT);
-      await closing?.close();
-      const { ECONNRESET = 0 } = await Promise.race([tally(peers.slice(0, 0)), tally(peers)]);
-      console.log(ECONNRESET);
+      const listeners = [await s.listener(MPTCP), await s.listener(MPTCP)];
+      for (const listener of listeners) await listener.serve();
+      s.sidecar();
+      const served = await tally(await s.peers(COUNT, { mptcp: true }));
+      assert.equal(
+        listeners.reduce((sum, { process }) => sum + (served[process.pid] ?? 0), 0),
+        COUNT,
+      );
     }),
   );
+  for (const [what, to] of [
+    ["MPTCP", MPTCP],
+    ["plain", PLAIN],
+  ] as const) {
+    test(
+      `are not handed on half-open, to ${what}: dropped, and counted`,
+      scene(async (s) => {
+        const { served } = await leave(s, to, true, true);
+        assert.equal(served, 0);
+        assert.deepEqual(outcomes(s), { dropped: COUNT });
+      }),
+    );
+  }
+  for (const attach of [false, true]) {
+    test(
+      `are reset in the accept queue, ${attach ? "with us too" : "without us"}`,
+      scene(async (s) => {
+        const { served } = await leave(s, MPTCP, false, attach);
+        assert.equal(served, 0);
+      }),
+    );
+  }
 });
-void [detach, readStatus, listening, BPFFS, groupOf];
+
+/** Closes an MPTCP listener with MPTCP clients, half-open or queued: how many the next one served. */
+async function leave(s: Scene, to: object, held: boolean, attach: boolean) {
+  s.sysctl("net.ipv4.tcp_migrate_req", 0);
+  const old = await s.listener(MPTCP);
+  const release = held ? s.hold() : () => {};
+  const peers = await s.peers(COUNT, { mptcp: true });
+  await until("all are there", () => waiting(s, held ? "halfOpen" : "queueLength") === COUNT);
+  const next = await s.listener(to);
+  await next.serve();
+  if (attach) s.sidecar();
+  await old.close();
+  release();
+  const { [next.process.pid]: served = 0 } = await tally(peers);
+  return { served };
+}
+
+/** Connections at the scene's listeners, MPTCP ones included. */
+function waiting(s: Scene, where: "halfOpen" | "queueLength"): number {
+  using observer = new Observer();
+  const here = observer.read().filter(({ key }) => key.port === s.port);
+  return here.reduce((sum, listener) => sum + listener[where], 0);
+}

@@ -4,10 +4,13 @@ import type { ListenerStatus, ServerCgroup, Status } from "../../loader/index.ts
 /** The cgroup of one start, by its processes. */
 type Members = Pick<ServerCgroup, "has">;
 
-/** The SPECs for which a process of the cgroup has a listener that is known to the program. */
+/** The SPECs for which a process of the cgroup has a listener that is known to the program, or never will be: MPTCP. */
 export function listensOn(status: Status, cgroup: Members): Set<string> {
   const services = status.groups.filter(({ listeners }) =>
-    listeners.some((listener) => listener.slot !== null && isOf(listener, cgroup)),
+    listeners.some(
+      (listener) =>
+        (listener.slot !== null || listener.protocol === "mptcp") && isOf(listener, cgroup),
+    ),
   );
   return new Set(services.map(({ service }) => service));
 }

@@ -36,6 +36,11 @@ test("a start listens on a SPEC when the program knows a listener of its", () =>
   assert.deepEqual([...listensOn(now, NEW)], [":443"]);
 });
 
+test("a start that listens with MPTCP does listen, though the program never knows it", () => {
+  const now = status({ ":80": [listener(1, null, { protocol: "mptcp" })] });
+  assert.deepEqual([...listensOn(now, OLD)], [":80"]);
+});
+
 test("an old start gets no more when a newer one listens in each of its groups", () => {
   assert.equal(getsNoMore(status({ ":80": [listener(1, 1)] }), OLD), false);
   assert.equal(getsNoMore(status({ ":80": [listener(1, 1), listener(2, 2)] }), OLD), true);

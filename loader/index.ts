@@ -36,6 +36,22 @@ export {
   readStatus,
   type Status,
 } from "./status.ts";
+export {
+  FdStore,
+  type PutOptions,
+  type StoreNews,
+  type TakeOptions,
+} from "./store/fd_store.ts";
+export type { ListenOptions } from "./store/listen.ts";
+export {
+  STORE_LIMITS,
+  type StoreLimits,
+  type StoreOptions,
+  StoreServer,
+  type StoreStatus,
+} from "./store/server.ts";
+export type { StoreCounts } from "./store/store.ts";
+export type { StoredFd, StoredName } from "./store/wire.ts";
 export { unitCgroup } from "./unit.ts";
 export { libbpfVersion } from "./version.ts";
 export { RECONCILE_MS } from "./watch.ts";

@@ -7,6 +7,7 @@ import { execCommand } from "./commands/exec.ts";
 import { metricsCommand } from "./commands/metrics.ts";
 import { releaseCommand } from "./commands/release.ts";
 import { statusCommand } from "./commands/status.ts";
+import { storeCommand } from "./commands/store.ts";
 import type { Env } from "./env.ts";
 import { EXIT, exitCode } from "./exit.ts";
 import { version } from "./version.ts";
@@ -17,7 +18,8 @@ const WIDTH = 100;
 function parser(env: Env, argv: readonly string[], exitWith: (code: number) => void) {
   const codes = EXIT.map(({ code, meaning }) => `  ${code}  ${meaning}`).join("\n");
   // What follows `--` is another program's command line.
-  const config = { "populate--": argv[0] === "exec" };
+  const runs = argv[0] === "store" ? ["exec", "take"].includes(argv[1] ?? "") : argv[0] === "exec";
+  const config = { "populate--": runs };
   return yargs()
     .scriptName(NAME)
     .usage(
@@ -30,6 +32,7 @@ function parser(env: Env, argv: readonly string[], exitWith: (code: number) => v
     .command(detachCommand(env))
     .command(releaseCommand(env))
     .command(metricsCommand(env))
+    .command(storeCommand(env, exitWith))
     .completion(
       "completion",
       "print a bash completion script: source it, or put it in /etc/bash_completion.d",

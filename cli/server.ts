@@ -36,11 +36,20 @@ export interface MetricsServer {
  * Serves /metrics, from the status at the time of each scrape.
  * @throws ConflictError when the address is taken
  */
-export async function serveMetrics(
+export function serveMetrics(
   address: MetricsAddress,
   status: () => Status,
 ): Promise<MetricsServer> {
   const exporter = new Exporter({ process: true });
+  return serveText(address, exporter.contentType, () => exporter.scrape(status));
+}
+
+/** Serves what `scrape` says as /metrics. @throws ConflictError when the address is taken */
+export async function serveText(
+  address: MetricsAddress,
+  contentType: string,
+  scrape: () => Promise<string>,
+): Promise<MetricsServer> {
   const server = createServer(async (request, response) => {
     const path = request.url?.split("?")[0];
     if (request.method !== "GET" && request.method !== "HEAD") {
@@ -50,8 +59,8 @@ export async function serveMetrics(
       response.writeHead(found, { "content-type": "text/plain" }).end("see /metrics\n");
     } else {
       try {
-        const text = await exporter.scrape(status);
-        response.writeHead(200, { "content-type": exporter.contentType }).end(text);
+        const text = await scrape();
+        response.writeHead(200, { "content-type": contentType }).end(text);
       } catch (error) {
         response.writeHead(500, { "content-type": "text/plain" }).end(`${error}\n`);
       }

@@ -83,13 +83,24 @@ export class FdStore implements Disposable {
     try {
       const { fds, reply } = await this.#use().request({ op: "take", name, keep, timeoutMs });
       const shared = "fds" in reply && reply.shared === true;
-      if (!keep && !shared) await this.#confirm(name);
+      if (!keep && !shared) await this.confirm(name);
       // Who has put what is shared puts it again; each of its takers would be one too many.
       if (keep && !shared) this.#keep(name, fds.map(dup), timeoutMs === null ? {} : { timeoutMs });
       return [...fds];
     } catch (error) {
       if (error instanceof StoreRefusedError && error.reason === "absent") return null;
       throw error;
+    }
+  }
+
+  /** What was taken with `keep` is this process's alone from now on: the store closes its own. */
+  async confirm(name: string): Promise<void> {
+    try {
+      await this.#use().request({ op: "confirm", name });
+      this.#forget(name);
+    } catch (error) {
+      // Killed in this moment, or dropped: what has arrived here is all there is of it.
+      if (!(error instanceof StoreGoneError || error instanceof StoreRefusedError)) throw error;
     }
   }
 
@@ -203,16 +214,6 @@ export class FdStore implements Disposable {
     requireName(name);
     if (timeoutMs !== null) requireTimeout(timeoutMs);
     await this.#use().request({ op: "put", name, timeoutMs, shared, add }, fds);
-  }
-
-  async #confirm(name: string): Promise<void> {
-    try {
-      await this.#use().request({ op: "confirm", name });
-      this.#forget(name);
-    } catch (error) {
-      // Killed in this moment, or dropped: what has arrived here is all there is of it.
-      if (!(error instanceof StoreGoneError || error instanceof StoreRefusedError)) throw error;
-    }
   }
 
   #keep(

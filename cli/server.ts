@@ -2,8 +2,9 @@
 import { createServer } from "node:http";
 import { isIP } from "node:net";
 import { ConflictError, UsageError } from "../loader/errors.ts";
-import type { Status } from "../loader/index.ts";
+import type { Status, StoreServer } from "../loader/index.ts";
 import { Exporter } from "./exporter.ts";
+import { StoreExporter } from "./store/exporter.ts";
 
 /** Loopback: what a host serves is nobody else's business unless asked for. */
 export const DEFAULT_METRICS = "127.0.0.1:9944";
@@ -33,15 +34,21 @@ export interface MetricsServer {
 }
 
 /**
- * Serves /metrics, from the status at the time of each scrape.
+ * Serves /metrics, from the status at the time of each scrape; the store's too, while there is one.
  * @throws ConflictError when the address is taken
  */
 export function serveMetrics(
   address: MetricsAddress,
   status: () => Status,
+  store: () => StoreServer | null = () => null,
 ): Promise<MetricsServer> {
   const exporter = new Exporter({ process: true });
-  return serveText(address, exporter.contentType, () => exporter.scrape(status));
+  const storeExporter = new StoreExporter({ process: false });
+  return serveText(address, exporter.contentType, async () => {
+    const text = await exporter.scrape(status);
+    const running = store();
+    return running ? text + (await storeExporter.scrape(() => running.status())) : text;
+  });
 }
 
 /** Serves what `scrape` says as /metrics. @throws ConflictError when the address is taken */

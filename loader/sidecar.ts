@@ -12,6 +12,7 @@ import type { Spec } from "./spec.ts";
 import { findAtStart } from "./start.ts";
 import { findBpffs, State } from "./state.ts";
 import { kernelCounts, type Status } from "./status.ts";
+import { type StoreOptions, StoreServer } from "./store/server.ts";
 import { RECONCILE_MS, Watch } from "./watch.ts";
 
 /** How long a pass waits for a command that changes state; then the next pass does it. */
@@ -34,20 +35,25 @@ export interface SidecarOptions extends Policy {
   readonly idleMs?: number;
   /** A hold ends only when a new listener passes this. */
   readonly readyCheck?: ReadyCheck;
+  /** Run a store as well, from start to close. */
+  readonly store?: StoreOptions;
 }
 
 /** Manages the groups of some services until it is closed. */
 export class Sidecar implements Disposable {
   readonly #options: SidecarOptions;
+  readonly #log: Log;
   readonly #journal: Journal;
   readonly #groups: ManagedGroups;
   readonly #adopted: AdoptedCgroup | null;
   #running: { readonly state: State; readonly observer: Observer } | null = null;
   #watch: Watch | null = null;
+  #store: StoreServer | null = null;
   #onReleased: () => void = () => {};
 
   constructor(options: SidecarOptions, log: Log = () => {}) {
     this.#options = { ...options, wait: options.wait === true || options.adopt !== undefined };
+    this.#log = log;
     this.#journal = new Journal(log);
     const { adopt, specs, filter = {}, replace = false } = options;
     const arrived = () => this.#look();
@@ -66,6 +72,8 @@ export class Sidecar implements Disposable {
     const state = new State(findBpffs(this.#options.bpffs));
     this.#running = { state, observer: new Observer() };
     try {
+      const { store } = this.#options;
+      if (store) this.#store = new StoreServer(store, this.#log);
       const { listeners, matches } = findAtStart(this.#running, this.#options);
       if (matches.length === 0 && !this.#options.wait) this.#refuseNoMatch();
       using _lock = state.lock();
@@ -113,6 +121,11 @@ export class Sidecar implements Disposable {
     this.#journal.attempt("adoption", () => this.#adopted?.look(state, listeners));
   }
 
+  /** Its store, while it runs one. */
+  get store(): StoreServer | null {
+    return this.#store;
+  }
+
   /** Status of the managed groups, from the kernel. */
   status(): Status {
     const { state, observer } = this.#use();
@@ -126,6 +139,9 @@ export class Sidecar implements Disposable {
     if (this.#running === null) return;
     this.#watch?.[Symbol.dispose]();
     this.#watch = null;
+    // First: what it holds migrates while the program is attached.
+    this.#store?.[Symbol.dispose]();
+    this.#store = null;
     const { state, observer } = this.#running;
     try {
       using _lock = state.lock();
@@ -174,6 +190,8 @@ export class Sidecar implements Disposable {
   }
 
   #forget(): void {
+    this.#store?.[Symbol.dispose]();
+    this.#store = null;
     this.#groups[Symbol.dispose]();
     this.#running?.observer[Symbol.dispose]();
     this.#running = null;

@@ -15,6 +15,8 @@ import {
   parseMetricsAddress,
   serveMetrics,
 } from "../server.ts";
+import { stopped } from "../stopped.ts";
+import { type AttachStoreArguments, attachStoreOptions, storeOf } from "../store/attach.ts";
 
 const MAX_PID = 0x3fffff; // PID_MAX_LIMIT, include/linux/threads.h
 
@@ -71,6 +73,7 @@ function options(yargs: Argv): Argv<Arguments> {
       describe:
         "hand over what is held when the new server accepts a connection ('tcp'), or this shell command exits with 0",
     })
+    .options(attachStoreOptions)
     .option("wait", { type: "boolean", describe: "start before any listener exists" })
     .option("once", { type: "boolean", describe: "attach, pin and exit" })
     .option("keep", {
@@ -99,7 +102,7 @@ function options(yargs: Argv): Argv<Arguments> {
     );
 }
 
-interface Arguments extends AdoptArguments {
+interface Arguments extends AdoptArguments, AttachStoreArguments {
   readonly spec: string[];
   readonly pid: string | undefined;
   readonly netns: string | undefined;
@@ -134,6 +137,7 @@ async function request(args: Arguments): Promise<Request> {
     migrate: once("migrate", args.migrate) ?? "newest",
     route: once("route", args.route) ?? "kernel",
     ...holdOf(args),
+    ...storeOf(args),
     wait: args.wait === true,
     replace: args.replace === true,
     ...bpffsOf(args.bpffs),
@@ -194,7 +198,14 @@ async function run(env: Env, args: Arguments): Promise<void> {
   const log = logger(env.stderr, args.json === true);
   const sidecar = new Sidecar(wanted, log);
   // The port first: when it is taken, nothing has been attached yet.
-  const server = metrics && !args.once ? await serveMetrics(metrics, () => sidecar.status()) : null;
+  const serve = metrics && !args.once;
+  const server = serve
+    ? await serveMetrics(
+        metrics,
+        () => sidecar.status(),
+        () => sidecar.store,
+      )
+    : null;
   try {
     sidecar.start();
     if (args.once) {
@@ -206,7 +217,7 @@ async function run(env: Env, args: Arguments): Promise<void> {
     const released = new Promise<void>((resolve) => sidecar.watch(resolve));
     env.stdout.write(`READY ${summary(sidecar)} metrics=${server?.url ?? "off"}\n`);
     notify(`READY=1\nSTATUS=${summary(sidecar)}`);
-    await Promise.race([released, aborted(env.stop)]);
+    await Promise.race([released, stopped(env)]);
     notify("STOPPING=1");
   } finally {
     try {
@@ -222,13 +233,6 @@ function summary(sidecar: Sidecar): string {
   const listeners = groups.flatMap((group) => group.listeners);
   const served = listeners.filter(({ role }) => role !== "standby");
   return `groups=${groups.length} listeners=${served.length}`;
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }
 
 export function attachCommand(env: Env): CommandModule<object, Arguments> {

@@ -21,16 +21,11 @@ export function storePath(value: string): string {
   return once("store", value) ?? "";
 }
 
-/** The value of --timeout, ms; undefined: not given. */
-export function timeoutOf(value: string | undefined): number | undefined {
-  const text = once("timeout", value);
-  return text === undefined ? undefined : duration("timeout", text, MIN_TIMEOUT_MS, MAX_TIMEOUT_MS);
-}
-
-/** As an option object: absent when it is not given. */
-export function timeoutOption(value: string | undefined): { timeoutMs?: number } {
-  const timeoutMs = timeoutOf(value);
-  return timeoutMs === undefined ? {} : { timeoutMs };
+/** The value of --timeout, ms, as an option of the loader: absent when it is not given. */
+export function timeoutOption(value: string | undefined, name = "timeout"): { timeoutMs?: number } {
+  const text = once(name, value);
+  if (text === undefined) return {};
+  return { timeoutMs: duration(name, text, MIN_TIMEOUT_MS, MAX_TIMEOUT_MS) };
 }
 
 /** `--name web,admin`, also given more than once; each name once. */

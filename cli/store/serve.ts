@@ -6,8 +6,9 @@ import type { Env } from "../env.ts";
 import { logger } from "../log.ts";
 import { integer, once } from "../options.ts";
 import { type MetricsAddress, parseMetricsAddress, serveText } from "../server.ts";
+import { stopped } from "../stopped.ts";
 import { StoreExporter } from "./exporter.ts";
-import { DEFAULT_TIMEOUT, mode, timeoutOf } from "./options.ts";
+import { DEFAULT_TIMEOUT, mode, timeoutOption } from "./options.ts";
 
 const DEFAULTS = { names: 256, fds: 1024, clients: 256, mode: "0600", metrics: "off" } as const;
 /** Of either: RLIMIT_NOFILE decides how many there can be. */
@@ -79,11 +80,10 @@ function request(
     const text = once(`max-${name}`, args[`max-${name}`]);
     return text === undefined ? DEFAULTS[name] : integer(`max-${name}`, text, 1, MOST);
   };
-  const timeoutMs = timeoutOf(args.timeout);
   return {
     store: {
       path,
-      ...(timeoutMs === undefined ? {} : { timeoutMs }),
+      ...timeoutOption(args.timeout),
       mode: mode(once("mode", args.mode) ?? DEFAULTS.mode),
       limits: { names: limit("names"), fds: limit("fds"), clients: limit("clients") },
       ...(args.systemd ? { systemd: env.vars } : {}),
@@ -107,10 +107,7 @@ async function run(env: Env, args: Arguments): Promise<void> {
     const notify = (state: string) => notifyService(state, env.vars["NOTIFY_SOCKET"]);
     env.stdout.write(`READY store=${store.path} ${summary} metrics=${server?.url ?? "off"}\n`);
     notify(`READY=1\nSTATUS=${summary}`);
-    await new Promise<void>((resolve) => {
-      if (env.stop.aborted) resolve();
-      env.stop.addEventListener("abort", () => resolve(), { once: true });
-    });
+    await stopped(env);
     notify("STOPPING=1");
   } finally {
     clearInterval(alive);

@@ -57,7 +57,8 @@ export class StoreConnection implements Disposable {
         return new StoreConnection(path, fd, onClosed);
       } catch (error) {
         libc.close(fd);
-        if (!hasCode(error, "EAGAIN") || Date.now() > until) throw refusal(path, error);
+        if (!hasCode(error, "EAGAIN", "EWOULDBLOCK") || Date.now() > until)
+          throw refusal(path, error);
       }
     }
   }

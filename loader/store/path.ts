@@ -112,7 +112,7 @@ function removeStale(path: string): void {
       return;
     }
     // EAGAIN: its queue is full. EPROTOTYPE: another kind of server.
-    if (!hasCode(error, "EAGAIN", "EPROTOTYPE")) throw refusal(path, error);
+    if (!hasCode(error, "EAGAIN", "EWOULDBLOCK", "EPROTOTYPE")) throw refusal(path, error);
   } finally {
     libc.close(probe);
   }

@@ -113,7 +113,7 @@ export function sendmsg(
     checkSys("sendmsg", c.sendmsg(guard.fd(fd), address, flags));
     return true;
   } catch (error) {
-    if (!wait && hasCode(error, "EAGAIN")) return false;
+    if (!wait && hasCode(error, "EAGAIN", "EWOULDBLOCK")) return false;
     throw error;
   }
 }
@@ -135,7 +135,7 @@ export function recvmsg(fd: number, size: number): Message | null {
     const flags = MSG_DONTWAIT | MSG_CMSG_CLOEXEC;
     length = checkSys("recvmsg", c.recvmsg(guard.fd(fd), address, flags));
   } catch (error) {
-    if (hasCode(error, "EAGAIN")) return null;
+    if (hasCode(error, "EAGAIN", "EWOULDBLOCK")) return null;
     throw error;
   }
   const flags = memory.readInt32LE(48);
@@ -169,7 +169,7 @@ export function accept(fd: number): number | null {
     const flags = SOCK_CLOEXEC | SOCK_NONBLOCK;
     return checkSys("accept4", c.accept4(guard.fd(fd), null, null, flags));
   } catch (error) {
-    if (hasCode(error, "EAGAIN", "ECONNABORTED", "EINTR")) return null;
+    if (hasCode(error, "EAGAIN", "EWOULDBLOCK", "ECONNABORTED", "EINTR")) return null;
     throw error;
   }
 }

@@ -29,6 +29,7 @@ export const STORE_MODE = 0o600;
 
 /** Descriptors the process needs besides, those of one more message among them. */
 const OTHER_FDS = 64 + MAX_FDS;
+const SELF = "a connection to this store cannot be put there";
 /** How long no client is accepted when the host has no descriptor left. */
 const EXHAUSTED_MS = 100;
 
@@ -183,7 +184,12 @@ export class StoreServer implements Disposable {
 
   #answer(id: number, { data, fds, truncated }: Message): Answer {
     try {
-      if (!truncated) return this.#store.answer(id, decodeRequest(data, fds.length), fds);
+      if (!truncated) {
+        const request = decodeRequest(data, fds.length);
+        // A connection that the store itself keeps open has no end, and its deposits no time.
+        if (fds.some((fd) => leadsTo(fd, this.path))) throw new MalformedError(SELF);
+        return this.#store.answer(id, request, fds);
+      }
     } catch (error) {
       if (!(error instanceof MalformedError)) throw error;
       closeAll(fds);
@@ -208,6 +214,15 @@ export class StoreServer implements Disposable {
       this.#store.expire();
       this.#arm();
     }, Math.ceil(dueMs)).unref();
+  }
+}
+
+/** Whether it is a connection to whoever listens on `path`. */
+function leadsTo(fd: number, path: string): boolean {
+  try {
+    return libc.getpeername(fd).equals(libc.sockaddrUnix(path));
+  } catch {
+    return false; // no socket, or not connected
   }
 }
 

@@ -33,6 +33,11 @@ const c = {
     addr: Buffer,
     len: [number],
   ) => number,
+  getpeername: lib.func("int getpeername(int fd, _Out_ void *addr, _Inout_ uint32_t *len)") as (
+    fd: number,
+    addr: Buffer,
+    len: [number],
+  ) => number,
   fchown: lib.func("int fchown(int fd, uint32_t uid, uint32_t gid)") as (
     fd: number,
     uid: number,
@@ -170,6 +175,14 @@ export function getsockname(fd: number): Buffer {
   const address = Buffer.alloc(128); // sockaddr_storage
   const len: [number] = [address.length];
   checkSys("getsockname", c.getsockname(guard.fd(fd), address, len));
+  return address.subarray(0, len[0]);
+}
+
+/** getpeername(2): the sockaddr of a connection's other end. */
+export function getpeername(fd: number): Buffer {
+  const address = Buffer.alloc(128);
+  const len: [number] = [address.length];
+  checkSys("getpeername", c.getpeername(guard.fd(fd), address, len));
   return address.subarray(0, len[0]);
 }
 

@@ -1,6 +1,7 @@
 /** The fd store as its users run it: the built command, in a process of its own. */
 import assert from "node:assert/strict";
-import { existsSync, readdirSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { chownSync, existsSync, readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { FdStore } from "../../loader/index.ts";
 import { Child, started, TempDir } from "./child.ts";
@@ -29,9 +30,13 @@ export class StoreProcess implements AsyncDisposable {
     this.#under = under;
   }
 
-  /** `store --listen PATH ARGS`, ready; behind the command `under` if given. */
-  static start(args: readonly string[] = [], under: readonly string[] = []): Promise<StoreProcess> {
+  /** `store --listen PATH ARGS`, ready; behind the command `under` if given, in a directory of `uid`. */
+  static start(
+    args: readonly string[] = [],
+    { under = [], uid }: { readonly under?: readonly string[]; readonly uid?: number } = {},
+  ): Promise<StoreProcess> {
     const store = new StoreProcess(args, under);
+    if (uid !== undefined) chownSync(store.dir.path, uid, uid);
     return started(store, store.start());
   }
 
@@ -65,10 +70,25 @@ export class StoreProcess implements AsyncDisposable {
     return readdirSync(`/proc/${this.child.pid}/fd`).length;
   }
 
+  /** The path of a named pipe, made when it is first asked for. */
+  fifo(): string {
+    const path = this.dir.file("fifo");
+    if (!existsSync(path)) execFileSync("mkfifo", [path]);
+    return path;
+  }
+
   /** Another command of the store, `store VERB --store PATH ARGS`, that runs on. */
   spawn(verb: string, ...args: string[]): Child {
     const all = [BIN, "store", verb, "--store", this.path, ...args];
     const child = new Child(process.execPath, all, this.dir.file(`child-${this.#children.length}`));
+    this.#children.push(child);
+    return child;
+  }
+
+  /** Another store, on `path`. */
+  serve(path: string): Child {
+    const log = this.dir.file(`child-${this.#children.length}`);
+    const child = new Child(process.execPath, [BIN, "store", "--listen", path], log);
     this.#children.push(child);
     return child;
   }

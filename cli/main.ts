@@ -47,13 +47,16 @@ function parser(env: Env, argv: readonly string[], exitWith: (code: number) => v
     .exitProcess(false)
     .fail((message, error) => {
       if (error && error.name !== "YError") throw error;
-      throw new UsageError(sentence(message ?? error?.message ?? "wrong usage"));
+      throw new UsageError(sentence(message ?? error?.message ?? "wrong usage", argv));
     });
 }
 
 /** yargs' words for what a user did, in one line and in ours. */
-function sentence(message: string): string {
-  if (message.startsWith("Not enough non-option arguments")) return "a SPEC is missing";
+function sentence(message: string, [command, verb]: readonly string[]): string {
+  if (message.startsWith("Not enough non-option arguments")) {
+    if (command !== "store") return "a SPEC is missing";
+    return verb === "put" ? "a file descriptor is missing" : "a name is missing";
+  }
   return message.replaceAll(/\s*\n\s*/g, " ");
 }
 

@@ -42,14 +42,9 @@ export {
   type StoreNews,
   type TakeOptions,
 } from "./store/fd_store.ts";
+export { STORE_LIMITS, type StoreLimits } from "./store/limits.ts";
 export type { ListenOptions } from "./store/listen.ts";
-export {
-  STORE_LIMITS,
-  type StoreLimits,
-  type StoreOptions,
-  StoreServer,
-  type StoreStatus,
-} from "./store/server.ts";
+export { type StoreOptions, StoreServer, type StoreStatus } from "./store/server.ts";
 export type { StoreCounts } from "./store/store.ts";
 export type { StoredFd, StoredName } from "./store/wire.ts";
 export { unitCgroup } from "./unit.ts";

@@ -20,10 +20,8 @@ export function commandAfter(
 ): readonly [string, ...string[]] {
   const [name, ...rest] = words ?? [];
   if (name) return [name, ...rest];
-  const verb = usage.split(" ").filter((word) => /^[a-z]+$/.test(word));
-  throw new UsageError(
-    `${verb.join(" ")} wants a command after '--', such as ${usage} -- node server.js`,
-  );
+  const verb = /^[a-z ]*[a-z]/.exec(usage)?.[0];
+  throw new UsageError(`${verb} wants a command after '--', such as ${usage} -- node server.js`);
 }
 
 /** What execvp(3) searches when PATH is not set. */

@@ -84,7 +84,7 @@ async function run(env: Env, args: Arguments): Promise<number> {
     log({ level, event: "store", text, fields: {} });
   let lost = false;
   using store = await FdStore.connect(storePath(args.store), (event, text) => {
-    lost = event === "lost";
+    if (event === "lost" || event === "back") lost = event === "lost";
     say(event === "back" ? "info" : "warn", text);
   });
   const passed: Passed[] = [];

@@ -1,5 +1,6 @@
 /** A command that is given file descriptors as systemd gives them (sd_listen_fds(3)). */
 import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync } from "node:fs";
 import type { Env } from "../env.ts";
 import { type Ending, exitCodeOf } from "../exec/child.ts";
 import { TYPED } from "../exec/run.ts";
@@ -25,7 +26,7 @@ export interface Passed {
   readonly fd: number;
 }
 
-/** Runs `command` with them from 3 on and passes signals on; returns its exit code. */
+/** Runs `command` with them from 3 on, closes ours, and passes signals on; returns its exit code. */
 export async function runWith(
   env: Env,
   command: readonly string[],
@@ -41,6 +42,8 @@ export async function runWith(
       LISTEN_FDNAMES: passed.map(({ name }) => name).join(":"),
     },
   });
+  // Theirs from now on: a descriptor of ours would keep a listener open that they have closed.
+  for (const { fd } of passed) closeSync(fd);
   const unsubscribe = env.onSignals(PASSED, (name) => {
     if (!(env.terminal && TYPED.has(name))) child.kill(name);
   });

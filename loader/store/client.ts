@@ -50,8 +50,17 @@ export class StoreClient implements Disposable {
 
   /** False when it did not take the answer: it is gone, or so far behind that its socket is full. */
   send({ reply, fds }: Answer): boolean {
+    return this.#send(encode(reply), fds);
+  }
+
+  /** Tells it that a name is gone; as {@link send}. */
+  tellGone(name: string): boolean {
+    return this.#send(encode({ event: "gone", name }), []);
+  }
+
+  #send(data: Buffer, fds: readonly number[]): boolean {
     try {
-      return sendmsg(this.#fd, encode(reply), fds);
+      return sendmsg(this.#fd, data, fds);
     } catch (error) {
       // ETOOMANYREFS: its user has too many descriptors under way.
       if (!hasCode(error, "EPIPE", "ECONNRESET", "ENOTCONN", "ETOOMANYREFS", "ENOBUFS", "ENOMEM")) {

@@ -11,7 +11,7 @@ import * as libc from "../sys/libc.ts";
 import { onReadable } from "../sys/poll.ts";
 import { MAX_MESSAGE, type Message, recvmsg, SOCK_SEQPACKET, sendmsg } from "../sys/unix.ts";
 import { requirePath } from "./path.ts";
-import { decodeReply, encode, type Reply, type Request } from "./wire.ts";
+import { decodeReply, encode, goneName, type Reply, type Request } from "./wire.ts";
 
 /** A store answers at once; one that does not by then never will. */
 const ANSWER_MS = 10_000;
@@ -24,37 +24,41 @@ export interface Answered {
   readonly fds: readonly number[];
 }
 
+export interface ConnectionEvents {
+  /** The store ended the connection, not we. */
+  closed(): void;
+  /** Another client dropped a name that we hold, or took it for good. */
+  gone(name: string): void;
+}
+
 /** Owns the connection; its end is the death of a depositor to the store. */
 export class StoreConnection implements Disposable {
   readonly #path: string;
   readonly #fd: number;
   readonly #stopWatching: () => void;
-  readonly #onClosed: () => void;
+  readonly #events: ConnectionEvents;
   #waiting: { resolve(message: Message): void; reject(error: Error): void } | null = null;
   /** A refusal before anything was asked: the store closes the connection now. */
   #farewell: Message | null = null;
   #last: Promise<unknown> = Promise.resolve();
   #open = true;
 
-  private constructor(path: string, fd: number, onClosed: () => void) {
+  private constructor(path: string, fd: number, events: ConnectionEvents) {
     this.#path = path;
     this.#fd = fd;
-    this.#onClosed = onClosed;
+    this.#events = events;
     this.#stopWatching = onReadable(fd, () => this.#receive());
   }
 
-  /**
-   * @param onClosed called when the store ends the connection, not when we do
-   * @throws UsageError, NoMatchError, PermissionError, StoreGoneError
-   */
-  static async open(path: string, onClosed: () => void = () => {}): Promise<StoreConnection> {
+  /** @throws UsageError, NoMatchError, PermissionError, StoreGoneError */
+  static async open(path: string, events: ConnectionEvents): Promise<StoreConnection> {
     const address = libc.sockaddrUnix(requirePath(path));
     const type = SOCK_SEQPACKET | libc.SOCK_NONBLOCK | libc.SOCK_CLOEXEC;
     for (const until = Date.now() + ANSWER_MS; ; await sleep(RETRY_MS)) {
       const fd = libc.socket(libc.AF_UNIX, type, 0);
       try {
         libc.connect(fd, address);
-        return new StoreConnection(path, fd, onClosed);
+        return new StoreConnection(path, fd, events);
       } catch (error) {
         libc.close(fd);
         if (!hasCode(error, "EAGAIN", "EWOULDBLOCK") || Date.now() > until)
@@ -129,7 +133,9 @@ export class StoreConnection implements Disposable {
       return;
     }
     if (message === null) return;
+    const gone = goneName(message.data);
     if (message.data.length === 0) this.#lost("it closed the connection");
+    else if (gone !== null) this.#events.gone(gone);
     else if (this.#waiting) this.#waiting.resolve(message);
     else this.#farewell = message;
   }
@@ -137,7 +143,7 @@ export class StoreConnection implements Disposable {
   #lost(why: string): void {
     if (!this.#open) return;
     this.#end(why);
-    this.#onClosed();
+    this.#events.closed();
   }
 
   #end(why: string): void {

@@ -66,7 +66,7 @@ export class Deposits {
    */
   put(
     client: Client,
-    { name, timeoutMs, shared, add }: Omit<PutRequest, "op">,
+    { name, timeoutMs, shared, add, taken }: Omit<PutRequest, "op">,
     fds: readonly number[],
     nowMs: number,
   ): { readonly replaced: readonly number[] } {
@@ -79,6 +79,8 @@ export class Deposits {
       const how = joined.shared ? "shared" : "not shared";
       throw new StoreRefusedError("held", `'${name}' is ${how}: what is added to it must be too`);
     }
+    const takers = new Set([...(joined?.takers ?? []), ...(taken ? [client] : [])]);
+    if (taken && !shared && takers.size > 1) this.#refuseTaken(name);
     const kept = joined?.fds ?? [];
     const replaced = joined ? [] : (before?.fds ?? []);
     this.#checkRoom(name, kept.length + fds.length, fds.length - replaced.length);
@@ -89,7 +91,7 @@ export class Deposits {
       timeoutMs: timeoutMs ?? joined?.timeoutMs ?? this.#timeoutMs,
       putMs: nowMs,
       holders: new Set([...(joined?.holders ?? []), client]),
-      takers: joined?.takers ?? new Set(),
+      takers,
       leftMs: null,
     });
     return { replaced };
@@ -109,9 +111,7 @@ export class Deposits {
   take(client: Client, { name, keep, timeoutMs }: Omit<TakeRequest, "op">): Deposit {
     const deposit = this.#require(name);
     const { shared, takers, holders, leftMs } = deposit;
-    if (!shared && [...takers].some((it) => it !== client)) {
-      throw new StoreRefusedError("taken", `'${name}' is taken by another process that is alive`);
-    }
+    if (!shared && [...takers].some((it) => it !== client)) this.#refuseTaken(name);
     const lends = keep || !shared;
     const lent: Deposit = {
       ...deposit,
@@ -178,6 +178,10 @@ export class Deposits {
     const deposit = this.#deposits.get(name);
     if (deposit) return deposit;
     throw new StoreRefusedError("absent", `the store has nothing named '${name}'`);
+  }
+
+  #refuseTaken(name: string): never {
+    throw new StoreRefusedError("taken", `'${name}' is taken by another process that is alive`);
   }
 
   #checkRoom(name: string, ofName: number, more: number): void {

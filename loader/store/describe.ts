@@ -30,6 +30,12 @@ export function describeFd(fd: number): StoredFd {
   }
 }
 
+/** Whether both are descriptors of one socket. */
+export function sameSocket(a: number, b: number): boolean {
+  const [one, other] = [a, b].map((fd) => fstatSync(fd, { bigint: true }));
+  return one?.isSocket() === true && other?.isSocket() === true && one.ino === other.ino;
+}
+
 function describeSocket(fd: number): StoredFd {
   const option = (name: number) => libc.getsockopt(fd, libc.SOL_SOCKET, name, 4).readInt32LE();
   const domain = option(libc.SO_DOMAIN);

@@ -18,6 +18,8 @@ export interface PutOptions {
   readonly shared?: boolean;
   /** Adds to what others have put under that name, instead of replacing it. */
   readonly add?: boolean;
+  /** This process uses them: nobody else may take them while it lives. Default: anybody may. */
+  readonly taken?: boolean;
 }
 
 export interface TakeOptions {
@@ -27,7 +29,7 @@ export interface TakeOptions {
 }
 
 /** What happens to the connection; `text` is a sentence. */
-export type StoreNews = (event: "lost" | "back" | "refused", text: string) => void;
+export type StoreNews = (event: "lost" | "back" | "refused" | "gone", text: string) => void;
 
 interface Kept {
   readonly fds: readonly number[];
@@ -85,7 +87,10 @@ export class FdStore implements Disposable {
       const shared = "fds" in reply && reply.shared === true;
       if (!keep && !shared) await this.confirm(name);
       // Who has put what is shared puts it again; each of its takers would be one too many.
-      if (keep && !shared) this.#keep(name, fds.map(dup), timeoutMs === null ? {} : { timeoutMs });
+      if (keep && !shared) {
+        const options = { taken: true, ...(timeoutMs === null ? {} : { timeoutMs }) };
+        this.#keep(name, fds.map(dup), options);
+      }
       return [...fds];
     } catch (error) {
       if (error instanceof StoreRefusedError && error.reason === "absent") return null;
@@ -122,7 +127,7 @@ export class FdStore implements Disposable {
     if (first !== undefined) return first;
     const fd = listenOn(where, options);
     try {
-      await this.put(name, [fd], limit);
+      await this.put(name, [fd], { taken: true, ...limit });
       return fd;
     } catch (error) {
       libc.close(fd);
@@ -174,9 +179,15 @@ export class FdStore implements Disposable {
   }
 
   async #connect(): Promise<void> {
-    this.#connection = await StoreConnection.open(this.path, () => {
-      this.#news("lost", `the store at ${this.path} is gone; looking for it again`);
-      this.#reconnect(RECONNECT_MS);
+    this.#connection = await StoreConnection.open(this.path, {
+      closed: () => {
+        this.#news("lost", `the store at ${this.path} is gone; looking for it again`);
+        this.#reconnect(RECONNECT_MS);
+      },
+      gone: (name) => {
+        this.#forget(name);
+        this.#news("gone", `'${name}' was dropped from the store, or taken for good by another`);
+      },
     });
   }
 
@@ -210,10 +221,10 @@ export class FdStore implements Disposable {
   }
 
   async #put(name: string, fds: readonly number[], options: PutOptions): Promise<void> {
-    const { timeoutMs = null, shared = false, add = false } = options;
+    const { timeoutMs = null, shared = false, add = false, taken = false } = options;
     requireName(name);
     if (timeoutMs !== null) requireTimeout(timeoutMs);
-    await this.#use().request({ op: "put", name, timeoutMs, shared, add }, fds);
+    await this.#use().request({ op: "put", name, timeoutMs, shared, add, taken }, fds);
   }
 
   #keep(

@@ -1,34 +1,19 @@
 /** The store's process side: its socket, its clients, and the clock. */
-import { readFileSync } from "node:fs";
 import { hasCode, UsageError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import * as libc from "../sys/libc.ts";
 import { onReadable } from "../sys/poll.ts";
 import { accept, type Message } from "../sys/unix.ts";
 import { StoreClient } from "./client.ts";
-import type { Limits } from "./deposits.ts";
+import { requireDescriptors, STORE_LIMITS, type StoreLimits } from "./limits.ts";
 import { FdStoreManager } from "./manager.ts";
 import { StorePath } from "./path.ts";
 import { type Answer, Store, type StoreCounts } from "./store.ts";
-import {
-  decodeRequest,
-  FATAL,
-  MAX_FDS,
-  MalformedError,
-  requireTimeout,
-  type StoredName,
-} from "./wire.ts";
+import { decodeRequest, FATAL, MalformedError, requireTimeout, type StoredName } from "./wire.ts";
 
-export interface StoreLimits extends Limits {
-  readonly clients: number;
-}
-
-export const STORE_LIMITS: StoreLimits = { names: 256, fds: 1024, clients: 256 };
 export const STORE_TIMEOUT_MS = 10_000;
 export const STORE_MODE = 0o600;
 
-/** Descriptors the process needs besides, those of one more message among them. */
-const OTHER_FDS = 64 + MAX_FDS;
 const SELF = "a connection to this store cannot be put there";
 /** How long no client is accepted when the host has no descriptor left. */
 const EXHAUSTED_MS = 100;
@@ -175,11 +160,19 @@ export class StoreServer implements Disposable {
       return;
     }
     const answer = this.#answer(id, message);
-    const sent = client.send(answer);
+    const { reply, gone } = answer;
+    if (!client.send(answer)) this.#closeSlow(id);
+    else if (!reply.ok && FATAL.has(reply.reason)) this.#close(id);
     this.#store.answered();
-    if (!sent) this.#store.refuse("slow", "it does not read its replies");
-    if (!sent || (!answer.reply.ok && FATAL.has(answer.reply.reason))) this.#close(id);
+    for (const holder of gone?.clients ?? []) {
+      if (!this.#clients.get(holder)?.tellGone(gone?.name ?? "")) this.#closeSlow(holder);
+    }
     this.#arm();
+  }
+
+  #closeSlow(id: number): void {
+    this.#store.refuse("slow", "it does not read what it is sent");
+    this.#close(id);
   }
 
   #answer(id: number, { data, fds, truncated }: Message): Answer {
@@ -234,15 +227,4 @@ function managerOf(vars: Readonly<Record<string, string | undefined>>): FdStoreM
   const path = vars["NOTIFY_SOCKET"];
   if (path) return new FdStoreManager(path);
   throw new UsageError("--systemd wants a service manager, and NOTIFY_SOCKET is not set");
-}
-
-/** So that no client can make it run out of them. @throws UsageError */
-function requireDescriptors({ fds, clients }: StoreLimits): void {
-  const limits = readFileSync("/proc/self/limits", "utf8");
-  const open = /^Max open files\s+(\d+|unlimited)/m.exec(limits)?.[1];
-  const wanted = fds + clients + OTHER_FDS;
-  if (open === undefined || open === "unlimited" || Number(open) >= wanted) return;
-  throw new UsageError(
-    `${fds} fds and ${clients} clients want ${wanted} open files, and the limit is ${open}: lower them, or raise it (ulimit -n, LimitNOFILE=)`,
-  );
 }

@@ -1,10 +1,9 @@
 /** The store without its socket: carries out requests, closes what is to be closed, and counts. */
-import { fstatSync } from "node:fs";
 import { StoreRefusedError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import * as libc from "../sys/libc.ts";
 import { type Client, type Deposit, Deposits, type Limits } from "./deposits.ts";
-import { describeFd } from "./describe.ts";
+import { describeFd, sameSocket } from "./describe.ts";
 import type { FdStoreManager } from "./manager.ts";
 import { PAGE, REASONS, type Reason, type Reply, type Request, type StoredName } from "./wire.ts";
 
@@ -21,6 +20,8 @@ export interface StoreCounts {
 export interface Answer {
   readonly reply: Reply;
   readonly fds: readonly number[];
+  /** Others who held a name that is gone now. */
+  readonly gone?: { readonly name: string; readonly clients: readonly Client[] };
 }
 
 export interface StoreParts {
@@ -64,15 +65,7 @@ export class Store implements Disposable {
         return done(fds.length);
       }
       if (request.op === "take") return this.#take(client, request);
-      const { op, name } = request;
-      const closed =
-        op === "confirm" ? this.#deposits.confirm(client, name) : this.#deposits.drop(name);
-      if (closed.length > 0) this.#forget(name, closed);
-      if (op === "drop") {
-        this.#counts.dropped += closed.length;
-        this.#say("dropped", { name, fds: closed }, "dropped");
-      }
-      return done(closed.length);
+      return this.#close(client, request.op, request.name);
     } catch (error) {
       if (!(error instanceof StoreRefusedError)) throw error;
       return this.refuse(error.reason as Reason, error.message);
@@ -136,7 +129,10 @@ export class Store implements Disposable {
   }
 
   #put(client: Client, request: Request & { op: "put" }, received: readonly number[]): void {
-    const fds = request.add ? this.#fresh(request.name, received) : received;
+    const there = request.add ? (this.#deposits.get(request.name)?.fds ?? []) : [];
+    // A depositor comes back to a store that was restarted, and that had it kept.
+    const [fds, again] = partition(received, (fd) => !there.some((other) => sameSocket(fd, other)));
+    for (const fd of again) libc.close(fd);
     let replaced: readonly number[];
     try {
       ({ replaced } = this.#deposits.put(client, request, fds, performance.now()));
@@ -152,26 +148,6 @@ export class Store implements Disposable {
     this.#say("put", { name: request.name, fds }, `put by process ${this.#parts.pidOf(client)}`);
   }
 
-  /** Leaves out sockets that are there already: a depositor comes back to a store that was restarted. */
-  #fresh(name: string, received: readonly number[]): number[] {
-    const socket = (fd: number) => {
-      const stat = fstatSync(fd, { bigint: true });
-      return stat.isSocket() ? stat.ino : null;
-    };
-    const known = new Set(
-      this.#deposits
-        .get(name)
-        ?.fds.map(socket)
-        .filter((ino) => ino !== null),
-    );
-    return received.filter((fd) => {
-      const ino = socket(fd);
-      if (ino === null || !known.has(ino)) return true;
-      libc.close(fd);
-      return false;
-    });
-  }
-
   #take(client: Client, request: Request & { op: "take" }): Answer {
     const before = this.#deposits.get(request.name)?.timeoutMs;
     const deposit = this.#deposits.take(client, request);
@@ -180,6 +156,22 @@ export class Store implements Disposable {
     this.#say("taken", deposit, `taken by process ${this.#parts.pidOf(client)}`);
     const { fds, shared } = deposit;
     return { reply: { ok: true, fds: fds.length, shared }, fds };
+  }
+
+  /** A name ends: its taker has it, or it is dropped. */
+  #close(client: Client, op: "confirm" | "drop", name: string): Answer {
+    const before = this.#deposits.get(name);
+    const closed =
+      op === "confirm" ? this.#deposits.confirm(client, name) : this.#deposits.drop(name);
+    if (this.#deposits.get(name)) return done(0); // shared: it stays
+    this.#forget(name, closed);
+    if (op === "drop") {
+      this.#counts.dropped += closed.length;
+      this.#say("dropped", { name, fds: closed }, "dropped");
+    }
+    const holders = new Set([...(before?.holders ?? []), ...(before?.takers ?? [])]);
+    holders.delete(client);
+    return { ...done(closed.length), gone: { name, clients: [...holders] } };
   }
 
   #forget(name: string, fds: readonly number[]): void {
@@ -240,4 +232,8 @@ export class Store implements Disposable {
 
 function done(fds: number): Answer {
   return { reply: { ok: true, fds }, fds: [] };
+}
+
+function partition(fds: readonly number[], test: (fd: number) => boolean): [number[], number[]] {
+  return [fds.filter(test), fds.filter((fd) => !test(fd))];
 }

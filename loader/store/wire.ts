@@ -45,7 +45,10 @@ export interface PutRequest {
   /** null: the store's own. */
   readonly timeoutMs: number | null;
   readonly shared: boolean;
+  /** To what is there, instead of in its place. */
   readonly add: boolean;
+  /** The depositor uses them, as if it had taken them with `keep`. */
+  readonly taken: boolean;
 }
 export interface TakeRequest {
   readonly op: "take";
@@ -92,6 +95,15 @@ export type Reply =
   | { readonly ok: true; readonly names: readonly StoredName[]; readonly next: string | null }
   | { readonly ok: false; readonly reason: Reason; readonly error: string };
 
+/**
+ * What the store says unasked to those who hold a name, when another client dropped it or took it
+ * for good: whoever keeps a descriptor for the store's sake closes it.
+ */
+export interface Gone {
+  readonly event: "gone";
+  readonly name: string;
+}
+
 /** A message that is not of this format; the text says what is wrong. */
 export class MalformedError extends Error {
   override name = "MalformedError";
@@ -127,14 +139,14 @@ export function isTimeout(value: unknown): value is number {
   );
 }
 
-export function encode(message: Request | Reply): Buffer {
+export function encode(message: Request | Reply | Gone): Buffer {
   return Buffer.from(JSON.stringify({ v: VERSION, ...message }));
 }
 
 type Fields = Readonly<Record<string, unknown>>;
 
 const KEYS: Readonly<Record<Request["op"], readonly string[]>> = {
-  put: ["name", "timeoutMs", "shared", "add"],
+  put: ["name", "timeoutMs", "shared", "add", "taken"],
   take: ["name", "keep", "timeoutMs"],
   confirm: ["name"],
   drop: ["name"],
@@ -171,8 +183,9 @@ export function decodeRequest(data: Buffer, fds: number): Request {
   const name = text(fields, "name");
   if (!isName(name)) throw new MalformedError("its name is not one");
   if (op === "put") {
-    const [shared, add] = [flag(fields, "shared"), flag(fields, "add")];
-    return { op, name, timeoutMs: timeout(fields), shared, add };
+    const shared = flag(fields, "shared");
+    const [add, taken] = [flag(fields, "add"), flag(fields, "taken")];
+    return { op, name, timeoutMs: timeout(fields), shared, add, taken };
   }
   if (op === "take") return { op, name, keep: flag(fields, "keep"), timeoutMs: timeout(fields) };
   return { op: op as "confirm" | "drop", name };
@@ -191,6 +204,16 @@ export function decodeReply(data: Buffer): Reply {
     return { ok, reason: reason as Reason, error: String(error) };
   }
   throw new MalformedError("it is no reply");
+}
+
+/** The name of a {@link Gone}; null: it is something else. */
+export function goneName(data: Buffer): string | null {
+  try {
+    const { event, name } = decode(data);
+    return event === "gone" && typeof name === "string" ? name : null;
+  } catch {
+    return null;
+  }
 }
 
 function text(fields: Fields, key: string): string {

@@ -15,7 +15,7 @@ import { EXAMPLES, StoreProcess } from "../helpers/store.ts";
 import { report } from "./scenario.ts";
 
 const LOAD = { rate: 150, concurrency: 300, limit: 500_000 };
-const STOPS = 3;
+const STOPS = 2;
 /** Between two stops, and between a stop and the start after it. */
 const PAUSE_MS = 200;
 const EXAMPLE = join(EXAMPLES, "listen_fds.mjs");

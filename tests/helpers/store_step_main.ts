@@ -21,7 +21,14 @@ function mute(): number {
 const steps: Readonly<Record<Step, () => unknown>> = {
   connected: mute,
   "put-sent": () => {
-    const put = { op: "put", name, timeoutMs: null, shared: false, add: false } as const;
+    const put = {
+      op: "put",
+      name,
+      timeoutMs: null,
+      shared: false,
+      add: false,
+      taken: false,
+    } as const;
     sendmsg(mute(), encode(put), [listener()]);
   },
   put: async () => (await FdStore.connect(path)).put(name, [listener()]),

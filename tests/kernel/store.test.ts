@@ -1,7 +1,7 @@
 /** The fd store: what is put comes back with everything on it, once, in time, or is closed. */
 import assert from "node:assert/strict";
 import { closeSync, openSync, readSync, writeFileSync, writeSync } from "node:fs";
-import { describe, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { parseSpec } from "../../loader/index.ts";
 import { listenOn } from "../../loader/store/listen.ts";
 import * as libc from "../../loader/sys/libc.ts";
@@ -15,6 +15,12 @@ import { until } from "../helpers/until.ts";
 const PORT = 18300;
 const WHERE = `127.0.0.1:${PORT}`;
 
+let store: StoreProcess;
+before(async () => {
+  store = await StoreProcess.start();
+});
+after(() => store[Symbol.asyncDispose]());
+
 async function refused(port: number): Promise<boolean> {
   const [outcome] = await queueUp(port, 1, "probe").then((all) =>
     Promise.all(all.map((it) => it.outcome)),
@@ -25,7 +31,6 @@ async function refused(port: number): Promise<boolean> {
 test("1,000 queued connections are handed over twice with their data", {
   timeout: 60_000,
 }, async () => {
-  await using store = await StoreProcess.start();
   const waiting = [];
   // Each start opens or takes it, gets connections it never accepts, and is gone before the next.
   for (const [start, count] of [400, 300, 300].entries()) {
@@ -42,7 +47,6 @@ test("1,000 queued connections are handed over twice with their data", {
   assert.deepEqual(await outcomes(waiting), { ok: 1000 });
   await stop();
   assert.equal(await last.drop("web"), 1);
-  await store.stop();
 });
 
 test("without the store they are reset", async () => {
@@ -62,7 +66,6 @@ describe("what nobody takes", () => {
   }
 
   test("is closed after its time, which runs from the depositor's end", async () => {
-    await using store = await StoreProcess.start();
     const { client, waiting } = await deposit(store, 400);
     const other = await store.connect();
     await new Promise((resolve) => setTimeout(resolve, 500)); // longer than its time: it is held
@@ -76,7 +79,6 @@ describe("what nobody takes", () => {
   });
 
   test("is closed by drop, whoever holds it", async () => {
-    await using store = await StoreProcess.start();
     const { client, waiting } = await deposit(store, 60_000);
     client.close();
     const other = await store.connect();
@@ -87,10 +89,10 @@ describe("what nobody takes", () => {
   });
 
   test("is closed by the store's end", async () => {
-    await using store = await StoreProcess.start();
-    const { client, waiting } = await deposit(store, 60_000);
+    await using other = await StoreProcess.start();
+    const { client, waiting } = await deposit(other, 60_000);
     client.close();
-    await store.stop();
+    await other.stop();
     assert.deepEqual(await outcomes(waiting), { ECONNRESET: 20 });
   });
 });
@@ -102,7 +104,6 @@ for (const [migrate, expected] of [
   test(`dropped in a reuseport group, tcp_migrate_req=${migrate}: ${JSON.stringify(expected)}`, async () => {
     const restore = setSysctl("net.ipv4.tcp_migrate_req", migrate);
     const port = PORT + 1 + migrate; // no connection that other tests left in TIME_WAIT
-    await using store = await StoreProcess.start();
     const client = await store.connect();
     const old = listenReuseport(port);
     await client.put("web", [old]);
@@ -130,7 +131,6 @@ function listenReuseport(port: number): number {
 }
 
 test("a file, a pipe and a UDP socket too, under one name, in their order", async () => {
-  await using store = await StoreProcess.start();
   const client = await store.connect();
   const path = store.dir.file("data");
   writeFileSync(path, "0123456789");
@@ -167,7 +167,6 @@ test("a file, a pipe and a UDP socket too, under one name, in their order", asyn
 });
 
 test("two takers never get the same, unless it was put as shared", async () => {
-  await using store = await StoreProcess.start();
   const [depositor, ...takers] = await Promise.all(
     Array.from({ length: 9 }, () => store.connect()),
   );
@@ -180,11 +179,11 @@ test("two takers never get the same, unless it was put as shared", async () => {
     assert.equal(taken.length, shared ? 8 : 1);
     for (const copy of taken) closeSync(copy);
   }
+  await depositor.drop("x");
   closeSync(fd);
 });
 
 test("10,000 puts and takes leave no file descriptor behind", { timeout: 120_000 }, async (t) => {
-  await using store = await StoreProcess.start();
   const client = await store.connect();
   const fd = openSync("/dev/null", "r");
   const cycle = async () => {
@@ -198,7 +197,6 @@ test("10,000 puts and takes leave no file descriptor behind", { timeout: 120_000
   t.diagnostic(`${Math.round((performance.now() - startMs) / 10)} us a put and a take`);
   assert.deepEqual({ ours: openFds().length, its: store.fdCount() }, before);
   closeSync(fd);
-  await store.stop();
 });
 
 test("limits are those of the command line, and are counted", async () => {

@@ -6,7 +6,7 @@ import { Deposits } from "../../loader/store/deposits.ts";
 import { MAX_FDS } from "../../loader/store/wire.ts";
 
 const [OLD, NEW, THIRD] = [1, 2, 3];
-const put = { name: "web", timeoutMs: null, shared: false, add: false };
+const put = { name: "web", timeoutMs: null, shared: false, add: false, taken: false };
 const take = { name: "web", keep: false, timeoutMs: null };
 const keep = { ...take, keep: true };
 
@@ -138,6 +138,15 @@ describe("putting", () => {
     d.gone(OLD, 0);
     assert.throws(() => d.put(NEW, put, [11], 0), refused("held"));
     assert.deepEqual(d.get("web")?.fds, [10]);
+  });
+
+  test("as taken is for nobody else while the depositor lives", () => {
+    const d = deposits();
+    d.put(OLD, { ...put, taken: true }, [10], 0);
+    assert.throws(() => d.take(NEW, keep), refused("taken"));
+    assert.throws(() => d.put(NEW, { ...put, add: true, taken: true }, [11], 0), refused("taken"));
+    d.gone(OLD, 0);
+    assert.deepEqual(d.take(NEW, keep).fds, [10]);
   });
 
   test("what is added is as shared as what is there", () => {

@@ -11,10 +11,18 @@ import {
   type Request,
 } from "../../loader/store/wire.ts";
 
-const put: Request = { op: "put", name: "web", timeoutMs: 5, shared: true, add: false };
+const put: Request = {
+  op: "put",
+  name: "web",
+  timeoutMs: 5,
+  shared: true,
+  add: false,
+  taken: false,
+};
 
 test("a request is what docs/STORE.md shows", () => {
-  const text = '{"v":1,"op":"put","name":"web","timeoutMs":5,"shared":true,"add":false}';
+  const text =
+    '{"v":1,"op":"put","name":"web","timeoutMs":5,"shared":true,"add":false,"taken":false}';
   assert.equal(encode(put).toString(), text);
   assert.deepEqual(decodeRequest(Buffer.from(text), 1), put);
 });
@@ -27,6 +35,7 @@ test("what is left out has its default", () => {
     ...web,
     shared: false,
     add: false,
+    taken: false,
   });
   assert.deepEqual(decode('{"v":1,"op":"take","name":"web"}', 0), {
     op: "take",

@@ -45,7 +45,7 @@ test: export REQUIRE_KERNEL_TESTS = 1
 test: root check kernel e2e install-tests ## everything: check, kernel, real servers, installation (root)
 
 .PHONY: demo
-demo: root deps-sandbox build ## the product in a minute: reloads without and with the sidecar (root)
+demo: root deps-sandbox build ## the product in a minute: reloads and stops, without and with the sidecar (root)
 	@$(SANDBOX) node dist/tests/demo/demo.js
 
 .PHONY: info
@@ -83,6 +83,12 @@ uninstall: ## remove what install put there; what is attached stays attached
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf dist
+
+.PHONY: soak
+soak: export HOLD_CYCLES ?= 50
+soak: export REQUIRE_KERNEL_TESTS = 1
+soak: root deps-test deps-sandbox build ## every stop and start of the hold tests 50 times (root, about 15 minutes)
+	$(SANDBOX) $(NODE_TEST) $(filter dist/tests/e2e/hold%,$(call tests_in,e2e))
 
 # The suites one by one.
 .PHONY: unit kernel e2e install-tests

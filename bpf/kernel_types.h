@@ -65,6 +65,7 @@ struct sock {
 	__u32 sk_max_ack_backlog;
 	__u16 sk_protocol;
 	kuid_t sk_uid;
+	void *sk_user_data;
 	struct sock_reuseport *sk_reuseport_cb;
 };
 

@@ -20,6 +20,9 @@
 #define IPPROTO_MPTCP 262
 #endif
 
+/* Low bit of sk_user_data (include/net/sock.h) that a REUSEPORT_SOCKARRAY sets, and nothing else on TCP. */
+#define SK_USER_DATA_BPF 2
+
 #define MAX_PID_NS_LEVEL 32 /* include/linux/pid_namespace.h */
 
 const volatile struct rm_observe observe = {};
@@ -125,6 +128,7 @@ int list_listeners(struct bpf_iter__task_file *ctx)
 		r.queue_limit = sk->sk_max_ack_backlog;
 		r.half_open = BPF_CORE_READ(icsk, icsk_accept_queue.qlen.counter);
 	}
+	r.sockarray = !!((__u64)BPF_CORE_READ(sk, sk_user_data) & SK_USER_DATA_BPF);
 	read_group(sk, &r);
 
 	emit(ctx->meta->seq, &r);

@@ -13,7 +13,7 @@
 
 #include <linux/types.h>
 
-#define RM_ABI_VERSION 2
+#define RM_ABI_VERSION 3
 
 /* Limits. */
 #define RM_MAX_SLOTS 1024  /* listeners one group can hold at a time */
@@ -45,12 +45,28 @@
 #define RM_OUTCOME_FALLBACK_SOURCE 5    /* the closing listener was never seen alive */
 #define RM_OUTCOME_FALLBACK_GONE 6      /* the targets tried had closed (ENOENT) */
 #define RM_OUTCOME_FALLBACK_REFUSED 7   /* the kernel refused the target (any other errno) */
-#define RM_OUTCOMES 8
+#define RM_OUTCOME_DROPPED_SETTINGS 8   /* policy: no target is compatible with the source */
+#define RM_OUTCOMES 9
 
 /* Policy for migrating connections. */
 #define RM_MIGRATE_NEWEST 0
 #define RM_MIGRATE_ANY 1
 #define RM_MIGRATE_OFF 2
+#define RM_MIGRATE_OBSERVE 3
+
+/* Policy where no target has the settings of the source. */
+#define RM_SETTINGS_PREFER 0
+#define RM_SETTINGS_STRICT 1
+#define RM_SETTINGS_IGNORE 2
+
+/* What the program does with a migrating connection: the policies, worked out. */
+#define RM_MODE_SELECT 0 /* a target, else the kernel's hash */
+#define RM_MODE_STRICT 1 /* a compatible target, else drop */
+#define RM_MODE_DROP 2
+#define RM_MODE_PASS 3 /* the kernel's hash */
+
+/* rm_control.syn_count: every listener is drained, new connections are refused. */
+#define RM_SYN_REFUSE 65535
 
 /* Policy for new connections. */
 #define RM_ROUTE_KERNEL 0
@@ -88,11 +104,10 @@ struct rm_range {
  * that a new plan is written whole and then flipped in with one write.
  */
 struct rm_plan {
-	__u32 target_count; /* targets of any class */
-	__u32 pad;
 	struct rm_range classes[RM_MAX_CLASSES]; /* [class] -> its targets in migrate */
+	struct rm_range other;                   /* of any class: for want of a compatible one */
 	__u16 syn[RM_MAX_SLOTS];
-	__u16 migrate[RM_MAX_SLOTS];
+	__u16 migrate[2 * RM_MAX_SLOTS]; /* those of each class, then those of any */
 };
 
 /*
@@ -104,11 +119,22 @@ struct rm_plan {
  * write may choose by the other plan's numbers: a listener, or an empty slot.
  */
 struct rm_control {
-	__u8 active;     /* index in `plans` */
-	__u8 migrate;    /* RM_MIGRATE_* */
-	__u16 syn_count; /* of the active plan; 0: new connections are left to the kernel's hash */
+	/* All 0: new connections are left to the kernel's hash. */
+	__u16 syn_count; /* of the active plan; 0: no target, or the kernel's hash; RM_SYN_REFUSE */
 	__u16 standby;   /* its entry in `listeners`: then every decision is explicit; 0: none */
-	__u16 probe;     /* client port (host byte order) that goes to the candidate; 0: none */
+	__u16 probe;     /* client port (host byte order) that goes to `probe_slot`; 0: none */
+	__u16 probe_slot; /* entry in `listeners` */
+	__u8 active;      /* index in `plans` */
+	__u8 mode;        /* RM_MODE_* */
+	__u8 tell;        /* 1: tell of migrations from accept queues, through `moves` */
+	__u8 pad[5];
+};
+
+/* The one entry of `moved`. */
+struct rm_moved {
+	__u32 told; /* 1 from an event of `moves` until the loader has taken it */
+	__u32 pad;
+	__u64 wakeups; /* listeners the loader has woken; the loader's only */
 };
 
 /* Entry of `slots`, index = slot. Written and read by the loader only. */
@@ -119,6 +145,8 @@ struct rm_slot {
 	__u64 settings;   /* digest of the inherited socket options; 0: not known */
 	__u32 generation; /* 1.. */
 	__u32 class;
+	__u32 drained; /* 1: no target, on purpose */
+	__u32 pad;
 	/* The row's counts when this listener took the slot. */
 	__u64 base[RM_STAGES * RM_OUTCOMES + RM_STAGES];
 };
@@ -132,9 +160,9 @@ struct rm_group {
 	__u16 family; /* AF_INET or AF_INET6 */
 	__u16 port;   /* host byte order */
 	__u8 v6only;
-	__u8 migrate; /* RM_MIGRATE_* */
-	__u8 route;   /* RM_ROUTE_* */
-	__u8 pad;
+	__u8 migrate;      /* RM_MIGRATE_* */
+	__u8 route;        /* RM_ROUTE_* */
+	__u8 settings;     /* RM_SETTINGS_* */
 	__u8 addr[16];     /* network byte order; IPv4 in the first four */
 	__u32 slots;       /* capacity: entries of `listeners` and `slots` */
 	__u32 attachments; /* times the program was attached to a group of this key */
@@ -181,8 +209,8 @@ struct rm_listener {
 	__u8 reuseport;   /* SO_REUSEPORT was set */
 	__u8 v6only;
 	__u8 has_prog;
-	__u8 pad;
-	__u8 addr[16]; /* network byte order; IPv4 in the first four */
+	__u8 sockarray; /* it is in a REUSEPORT_SOCKARRAY, which keeps it out of a sockmap */
+	__u8 addr[16];  /* network byte order; IPv4 in the first four */
 	char comm[RM_COMM_LEN];
 };
 
@@ -222,18 +250,20 @@ struct rm_adopted_port {
 #define RM_ASSERT_OFFSET(type, member, offset) \
 	_Static_assert(__builtin_offsetof(struct type, member) == (offset), #type "." #member)
 
-RM_ASSERT_SIZE(rm_counters, 288);
-RM_ASSERT_OFFSET(rm_counters, into, 256);
+RM_ASSERT_SIZE(rm_counters, 320);
+RM_ASSERT_OFFSET(rm_counters, into, 288);
 RM_ASSERT_SIZE(rm_source, 4);
 RM_ASSERT_SIZE(rm_range, 8);
-RM_ASSERT_SIZE(rm_plan, 4232);
-RM_ASSERT_OFFSET(rm_plan, classes, 8);
+RM_ASSERT_SIZE(rm_plan, 6280);
+RM_ASSERT_OFFSET(rm_plan, other, 128);
 RM_ASSERT_OFFSET(rm_plan, syn, 136);
 RM_ASSERT_OFFSET(rm_plan, migrate, 2184);
-RM_ASSERT_SIZE(rm_control, 8);
-RM_ASSERT_SIZE(rm_slot, 328);
+RM_ASSERT_SIZE(rm_control, 16);
+RM_ASSERT_OFFSET(rm_control, active, 8);
+RM_ASSERT_SIZE(rm_moved, 16);
+RM_ASSERT_SIZE(rm_slot, 368);
 RM_ASSERT_OFFSET(rm_slot, generation, 32);
-RM_ASSERT_OFFSET(rm_slot, base, 40);
+RM_ASSERT_OFFSET(rm_slot, base, 48);
 RM_ASSERT_SIZE(rm_group, 120);
 RM_ASSERT_OFFSET(rm_group, family, 16);
 RM_ASSERT_OFFSET(rm_group, addr, 24);

@@ -51,6 +51,19 @@ struct {
 	__type(value, struct rm_control);
 } control SEC(".maps");
 
+/* Told through `moves`, once until the loader has taken it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct rm_moved);
+} moved SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096); /* bytes */
+} moves SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, RM_MAX_SLOTS + 1);
@@ -118,9 +131,9 @@ static __always_inline __u32 scale(__u32 hash, __u32 n)
 /* The mask shows the verifier what the plan guarantees: index < RM_MAX_SLOTS. */
 _Static_assert((RM_MAX_SLOTS & (RM_MAX_SLOTS - 1)) == 0, "RM_MAX_SLOTS is a power of two");
 
-static __always_inline __u32 slot_at(const __u16 *slots, __u32 index)
+static __always_inline __u32 slot_at(const __u16 *slots, __u32 index, __u32 size)
 {
-	return slots[index & (RM_MAX_SLOTS - 1)];
+	return slots[index & (size - 1)];
 }
 
 static __always_inline __u32 failed(long err)
@@ -128,31 +141,29 @@ static __always_inline __u32 failed(long err)
 	return err == -ENOENT ? RM_OUTCOME_FALLBACK_GONE : RM_OUTCOME_FALLBACK_REFUSED;
 }
 
-/* Why the plan had no target to try for a source of this class, of which it knows n. */
-static __always_inline __u32 nobody(const struct rm_plan *plan, __u32 class, __u32 n)
-{
-	if (plan->target_count <= n)
-		return RM_OUTCOME_FALLBACK_NO_TARGET;
-	return class ? RM_OUTCOME_FALLBACK_SETTINGS : RM_OUTCOME_FALLBACK_SOURCE;
-}
-
 /*
- * A few of the `n` targets of new connections, by hash: the one selected, or -1.
- * `err` is then what the last one tried said, or as it was.
+ * A few of a run, the closing listener's own row left out: one of the best by
+ * hash; it may have closed since the plan was made: then its neighbours, then
+ * what is second best. The slot selected, or -1: `err` is what the last one
+ * tried said, or as it was.
  */
-static __always_inline int try_targets(struct sk_reuseport_md *ctx, const struct rm_plan *plan,
-				       __u32 n, __u32 tries, __u32 not_row, long *err)
+static __always_inline int try_run(struct sk_reuseport_md *ctx, const __u16 *slots, __u32 size,
+				   const struct rm_range *run, __u32 not_row, long *err)
 {
+	__u32 first = run->first, n = run->count, total = run->total;
 	__u32 start = scale(ctx->hash, n);
 
-	for (__u32 i = 0; i < RM_TRIES && i < n && i < tries; i++) {
-		__u32 index = start + i, slot;
+	for (__u32 i = 0; i < RM_TRIES && i < total; i++) {
+		__u32 index = i, slot;
 
-		if (index >= n)
-			index -= n;
-		slot = slot_at(plan->syn, index);
+		if (i < n) {
+			index = start + i;
+			if (index >= n)
+				index -= n;
+		}
+		slot = slot_at(slots, first + index, size);
 		if (ROW_OF(slot) == not_row)
-			continue; /* the one that closes */
+			continue;
 		*err = bpf_sk_select_reuseport(ctx, &listeners, &slot, 0);
 		if (!*err)
 			return slot;
@@ -170,7 +181,7 @@ static __always_inline int try_standby(struct sk_reuseport_md *ctx, const struct
 	       !bpf_sk_select_reuseport(ctx, &listeners, &slot, 0);
 }
 
-/* The sidecar's own question whether the candidate accepts. */
+/* The sidecar's own: its question whether the candidate accepts, or what wakes a listener. */
 static __always_inline int is_probe(struct sk_reuseport_md *ctx, const struct rm_control *ctl)
 {
 	const struct tcphdr *tcp = ctx->data;
@@ -179,32 +190,48 @@ static __always_inline int is_probe(struct sk_reuseport_md *ctx, const struct rm
 	       bpf_ntohs(tcp->source) == ctl->probe;
 }
 
+/* One load of four members tells that nothing is selected for new connections. */
+static __always_inline int is_implicit(const struct rm_control *ctl)
+{
+	return !*(const __u64 *)ctl;
+}
+
 /* A new connection: one array lookup, or two and a select. */
 static __always_inline int on_syn(struct sk_reuseport_md *ctx, const struct rm_control *ctl)
 {
 	__u32 n = ctl->syn_count, active = ctl->active, last = ctl->standby;
 	const struct rm_plan *plan;
+	struct rm_range all = {};
 	long err = 0;
 	int slot;
 
 	/* `--route kernel`, nothing draining, no standby: every listener may have it. */
-	if (!n && !last) {
+	if (is_implicit(ctl)) {
 		count(GROUP_ROW, RM_STAGE_SYN, RM_OUTCOME_KERNEL);
 		return SK_PASS;
 	}
 
 	if (is_probe(ctx, ctl)) {
-		__u32 candidate = last + 1;
+		__u32 probed = ctl->probe_slot;
 
 		/* Not counted: it is no client's. */
-		bpf_sk_select_reuseport(ctx, &listeners, &candidate, 0);
+		return bpf_sk_select_reuseport(ctx, &listeners, &probed, 0) ? SK_DROP : SK_PASS;
+	}
+	if (n == RM_SYN_REFUSE) {
+		count(GROUP_ROW, RM_STAGE_SYN, RM_OUTCOME_DROPPED);
+		return SK_DROP;
+	}
+	/* Only a probe is under way. */
+	if (!n && !last) {
+		count(GROUP_ROW, RM_STAGE_SYN, RM_OUTCOME_KERNEL);
 		return SK_PASS;
 	}
 
 	plan = bpf_map_lookup_elem(&plans, &active);
 	if (!plan)
 		return SK_PASS; /* cannot happen: the loader writes 0 or 1 */
-	slot = try_targets(ctx, plan, n, last ? RM_TRIES : 1, GROUP_ROW, &err);
+	all.count = all.total = n;
+	slot = try_run(ctx, plan->syn, RM_MAX_SLOTS, &all, GROUP_ROW, &err);
 	if (slot >= 0) {
 		count(ROW_OF(slot), RM_STAGE_SYN, RM_OUTCOME_SELECTED);
 		return SK_PASS;
@@ -223,14 +250,12 @@ static __always_inline int on_syn(struct sk_reuseport_md *ctx, const struct rm_c
 static __always_inline int on_migrate(struct sk_reuseport_md *ctx, const struct rm_control *ctl,
 				      __u32 stage)
 {
-	__u32 row = GROUP_ROW, class = 0, first, n, total, start, slot, outcome;
-	__u32 active = ctl->active;
-	const struct rm_range *range;
+	__u32 row = GROUP_ROW, class = 0, active = ctl->active, outcome;
 	const struct rm_plan *plan;
 	struct rm_source *source;
 	__u64 cookie;
 	long err = 0;
-	int other;
+	int slot;
 
 	cookie = bpf_get_socket_cookie(ctx->sk);
 	source = bpf_map_lookup_elem(&cookies, &cookie);
@@ -239,10 +264,14 @@ static __always_inline int on_migrate(struct sk_reuseport_md *ctx, const struct 
 		class = source->class;
 	}
 
-	/* `--migrate off`: what the kernel does without us. */
-	if (ctl->migrate == RM_MIGRATE_OFF) {
+	/* `--migrate off` and `observe`: what the kernel does without us. */
+	if (ctl->mode == RM_MODE_DROP) {
 		count(row, stage, RM_OUTCOME_DROPPED);
 		return SK_DROP;
+	}
+	if (ctl->mode == RM_MODE_PASS) {
+		count(row, stage, RM_OUTCOME_KERNEL);
+		return SK_PASS;
 	}
 
 	plan = bpf_map_lookup_elem(&plans, &active);
@@ -250,54 +279,51 @@ static __always_inline int on_migrate(struct sk_reuseport_md *ctx, const struct 
 		return SK_PASS; /* cannot happen: the loader writes 0 or 1 */
 	if (class >= RM_MAX_CLASSES)
 		class = 0;
-	range = &plan->classes[class];
-	first = range->first;
-	n = range->count;
-	total = range->total;
-
-	/*
-	 * One of the best by hash. It may have closed since the plan was made:
-	 * then its neighbours, then what is second best.
-	 */
-	start = scale(ctx->hash, n);
-	for (__u32 i = 0; i < RM_TRIES && i < total; i++) {
-		__u32 index = i;
-
-		if (i < n) {
-			index = start + i;
-			if (index >= n)
-				index -= n;
-		}
-		slot = slot_at(plan->migrate, first + index);
-		if (ROW_OF(slot) == row)
-			continue; /* the one that closes */
-		err = bpf_sk_select_reuseport(ctx, &listeners, &slot, 0);
-		if (!err) {
-			count(row, stage, RM_OUTCOME_SELECTED);
-			count_into(slot, stage);
-			return SK_PASS;
-		}
+	slot = try_run(ctx, plan->migrate, 2 * RM_MAX_SLOTS, &plan->classes[class], row, &err);
+	if (slot >= 0) {
+		count(row, stage, RM_OUTCOME_SELECTED);
+		count_into(slot, stage);
+		return SK_PASS;
 	}
-	outcome = err ? failed(err) : nobody(plan, class, total);
+	outcome = class ? RM_OUTCOME_FALLBACK_SETTINGS : RM_OUTCOME_FALLBACK_SOURCE;
+	if (err)
+		outcome = failed(err);
 
-	/* Beside a standby the kernel's hash must not choose: any target, else the standby. */
-	if (ctl->standby) {
-		other = try_targets(ctx, plan, ctl->syn_count, RM_TRIES, row, &err);
-		if (other >= 0) {
-			count(row, stage, outcome);
-			count_into(other, stage);
-			return SK_PASS;
-		}
-		if (try_standby(ctx, ctl, row)) {
-			count(row, stage, RM_OUTCOME_SELECTED);
-			count_into(ctl->standby, stage);
-			return SK_PASS;
-		}
+	/* None with its settings, or they have gone: any target (none if strict). */
+	slot = try_run(ctx, plan->migrate, 2 * RM_MAX_SLOTS, &plan->other, row, &err);
+	if (slot >= 0) {
+		count(row, stage, outcome);
+		count_into(slot, stage);
+		return SK_PASS;
+	}
+	if (try_standby(ctx, ctl, row)) {
+		count(row, stage, RM_OUTCOME_SELECTED);
+		count_into(ctl->standby, stage);
+		return SK_PASS;
+	}
+
+	/* `--settings strict`: better none than one that is not known to be like the source. */
+	if (ctl->mode == RM_MODE_STRICT) {
+		count(row, stage, RM_OUTCOME_DROPPED_SETTINGS);
+		return SK_DROP;
 	}
 
 	/* The kernel's hash knows who is left. */
-	count(row, stage, outcome);
+	count(row, stage, err ? failed(err) : RM_OUTCOME_FALLBACK_NO_TARGET);
 	return SK_PASS;
+}
+
+/*
+ * On kernels that do not wake a destination the loader does (CVE-2026-46015). It
+ * looks who has connections waiting: one event is enough until it has begun.
+ */
+static __always_inline void tell_moved(void)
+{
+	__u32 zero = 0;
+	struct rm_moved *m = bpf_map_lookup_elem(&moved, &zero);
+
+	if (m && !__sync_lock_test_and_set(&m->told, 1))
+		bpf_ringbuf_output(&moves, m, sizeof(*m), 0);
 }
 
 SEC("sk_reuseport/migrate")
@@ -306,6 +332,7 @@ int select_listener(struct sk_reuseport_md *ctx)
 	struct bpf_sock *migrating = ctx->migrating_sk;
 	const struct rm_control *ctl;
 	__u32 zero = 0;
+	int verdict;
 
 	ctl = bpf_map_lookup_elem(&control, &zero);
 	if (!ctl)
@@ -313,8 +340,12 @@ int select_listener(struct sk_reuseport_md *ctx)
 
 	if (!migrating)
 		return on_syn(ctx, ctl);
-	if (migrating->state != TCP_NEW_SYN_RECV)
-		return on_migrate(ctx, ctl, RM_STAGE_ACCEPT_QUEUE);
+	if (migrating->state != TCP_NEW_SYN_RECV) {
+		verdict = on_migrate(ctx, ctl, RM_STAGE_ACCEPT_QUEUE);
+		if (verdict == SK_PASS && ctl->tell)
+			tell_moved();
+		return verdict;
+	}
 	/* A half-open request: a packet brought us here, or the SYN-ACK timer. */
 	return on_migrate(ctx, ctl, ctx->len ? RM_STAGE_HANDSHAKE_ACK : RM_STAGE_HANDSHAKE_TIMER);
 }

@@ -1,12 +1,17 @@
-/** --cgroup, --unit and --adopt of attach: which cgroup, and whether its binds are adopted. */
+/** --cgroup, --unit and --adopt of a service: which cgroup, and whether its binds are adopted. */
 import { UsageError } from "../loader/errors.ts";
 import type { AdoptOptions } from "../loader/index.ts";
-import { integer, once } from "./options.ts";
+import { integer } from "./options.ts";
 
 /** A server and its successor. */
 const DEFAULT_ADOPT_MAX = 2;
 
 export const adoptOptions = {
+  cgroup: {
+    type: "string",
+    requiresArg: true,
+    describe: "only groups with a listener held in this cgroup v2 (a path), or below",
+  },
   unit: {
     type: "string",
     requiresArg: true,
@@ -20,44 +25,51 @@ export const adoptOptions = {
   "adopt-max": {
     type: "string",
     requiresArg: true,
-    describe: `warn when a group has more listeners than this [default: ${DEFAULT_ADOPT_MAX}]`,
+    at: "adopt.max",
+    wants: "adopt",
+    defaultDescription: `${DEFAULT_ADOPT_MAX}`,
+    describe: "warn when a group has more listeners than this",
   },
 } as const;
 
-export interface AdoptArguments {
-  readonly cgroup: string | undefined;
-  readonly unit: string | undefined;
-  readonly adopt: boolean | undefined;
-  readonly "adopt-max": string | undefined;
+export interface AdoptWords {
+  readonly cgroup?: string | undefined;
+  readonly unit?: string | undefined;
+  readonly adopt?: boolean | undefined;
+  readonly "adopt-max"?: string | undefined;
 }
 
-export interface CgroupChoice {
-  readonly cgroup: string | undefined;
-  readonly adopt: AdoptOptions | undefined;
-}
-
-/** What these options say, checked against the host as it is now. @throws UsageError */
-export async function cgroupChoice(args: AdoptArguments): Promise<CgroupChoice> {
-  const named = once("cgroup", args.cgroup);
-  const unit = once("unit", args.unit);
-  const max = once("adopt-max", args["adopt-max"]);
-  if (named !== undefined && unit !== undefined) {
+/** The cgroup they name, if any, as /proc/PID/cgroup writes it. @throws UsageError */
+export function cgroupOf(
+  { cgroup, unit, adopt }: AdoptWords,
+  { adoptablePath, cgroupPath, cgroupText, unitCgroup }: typeof import("../loader/index.ts"),
+  mayCome: boolean,
+): string | undefined {
+  if (cgroup !== undefined && unit !== undefined) {
     throw new UsageError("--cgroup and --unit exclude each other");
   }
-  if (max !== undefined && !args.adopt) throw new UsageError("--adopt-max wants --adopt");
-  if (args.adopt && (named ?? unit) === undefined) {
+  // A unit's cgroup comes and goes with it.
+  if (unit !== undefined)
+    return adopt && !mayCome ? adoptablePath(unitCgroup(unit)) : unitCgroup(unit);
+  if (cgroup === undefined) return undefined;
+  if (mayCome) return cgroupText(cgroup);
+  return adopt ? adoptablePath(cgroup) : cgroupPath(cgroup);
+}
+
+/** Whether and how the binds of `cgroup` are adopted. @throws UsageError */
+export function adoptionOf(
+  words: AdoptWords,
+  cgroup: string | undefined,
+  max: number,
+): AdoptOptions | undefined {
+  if (!words.adopt) return undefined;
+  if ((words.cgroup ?? words.unit) === undefined) {
     throw new UsageError("--adopt wants to know whose binds: --cgroup PATH or --unit NAME");
   }
-  const limit = max === undefined ? DEFAULT_ADOPT_MAX : integer("adopt-max", max, 1, 65535);
-  const text = named ?? unit;
-  if (text === undefined) return { cgroup: undefined, adopt: undefined };
+  return cgroup === undefined ? undefined : { cgroup, max };
+}
 
-  const { adoptablePath, cgroupPath, unitCgroup } = await import("../loader/index.ts");
-  const path = unit === undefined ? text : unitCgroup(unit);
-  if (args.adopt) {
-    const cgroup = adoptablePath(path);
-    return { cgroup, adopt: { cgroup, max: limit } };
-  }
-  // A unit's cgroup comes and goes with it.
-  return { cgroup: unit === undefined ? cgroupPath(path) : path, adopt: undefined };
+/** The value of --adopt-max. */
+export function adoptMax(text: string | undefined): number {
+  return text === undefined ? DEFAULT_ADOPT_MAX : integer("adopt-max", text, 1, 65535);
 }

@@ -14,10 +14,13 @@ const onSignals: Env["onSignals"] = (names, handler) => {
 const stop = new AbortController();
 onSignals(["SIGTERM", "SIGINT", "SIGHUP"], (name) => stop.abort(name));
 
+const unread = new AbortController();
+
 // A reader that went away (`| head`) is no reason to stop looking after listeners.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code !== "EPIPE") throw error;
+    if (stream === process.stdout) unread.abort();
   });
 }
 
@@ -29,6 +32,7 @@ process.exitCode = await main(
     // Not process.stdin: a child that inherits stdin must be its only reader.
     terminal: isatty(0),
     stop: stop.signal,
+    unread: unread.signal,
     onSignals,
   },
   process.argv.slice(2),

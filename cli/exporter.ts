@@ -79,6 +79,11 @@ export class Exporter {
       "Times the program was attached again because the kernel's group was re-created.",
       GROUP,
     );
+    this.#counter(
+      "wakeups_total",
+      "Listeners woken by the sidecar after a migration, where the kernel does not.",
+      GROUP,
+    );
     this.#gauge("held_connections", "Connections that wait at the standby, at this scrape.", GROUP);
     this.#counter(
       "standby_connections_total",
@@ -171,6 +176,7 @@ export class Exporter {
       this.#add("accept_queue_limit", listener.queueLimit, labels);
       this.#add("half_open_requests", listener.halfOpen, labels);
     }
+    this.#set("wakeups_total", group.wakeups, labels);
     if (group.hold) this.#hold(group.hold, labels);
     this.#set("generation", group.generation, labels);
     this.#set("reattachments_total", Math.max(0, group.attachments - 1), labels);

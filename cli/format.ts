@@ -2,6 +2,7 @@
 import { formatEndpoint } from "../loader/address.ts";
 import type {
   AdoptionStatus,
+  Decision,
   GroupStatus,
   Listener,
   ListenerStatus,
@@ -21,6 +22,15 @@ export function table(header: readonly string[], rows: readonly (readonly string
   );
 }
 
+/** Decisions a second since the reading before; null: there is none. */
+export type Rate = (group: GroupStatus, decision: Decision) => number | null;
+
+/** `0.4`, `312`; `-` when it is not known. */
+export function rateText(rate: number | null): string {
+  if (rate === null) return "-";
+  return rate >= 10 ? String(Math.round(rate)) : String(Math.round(rate * 10) / 10);
+}
+
 function ownersText(owners: ListenerStatus["owners"]): string {
   const [first] = owners;
   const more = new Set(owners.map(({ pid }) => pid)).size - 1;
@@ -38,7 +48,7 @@ function holdText({ hold }: GroupStatus): string[] {
   return [`  ${upTo}; ${hold.standby ? "a standby listens" : "no standby listens"}`];
 }
 
-function groupText(group: GroupStatus): string[] {
+function groupText(group: GroupStatus, rate?: Rate): string[] {
   const { key } = group;
   const where = formatEndpoint(key.family, key.address, key.port);
   const lacks = group.listeners.length > 0 ? "attach again" : "nothing listens";
@@ -68,15 +78,20 @@ function groupText(group: GroupStatus): string[] {
     d.stage,
     d.reason ? `${d.outcome} (${d.reason})` : d.outcome,
     String(d.count),
+    ...(rate ? [rateText(rate(group, d))] : []),
   ]);
+  const counted = ["stage", "outcome", "count", ...(rate ? ["per s"] : [])];
   const indent = (lines: string[]) => lines.map((line) => `    ${line}`);
   return [
     `${where}  service ${group.service}, netns ${key.netns}, uid ${group.uid}`,
-    `  ${state}; migrate ${group.migrate}, route ${group.route}; ${by}`,
+    `  ${state}; migrate ${group.migrate}, route ${group.route}, settings ${group.settings}; ${by}`,
     ...holdText(group),
+    ...group.unlike.map(
+      ({ classes, names }) => `  classes ${classes.join(" and ")} differ in ${names.join(", ")}`,
+    ),
     ...(rows.length > 0 ? ["  listeners", ...indent(table(header, rows))] : []),
     ...(decisions.length > 0
-      ? ["  decisions", ...indent(table(["stage", "outcome", "count"], decisions))]
+      ? ["  decisions", ...indent(table(counted, decisions))]
       : ["  no decisions yet"]),
   ];
 }
@@ -95,9 +110,9 @@ function adoptionText({ cgroup, inForce, ports }: AdoptionStatus): string {
   ].join("\n");
 }
 
-/** What `status` prints. */
-export function statusText(status: Status): string {
-  const blocks = status.groups.map((group) => groupText(group).join("\n"));
+/** What `status` prints; with `rate` also how fast. */
+export function statusText(status: Status, rate?: Rate): string {
+  const blocks = status.groups.map((group) => groupText(group, rate).join("\n"));
   if (status.groups.length === 0) blocks.push("nothing is attached");
   blocks.push(...status.adoptions.map(adoptionText));
   if (status.unmanaged.length > 0) {
@@ -107,7 +122,7 @@ export function statusText(status: Status): string {
 }
 
 /** What `status --json` prints: counts are numbers, cookies (64 bits) are strings. */
-export function statusJson(status: Status): unknown {
+export function statusJson(status: Status, rate?: Rate) {
   return {
     groups: status.groups.map((group) => ({
       name: group.name,
@@ -121,6 +136,9 @@ export function statusJson(status: Status): unknown {
       program_id: group.programId,
       migrate: group.migrate,
       route: group.route,
+      settings: group.settings,
+      unlike: group.unlike,
+      wakeups: group.wakeups,
       attachments: group.attachments,
       hold: group.hold && {
         time_ms: group.hold.timeMs,
@@ -151,7 +169,11 @@ export function statusJson(status: Status): unknown {
         migrated_out: Number(l.migratedOut),
         migrated_into: Number(l.migratedInto),
       })),
-      decisions: group.decisions.map((d) => ({ ...d, count: Number(d.count) })),
+      decisions: group.decisions.map((d) => ({
+        ...d,
+        count: Number(d.count),
+        ...(rate && { per_second: rate(group, d) }),
+      })),
       closed_listeners: {
         migrated_out: Number(group.closed.out),
         migrated_into: Number(group.closed.into),

@@ -2,10 +2,14 @@
 import yargs from "yargs";
 import { UsageError } from "../loader/errors.ts";
 import { attachCommand } from "./commands/attach.ts";
+import { checkCommand } from "./commands/check.ts";
 import { detachCommand } from "./commands/detach.ts";
+import { drainCommand, undrainCommand } from "./commands/drain.ts";
 import { execCommand } from "./commands/exec.ts";
 import { metricsCommand } from "./commands/metrics.ts";
+import { policyCommand } from "./commands/policy.ts";
 import { releaseCommand } from "./commands/release.ts";
+import { runCommand } from "./commands/run.ts";
 import { statusCommand } from "./commands/status.ts";
 import { storeCommand } from "./commands/store.ts";
 import type { Env } from "./env.ts";
@@ -18,8 +22,8 @@ const WIDTH = 100;
 function parser(env: Env, argv: readonly string[], exitWith: (code: number) => void) {
   const codes = EXIT.map(({ code, meaning }) => `  ${code}  ${meaning}`).join("\n");
   // What follows `--` is another program's command line.
-  const runs = argv[0] === "store" ? ["exec", "take"].includes(argv[1] ?? "") : argv[0] === "exec";
-  const config = { "populate--": runs };
+  const runner = argv[0] === "store" ? argv[1] : argv[0];
+  const config = { "populate--": ["exec", "run", "take"].includes(runner ?? "") };
   return yargs()
     .scriptName(NAME)
     .usage(
@@ -28,8 +32,13 @@ function parser(env: Env, argv: readonly string[], exitWith: (code: number) => v
     .parserConfiguration(config)
     .command(attachCommand(env))
     .command(execCommand(env, exitWith))
+    .command(runCommand(env, exitWith))
     .command(statusCommand(env))
+    .command(checkCommand(env, exitWith))
     .command(detachCommand(env))
+    .command(policyCommand(env))
+    .command(drainCommand(env, exitWith))
+    .command(undrainCommand(env))
     .command(releaseCommand(env))
     .command(metricsCommand(env))
     .command(storeCommand(env, exitWith))

@@ -1,6 +1,7 @@
 /** Options that several commands share, and checks that yargs does not do. */
 import { UsageError } from "../loader/errors.ts";
 import { parseSpec, type Spec } from "../loader/spec.ts";
+import { suggestion } from "./suggest.ts";
 
 export const bpffsOption = {
   type: "string",
@@ -26,6 +27,19 @@ export function once<T>(name: string, value: T | readonly T[] | undefined): T | 
 export function bpffsOf(value: string | readonly string[] | undefined): { bpffs?: string } {
   const bpffs = once<string>("bpffs", value);
   return bpffs === undefined ? {} : { bpffs };
+}
+
+/** One of a few words; undefined when none is given. */
+export function choice<T extends string>(
+  name: string,
+  text: string | undefined,
+  choices: readonly T[],
+): T | undefined {
+  const found = choices.find((each) => each === text);
+  if (text === undefined || found !== undefined) return found;
+  throw new UsageError(
+    `--${name} must be ${choices.join(" or ")}, not '${text}'${suggestion(text, choices)}`,
+  );
 }
 
 /** A decimal integer within bounds. */

@@ -4,7 +4,7 @@
  * with the BTF of the built objects. Imports nothing of ours.
  */
 
-export const ABI_VERSION = 2;
+export const ABI_VERSION = 3;
 export const MAX_SLOTS = 1024;
 export const MAX_CLASSES = 16;
 export const TRIES = 8;
@@ -18,7 +18,7 @@ export const CGROUP_PATH_LEN = 1024;
 export const STAGES = ["syn", "accept_queue", "handshake_ack", "handshake_timer"] as const;
 export type Stage = (typeof STAGES)[number];
 
-/** Outcomes, in the order of RM_OUTCOME_*; those after `dropped` are fallbacks with their reason. */
+/** Outcomes, in the order of RM_OUTCOME_*; fallbacks, and drops that are not asked for as such, have a reason. */
 export const OUTCOMES = [
   { outcome: "selected" },
   { outcome: "kernel" },
@@ -28,13 +28,27 @@ export const OUTCOMES = [
   { outcome: "fallback", reason: "source" },
   { outcome: "fallback", reason: "gone" },
   { outcome: "fallback", reason: "refused" },
+  { outcome: "dropped", reason: "settings" },
 ] as const;
 
-/** Policies, in the order of RM_MIGRATE_* and RM_ROUTE_*. */
-export const MIGRATE = ["newest", "any", "off"] as const;
+/** Policies, in the order of RM_MIGRATE_*, RM_ROUTE_* and RM_SETTINGS_*. */
+export const MIGRATE = ["newest", "any", "off", "observe"] as const;
 export type Migrate = (typeof MIGRATE)[number];
 export const ROUTE = ["kernel", "newest"] as const;
 export type Route = (typeof ROUTE)[number];
+export const SETTINGS = ["prefer", "strict", "ignore"] as const;
+export type SettingsPolicy = (typeof SETTINGS)[number];
+
+/** When a sidecar wakes what connections migrate to: where the kernel does not, always, never. */
+export const WAKE = ["auto", "always", "never"] as const;
+export type Wake = (typeof WAKE)[number];
+
+/** What the program does with migrating connections, in the order of RM_MODE_*. */
+export const MODES = ["select", "strict", "drop", "pass"] as const;
+export type Mode = (typeof MODES)[number];
+
+/** rm_control.syn_count when every listener is drained. */
+export const SYN_REFUSE = 65_535;
 
 /** Counts in one row: decisions by stage and outcome, then `into` by stage. */
 export const DECISION_CELLS = STAGES.length * OUTCOMES.length;
@@ -52,16 +66,29 @@ export const EXTRA_ENTRIES = 2;
 
 /** Size and member offsets in bytes of every struct of the header. */
 export const LAYOUT = {
-  rm_counters: { size: 288, members: { decisions: 0, into: 256 } },
+  rm_counters: { size: 320, members: { decisions: 0, into: 288 } },
   rm_source: { size: 4, members: { slot: 0, class: 2 } },
   rm_range: { size: 8, members: { first: 0, count: 2, total: 4, pad: 6 } },
   rm_plan: {
-    size: 4232,
-    members: { target_count: 0, pad: 4, classes: 8, syn: 136, migrate: 2184 },
+    size: 6280,
+    members: { classes: 0, other: 128, syn: 136, migrate: 2184 },
   },
-  rm_control: { size: 8, members: { active: 0, migrate: 1, syn_count: 2, standby: 4, probe: 6 } },
+  rm_control: {
+    size: 16,
+    members: {
+      syn_count: 0,
+      standby: 2,
+      probe: 4,
+      probe_slot: 6,
+      active: 8,
+      mode: 9,
+      tell: 10,
+      pad: 11,
+    },
+  },
+  rm_moved: { size: 16, members: { told: 0, pad: 4, wakeups: 8 } },
   rm_slot: {
-    size: 328,
+    size: 368,
     members: {
       cookie: 0,
       opened_ms: 8,
@@ -69,7 +96,9 @@ export const LAYOUT = {
       settings: 24,
       generation: 32,
       class: 36,
-      base: 40,
+      drained: 40,
+      pad: 44,
+      base: 48,
     },
   },
   rm_group: {
@@ -84,7 +113,7 @@ export const LAYOUT = {
       v6only: 20,
       migrate: 21,
       route: 22,
-      pad: 23,
+      settings: 23,
       addr: 24,
       slots: 40,
       attachments: 44,
@@ -120,7 +149,7 @@ export const LAYOUT = {
       reuseport: 68,
       v6only: 69,
       has_prog: 70,
-      pad: 71,
+      sockarray: 71,
       addr: 72,
       comm: 88,
     },
@@ -132,7 +161,7 @@ export const LAYOUT = {
 } as const;
 
 /** bpf_map_type of uapi/linux/bpf.h, those in use. */
-export const MAP_TYPE = { hash: 1, array: 2, percpu_array: 6, sockmap: 15 } as const;
+export const MAP_TYPE = { hash: 1, array: 2, percpu_array: 6, sockmap: 15, ringbuf: 27 } as const;
 
 /** The maps of select.bpf.o as pinned; `entries` is omitted where it is the group's own size. */
 export const GROUP_MAPS = {
@@ -140,6 +169,8 @@ export const GROUP_MAPS = {
   cookies: { type: MAP_TYPE.hash, key: 8, value: LAYOUT.rm_source.size },
   plans: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_plan.size, entries: 2 },
   control: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_control.size, entries: 1 },
+  moved: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_moved.size, entries: 1 },
+  moves: { type: MAP_TYPE.ringbuf, key: 0, value: 0, entries: 4096 },
   counters: { type: MAP_TYPE.percpu_array, key: 4, value: LAYOUT.rm_counters.size },
   slots: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_slot.size },
   group: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_group.size, entries: 1 },

@@ -19,34 +19,38 @@ export interface AdoptOptions {
 export class AdoptedCgroup {
   readonly #options: AdoptOptions;
   readonly #specs: readonly Spec[];
-  readonly #filter: Filter;
   readonly #journal: Journal;
   /** Those a `detach` took from us are not ours again until the sidecar is restarted. */
   readonly #ports: Set<number>;
+  #started = false;
 
-  constructor(options: AdoptOptions, specs: readonly Spec[], filter: Filter, journal: Journal) {
+  constructor(options: AdoptOptions, specs: readonly Spec[], journal: Journal) {
     this.#options = options;
     this.#specs = specs;
-    this.#filter = filter;
     this.#journal = journal;
     this.#ports = new Set(specs.map(({ port }) => port));
   }
 
   /** Adopts; when it throws, it has changed nothing. Wants the state's lock. */
-  start(state: State, listeners: readonly Listener[]): void {
+  start(state: State, listeners: readonly Listener[], filter: Filter): void {
     const { cgroup } = this.#options;
     adopt(state, cgroup, this.#ports);
+    this.#started = true;
     const text = `adopted the cgroup ${cgroup}: its TCP binds to ${list(this.#ports)} set SO_REUSEPORT`;
     this.#journal.say("cgroup_adopted", text, { cgroup });
-    this.#warn(listeners, this.status(state)[0]?.ports ?? []);
+    this.#warn(listeners, this.status(state)[0]?.ports ?? [], filter);
   }
 
   /** One pass: mends what was lost, warns of what lasts. Wants the state's lock. */
-  look(state: State, listeners: readonly Listener[]): void {
+  look(state: State, listeners: readonly Listener[], filter: Filter): void {
+    if (!this.#started) {
+      this.start(state, listeners, filter);
+      return;
+    }
     const { cgroup } = this.#options;
     const adoption = this.status(state)[0];
     this.#dropUnadopted(adoption?.ports ?? []);
-    this.#warn(listeners, adoption?.ports ?? []);
+    this.#warn(listeners, adoption?.ports ?? [], filter);
     if (!adoption || adoption.inForce) return;
     adopt(state, cgroup, this.#ports);
     const text = `the parent of the cgroup ${cgroup} was re-created; adopted again`;
@@ -57,13 +61,20 @@ export class AdoptedCgroup {
     return readAdoption(state, this.#options.cgroup, this.#ports);
   }
 
-  /** Undoes what this sidecar's services adopted; other ports of the cgroup stay adopted. Wants the state's lock. */
-  giveBack(state: State): void {
+  /** Undoes what this service adopted, but for `kept`; other ports of the cgroup stay adopted. Wants the state's lock. */
+  giveBack(state: State, kept: ReadonlySet<number>): void {
     const { cgroup } = this.#options;
-    for (const { ports } of unadopt(state, this.#ports, cgroup)) {
+    const going = new Set([...this.#ports].filter((port) => !kept.has(port)));
+    for (const { ports } of unadopt(state, going, cgroup)) {
       const text = `the cgroup ${cgroup} is adopted no more on ${list(ports)}`;
       this.#journal.say("cgroup_unadopted", text, { cgroup });
     }
+  }
+
+  /** Nothing is said of it any more. */
+  retire(): void {
+    this.#say("adopt", []);
+    this.#say("adopt-max", []);
   }
 
   /** Ports that are pinned no more: another command detached them. */
@@ -76,20 +87,26 @@ export class AdoptedCgroup {
     this.#journal.say("released", text, { cgroup });
   }
 
-  #warn(listeners: readonly Listener[], ports: readonly AdoptedPort[]): void {
-    this.#say("adopt", [...refused(ports), ...this.#notShared(listeners, ports)]);
-    this.#say("adopt-max", this.#tooMany(listeners));
+  #warn(listeners: readonly Listener[], ports: readonly AdoptedPort[], filter: Filter): void {
+    const own = ports.filter(({ port }) => this.#ports.has(port));
+    this.#say("adopt", [...refused(own), ...this.#notShared(listeners, own, filter)]);
+    this.#say("adopt-max", this.#tooMany(listeners, filter));
   }
 
-  #say(about: string, warnings: readonly string[]): void {
+  #say(kind: string, warnings: readonly string[]): void {
+    const about = `${kind} ${this.#options.cgroup} ${this.#specs.map(({ text }) => text).join(" ")}`;
     if (warnings.length > 0) this.#journal.warn(about, warnings.join("; "));
     else this.#journal.settled(about);
   }
 
   /** Listeners of the cgroup that cannot share their port. */
-  #notShared(listeners: readonly Listener[], ports: readonly AdoptedPort[]): string[] {
+  #notShared(
+    listeners: readonly Listener[],
+    ports: readonly AdoptedPort[],
+    where: Filter,
+  ): string[] {
     const { cgroup } = this.#options;
-    const filter = { ...this.#filter, cgroup };
+    const filter = { ...where, cgroup };
     const unit = /\/([^/]+\.service)$/.exec(cgroup)?.[1];
     const restart = unit ? ` ('systemctl restart ${unit}')` : "";
     return listeners.flatMap((listener) => {
@@ -110,9 +127,9 @@ export class AdoptedCgroup {
   }
 
   /** Groups with more listeners than a server and its successor have. */
-  #tooMany(listeners: readonly Listener[]): string[] {
+  #tooMany(listeners: readonly Listener[], filter: Filter): string[] {
     const { max } = this.#options;
-    return matchGroups(listeners, this.#specs, this.#filter).flatMap((match) => {
+    return matchGroups(listeners, this.#specs, filter).flatMap((match) => {
       // Our own is the standby.
       const members = match.members.filter(({ owners }) => owners[0]?.pid !== process.pid);
       const [first] = members;

@@ -30,6 +30,7 @@ export function readAdoptions(
       using adoption = Adoption.open(state.directory(name));
       return statusOf(adoption, ports);
     } catch (error) {
+      if (!state.has(name)) return []; // removed since it was listed
       if (!(error instanceof AbiMismatchError)) throw error;
       errors.push(error.message);
       return [];

@@ -1,9 +1,12 @@
 /** apply: makes a group what the plan says, in an order that is safe at every step. */
+
+import type { Mode } from "./abi.ts";
 import { borrow } from "./borrow.ts";
-import type { SlotRecord } from "./codec.ts";
+import type { GroupRecord, SlotRecord } from "./codec.ts";
 import { AlreadyManagedError, hasCode } from "./errors.ts";
 import type { Group } from "./group.ts";
 import { endpoint, type Listener } from "./listener.ts";
+import { migratesByItself } from "./netns.ts";
 import { makePlan, type Plan, type Slot } from "./plan.ts";
 import type { Readings } from "./readings.ts";
 
@@ -13,7 +16,7 @@ import type { Readings } from "./readings.ts";
  * @param readings when each listener's settings were read; kept from step to step by the caller
  * @param watched it was looked at before, by this process
  * @param nowMs CLOCK_BOOTTIME
- * @param probe client port that goes to the candidate; 0: none
+ * @param tell tell of migrations from accept queues; as before unless given
  * @throws AlreadyManagedError when a listener is in somebody else's map
  */
 export function applyGroup(
@@ -22,7 +25,7 @@ export function applyGroup(
   readings: Readings,
   watched: boolean,
   nowMs: number,
-  probe = 0,
+  tell = group.tells,
 ): Plan {
   const records = new Map(group.slots().map((record) => [record.slot.slot, record]));
   const before = [...records.values()].map(({ slot }) => slot);
@@ -52,8 +55,15 @@ export function applyGroup(
   }
   // Then the targets, all at once.
   const standby = record.hold ? group.standbySlot : 0;
-  group.setPlan(plan.targets, { migrate: record.migrate, standby, probe });
+  group.setPlan(plan.targets, { mode: modeOf(record), standby, tell });
   return plan;
+}
+
+/** What the program does with migrating connections; to observe is to do as the kernel would. */
+function modeOf({ migrate, settings, key }: GroupRecord): Mode {
+  if (migrate === "off") return "drop";
+  if (migrate === "observe") return migratesByItself(key.netns) ? "pass" : "drop";
+  return settings === "strict" ? "strict" : "select";
 }
 
 /**

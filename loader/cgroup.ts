@@ -33,6 +33,22 @@ export function cgroupPath(text: string): string {
   return path;
 }
 
+/**
+ * As {@link cgroupPath}, for a cgroup that need not exist, and whose parent need not.
+ * @throws UsageError, NotSupportedError
+ */
+export function cgroupText(text: string): string {
+  const mount = requireCgroup2();
+  const below = text === mount || text.startsWith(`${mount}/`);
+  const path = (below ? text.slice(mount.length) : text).replace(/\/+$/, "") || "/";
+  if (!text || !isPlain(path)) {
+    throw new UsageError(
+      `'${text}' is not a cgroup: write it as /proc/PID/cgroup does, such as '/system.slice/app.service'`,
+    );
+  }
+  return path;
+}
+
 /** What stays when a cgroup comes and goes. */
 export interface Nest {
   /** The parent's directory; of the root its own. */
@@ -63,18 +79,11 @@ export function nestOf(path: string): Nest {
 }
 
 /**
- * As {@link cgroupPath}, for a cgroup that need not exist yet: its parent must.
+ * As {@link cgroupText}, for a cgroup to adopt: its parent must exist.
  * @throws UsageError, NotSupportedError
  */
 export function adoptablePath(text: string): string {
-  const mount = requireCgroup2();
-  const below = text === mount || text.startsWith(`${mount}/`);
-  const path = (below ? text.slice(mount.length) : text).replace(/\/+$/, "") || "/";
-  if (!text || !isPlain(path)) {
-    throw new UsageError(
-      `'${text}' is not a cgroup to adopt: write it as /proc/PID/cgroup does, such as '/system.slice/app.service'`,
-    );
-  }
+  const path = cgroupText(text);
   nestOf(path);
   return path;
 }

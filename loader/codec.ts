@@ -3,7 +3,6 @@ import {
   ABI_VERSION,
   DECISION_CELLS,
   LAYOUT,
-  MAX_CLASSES,
   MIGRATE,
   type Migrate,
   OUTCOMES,
@@ -11,11 +10,13 @@ import {
   ROW_CELLS,
   type Route,
   SERVICE_LEN,
+  SETTINGS,
+  type SettingsPolicy,
   STAGES,
 } from "./abi.ts";
 import { addressBytes, type Family, formatAddress } from "./address.ts";
 import type { GroupKey } from "./listener.ts";
-import type { HoldPolicy, Slot, Targets } from "./plan.ts";
+import type { HoldPolicy, Slot } from "./plan.ts";
 import { AF_INET, AF_INET6 } from "./sys/libc.ts";
 
 /** The pinned record of a group: who it is and its policy. */
@@ -25,6 +26,7 @@ export interface GroupRecord {
   readonly uid: number;
   readonly migrate: Migrate;
   readonly route: Route;
+  readonly settings: SettingsPolicy;
   /** Capacity of the group's maps. */
   readonly slots: number;
   /** Times the program was attached to a kernel group of this key. */
@@ -46,6 +48,7 @@ export function encodeGroup(record: GroupRecord): Buffer {
   out.writeUInt8(record.key.v6only ? 1 : 0, at.v6only);
   out.writeUInt8(MIGRATE.indexOf(record.migrate), at.migrate);
   out.writeUInt8(ROUTE.indexOf(record.route), at.route);
+  out.writeUInt8(SETTINGS.indexOf(record.settings), at.settings);
   addressBytes(record.key.family, record.key.address).copy(out, at.addr);
   out.writeUInt32LE(record.slots, at.slots);
   out.writeUInt32LE(record.attachments, at.attachments);
@@ -73,6 +76,7 @@ export function decodeGroup(value: Buffer): GroupRecord {
     uid: value.readUInt32LE(at.uid),
     migrate: MIGRATE[value.readUInt8(at.migrate)] ?? "newest",
     route: ROUTE[value.readUInt8(at.route)] ?? "kernel",
+    settings: SETTINGS[value.readUInt8(at.settings)] ?? "prefer",
     slots: value.readUInt32LE(at.slots),
     attachments: value.readUInt32LE(at.attachments),
     hold: timeMs === 0 ? null : { timeMs, max: value.readUInt32LE(at.hold_max) },
@@ -123,6 +127,7 @@ export function encodeSlot({ slot, base }: SlotRecord): Buffer {
   out.writeBigUInt64LE(slot.settings, at.settings);
   out.writeUInt32LE(slot.generation, at.generation);
   out.writeUInt32LE(slot.class, at.class);
+  out.writeUInt32LE(slot.drained ? 1 : 0, at.drained);
   for (const [i, count] of base.entries()) out.writeBigUInt64LE(count, at.base + i * 8);
   return out;
 }
@@ -145,55 +150,10 @@ export function decodeSlot(values: Buffer, number: number): SlotRecord | null {
       settings: value.readBigUInt64LE(at.settings),
       generation: value.readUInt32LE(at.generation),
       class: value.readUInt32LE(at.class),
+      drained: value.readUInt32LE(at.drained) !== 0,
     },
     base,
   };
-}
-
-export function encodePlan(targets: Targets): Buffer {
-  const { size, members: at } = LAYOUT.rm_plan;
-  const range = LAYOUT.rm_range;
-  const out = Buffer.alloc(size);
-  out.writeUInt32LE(targets.count, at.target_count);
-  for (const [i, slot] of targets.syn.entries()) out.writeUInt16LE(slot, at.syn + i * 2);
-  let next = 0;
-  const placed = new Map<object, number>();
-  for (let number = MAX_CLASSES - 1; number >= 0; number--) {
-    const entry = targets.classes[number];
-    if (!entry || entry.best.length === 0) continue;
-    const list = [...entry.best, ...entry.rest];
-    // Class 0 may be another class by another name: then it shares its run.
-    const first = placed.get(entry) ?? next;
-    if (first === next) {
-      for (const slot of list) out.writeUInt16LE(slot, at.migrate + next++ * 2);
-      placed.set(entry, first);
-    }
-    const offset = at.classes + number * range.size;
-    out.writeUInt16LE(first, offset + range.members.first);
-    out.writeUInt16LE(entry.best.length, offset + range.members.count);
-    out.writeUInt16LE(list.length, offset + range.members.total);
-  }
-  return out;
-}
-
-/** What `control` says beside the plan in force. */
-export interface Control {
-  readonly migrate: Migrate;
-  /** The standby's entry of `listeners`; 0: none. */
-  readonly standby: number;
-  /** Client port that goes to the candidate; 0: none. */
-  readonly probe: number;
-}
-
-export function encodeControl(active: number, synCount: number, control: Control): Buffer {
-  const { size, members: at } = LAYOUT.rm_control;
-  const out = Buffer.alloc(size);
-  out.writeUInt8(active, at.active);
-  out.writeUInt8(MIGRATE.indexOf(control.migrate), at.migrate);
-  out.writeUInt16LE(synCount, at.syn_count);
-  out.writeUInt16LE(control.standby, at.standby);
-  out.writeUInt16LE(control.probe, at.probe);
-  return out;
 }
 
 export function encodeSource(slot: Pick<Slot, "slot" | "class">): Buffer {

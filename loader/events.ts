@@ -7,16 +7,17 @@ import * as guard from "./sys/guard.ts";
 import * as bpf from "./sys/libbpf.ts";
 import { RingBuffer } from "./sys/ring.ts";
 
-/** Calls back for each batch of binds to the ports, in any process below `cgroup`. Ends with the process. */
+/** Calls back for each batch of binds to its ports, in any process below `cgroup`. Ends with the process. */
 export class BindEvents implements Disposable {
   readonly #object = new BpfObject("notify");
+  readonly #ports = new Set<number>();
   readonly #links: bpf.Ptr<"bpf_link">[] = [];
   #ring: RingBuffer | null = null;
 
   constructor(cgroup: string, ports: Iterable<number>, arrived: () => void) {
     try {
       this.#object.load();
-      for (const port of ports) this.#watch(port);
+      this.setPorts(ports);
       this.#ring = new RingBuffer(this.#object.mapFd("events"), arrived);
       const fd = openSync(cgroup, "r");
       try {
@@ -33,11 +34,20 @@ export class BindEvents implements Disposable {
     }
   }
 
-  #watch(port: number): void {
-    const key = Buffer.alloc(2);
-    key.writeUInt16LE(guard.port(port));
+  /** Other ports from now on; what stays is not missed for a moment. */
+  setPorts(ports: Iterable<number>): void {
+    const wanted = new Set(ports);
     const map = this.#object.mapFd("ports");
-    checkRet("bpf_map_update_elem", bpf.bpf_map_update_elem(map, key, Buffer.of(1), 0));
+    for (const port of wanted) {
+      if (this.#ports.has(port)) continue;
+      checkRet("bpf_map_update_elem", bpf.bpf_map_update_elem(map, keyOf(port), Buffer.of(1), 0));
+      this.#ports.add(port);
+    }
+    for (const port of this.#ports) {
+      if (wanted.has(port)) continue;
+      checkRet("bpf_map_delete_elem", bpf.bpf_map_delete_elem(map, keyOf(port)));
+      this.#ports.delete(port);
+    }
   }
 
   [Symbol.dispose](): void {
@@ -46,4 +56,10 @@ export class BindEvents implements Disposable {
     this.#ring = null;
     this.#object[Symbol.dispose]();
   }
+}
+
+function keyOf(port: number): Buffer {
+  const key = Buffer.alloc(2);
+  key.writeUInt16LE(guard.port(port));
+  return key;
 }

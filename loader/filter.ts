@@ -40,6 +40,18 @@ export interface Match {
   readonly members: readonly Listener[];
 }
 
+/** The SPEC by which `specs` and `filter` cover a group with these listeners; undefined: they do not. */
+export function covers(
+  members: readonly Listener[],
+  specs: readonly Spec[],
+  filter: Filter,
+): Spec | undefined {
+  const [first] = members;
+  const spec = first && specOf(specs, first.key);
+  const passes = spec && members.some((member) => excludedBy(filter, member) === null);
+  return passes ? spec : undefined;
+}
+
 /** The groups that `specs` and `filter` cover, with all their listeners. */
 export function matchGroups(
   listeners: readonly Listener[],
@@ -48,10 +60,8 @@ export function matchGroups(
 ): Match[] {
   const matches: Match[] = [];
   for (const [name, members] of byGroup(listeners)) {
-    const [first] = members;
-    const spec = first && specOf(specs, first.key);
-    if (!spec || !members.some((member) => excludedBy(filter, member) === null)) continue;
-    matches.push({ name, service: spec.text, members });
+    const spec = covers(members, specs, filter);
+    if (spec) matches.push({ name, service: spec.text, members });
   }
   return matches;
 }

@@ -6,6 +6,10 @@ import { endpoint, type Listener } from "./listener.ts";
 import { shutDown, splitStandby } from "./members.ts";
 import type { State } from "./state.ts";
 
+/** How often, and how long apart, a group is given back whose owners are going away. */
+const GIVE_BACK_TRIES = 20;
+const GIVE_BACK_MS = 10;
+
 /**
  * Ends the standby, detaches, then unpins: in this order it is safe to be cut short.
  * @throws ConflictError when no owner could be borrowed from; nothing is removed then
@@ -26,4 +30,26 @@ export function giveBack(state: State, group: Group, members: readonly Listener[
 function detachOurs(group: Group, members: readonly Listener[]): boolean {
   const attached = members.some(({ programId }) => programId === group.programId);
   return !attached || detachProgram(members);
+}
+
+/**
+ * A dying process shows its listeners for a moment, and lends none of them: tries again.
+ * @param step gives back a group with these members
+ */
+export function giveBackPatiently(
+  step: (members: readonly Listener[]) => void,
+  members: readonly Listener[],
+  readAgain: () => readonly Listener[],
+): void {
+  let now = members;
+  for (let tries = 1; ; tries++) {
+    try {
+      step(now);
+      return;
+    } catch (error) {
+      if (!(error instanceof ConflictError) || tries === GIVE_BACK_TRIES) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, GIVE_BACK_MS);
+      now = readAgain();
+    }
+  }
 }

@@ -7,14 +7,11 @@ import { basename, dirname, join } from "node:path";
 import { ABI_VERSION, type GroupMap, LAYOUT } from "./abi.ts";
 import {
   addRow,
-  type Control,
   decodeGroup,
   decodeSlot,
   emptyRow,
-  encodeControl,
   encodeCookie,
   encodeGroup,
-  encodePlan,
   encodeSlot,
   encodeSource,
   type GroupRecord,
@@ -22,7 +19,7 @@ import {
   type SlotRecord,
 } from "./codec.ts";
 import { AbiMismatchError } from "./errors.ts";
-import { type GroupPins, makePins, openPins } from "./group_pins.ts";
+import { type GroupPins, makePins, makeUnpinned, openPins } from "./group_pins.ts";
 import {
   decodeHolds,
   decodeStandby,
@@ -32,9 +29,20 @@ import {
   type StandbyRecord,
 } from "./holds.ts";
 import { type BpfMap, possibleCpus } from "./map.ts";
-import type { Slot, Targets } from "./plan.ts";
+import type { Slot } from "./plan.ts";
+import {
+  type Control,
+  decodeControl,
+  decodeMoved,
+  encodeControl,
+  encodeMoved,
+  encodePlan,
+  NO_PROBE,
+  type Probe,
+} from "./plan_codec.ts";
 import { type ProgramInfo, programInfo } from "./program.ts";
 import * as libc from "./sys/libc.ts";
+import type { Targets } from "./targets.ts";
 
 /** Owns file descriptors on the pinned program and maps. */
 export class Group implements Disposable {
@@ -44,8 +52,12 @@ export class Group implements Disposable {
   readonly programId: number;
   #closed = false;
   #record: GroupRecord;
+  #targets: Targets | null = null;
   #plan: Buffer | null = null;
   #active = 0;
+  #control: Control = { mode: "select", standby: 0, tell: false };
+  #probe = NO_PROBE;
+  #tells = false;
 
   private constructor(name: string, { programFd, maps }: GroupPins) {
     this.name = name;
@@ -53,8 +65,23 @@ export class Group implements Disposable {
     this.#maps = maps;
     this.programId = programInfo(programFd).id;
     this.#record = decodeGroup(maps.group.lookup(0) ?? Buffer.alloc(LAYOUT.rm_group.size));
-    const control = maps.control.lookup(0);
-    this.#active = control?.readUInt8(LAYOUT.rm_control.members.active) ?? 0;
+    this.reload();
+  }
+
+  /** Reads again what a command may have changed meanwhile: the policy, and which plan is in force. */
+  reload(): void {
+    const { group, control } = this.#maps;
+    this.#record = decodeGroup(group.lookup(0) ?? Buffer.alloc(LAYOUT.rm_group.size));
+    const { active, tells, probe } = decodeControl(control.lookup(0));
+    this.#active = active;
+    this.#probe = probe;
+    this.#tells = tells;
+    this.#plan = null;
+  }
+
+  /** It tells of migrations from accept queues. */
+  get tells(): boolean {
+    return this.#tells;
   }
 
   /**
@@ -64,6 +91,13 @@ export class Group implements Disposable {
   static create(name: string, record: GroupRecord, unfinished: string): Group {
     makePins(record.slots, unfinished);
     const group = new Group(name, openPins(unfinished));
+    group.setRecord(record);
+    return group;
+  }
+
+  /** As {@link create}, but with nothing pinned: the self-test's, which must leave nothing. */
+  static load(name: string, record: GroupRecord): Group {
+    const group = new Group(name, makeUnpinned(record.slots));
     group.setRecord(record);
     return group;
   }
@@ -177,6 +211,15 @@ export class Group implements Disposable {
     this.#maps.cookies.delete(encodeCookie(cookie));
   }
 
+  /** Forgets sources that no slot and no standby has: what sidecars that were killed left. */
+  pruneSources(): void {
+    const cookies = [...this.slots().map(({ slot }) => slot.cookie), this.standby.cookie];
+    const known = new Set(cookies.map((cookie) => encodeCookie(cookie).toString("hex")));
+    for (const key of this.#maps.cookies.keys()) {
+      if (!known.has(key.toString("hex"))) this.#maps.cookies.delete(key);
+    }
+  }
+
   /** Puts a plan in force: written whole where the program does not look, then flipped in. */
   setPlan(targets: Targets, control: Control): void {
     const plan = encodePlan(targets);
@@ -186,8 +229,44 @@ export class Group implements Disposable {
       this.#maps.plans.update(this.#active, plan);
     }
     this.#plan = plan;
-    const entry = encodeControl(this.#active, targets.syn.length, control);
+    this.#targets = targets;
+    this.#control = control;
+    this.#setControl();
+  }
+
+  /** Steers connections from one client port; in force at once, beside any plan. */
+  steer(probe: Probe): void {
+    this.#probe = probe;
+    this.#setControl();
+  }
+
+  #setControl(): void {
+    if (this.#targets === null) return; // with the first plan
+    const entry = encodeControl(this.#active, this.#targets, this.#control, this.#probe);
     if (!this.#maps.control.lookup(0)?.equals(entry)) this.#maps.control.update(0, entry);
+  }
+
+  /** A ring buffer that says when connections were migrated from an accept queue. */
+  get movesFd(): number {
+    return this.#maps.moves.fd;
+  }
+
+  /** Listeners that were woken, since the group was pinned. */
+  get wakeups(): number {
+    return decodeMoved(this.#maps.moved.lookup(0)).wakeups;
+  }
+
+  /** Counts listeners that were woken. */
+  addWakeups(count: number): void {
+    const { told, wakeups } = decodeMoved(this.#maps.moved.lookup(0));
+    this.#maps.moved.update(0, encodeMoved({ told, wakeups: wakeups + count }));
+  }
+
+  /** True when migrations were told of; those that come from now on are told of again. */
+  takeMoved(): boolean {
+    const { told, wakeups } = decodeMoved(this.#maps.moved.lookup(0));
+    if (told) this.#maps.moved.update(0, encodeMoved({ told: false, wakeups }));
+    return told;
   }
 
   /** Row 0 is the group's own, row slot + 1 a slot's; all CPUs added up. */

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { EXTRA_ENTRIES, GROUP_MAPS, type GroupMap, SELECT_PROGRAM } from "./abi.ts";
 import { AbiMismatchError, NotSupportedError, VerifierError } from "./errors.ts";
 import { BpfMap } from "./map.ts";
-import { hasMigrateCounters } from "./netns.ts";
+import { hasMigrateCounters } from "./netstat.ts";
 import { BpfObject } from "./object.ts";
 import { differ, obtain, pin } from "./pin.ts";
 import { PROGRAM_PIN } from "./program.ts";
@@ -23,14 +23,31 @@ export interface GroupPins {
  * are empty: it decides as the kernel's hash does. Nothing is attached.
  */
 export function makePins(slots: number, unfinished: string): void {
-  using object = new BpfObject("select");
+  using object = load(slots);
+  pin(object.programFd(SELECT_PROGRAM), join(unfinished, PROGRAM_PIN));
+  for (const map of MAP_NAMES) pin(object.mapFd(map), join(unfinished, map));
+}
+
+/** As {@link makePins}, but without a pin: it ends with its file descriptors, and what it is attached to. */
+export function makeUnpinned(slots: number): GroupPins {
+  using object = load(slots);
+  const maps: Partial<Record<GroupMap, BpfMap>> = {};
+  for (const map of MAP_NAMES) maps[map] = new BpfMap(libc.duplicate(object.mapFd(map)));
+  const programFd = libc.duplicate(object.programFd(SELECT_PROGRAM));
+  return { programFd, maps: maps as GroupPins["maps"] };
+}
+
+function load(slots: number): BpfObject {
+  const object = new BpfObject("select");
   object.setEntries("slots", slots);
   object.setEntries("listeners", slots + EXTRA_ENTRIES);
   object.setEntries("cookies", slots + EXTRA_ENTRIES);
   object.setEntries("counters", slots + 2); // the group's own row, and the standby's
   try {
     object.load();
+    return object;
   } catch (error) {
+    object[Symbol.dispose]();
     if (error instanceof VerifierError && !hasMigrateCounters()) {
       throw new NotSupportedError(
         "SELECT_OR_MIGRATE",
@@ -40,8 +57,6 @@ export function makePins(slots: number, unfinished: string): void {
     }
     throw error;
   }
-  pin(object.programFd(SELECT_PROGRAM), join(unfinished, PROGRAM_PIN));
-  for (const map of MAP_NAMES) pin(object.mapFd(map), join(unfinished, map));
 }
 
 /** @throws AbiMismatchError with every difference when they are of another version */

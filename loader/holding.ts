@@ -25,7 +25,7 @@ export const HOLDING_MS = 100;
 /** Owns a group's standby. */
 export class Holding implements Disposable {
   readonly #group: Group;
-  readonly #hold: HoldPolicy;
+  #hold: HoldPolicy;
   readonly #arrived: () => void;
   #standby: Standby | null = null;
   /** Digest of the settings it was given. */
@@ -45,6 +45,19 @@ export class Holding implements Disposable {
     const { heldSinceMs } = this.#group.standby;
     if (heldSinceMs === null) return null;
     return Math.min(HOLDING_MS, leftMs(this.#hold, heldSinceMs, nowMs));
+  }
+
+  /** Another policy from now on; what is held stays held. The caller records it. */
+  change(hold: HoldPolicy): void {
+    if (hold.max !== this.#hold.max) this.#standby?.resize(hold.max);
+    this.#hold = hold;
+  }
+
+  /** It holds, or has connections: closing the standby now could reset them. */
+  isNeeded(members: readonly Listener[]): boolean {
+    const { cookie, heldSinceMs } = this.#group.standby;
+    const standby = members.find((member) => member.cookie === cookie);
+    return heldSinceMs !== null || (standby?.queueLength ?? 0) > 0;
   }
 
   /** The hold under way has had its time. */

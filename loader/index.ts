@@ -7,35 +7,49 @@ export {
   OUTCOMES,
   ROUTE,
   type Route,
+  SETTINGS,
+  type SettingsPolicy,
   STAGES,
+  WAKE,
+  type Wake,
 } from "./abi.ts";
 export type { AdoptOptions } from "./adopted.ts";
 export type { AdoptedPort } from "./adoption_codec.ts";
 export type { AdoptionStatus } from "./adoptions.ts";
-export { adoptablePath, cgroupPath } from "./cgroup.ts";
+export { adoptablePath, cgroupPath, cgroupText } from "./cgroup.ts";
+export { type ChangedPolicy, changePolicy, moves, type PolicyChange } from "./change_policy.ts";
+export { probeWakeup, type Wakeup } from "./check/wakeup.ts";
 export type { Decision } from "./codec.ts";
 export { type Detached, type DetachOptions, detach } from "./detach.ts";
+export {
+  type Drained,
+  drain,
+  drainedNow,
+  emptyStuck,
+  type Selector,
+  undrain,
+} from "./drain.ts";
 export * from "./errors.ts";
 export { establishedConnections } from "./established.ts";
 export type { Filter } from "./filter.ts";
 export type { Holds } from "./holds.ts";
 export { endpoint, type GroupKey, type Listener, type Owner } from "./listener.ts";
 export type { Log, SidecarEvent } from "./log.ts";
-export { type KernelMigrations, netnsInode } from "./netns.ts";
+export { netnsInode } from "./netns.ts";
+export type { KernelMigrations } from "./netstat.ts";
 export { notifyService } from "./notify.ts";
-export type { HoldPolicy, Policy, Role } from "./plan.ts";
+export { Observer } from "./observe.ts";
+export type { HoldPolicy, Policy } from "./plan.ts";
 export type { ReadyCheck } from "./ready.ts";
 export { type Released, release } from "./release.ts";
+export type { Reloaded } from "./reload.ts";
 export { ServerCgroup } from "./server_cgroup.ts";
-export { IDLE_MS, Sidecar, type SidecarOptions } from "./sidecar.ts";
+export type { ServiceOptions } from "./service.ts";
+export { Sidecar } from "./sidecar.ts";
+export { IDLE_MS, type ServicesOptions, type SidecarOptions } from "./sidecar_options.ts";
 export { matchesSpec, parseSpec, type Spec } from "./spec.ts";
-export {
-  type GroupStatus,
-  type HoldStatus,
-  type ListenerStatus,
-  readStatus,
-  type Status,
-} from "./status.ts";
+export type { GroupStatus, HoldStatus, ListenerStatus, Status } from "./status.ts";
+export { readStatus, type StatusOptions, StatusReader } from "./status_reader.ts";
 export {
   FdStore,
   type PutOptions,
@@ -47,6 +61,7 @@ export type { ListenOptions } from "./store/listen.ts";
 export { type StoreOptions, StoreServer, type StoreStatus } from "./store/server.ts";
 export type { StoreCounts } from "./store/store.ts";
 export type { StoredFd, StoredName } from "./store/wire.ts";
+export type { Role } from "./targets.ts";
 export { unitCgroup } from "./unit.ts";
 export { libbpfVersion } from "./version.ts";
 export { RECONCILE_MS } from "./watch.ts";

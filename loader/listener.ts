@@ -37,6 +37,8 @@ export interface Listener {
   readonly groupSize: number;
   /** A program is attached to the group; its id, or 0 for a classic filter. */
   readonly programId: number | null;
+  /** It is in somebody's REUSEPORT_SOCKARRAY, and so cannot be put into our sockmap. */
+  readonly sockarray: boolean;
   /** Accept queue now and at most, connections. */
   readonly queueLength: number;
   readonly queueLimit: number;

@@ -1,6 +1,6 @@
 /** What a sidecar says of its groups: events for the log. */
 
-import type { HoldResult } from "./abi.ts";
+import type { HoldResult, SettingsPolicy } from "./abi.ts";
 import { LockedError } from "./errors.ts";
 import type { Match } from "./filter.ts";
 import type { HoldEvent } from "./holding.ts";
@@ -22,6 +22,13 @@ const HOW: Readonly<Record<HoldResult, string>> = {
   handed_over: "handed over",
   expired: "nothing listened in time; the hold ended",
   released: "the hold was released",
+};
+
+/** What different settings mean for migrating connections, by policy. */
+const WHAT_THEN: Readonly<Record<SettingsPolicy, string>> = {
+  prefer: "connections move between them when there is no other target",
+  strict: "connections do not move between them, they are dropped when there is no other target",
+  ignore: "connections move between them all the same",
 };
 
 /** Writes the log of one sidecar; a lasting condition is said once. */
@@ -108,6 +115,12 @@ export class Journal {
       else say("listener_changed", `${where} listens with settings class ${number}`, fields);
     }
     if (refreshed.hold) this.#hold(managed, refreshed.hold);
+    for (const { classes, names } of refreshed.unlike) {
+      this.warn(
+        `${group.name} classes ${classes.join(" ")}`,
+        `${label}: listeners of settings classes ${classes.join(" and ")} differ in ${names.join(", ")}; ${WHAT_THEN[group.record.settings]}`,
+      );
+    }
     const lasting = `${group.name} lasting`;
     const warnings = warningsOf(managed, refreshed);
     if (warnings.length > 0) this.warn(lasting, warnings.join("; "));

@@ -4,23 +4,22 @@ import { attachProgram, detachProgram, refuseForeign } from "./attachment.ts";
 import type { Match } from "./filter.ts";
 import { giveBack } from "./give_back.ts";
 import { Group } from "./group.ts";
-import { type HoldEvent, Holding } from "./holding.ts";
+import { GroupHold, type GroupHoldOptions } from "./group_hold.ts";
+import type { HoldEvent } from "./holding.ts";
 import { endpoint, type Listener } from "./listener.ts";
-import { HIDDEN, hidden, refuseHidden, splitStandby } from "./members.ts";
-import { capacityFor, type HoldPolicy, type Plan, type Policy } from "./plan.ts";
+import { refuseHidden, splitStandby } from "./members.ts";
+import type { Plan, Policy } from "./plan.ts";
 import { Readings } from "./readings.ts";
-import { Readiness, type ReadyCheck } from "./ready.ts";
+import { newRecord, recorded } from "./record.ts";
 import { Lock, type State } from "./state.ts";
 import { boottimeMs } from "./sys/libc.ts";
 import { allOrNothing } from "./undo.ts";
+import { type Unlike, unlikeClasses } from "./unlike.ts";
+import { Waker } from "./waker.ts";
 
-export interface ManageOptions extends Policy {
+export interface ManageOptions extends Policy, GroupHoldOptions {
   /** Override a foreign program. */
   readonly replace: boolean;
-  /** A hold ends only when a new listener passes this. */
-  readonly readyCheck?: ReadyCheck;
-  /** Called when a connection waits at the standby. */
-  readonly arrived?: () => void;
 }
 
 /** What a refresh did, for the log. */
@@ -32,6 +31,8 @@ export interface Refreshed {
   readonly unreachable: boolean;
   /** A hold began or ended. */
   readonly hold: HoldEvent | null;
+  /** Classes that listen side by side, said for the first time. */
+  readonly unlike: readonly Unlike[];
 }
 
 /** Owns the group's pins for as long as it lives: no other sidecar can. */
@@ -40,11 +41,12 @@ export class ManagedGroup implements Disposable {
   /** It was not pinned before. */
   readonly isNew: boolean;
   readonly #lock: Lock;
-  readonly #options: ManageOptions;
+  #options: ManageOptions;
   readonly #readings = new Readings();
-  #holding: Holding | null = null;
-  #readiness: Readiness | null = null;
-  #hiddenPasses = 0;
+  /** Pairs of settings classes that were spoken of. */
+  readonly #unlike = new Set<string>();
+  readonly #hold: GroupHold;
+  #waker: Waker | null = null;
   #sinceMs = 0;
   #listenedMs = boottimeMs();
 
@@ -53,7 +55,12 @@ export class ManagedGroup implements Disposable {
     this.#lock = lock;
     this.isNew = isNew;
     this.#options = options;
-    this.#hold(options.hold ?? null);
+    this.#hold = new GroupHold(group, options);
+  }
+
+  /** In force. */
+  get options(): ManageOptions {
+    return this.#options;
   }
 
   /** `0.0.0.0:443` */
@@ -79,7 +86,7 @@ export class ManagedGroup implements Disposable {
       const group = Group.create(name, newRecord(match, options), directory);
       undo(() => group[Symbol.dispose]());
       const managed = new ManagedGroup(group, lock, true, options);
-      undo(() => managed.#endHolding());
+      undo(() => managed.#hold[Symbol.dispose]());
       const plan = managed.#apply(members, boottimeMs());
       Group.publish(directory, name);
       undo(() => state.remove(name));
@@ -90,7 +97,7 @@ export class ManagedGroup implements Disposable {
 
   static #adopt(state: State, match: Match, options: ManageOptions): [ManagedGroup, Refreshed] {
     const { name, members, service } = match;
-    const { migrate, route, replace, hold = null } = options;
+    const { replace } = options;
     return allOrNothing((undo) => {
       const directory = state.directory(name);
       const lock = new Lock(directory, `the group ${name}`);
@@ -102,9 +109,10 @@ export class ManagedGroup implements Disposable {
       const { others } = splitStandby(group, members);
       undo(() => applyGroup(group, others, new Readings(), false, boottimeMs()));
       undo(() => group.setRecord(before));
-      group.setRecord({ ...group.record, migrate, route, hold, service });
+      group.setRecord({ ...group.record, ...recorded(options), service });
+      group.pruneSources();
       const managed = new ManagedGroup(group, lock, false, options);
-      undo(() => managed.#endHolding());
+      undo(() => managed.#hold[Symbol.dispose]());
       return [managed, managed.refresh(members)];
     });
   }
@@ -112,28 +120,61 @@ export class ManagedGroup implements Disposable {
   /** One observe-plan-apply step; attaches again where the kernel's group was re-created. */
   refresh(members: readonly Listener[]): Refreshed {
     const nowMs = boottimeMs();
-    this.#holdUnlessHidden(members);
+    this.group.reload();
+    this.#hold.unlessHidden(members, nowMs);
     const { standby, others } = splitStandby(this.group, members);
-    const targets = this.#isReady(others, nowMs) ? others : [];
+    const targets = this.#hold.isReady(others, nowMs) ? others : [];
     const plan = this.#apply(targets, nowMs);
     const before = this.group.record.attachments;
     const done = this.#attach(members);
-    this.#readiness?.ask(others);
-    const hold = this.#holding?.step(standby, targets, plan, nowMs) ?? null;
+    this.#hold.ask(others);
+    const hold = this.#hold.step(standby, targets, plan, nowMs);
     const reattached = done === "attached" && before > 0;
-    return { plan, reattached, unreachable: done === "unreachable", hold };
+    const unlike = unlikeClasses(plan.slots, others, this.#unlike);
+    return { plan, reattached, unreachable: done === "unreachable", hold, unlike };
+  }
+
+  /**
+   * Another policy, perhaps of another service: nothing is detached, and what is held stays held.
+   * It is in force after the next {@link refresh}. Wants the state's lock.
+   * @throws StandbyError when it is to hold and cannot; nothing is changed then
+   */
+  change(service: string, options: ManageOptions, members: readonly Listener[]): void {
+    this.#hold.change(options, members);
+    this.#options = options;
+    this.group.setRecord({ ...this.group.record, ...recorded(options), service });
+  }
+
+  /**
+   * Wakes destinations from now on, as this kernel does not; or does so no more.
+   * @param observe the members of every group now
+   */
+  wake(
+    on: boolean,
+    observe: () => ReadonlyMap<string, readonly Listener[]>,
+    failed: (e: unknown) => void,
+  ): void {
+    if (on === (this.#waker !== null)) return;
+    const { group } = this;
+    const others = () => splitStandby(group, observe().get(group.name) ?? []).others;
+    this.#waker?.[Symbol.dispose]();
+    this.#waker = on ? new Waker(group, others, failed) : null;
+    this.#apply(others(), boottimeMs());
   }
 
   /** When it wants to be looked at again, ms; null: not before something happens. */
   get dueMs(): number | null {
-    return this.#holding?.dueMs(boottimeMs()) ?? null;
+    return this.#hold.dueMs(boottimeMs());
   }
 
   /** Conditions that last until somebody acts, one sentence each. */
   get warnings(): string[] {
-    const warnings = this.#holding?.warnings ?? [];
-    if (this.#options.hold && this.#holding === null) warnings.push(HIDDEN);
-    return warnings;
+    return this.#hold.warnings;
+  }
+
+  /** Nothing listens, the standby left out. */
+  isEmpty(members: readonly Listener[]): boolean {
+    return splitStandby(this.group, members).others.length === 0;
   }
 
   /** How long nothing has listened, ms. */
@@ -147,7 +188,7 @@ export class ManagedGroup implements Disposable {
    */
   giveBack(state: State, members: readonly Listener[]): void {
     const { others } = splitStandby(this.group, members);
-    this.#endHolding();
+    this.#hold[Symbol.dispose]();
     giveBack(state, this.group, others);
   }
 
@@ -157,57 +198,24 @@ export class ManagedGroup implements Disposable {
    */
   leave(members: readonly Listener[]): void {
     const { others } = splitStandby(this.group, members);
-    if (this.#holding !== null) {
-      this.#hold(null);
-      this.#apply(others, boottimeMs());
-    }
+    this.#waker?.[Symbol.dispose]();
+    this.#waker = null;
+    this.#hold.set(null);
+    this.#apply(others, boottimeMs());
     this[Symbol.dispose]();
   }
 
   [Symbol.dispose](): void {
-    this.#endHolding();
+    this.#waker?.[Symbol.dispose]();
+    this.#hold[Symbol.dispose]();
     this.group[Symbol.dispose]();
     this.#lock[Symbol.dispose]();
   }
 
-  #hold(hold: HoldPolicy | null): void {
-    const { group } = this;
-    const { readyCheck, arrived = () => {} } = this.#options;
-    this.#endHolding();
-    if (hold) this.#holding = new Holding(group, hold, arrived);
-    if (hold && readyCheck) this.#readiness = new Readiness(group, readyCheck);
-    if (!same(group.record.hold, hold)) group.setRecord({ ...group.record, hold });
-  }
-
-  /** Closes the standby: what it holds moves to the group's targets, or is reset without any. */
-  #endHolding(): void {
-    this.#readiness?.[Symbol.dispose]();
-    this.#readiness = null;
-    this.#holding?.[Symbol.dispose]();
-    this.#holding = null;
-  }
-
-  /** A listener the program cannot select would get nothing beside a standby. */
-  #holdUnlessHidden(members: readonly Listener[]): void {
-    const { hold = null } = this.#options;
-    // Twice in a row: one that has just opened may be missing in one read.
-    this.#hiddenPasses = hidden(members) > 0 ? this.#hiddenPasses + 1 : 0;
-    const wanted = this.#hiddenPasses > 1 ? null : hold;
-    if ((wanted === null) !== (this.#holding === null)) this.#hold(wanted);
-  }
-
-  /** Whether new listeners may be targets: at once, unless a hold waits for them to be ready. */
-  #isReady(others: readonly Listener[], nowMs: number): boolean {
-    if (this.#readiness === null) return true;
-    const waits = this.group.standby.heldSinceMs !== null && this.#holding?.isOver(nowMs) === false;
-    if (waits && !this.#readiness.look(others)) return others.length === 0;
-    this.#readiness[Symbol.dispose]();
-    return true;
-  }
-
   #apply(members: readonly Listener[], nowMs: number): Plan {
-    const probe = this.#readiness?.port ?? 0;
-    const plan = applyGroup(this.group, members, this.#readings, this.#sinceMs > 0, nowMs, probe);
+    const { group } = this;
+    const tell = this.#waker !== null;
+    const plan = applyGroup(group, members, this.#readings, this.#sinceMs > 0, nowMs, tell);
     this.#readings.keep(members);
     this.#sinceMs = nowMs;
     if (members.length > 0) this.#listenedMs = nowMs;
@@ -229,21 +237,8 @@ export class ManagedGroup implements Disposable {
     try {
       refuseForeign(members, this.group.programId);
     } catch (error) {
-      // That program knows nothing of a standby, and would give it a share.
-      this.#holding?.[Symbol.dispose]();
+      this.#hold.closeStandby();
       throw error;
     }
   }
-}
-
-function newRecord({ members, service }: Match, { migrate, route, hold = null }: Policy) {
-  const [first] = members;
-  if (!first) throw new Error("a group has a listener");
-  const { key, uid } = first;
-  const slots = capacityFor(members.length);
-  return { abiVersion: 0, key, uid, migrate, route, hold, slots, attachments: 0, service };
-}
-
-function same(a: HoldPolicy | null, b: HoldPolicy | null): boolean {
-  return a?.timeMs === b?.timeMs && a?.max === b?.max;
 }

@@ -1,80 +1,144 @@
-/** All groups under one sidecar's management, by name; one that fails does not stop the others. */
-import type { Match } from "./filter.ts";
+/** All groups under one sidecar's management, by name, with their services; one that fails does not stop the others. */
+import { giveBackPatiently } from "./give_back.ts";
 import type { Listener } from "./listener.ts";
 import { type Journal, message } from "./log.ts";
-import { ManagedGroup, type ManageOptions } from "./managed.ts";
+import { ManagedGroup } from "./managed.ts";
+import { type Assigned, assign, type Service } from "./service.ts";
 import type { State } from "./state.ts";
 import { type GroupStatus, groupStatus } from "./status.ts";
+import { everyStep } from "./undo.ts";
+import type { Waking } from "./waking.ts";
 
 type Members = ReadonlyMap<string, readonly Listener[]>;
 
+/** A group and the service it is managed for; null: none any more, it is to be given back. */
+interface Entry {
+  readonly managed: ManagedGroup;
+  service: Service | null;
+}
+
 /** Owns the groups. What changes them wants the state's lock. */
 export class ManagedGroups implements Disposable {
-  readonly #options: ManageOptions;
   readonly #journal: Journal;
-  readonly #managed = new Map<string, ManagedGroup>();
-  /** Groups that a `detach` took from us: not ours again until the sidecar is restarted. */
-  readonly #detached = new Set<string>();
+  readonly #entries = new Map<string, Entry>();
+  /** Groups that a `detach` took from a service: not that one's again until it is another, or the sidecar. */
+  readonly #detached = new Map<string, Service>();
 
-  constructor(options: ManageOptions, journal: Journal) {
-    this.#options = options;
+  readonly #waking: Waking;
+
+  constructor(journal: Journal, waking: Waking) {
     this.#journal = journal;
+    this.#waking = waking;
   }
 
   get size(): number {
-    return this.#managed.size;
+    return this.#entries.size;
   }
 
   /** When the first of them wants to be looked at again, ms; null: none before something happens. */
   get dueMs(): number | null {
-    const due = [...this.#managed.values()].flatMap(({ dueMs }) => dueMs ?? []);
+    const due = [...this.#entries.values()].flatMap(({ managed }) => managed.dueMs ?? []);
     return due.length > 0 ? Math.min(...due) : null;
   }
 
   /** Adopts or makes a group and attaches it. @throws as {@link ManagedGroup.takeOn} */
-  takeOn(state: State, match: Match): void {
-    const [managed, refreshed] = ManagedGroup.takeOn(state, match, this.#options);
-    this.#managed.set(match.name, managed);
+  takeOn(state: State, match: Assigned): void {
+    const { name, owner, members } = match;
+    const [managed, refreshed] = ManagedGroup.takeOn(state, match, owner.manage);
+    this.#entries.set(name, { managed, service: owner });
+    this.#waking.of(managed, owner);
     this.#journal.takenOn(managed, match);
-    this.#journal.refreshed(managed, match.members, refreshed);
+    this.#journal.refreshed(managed, members, refreshed);
   }
 
-  /** Takes on those that are not ours yet; a refusal is said, and tried again next time. */
-  takeOnNew(state: State, matches: readonly Match[]): void {
-    for (const match of matches) {
-      if (this.#managed.has(match.name) || this.#detached.has(match.name)) continue;
-      this.#journal.attempt(match.name, () => this.takeOn(state, match));
+  /** Wakes destinations, or does not, as is known now. */
+  wake(): void {
+    for (const { managed, service } of this.#entries.values()) {
+      if (service) this.#waking.of(managed, service);
     }
   }
 
-  /** One step of each; gives up those in which nothing has listened for `idleMs`. */
-  refresh(state: State, groups: Members, idleMs: number): void {
-    for (const [name, managed] of this.#managed) {
+  /**
+   * Takes on those that are not ours yet; a refusal is said, and tried again next time.
+   * @param forMs after that the rest is left for the next time; true: there is a rest
+   */
+  takeOnNew(state: State, groups: Members, services: readonly Service[], forMs: number): boolean {
+    const untilMs = performance.now() + forMs;
+    for (const [name, members] of groups) {
+      if (this.#entries.has(name)) continue;
+      const match = assign(name, members, services);
+      if (match === null || this.#detached.get(name) === match.owner) continue;
+      if (performance.now() > untilMs) return true;
+      this.#journal.attempt(name, () => this.takeOn(state, match));
+    }
+    return false;
+  }
+
+  /**
+   * Other services from now on: says whose each group is. In the next {@link refresh} it gets that
+   * one's policy, or is given back when none covers it.
+   */
+  reassign(groups: Members, services: readonly Service[]): void {
+    for (const [name, entry] of this.#entries) {
       const members = groups.get(name) ?? [];
+      entry.service = successor(entry, members, services);
+    }
+  }
+
+  /** One step of each; gives up those in which nothing has listened for `idleMs`, or that are in a namespace that is `gone`. */
+  refresh(state: State, groups: Members, idleMs: number, gone: ReadonlySet<number>): void {
+    for (const [name, entry] of this.#entries) {
+      const { managed } = entry;
+      const members = groups.get(name) ?? [];
+      if (entry.service === null) {
+        this.#journal.attempt(name, () => this.#leaveToKernel(state, name, managed, members));
+        continue;
+      }
+      this.#apply(name, managed, entry.service, members);
       this.#journal.attempt(name, () =>
         this.#journal.refreshed(managed, members, managed.refresh(members)),
       );
-      if (managed.idleMs > idleMs) this.#giveUp(state, name, managed);
+      const lost = gone.has(managed.group.record.key.netns) && managed.isEmpty(members);
+      if (lost) this.#giveUp(state, name, managed, "its network namespace is gone");
+      else if (managed.idleMs > idleMs)
+        this.#giveUp(state, name, managed, "nothing has listened for long");
     }
+  }
+
+  /** Namespaces of groups in which nothing listens. */
+  emptyNetns(groups: Members): Set<number> {
+    const empty = [...this.#entries].filter(([name, { managed }]) =>
+      managed.isEmpty(groups.get(name) ?? []),
+    );
+    return new Set(empty.map(([, { managed }]) => managed.group.record.key.netns));
   }
 
   /** Lets go of groups whose pins are gone: another command detached them. True: some were. */
   dropDetached(state: State): boolean {
-    const gone = [...this.#managed].filter(([name]) => !state.has(name));
-    for (const [name, managed] of gone) {
+    const gone = [...this.#entries].filter(([name]) => !state.has(name));
+    for (const [name, { managed, service }] of gone) {
       const text = `${managed.label} was detached by another command; leaving it alone`;
       this.#journal.say("released", text, { group: name });
-      this.#detached.add(name);
+      if (service) this.#detached.set(name, service);
       this.#drop(name, managed);
     }
     return gone.length > 0;
   }
 
-  /** Gives back those that are `ours`. @throws the first error, when all were tried */
-  giveBack(state: State, groups: Members, ours: (managed: ManagedGroup) => boolean): void {
+  /**
+   * Gives back those that are `ours`.
+   * @param read observes; asked again for a group whose owners were just going away
+   * @throws the first error, when all were tried
+   */
+  giveBack(state: State, read: () => Members, ours: (managed: ManagedGroup) => boolean): void {
+    const groups = read();
     this.#all((name, managed) => {
       if (!ours(managed)) return;
-      managed.giveBack(state, groups.get(name) ?? []);
+      giveBackPatiently(
+        (members) => managed.giveBack(state, members),
+        groups.get(name) ?? [],
+        () => read().get(name) ?? [],
+      );
       this.#journal.say("detached", `detached from ${managed.label}`, { group: name });
     });
   }
@@ -88,9 +152,9 @@ export class ManagedGroups implements Disposable {
   status(groups: Members): { groups: GroupStatus[]; errors: string[] } {
     const found: GroupStatus[] = [];
     const errors: string[] = [];
-    for (const [name, { group }] of this.#managed) {
+    for (const [name, { managed }] of this.#entries) {
       try {
-        found.push(groupStatus(group, groups.get(name) ?? [], process.pid));
+        found.push(groupStatus(managed.group, groups.get(name) ?? [], process.pid));
       } catch (error) {
         errors.push(`${name}: ${message(error)}`);
       }
@@ -99,31 +163,79 @@ export class ManagedGroups implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const [name, managed] of this.#managed) this.#drop(name, managed);
+    for (const [name, { managed }] of this.#entries) this.#drop(name, managed);
+  }
+
+  /** Puts the policy of its service in force where another one is; a refusal is tried again next time. */
+  #apply(
+    name: string,
+    managed: ManagedGroup,
+    service: Service,
+    members: readonly Listener[],
+  ): void {
+    if (managed.options === service.manage) return;
+    const { key } = managed.group.record;
+    const label = service.nameFor(members) ?? service.nameAt(key) ?? managed.group.record.service;
+    this.#journal.attempt(`${name} policy`, () => {
+      managed.change(label, service.manage, members);
+      this.#waking.of(managed, service);
+      const { migrate, route, hold } = managed.group.record;
+      const holds = hold ? `, hold ${hold.timeMs / 1000} s` : "";
+      const text = `${managed.label} has the policy of ${label}: migrate ${migrate}, route ${route}${holds}`;
+      this.#journal.say("policy_changed", text, { group: name, service: label, migrate, route });
+    });
+  }
+
+  #leaveToKernel(
+    state: State,
+    name: string,
+    managed: ManagedGroup,
+    members: readonly Listener[],
+  ): void {
+    managed.giveBack(state, members);
+    this.#drop(name, managed);
+    const text = `detached from ${managed.label}: no service covers it any more`;
+    this.#journal.say("detached", text, { group: name });
   }
 
   /** Unpinned, so that containers which came and went leave nothing. */
-  #giveUp(state: State, name: string, managed: ManagedGroup): void {
+  #giveUp(state: State, name: string, managed: ManagedGroup, why: string): void {
     managed.giveBack(state, []);
     this.#drop(name, managed);
-    const text = `${managed.label}: nothing has listened for long; unpinned`;
-    this.#journal.say("given_up", text, { group: name });
-  }
-
-  #drop(name: string, managed: ManagedGroup): void {
-    this.#managed.delete(name);
-    managed[Symbol.dispose]();
+    this.#journal.say("given_up", `${managed.label}: ${why}; unpinned`, { group: name });
   }
 
   #all(step: (name: string, managed: ManagedGroup) => void): void {
-    const errors: unknown[] = [];
-    for (const [name, managed] of this.#managed) {
-      try {
-        step(name, managed);
-      } catch (error) {
-        errors.push(error);
-      }
-    }
-    if (errors.length > 0) throw errors[0];
+    everyStep(
+      [...this.#entries].map(
+        ([name, { managed }]) =>
+          () =>
+            step(name, managed),
+      ),
+    );
   }
+
+  #drop(name: string, managed: ManagedGroup): void {
+    this.#entries.delete(name);
+    managed[Symbol.dispose]();
+  }
+}
+
+/**
+ * Whose a group is when the services are others: the first one's that covers it. Its own service
+ * keeps it when it is still there, whatever listens now; where nobody listens, another definition of it does.
+ */
+function successor(
+  { managed, service }: Entry,
+  members: readonly Listener[],
+  services: readonly Service[],
+): Service | null {
+  const empty = managed.isEmpty(members);
+  const { key } = managed.group.record;
+  const isNext = (next: Service) => {
+    if (next === service) return true;
+    if (!empty) return next.nameFor(members) !== null;
+    return next.label === service?.label && next.nameAt(key) !== null;
+  };
+  return services.find(isNext) ?? null;
 }

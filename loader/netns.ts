@@ -1,15 +1,9 @@
-/** Network namespaces: their identity, and the kernel's own counts of migrations in them. */
+/** Network namespaces: their identity, and work inside them. */
 import { closeSync, openSync, readdirSync, readFileSync, statfsSync, statSync } from "node:fs";
 import { hasCode, NotSupportedError, PermissionError, UsageError } from "./errors.ts";
 import * as libc from "./sys/libc.ts";
 
 const NSFS_MAGIC = 0x6e736673; // uapi/linux/magic.h
-
-/** TcpExt counters (net/ipv4/proc.c): they count hops, and intended drops as failures. */
-export interface KernelMigrations {
-  readonly success: bigint;
-  readonly failure: bigint;
-}
 
 /**
  * Inode number of a network namespace, by path or pid.
@@ -75,26 +69,8 @@ function openNetns(inode: number): number {
   throw new NotSupportedError("netns", `no process is left in network namespace ${inode}`);
 }
 
-/** What the kernel counted in the namespace of process `pid`; null: it does not count, or the process is gone. */
-export function kernelMigrations(pid: number | "self"): KernelMigrations | null {
-  let text: string;
-  try {
-    text = readFileSync(`/proc/${pid}/net/netstat`, "utf8");
-  } catch {
-    return null; // the process is gone; others of its namespace may not be
-  }
-  const [names = [], values = []] = text
-    .split("\n")
-    .filter((line) => line.startsWith("TcpExt:"))
-    .map((line) => line.split(" "));
-  const value = (name: string) => values[names.indexOf(name)];
-  const success = value("TCPMigrateReqSuccess");
-  const failure = value("TCPMigrateReqFailure");
-  if (success === undefined || failure === undefined) return null;
-  return { success: BigInt(success), failure: BigInt(failure) };
-}
-
-/** Whether this kernel knows migration at all: it then counts it. */
-export function hasMigrateCounters(): boolean {
-  return kernelMigrations("self") !== null;
+/** Whether the kernel migrates in this namespace where no program does (net.ipv4.tcp_migrate_req). */
+export function migratesByItself(inode: number): boolean {
+  const read = () => readFileSync("/proc/sys/net/ipv4/tcp_migrate_req", "utf8");
+  return inNetns(inode, read).trim() === "1";
 }

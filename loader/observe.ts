@@ -108,6 +108,7 @@ function decode(bytes: Buffer): Listener[] {
       group: r.readBigUInt64LE(AT.group),
       groupSize: r.readUInt16LE(AT.group_size),
       programId: r.readUInt8(AT.has_prog) ? r.readUInt32LE(AT.prog_id) : null,
+      sockarray: r.readUInt8(AT.sockarray) !== 0,
       queueLength: r.readUInt32LE(AT.queue_length),
       queueLimit: r.readUInt32LE(AT.queue_limit),
       halfOpen: r.readUInt32LE(AT.half_open),

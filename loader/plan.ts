@@ -2,7 +2,8 @@
  * plan: what is listening and what was decided before -> slots, generations,
  * classes and targets. Pure: no kernel, no clock. All policy is here.
  */
-import { MAX_CLASSES, MAX_SLOTS, type Migrate, type Route } from "./abi.ts";
+import { MAX_CLASSES, MAX_SLOTS, type Migrate, type Route, type SettingsPolicy } from "./abi.ts";
+import { chooseTargets, type Targets } from "./targets.ts";
 
 /** Listeners opened no further apart than this belong to one start of a service. */
 export const START_GAP_MS = 1_000;
@@ -21,6 +22,8 @@ export interface Slot {
   readonly generation: number;
   /** Settings class, from 1; 0: not known. */
   readonly class: number;
+  /** No target, on purpose. */
+  readonly drained: boolean;
 }
 
 /** A listener as observed now. */
@@ -41,21 +44,10 @@ export interface HoldPolicy {
 export interface Policy {
   readonly migrate: Migrate;
   readonly route: Route;
+  /** Where no target has the settings of the source; `prefer` unless given. */
+  readonly settings?: SettingsPolicy;
   /** With a standby in the group: new connections are always given to a target explicitly. */
   readonly hold?: HoldPolicy | null;
-}
-
-/** Slots to choose among, as the program wants them. */
-export interface Targets {
-  /** New connections; empty: the kernel's hash, or the standby where there is one. */
-  readonly syn: readonly number[];
-  /** By class: the best (chosen among by hash), then the others in the order to try them. */
-  readonly classes: readonly {
-    readonly best: readonly number[];
-    readonly rest: readonly number[];
-  }[];
-  /** Listening slots of any class. */
-  readonly count: number;
 }
 
 export interface Plan {
@@ -120,6 +112,7 @@ export function makePlan(
       settings: newcomer.settings ?? 0n,
       generation: generationOf(newcomer.openedMs, newcomers.length - i, all),
       class: classOf(newcomer.settings ?? 0n, all),
+      drained: false,
     };
     if (before) forgotten.push(before.cookie);
     slots.set(slot, entry);
@@ -134,7 +127,7 @@ export function makePlan(
 
 function leaveOrStay(slot: Slot, listening: ReadonlyMap<bigint, Seen>, nowMs: number): Slot {
   if (listening.has(slot.cookie))
-    return slot.closedMs === null ? slot : { ...slot, closedMs: null };
+    return slot.closedMs === null ? slot : { ...slot, closedMs: null, drained: false };
   return slot.closedMs === null ? { ...slot, closedMs: nowMs } : slot;
 }
 
@@ -190,41 +183,4 @@ function classOf(settings: bigint, slots: readonly Slot[]): number {
   const used = new Set(slots.map((s) => s.class));
   for (let number = 1; number < MAX_CLASSES; number++) if (!used.has(number)) return number;
   return 0;
-}
-
-function chooseTargets(slots: readonly Slot[], policy: Policy): Targets {
-  const live = slots
-    .filter(({ closedMs }) => closedMs === null)
-    .toSorted((a, b) => b.generation - a.generation || a.slot - b.slot);
-  const numbers = (list: readonly Slot[]) => list.map(({ slot }) => slot);
-  const newest = live[0]?.generation;
-  const routed = policy.route === "newest" ? live.filter((s) => s.generation === newest) : [];
-  const syn = policy.route === "kernel" && policy.hold ? live : routed;
-
-  const classes: { best: number[]; rest: number[] }[] = [];
-  for (let number = 0; number < MAX_CLASSES; number++) {
-    const members = number === 0 ? [] : live.filter((s) => s.class === number);
-    const best = members[0]?.generation;
-    const isBest = (s: Slot) => policy.migrate === "any" || s.generation === best;
-    classes.push({
-      best: numbers(members.filter(isBest)),
-      rest: numbers(members.filter((s) => !isBest(s))),
-    });
-  }
-  // A source never seen alive: its settings are not known, unless all there are are equal.
-  const only = new Set(live.map((s) => s.class));
-  const [one] = only;
-  if (only.size === 1 && one) classes[0] = classes[one] ?? { best: [], rest: [] };
-  return { syn: numbers(syn), classes, count: live.length };
-}
-
-export type Role = "target" | "draining" | "unknown";
-
-/** Whether a listening slot may be chosen now, for new or for migrating connections. */
-export function roleOf(slot: Slot, targets: Targets): Role {
-  const listed =
-    targets.syn.length === 0 ||
-    targets.syn.includes(slot.slot) ||
-    targets.classes[slot.class]?.best.includes(slot.slot);
-  return listed ? "target" : "draining";
 }

@@ -4,11 +4,11 @@
  * client port are steered to the candidate, one of those listeners.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { addressBytes } from "./address.ts";
 import { borrow } from "./borrow.ts";
+import { connectTo, openSocket } from "./connection.ts";
 import type { Group } from "./group.ts";
 import type { GroupKey, Listener } from "./listener.ts";
-import { inNetns } from "./netns.ts";
+import { NO_PROBE } from "./plan_codec.ts";
 import * as libc from "./sys/libc.ts";
 
 /** `tcp`: a connection to it is accepted. A command: it exits with 0. */
@@ -16,10 +16,6 @@ export type ReadyCheck = "tcp" | { readonly command: string };
 
 /** A command that takes longer is ended and counts as not ready. */
 const COMMAND_MS = 5_000;
-/* tcpi_state, include/net/tcp_states.h */
-const TCP_ESTABLISHED = 1;
-const TCP_CLOSE = 7;
-const TCP_CLOSE_WAIT = 8;
 
 /** Asks the candidate of one group, again and again until it is ready. */
 export class Readiness implements Disposable {
@@ -29,14 +25,13 @@ export class Readiness implements Disposable {
   #probe = -1;
   #command: ChildProcess | null = null;
   #ready = false;
+  /** Client port that is steered to the candidate; 0: none. */
+  #port = 0;
 
   constructor(group: Group, check: ReadyCheck) {
     this.#group = group;
     this.#check = check;
   }
-
-  /** Client port to steer to the candidate; 0: none. The caller puts it in force. */
-  port = 0;
 
   /** One look at the group's new listeners; true when one of them accepts. */
   look(listeners: readonly Listener[]): boolean {
@@ -50,7 +45,7 @@ export class Readiness implements Disposable {
     return this.#ready;
   }
 
-  /** After {@link port} is in force: asks, unless it is being asked. */
+  /** Asks, unless it is being asked. */
   ask(candidateOf: readonly Listener[]): void {
     const candidate = candidateOf.find(({ cookie }) => cookie === this.#candidate);
     if (!candidate || this.#ready) return;
@@ -66,7 +61,7 @@ export class Readiness implements Disposable {
     if (this.#candidate !== 0n) this.#group.removeListener(this.#group.candidateSlot);
     this.#candidate = 0n;
     this.#ready = false;
-    this.port = 0;
+    if (this.#port !== 0) this.#steer(0);
   }
 
   #take(candidate: Listener): void {
@@ -82,29 +77,27 @@ export class Readiness implements Disposable {
   }
 
   /** A socket that is bound, and not connected yet: its port is ours. */
-  #reserve({ netns, family }: GroupKey): void {
-    const domain = family === "ipv4" ? libc.AF_INET : libc.AF_INET6;
-    const type = libc.SOCK_STREAM | libc.SOCK_NONBLOCK | libc.SOCK_CLOEXEC;
-    this.#probe = inNetns(netns, () => libc.socket(domain, type, libc.IPPROTO_TCP));
-    libc.bind(this.#probe, libc.sockaddr(domain, Buffer.alloc(16), 0));
-    this.port = libc.localPort(this.#probe);
+  #reserve(key: GroupKey): void {
+    this.#probe = openSocket(key);
+    this.#steer(libc.localPort(this.#probe));
+  }
+
+  #steer(port: number): void {
+    this.#port = port;
+    this.#group.steer(port === 0 ? NO_PROBE : { port, slot: this.#group.candidateSlot });
   }
 
   #connect(key: GroupKey): void {
-    if (this.#probe < 0) return;
-    if (this.#state() !== TCP_CLOSE) return; // it is on its way, or there
-    const domain = key.family === "ipv4" ? libc.AF_INET : libc.AF_INET6;
-    libc.connect(this.#probe, libc.sockaddr(domain, reachable(key), key.port));
+    // Else it is on its way, or there.
+    if (this.#probe >= 0 && libc.tcpState(this.#probe) === libc.TCP_CLOSE) {
+      connectTo(this.#probe, key);
+    }
   }
 
   /** It is connected, and no longer in the candidate's queues: accept() took it. */
   #accepted({ queueLength, halfOpen }: Listener): boolean {
     if (this.#probe < 0 || queueLength > 0 || halfOpen > 0) return false;
-    return [TCP_ESTABLISHED, TCP_CLOSE_WAIT].includes(this.#state());
-  }
-
-  #state(): number {
-    return libc.getsockopt(this.#probe, libc.IPPROTO_TCP, libc.TCP_INFO, 1).readUInt8();
+    return [libc.TCP_ESTABLISHED, libc.TCP_CLOSE_WAIT].includes(libc.tcpState(this.#probe));
   }
 
   #run(command: string, candidate: Listener): void {
@@ -120,7 +113,7 @@ export class Readiness implements Disposable {
         REUSEPORT_MIGRATE_ADDRESS: key.address,
         REUSEPORT_MIGRATE_PORT: String(key.port),
         REUSEPORT_MIGRATE_PID: String(owners[0]?.pid ?? ""),
-        REUSEPORT_MIGRATE_SOURCE_PORT: String(this.port),
+        REUSEPORT_MIGRATE_SOURCE_PORT: String(this.#port),
       },
     });
     this.#command = child;
@@ -138,11 +131,4 @@ export class Readiness implements Disposable {
     if (this.#probe >= 0) libc.close(this.#probe);
     this.#probe = -1;
   }
-}
-
-/** The address to connect to from the same host: loopback where the listener takes any. */
-function reachable({ family, address }: GroupKey): Buffer {
-  if (address === "0.0.0.0") return addressBytes("ipv4", "127.0.0.1");
-  if (address === "::") return addressBytes("ipv6", "::1");
-  return addressBytes(family, address);
 }

@@ -1,69 +1,59 @@
 /** The sidecar: finds the groups of its services, keeps them managed, and gives them back. */
-import { AdoptedCgroup, type AdoptOptions } from "./adopted.ts";
+import { ConflictError, UsageError } from "./errors.ts";
 import { requireHost } from "./features.ts";
-import { type Filter, matchGroups, noMatch } from "./filter.ts";
 import { byGroup } from "./listener.ts";
+import { LiveNetns } from "./live_netns.ts";
 import { Journal, type Log, message } from "./log.ts";
 import { ManagedGroups } from "./managed_groups.ts";
+import { kernelCounts } from "./netstat.ts";
 import { Observer } from "./observe.ts";
-import type { Policy } from "./plan.ts";
-import type { ReadyCheck } from "./ready.ts";
-import type { Spec } from "./spec.ts";
-import { findAtStart } from "./start.ts";
+import { Patience } from "./patience.ts";
+import { type Reloaded, succession } from "./reload.ts";
+import { Service, type ServiceOptions } from "./service.ts";
+import { IDLE_MS, type ServicesOptions, type SidecarOptions } from "./sidecar_options.ts";
+import { findAtStart, requireMatch } from "./start.ts";
 import { findBpffs, State } from "./state.ts";
-import { kernelCounts, type Status } from "./status.ts";
-import { type StoreOptions, StoreServer } from "./store/server.ts";
+import type { Status } from "./status.ts";
+import { StoreServer } from "./store/server.ts";
+import { boottimeMs } from "./sys/libc.ts";
+import { everyStep } from "./undo.ts";
+import { Waking } from "./waking.ts";
 import { RECONCILE_MS, Watch } from "./watch.ts";
 
 /** How long a pass waits for a command that changes state; then the next pass does it. */
 const PATIENCE_MS = 20;
 
-/** A group without a listener for this long is given up: its namespace may be gone for good. */
-export const IDLE_MS = 3_600_000;
-
-export interface SidecarOptions extends Policy {
-  readonly specs: readonly Spec[];
-  readonly filter?: Filter;
-  readonly bpffs?: string;
-  /** Start although nothing listens yet. */
-  readonly wait?: boolean;
-  /** Override a foreign program. */
-  readonly replace?: boolean;
-  /** Make the binds of a cgroup set SO_REUSEPORT; also starts although nothing listens yet. */
-  readonly adopt?: AdoptOptions;
-  /** As {@link IDLE_MS}, ms. */
-  readonly idleMs?: number;
-  /** A hold ends only when a new listener passes this. */
-  readonly readyCheck?: ReadyCheck;
-  /** Run a store as well, from start to close. */
-  readonly store?: StoreOptions;
-}
+/** So long a pass takes on groups, ms (loading one takes 100 to 200): those it has must not wait for many new ones. */
+const TAKE_ON_MS = 200;
 
 /** Manages the groups of some services until it is closed. */
 export class Sidecar implements Disposable {
-  readonly #options: SidecarOptions;
-  readonly #log: Log;
+  readonly #options: SidecarOptions | ServicesOptions;
+  readonly #openStore: () => StoreServer | null;
   readonly #journal: Journal;
+  readonly #waking: Waking;
   readonly #groups: ManagedGroups;
-  readonly #adopted: AdoptedCgroup | null;
+  readonly #live = new LiveNetns();
+  readonly #patience = new Patience();
+  #services: readonly Service[];
   #running: { readonly state: State; readonly observer: Observer } | null = null;
   #watch: Watch | null = null;
   #store: StoreServer | null = null;
   #onReleased: () => void = () => {};
 
-  constructor(options: SidecarOptions, log: Log = () => {}) {
-    this.#options = { ...options, wait: options.wait === true || options.adopt !== undefined };
-    this.#log = log;
+  constructor(options: SidecarOptions | ServicesOptions, log: Log = () => {}) {
+    this.#options = options;
+    this.#openStore = () => (options.store ? new StoreServer(options.store, log) : null);
     this.#journal = new Journal(log);
-    const { adopt, specs, filter = {}, replace = false } = options;
-    const arrived = () => this.#look();
-    this.#groups = new ManagedGroups({ ...options, replace, arrived }, this.#journal);
-    this.#adopted = adopt ? new AdoptedCgroup(adopt, specs, filter, this.#journal) : null;
+    this.#waking = new Waking(this.#journal, () => byGroup(this.#use().observer.read()));
+    this.#groups = new ManagedGroups(this.#journal, this.#waking);
+    const services = "services" in options ? options.services : [options];
+    this.#services = services.map((service) => this.#service(service));
   }
 
   /**
-   * Attaches to every group that matches. All or nothing: when one group refuses,
-   * those attached before it are given back.
+   * Attaches to every group that matches. One service: all or nothing, when one group refuses,
+   * those attached before it are given back. Several: a conflict of one is said and tried again.
    * @throws NoMatchError, ForeignProgramError, AlreadyManagedError, StandbyError, LockedError,
    *   AbiMismatchError, PermissionError, NotSupportedError
    */
@@ -72,13 +62,18 @@ export class Sidecar implements Disposable {
     const state = new State(findBpffs(this.#options.bpffs));
     this.#running = { state, observer: new Observer() };
     try {
-      const { store } = this.#options;
-      if (store) this.#store = new StoreServer(store, this.#log);
-      const { listeners, matches } = findAtStart(this.#running, this.#options);
-      if (matches.length === 0 && !this.#options.wait) this.#refuseNoMatch();
+      this.#store = this.#openStore();
+      for (const service of this.#services) service.locate();
+      const { listeners, matches } = findAtStart(this.#running, this.#services);
+      requireMatch(this.#services, matches);
       using _lock = state.lock();
-      for (const match of matches) this.#groups.takeOn(state, match);
-      this.#adopted?.start(state, listeners);
+      for (const match of matches) {
+        this.#attempt(match.name, () => this.#groups.takeOn(state, match));
+      }
+      for (const service of this.#services) {
+        const about = `adoption ${service.label}`;
+        this.#attempt(about, () => service.adopt(state, listeners));
+      }
     } catch (error) {
       this.#undo();
       throw error;
@@ -92,33 +87,93 @@ export class Sidecar implements Disposable {
   watch(released: () => void = () => {}): void {
     this.#onReleased = released;
     this.#watch = new Watch(() => this.#look());
+    this.#listen();
+    this.#look(); // what happened since start()
+    void this.#waking.tryOut(this.#services, () => this.#groups.wake());
+  }
+
+  /**
+   * Other services from now on. What is the same is not touched; another policy is put in force
+   * without a gap; groups that no service covers any more are given back. What is refused is said,
+   * and tried again in every pass.
+   */
+  reload(wanted: readonly ServiceOptions[]): Reloaded {
+    const { services, retired, report } = succession(this.#services, wanted, (options) =>
+      this.#service(options),
+    );
+    this.#succeed(services, retired);
+    this.#listen();
+    this.#look();
+    void this.#waking.tryOut(this.#services, () => this.#groups.wake());
+    return report;
+  }
+
+  #succeed(services: readonly Service[], retired: readonly Service[]): void {
+    const { state, observer } = this.#use();
+    using _lock = state.lock();
+    const groups = byGroup(observer.read());
+    this.#services = services;
+    for (const service of services) service.locate();
+    for (const service of retired) {
+      this.#journal.attempt("adoption", () => service.unadopt(state, services));
+      service.retire();
+    }
+    this.#groups.reassign(groups, services);
+  }
+
+  #service(options: ServiceOptions): Service {
+    return new Service(options, this.#journal, () => this.#look());
+  }
+
+  #listen(): void {
     try {
-      this.#watch.listen(new Set(this.#options.specs.map(({ port }) => port)));
+      this.#watch?.listen(new Set(this.#services.flatMap(({ ports }) => ports)));
     } catch (error) {
       const late = `a new listener becomes a target within ${RECONCILE_MS} ms`;
       this.#journal.warn("events", `no bind events (${message(error)}): ${late}`);
     }
-    this.#look(); // what happened since start()
   }
 
   /** A pass, and another one soon while a group holds. */
   #look(): void {
-    this.#journal.attempt("reconcile", () => this.reconcile());
+    const soon = (afterMs: number) => this.#watch?.soon(afterMs);
+    const pass = () => this.#pass(TAKE_ON_MS) && soon(0);
+    this.#journal.attempt("reconcile", () => this.#patience.pass(pass, () => soon(PATIENCE_MS)));
     const { dueMs } = this.#groups;
-    if (dueMs !== null) this.#watch?.soon(dueMs);
+    if (dueMs !== null) soon(dueMs);
   }
 
   /** One observe-plan-apply pass over all groups. */
   reconcile(): void {
+    this.#pass(Number.POSITIVE_INFINITY);
+  }
+
+  /** True: `takeOnMs` did not do for every new group. */
+  #pass(takeOnMs: number): boolean {
     const { state, observer } = this.#use();
-    const { specs, filter = {} } = this.#options;
+    const { idleMs = IDLE_MS } = this.#options;
     using _lock = state.lock(PATIENCE_MS);
     const listeners = observer.read();
+    const groups = byGroup(listeners);
+    const gone = this.#live.gone(this.#groups.emptyNetns(groups), boottimeMs());
+    for (const service of this.#services) {
+      service.forget(gone);
+      service.locate();
+    }
     const dropped = this.#groups.dropDetached(state);
-    if (dropped && this.#groups.size === 0 && !this.#options.wait) this.#onReleased();
-    this.#groups.refresh(state, byGroup(listeners), this.#options.idleMs ?? IDLE_MS);
-    this.#groups.takeOnNew(state, matchGroups(listeners, specs, filter));
-    this.#journal.attempt("adoption", () => this.#adopted?.look(state, listeners));
+    const waits = this.#services.some((service) => service.waits);
+    if (dropped && this.#groups.size === 0 && !waits) this.#onReleased();
+    this.#groups.refresh(state, groups, idleMs, gone);
+    for (const service of this.#services) service.lookAfterAdoption(state, listeners);
+    return this.#groups.takeOnNew(state, groups, this.#services, takeOnMs);
+  }
+
+  /** Status of the managed groups, from the kernel. */
+  status(): Status {
+    const { state, observer } = this.#use();
+    const { groups, errors } = this.#groups.status(byGroup(observer.read()));
+    const adoptions = this.#services.flatMap((service) => service.adoptionStatus(state));
+    return { groups, adoptions, unmanaged: [], kernel: kernelCounts(groups), errors };
   }
 
   /** Its store, while it runs one. */
@@ -126,35 +181,24 @@ export class Sidecar implements Disposable {
     return this.#store;
   }
 
-  /** Status of the managed groups, from the kernel. */
-  status(): Status {
-    const { state, observer } = this.#use();
-    const { groups, errors } = this.#groups.status(byGroup(observer.read()));
-    const adoptions = this.#adopted?.status(state) ?? [];
-    return { groups, adoptions, unmanaged: [], kernel: kernelCounts(groups), errors };
-  }
-
   /** Ends. Detaches and unpins what it manages, or with `keep` leaves all of it in force. */
   close(options: { readonly keep?: boolean } = {}): void {
     if (this.#running === null) return;
     this.#watch?.[Symbol.dispose]();
     this.#watch = null;
-    // First: what it holds migrates while the program is attached.
-    this.#store?.[Symbol.dispose]();
-    this.#store = null;
+    this.#store?.[Symbol.dispose](); // first: what it holds migrates while the program is attached
     const { state, observer } = this.#running;
     try {
       using _lock = state.lock();
-      const members = byGroup(observer.read());
+      const read = () => byGroup(observer.read());
       if (options.keep) {
-        this.#groups.leave(members);
+        this.#groups.leave(read());
         return;
       }
-      try {
-        this.#groups.giveBack(state, members, ({ group }) => state.has(group.name));
-      } finally {
-        this.#adopted?.giveBack(state);
-      }
+      everyStep([
+        () => this.#groups.giveBack(state, read, ({ group }) => state.has(group.name)),
+        ...this.#services.map((service) => () => service.unadopt(state)),
+      ]);
     } finally {
       this.#forget();
       state.tidy();
@@ -170,10 +214,15 @@ export class Sidecar implements Disposable {
     return this.#running;
   }
 
-  #refuseNoMatch(): never {
-    const { specs, filter = {} } = this.#options;
-    using observer = new Observer({ udp: true });
-    throw noMatch(observer.read(), specs, filter);
+  /** With several services a conflict of one does not stop the others. */
+  #attempt(about: string, step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      const lasting = error instanceof ConflictError || error instanceof UsageError;
+      if (!("services" in this.#options) || !lasting) throw error;
+      this.#journal.warn(about, message(error));
+    }
   }
 
   /** After a refusal: gives back what this start took, leaves what it found. */
@@ -182,7 +231,11 @@ export class Sidecar implements Disposable {
     try {
       if (this.#groups.size === 0) return;
       using _lock = state.lock();
-      this.#groups.giveBack(state, byGroup(observer.read()), ({ isNew }) => isNew);
+      this.#groups.giveBack(
+        state,
+        () => byGroup(observer.read()),
+        ({ isNew }) => isNew,
+      );
     } finally {
       this.#forget();
       state.tidy();
@@ -191,7 +244,6 @@ export class Sidecar implements Disposable {
 
   #forget(): void {
     this.#store?.[Symbol.dispose]();
-    this.#store = null;
     this.#groups[Symbol.dispose]();
     this.#running?.observer[Symbol.dispose]();
     this.#running = null;

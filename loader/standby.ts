@@ -17,7 +17,7 @@ const TCPI_SACKED = 28;
 export class Standby implements Disposable {
   readonly cookie: bigint;
   /** Connections it holds at most: what was asked for, or net.core.somaxconn where that is less. */
-  readonly backlog: number;
+  backlog = 0;
   readonly #key: GroupKey;
   #fd: number;
   #stopWatching: () => void = () => {};
@@ -27,8 +27,7 @@ export class Standby implements Disposable {
     this.#key = key;
     this.#fd = fd;
     this.cookie = libc.getsockopt(fd, libc.SOL_SOCKET, libc.SO_COOKIE, 8).readBigUInt64LE();
-    const info = libc.getsockopt(fd, libc.IPPROTO_TCP, libc.TCP_INFO, TCPI_SACKED + 4);
-    this.backlog = info.readUInt32LE(TCPI_SACKED);
+    this.#readBacklog();
   }
 
   /**
@@ -42,6 +41,9 @@ export class Standby implements Disposable {
     const fd = inNetns(key.netns, () => libc.socket(family, type, libc.IPPROTO_TCP));
     try {
       own(fd, key, uid);
+      // What it was given keeps this option, up to TIME_WAIT: without it a server that does not set
+      // SO_REUSEPORT could not listen for a minute, once it is adopted no more.
+      libc.setsockopt(fd, libc.SOL_SOCKET, libc.SO_REUSEADDR, 1);
       libc.setsockopt(fd, libc.SOL_SOCKET, libc.SO_REUSEPORT, 1);
       if (family === libc.AF_INET6) {
         libc.setsockopt(fd, libc.IPPROTO_IPV6, libc.IPV6_V6ONLY, key.v6only ? 1 : 0);
@@ -66,6 +68,17 @@ export class Standby implements Disposable {
   /** Takes other settings, as its listeners did. */
   follow(settings: Settings): void {
     this.#differs = copySettings(this.#fd, this.#key.family, settings);
+  }
+
+  /** Holds so many connections at most from now on: listen(2) again sets only that. */
+  resize(backlog: number): void {
+    libc.listen(this.#fd, backlog);
+    this.#readBacklog();
+  }
+
+  #readBacklog(): void {
+    const info = libc.getsockopt(this.#fd, libc.IPPROTO_TCP, libc.TCP_INFO, TCPI_SACKED + 4);
+    this.backlog = info.readUInt32LE(TCPI_SACKED);
   }
 
   /** Hands its file descriptor to `use`, to put it into a map. */

@@ -1,55 +1,63 @@
 /** What a sidecar takes on when it starts: groups that listen, and groups that another one held. */
-import { type Filter, type Match, matchGroups, specOf } from "./filter.ts";
+
+import { noMatch } from "./filter.ts";
 import { Group } from "./group.ts";
-import type { Listener } from "./listener.ts";
+import { byGroup, type Listener } from "./listener.ts";
 import { hidden } from "./members.ts";
-import type { Observer } from "./observe.ts";
-import type { HoldPolicy } from "./plan.ts";
-import type { Spec } from "./spec.ts";
+import { Observer } from "./observe.ts";
+import { type Assigned, assign, type Service } from "./service.ts";
 import type { State } from "./state.ts";
 
 /** A read may miss a listener that is just opening, which looks as if it were hidden: see `hidden`. */
 const READS = 3;
 
-interface Wanted {
-  readonly specs: readonly Spec[];
-  readonly filter?: Filter;
-  readonly hold?: HoldPolicy | null;
-}
-
 /** The groups to take on, and all that was observed. */
 export function findAtStart(
   { state, observer }: { readonly state: State; readonly observer: Observer },
-  { specs, filter = {}, hold }: Wanted,
-): { listeners: Listener[]; matches: Match[] } {
+  services: readonly Service[],
+): { listeners: Listener[]; matches: Assigned[] } {
   for (let reads = 1; ; reads++) {
     const listeners = observer.read();
-    const matches = matchGroups(listeners, specs, filter);
-    const whole = matches.every(({ members }) => hidden(members) === 0);
-    if (!hold) return { listeners, matches };
+    const matches = [...byGroup(listeners)].flatMap(
+      ([name, members]) => assign(name, members, services) ?? [],
+    );
+    const whole = matches.every(({ owner, members }) => !holds(owner) || hidden(members) === 0);
     if (whole || reads === READS) {
-      return { listeners, matches: [...matches, ...heldAlone(state, specs, filter, matches)] };
+      return { listeners, matches: [...matches, ...heldAlone(state, services, matches)] };
     }
   }
+}
+
+/** @throws NoMatchError for a service that does not wait, with what is there instead */
+export function requireMatch(services: readonly Service[], matches: readonly Assigned[]): void {
+  const has = (service: Service) => matches.some(({ owner }) => owner === service);
+  const idle = services.find((service) => !service.waits && !has(service));
+  if (!idle) return;
+  using observer = new Observer({ udp: true });
+  throw noMatch(observer.read(), idle.options.specs, idle.filter);
+}
+
+function holds({ options }: Service): boolean {
+  return Boolean(options.hold);
 }
 
 /** Groups whose hold another sidecar began and did not end: nobody listens in them. */
 function heldAlone(
   state: State,
-  specs: readonly Spec[],
-  { netns }: Filter,
-  matches: readonly Match[],
-): Match[] {
-  const held: Match[] = [];
+  services: readonly Service[],
+  matches: readonly Assigned[],
+): Assigned[] {
+  const held: Assigned[] = [];
+  if (!services.some(holds)) return held;
   for (const name of state.groups()) {
     if (matches.some((match) => match.name === name)) continue;
     using group = Group.openOrNull(state.directory(name));
-    if (group === null) continue;
-    const { key } = group.record;
-    const spec = specOf(specs, key);
-    const elsewhere = netns !== undefined && netns !== key.netns;
-    if (!spec || elsewhere || group.standby.heldSinceMs === null) continue;
-    held.push({ name, service: spec.text, members: [] });
+    if (group === null || group.standby.heldSinceMs === null) continue;
+    const { key, service: before } = group.record;
+    const able = services.filter((each) => holds(each) && each.nameAt(key) !== null);
+    const owner = able.find((each) => each.nameAt(key) === before) ?? able[0];
+    const service = owner?.nameAt(key);
+    if (owner && service) held.push({ name, service, members: [], owner });
   }
   return held;
 }

@@ -150,17 +150,26 @@ export class State {
     const until = Date.now() + patienceMs;
     for (;;) {
       try {
-        const lock = new Lock(this.root, this.root);
-        for (const name of readdirSync(this.root)) {
-          if (name.startsWith(UNFINISHED)) removeDirectory(join(this.root, name));
-        }
-        return lock;
+        return this.#lockAndClear();
       } catch (error) {
         const vanished = (error as NodeJS.ErrnoException).code === "ENOENT";
         if (vanished) mkdirSync(this.root, { recursive: true, mode: 0o700 });
         else if (!(error instanceof LockedError) || Date.now() >= until) throw error;
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
       }
+    }
+  }
+
+  #lockAndClear(): Lock {
+    const lock = new Lock(this.root, this.root);
+    try {
+      for (const name of readdirSync(this.root)) {
+        if (name.startsWith(UNFINISHED)) removeDirectory(join(this.root, name));
+      }
+      return lock;
+    } catch (error) {
+      lock[Symbol.dispose](); // of a directory that was removed meanwhile
+      throw error;
     }
   }
 

@@ -1,6 +1,6 @@
-/** What is pinned and what is listening, as plain data. Changes nothing; needs no sidecar. */
-import type { Migrate, Route } from "./abi.ts";
-import { type AdoptionStatus, readAdoptions } from "./adoptions.ts";
+/** What is pinned and what is listening, as plain data. Changes nothing. */
+import type { Migrate, Route, SettingsPolicy } from "./abi.ts";
+import type { AdoptionStatus } from "./adoptions.ts";
 import {
   addRows,
   type Decision,
@@ -11,20 +11,16 @@ import {
   SYN_SELECTED,
   subtractRow,
 } from "./codec.ts";
-import { AbiMismatchError } from "./errors.ts";
-import { requireHost } from "./features.ts";
-import { specOf } from "./filter.ts";
-import { Group } from "./group.ts";
+import type { Group } from "./group.ts";
 import { leftMs } from "./hold.ts";
 import type { Holds } from "./holds.ts";
-import { byGroup, type GroupKey, isMember, type Listener, type Owner } from "./listener.ts";
+import type { GroupKey, Listener, Owner } from "./listener.ts";
 import { splitStandby } from "./members.ts";
-import { type KernelMigrations, kernelMigrations, netnsInode } from "./netns.ts";
-import { Observer } from "./observe.ts";
-import { makePlan, type Role, roleOf } from "./plan.ts";
-import type { Spec } from "./spec.ts";
-import { findBpffs, lockHolder, State } from "./state.ts";
+import type { KernelMigrations } from "./netstat.ts";
+import { makePlan } from "./plan.ts";
 import { boottimeMs } from "./sys/libc.ts";
+import { type Role, roleOf } from "./targets.ts";
+import { type Unlike, unlikeClasses } from "./unlike.ts";
 
 /** A group's standby and what it does. Times: ms. */
 export interface HoldStatus {
@@ -69,6 +65,9 @@ export interface GroupStatus {
   readonly programId: number;
   readonly migrate: Migrate;
   readonly route: Route;
+  readonly settings: SettingsPolicy;
+  /** In what settings classes that listen now differ. */
+  readonly unlike: readonly Unlike[];
   readonly attachments: number;
   /** Pid of the sidecar that manages it, or null. */
   readonly sidecar: number | null;
@@ -76,6 +75,8 @@ export interface GroupStatus {
   readonly generation: number;
   readonly listeners: readonly ListenerStatus[];
   readonly decisions: readonly Decision[];
+  /** Listeners that the sidecar has woken, where the kernel does not. */
+  readonly wakeups: number;
   /** null: no standby is wanted. */
   readonly hold: HoldStatus | null;
   /** Migrations of listeners that are gone. */
@@ -151,11 +152,14 @@ export function groupStatus(
     programId: group.programId,
     migrate: record.migrate,
     route: record.route,
+    settings: record.settings,
+    unlike: unlikeClasses(slots, others),
     attachments: record.attachments,
     sidecar,
     generation: Math.max(0, ...slots.map(({ generation }) => generation)),
     listeners: listeners.toSorted((a, b) => (a.slot ?? Infinity) - (b.slot ?? Infinity)),
     decisions: decisionsOf(total),
+    wakeups: group.wakeups,
     hold: holdStatus(group, standby, rows[group.standbySlot + 1] ?? emptyRow()),
     closed: { out: all.out - open.out, into: all.into - open.into },
     run: { timeNs: info.runTimeNs, count: info.runCount },
@@ -176,55 +180,4 @@ function holdStatus(group: Group, standby: Listener | undefined, row: Row): Hold
     received: { syn: row[SYN_SELECTED] ?? 0n, migrated: migrationsOf(row).into },
     holds: group.holds,
   };
-}
-
-/** The kernel's counts in every namespace that holds one of these groups. */
-export function kernelCounts(
-  groups: readonly GroupStatus[],
-): ReadonlyMap<number, KernelMigrations> {
-  const counts = new Map<number, KernelMigrations>();
-  const own = netnsInode("/proc/self/ns/net");
-  for (const { key, listeners } of groups) {
-    if (counts.has(key.netns)) continue;
-    const pids = listeners.flatMap(({ owners }) => owners.map(({ pid }) => pid));
-    for (const pid of key.netns === own ? (["self"] as const) : pids) {
-      const found = kernelMigrations(pid);
-      if (found) counts.set(key.netns, found);
-      if (found) break;
-    }
-  }
-  return counts;
-}
-
-/**
- * Reads status from the pins and the kernel.
- * @param options.specs only groups these name; without, all that are pinned
- * @param options.bpffs as for attach
- */
-export function readStatus(options: { specs?: readonly Spec[]; bpffs?: string } = {}): Status {
-  requireHost();
-  const state = new State(findBpffs(options.bpffs));
-  using observer = new Observer();
-  const listeners = observer.read();
-  const members = byGroup(listeners);
-  const specs = options.specs ?? [];
-  const groups: GroupStatus[] = [];
-  const errors: string[] = [];
-  const managed = new Set(state.groups());
-  for (const name of managed) {
-    try {
-      using group = Group.open(state.directory(name));
-      const { key } = group.record;
-      if (specs.length > 0 && !specOf(specs, key)) continue;
-      groups.push(groupStatus(group, members.get(name) ?? [], lockHolder(state.directory(name))));
-    } catch (error) {
-      if (!(error instanceof AbiMismatchError)) throw error;
-      errors.push(error.message);
-    }
-  }
-  const unmanaged = [...members].flatMap(([name, list]) =>
-    managed.has(name) ? [] : list.filter((l) => isMember(l) && specOf(specs, l.key)),
-  );
-  const adoptions = readAdoptions(state, new Set(specs.map(({ port }) => port)), errors);
-  return { groups, adoptions, unmanaged, kernel: kernelCounts(groups), errors };
 }

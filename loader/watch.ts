@@ -21,10 +21,15 @@ export class Watch implements Disposable {
   }
 
   /**
-   * Looks at binds to `ports` too. Without, {@link RECONCILE_MS} is how late a new listener is seen.
+   * Looks at binds to `ports` too, and to no others. Without, {@link RECONCILE_MS} is how late a new
+   * listener is seen.
    * @throws NotSupportedError without cgroup v2, SysError when the kernel refuses
    */
   listen(ports: Iterable<number>): void {
+    if (this.#events !== null) {
+      this.#events.setPorts(ports);
+      return;
+    }
     const cgroup = findCgroup2();
     if (cgroup === null) throw new NotSupportedError("cgroup v2", "no cgroup v2 is mounted");
     this.#events = new BindEvents(cgroup, ports, () => {

@@ -1,9 +1,9 @@
 /** exec: the server and its sidecar in one command. */
 import type { CommandModule } from "yargs";
 import type { Sidecar } from "../../loader/index.ts";
+import { requireCommand } from "../command.ts";
 import type { Env } from "../env.ts";
 import { clear } from "../exec/clear.ts";
-import { requireCommand } from "../exec/command.ts";
 import { runOnce } from "../exec/once.ts";
 import { type Arguments, options, type Request, request } from "../exec/request.ts";
 import type { Run } from "../exec/run.ts";
@@ -30,6 +30,7 @@ async function run(env: Env, wanted: Request): Promise<number> {
       // A restart's new one is to have the new connections as soon as it listens.
       route: restart ? "newest" : "kernel",
       hold: wanted.hold,
+      wake: "auto",
       ...wanted.bpffs,
     },
     (event) => {

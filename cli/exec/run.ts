@@ -19,6 +19,3 @@ export interface Run {
 
 /** How often a start that has not listened yet, or that is draining, is looked at. */
 export const POLL_MS = 25;
-
-/** A terminal sends these to all of its foreground processes: the server had them already. */
-export const TYPED: ReadonlySet<NodeJS.Signals> = new Set(["SIGINT", "SIGQUIT", "SIGWINCH"]);

@@ -3,19 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync } from "node:fs";
 import type { Env } from "../env.ts";
 import { type Ending, exitCodeOf } from "../exec/child.ts";
-import { TYPED } from "../exec/run.ts";
-
-/** What is passed on to the command. */
-const PASSED = [
-  "SIGTERM",
-  "SIGINT",
-  "SIGHUP",
-  "SIGQUIT",
-  "SIGUSR1",
-  "SIGUSR2",
-  "SIGWINCH",
-  "SIGCONT",
-] as const;
+import { PASSED, TYPED } from "../signals.ts";
 
 /** LISTEN_PID is the pid of whom they are for: the shell's, which then becomes the command. */
 const BECOME = 'export LISTEN_PID=$$ && exec "$@"';

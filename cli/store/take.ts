@@ -1,8 +1,8 @@
 /** store take: a command gets what the store has, for good. */
 import type { Argv, CommandModule } from "yargs";
 import { NoMatchError } from "../../loader/errors.ts";
+import { commandAfter, requireCommand } from "../command.ts";
 import type { Env } from "../env.ts";
-import { commandAfter, requireCommand } from "../exec/command.ts";
 import { type Passed, runWith } from "./inherit.ts";
 import { names, storeOption, storePath } from "./options.ts";
 

@@ -3,7 +3,7 @@ import { hasCode, UsageError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import * as libc from "../sys/libc.ts";
 import { onReadable } from "../sys/poll.ts";
-import { accept, type Message } from "../sys/unix.ts";
+import { accept, getpeername, type Message } from "../sys/unix.ts";
 import { StoreClient } from "./client.ts";
 import { requireDescriptors, STORE_LIMITS, type StoreLimits } from "./limits.ts";
 import { FdStoreManager } from "./manager.ts";
@@ -213,7 +213,7 @@ export class StoreServer implements Disposable {
 /** Whether it is a connection to whoever listens on `path`. */
 function leadsTo(fd: number, path: string): boolean {
   try {
-    return libc.getpeername(fd).equals(libc.sockaddrUnix(path));
+    return getpeername(fd).equals(libc.sockaddrUnix(path));
   } catch {
     return false; // no socket, or not connected
   }

@@ -33,11 +33,6 @@ const c = {
     addr: Buffer,
     len: [number],
   ) => number,
-  getpeername: lib.func("int getpeername(int fd, _Out_ void *addr, _Inout_ uint32_t *len)") as (
-    fd: number,
-    addr: Buffer,
-    len: [number],
-  ) => number,
   fchown: lib.func("int fchown(int fd, uint32_t uid, uint32_t gid)") as (
     fd: number,
     uid: number,
@@ -57,6 +52,12 @@ const c = {
   clock_gettime: lib.func("int clock_gettime(int clock, _Out_ void *now)") as (
     clock: number,
     now: Buffer,
+  ) => number,
+  fcntl: lib.func("int fcntl(int fd, int command, ...)") as (
+    fd: number,
+    command: number,
+    type: "int",
+    argument: number,
   ) => number,
   flock: lib.func("int flock(int fd, int operation)") as (fd: number, operation: number) => number,
 };
@@ -87,6 +88,10 @@ export const IPV6_V6ONLY = 26;
 export const TCP_INFO = 11;
 export const TCP_FASTOPEN = 23;
 export const SHUT_RDWR = 2;
+/* tcpi_state, include/net/tcp_states.h */
+export const TCP_ESTABLISHED = 1;
+export const TCP_CLOSE = 7;
+export const TCP_CLOSE_WAIT = 8;
 const CLONE_NEWNET = 0x40000000;
 const KEEP_GID = 0xffffffff; // -1
 const SYS_PIDFD_OPEN = 434;
@@ -94,11 +99,17 @@ const SYS_PIDFD_GETFD = 438;
 const CLOCK_BOOTTIME = 7;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
+const F_DUPFD_CLOEXEC = 1030;
 const MSG_NOSIGNAL = 0x4000;
 
 /** close(2). */
 export function close(fd: number): void {
   checkSys("close", c.close(guard.fd(fd)));
+}
+
+/** fcntl(2), F_DUPFD_CLOEXEC: another file descriptor on the same thing. */
+export function duplicate(fd: number): number {
+  return checkSys("fcntl", c.fcntl(guard.fd(fd), F_DUPFD_CLOEXEC, "int", 0));
 }
 
 /** pidfd_open(2): a handle on a process. */
@@ -178,17 +189,14 @@ export function getsockname(fd: number): Buffer {
   return address.subarray(0, len[0]);
 }
 
-/** getpeername(2): the sockaddr of a connection's other end. */
-export function getpeername(fd: number): Buffer {
-  const address = Buffer.alloc(128);
-  const len: [number] = [address.length];
-  checkSys("getpeername", c.getpeername(guard.fd(fd), address, len));
-  return address.subarray(0, len[0]);
-}
-
 /** The local port a TCP socket is bound to. */
 export function localPort(fd: number): number {
   return getsockname(fd).readUInt16BE(2);
+}
+
+/** The state of a TCP socket: TCP_ESTABLISHED and so on. */
+export function tcpState(fd: number): number {
+  return getsockopt(fd, IPPROTO_TCP, TCP_INFO, 1).readUInt8();
 }
 
 /** fchown(2) of a socket: it then counts as opened by `uid` (net/socket.c, sockfs_setattr). */

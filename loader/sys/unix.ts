@@ -26,6 +26,11 @@ const c = {
     len: null,
     flags: number,
   ) => number,
+  getpeername: lib.func("int getpeername(int fd, _Out_ void *addr, _Inout_ uint32_t *len)") as (
+    fd: number,
+    addr: Buffer,
+    len: [number],
+  ) => number,
   fcntl: lib.func("int fcntl(int fd, int command, ...)") as (
     fd: number,
     command: number,
@@ -172,6 +177,14 @@ export function accept(fd: number): number | null {
     if (hasCode(error, "EAGAIN", "EWOULDBLOCK", "ECONNABORTED", "EINTR")) return null;
     throw error;
   }
+}
+
+/** getpeername(2): the sockaddr of a connection's other end. */
+export function getpeername(fd: number): Buffer {
+  const name = Buffer.alloc(SUN_PATH_SIZE + 2);
+  const len: [number] = [name.length];
+  checkSys("getpeername", c.getpeername(guard.fd(fd), name, len));
+  return name.subarray(0, len[0]);
 }
 
 /** A second descriptor of what `fd` is, close-on-exec. */

@@ -14,7 +14,7 @@ import { type PlainServer, SERVERS } from "./exec_servers.ts";
 import { report } from "./scenario.ts";
 
 const RESTARTS = Number(process.env["HOLD_CYCLES"] ?? 5);
-const LOAD = { rate: 150, concurrency: 200, limit: 500_000 };
+const LOAD = { rate: 100, concurrency: 200, limit: 500_000 };
 /** Between two restarts. */
 const PAUSE_MS = 200;
 

@@ -77,6 +77,9 @@ export function outages(title: string, firstPort: number, all: readonly Outage[]
         const ended = holds((await sidecar?.metrics()) ?? "", specOf(outage, port));
         report(t, "with", measured);
         t.diagnostic(`holds: ${JSON.stringify(ended)}`);
+        for (const line of sidecar?.warnings() ?? []) {
+          if (line.includes(`:${port}:`)) t.diagnostic(line);
+        }
         assertHeld(measured, outage.way);
         // A service of two groups has a hold in each.
         const each = outage.times * (outage.spec === "" ? (outage.addresses?.length ?? 1) : 1);

@@ -38,7 +38,9 @@ test("no struct of the header is without a twin", () => {
 test("numbers are the same in C and in TypeScript", () => {
   const list = (prefix: string, names: readonly string[]) =>
     names.map((name, i) => [`${prefix}${name.toUpperCase()}`, i] as const);
-  const outcomes = abi.OUTCOMES.map((o) => ("reason" in o ? `fallback_${o.reason}` : o.outcome));
+  const outcomes = abi.OUTCOMES.map((o) =>
+    "reason" in o ? `${o.outcome}_${o.reason}` : o.outcome,
+  );
   const expected = new Map<string, number>([
     ["RM_ABI_VERSION", abi.ABI_VERSION],
     ["RM_MAX_SLOTS", abi.MAX_SLOTS],
@@ -57,6 +59,9 @@ test("numbers are the same in C and in TypeScript", () => {
     ...list("RM_OUTCOME_", outcomes),
     ...list("RM_MIGRATE_", abi.MIGRATE),
     ...list("RM_ROUTE_", abi.ROUTE),
+    ...list("RM_SETTINGS_", abi.SETTINGS),
+    ...list("RM_MODE_", abi.MODES),
+    ["RM_SYN_REFUSE", abi.SYN_REFUSE],
   ]);
   assert.deepEqual(Object.fromEntries(defines), Object.fromEntries(expected));
 });

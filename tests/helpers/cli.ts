@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
-const BIN = fileURLToPath(new URL("../../cli/bin.js", import.meta.url));
+export const BIN = fileURLToPath(new URL("../../cli/bin.js", import.meta.url));
 
 /** The tests' namespace only: a SPEC without covers the whole host, the user's servers included. */
 export const HERE = ["--netns", "/proc/self/ns/net"] as const;

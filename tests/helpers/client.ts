@@ -12,6 +12,8 @@ export type Tally = Record<Kind, number>;
 /** A connection without the whole right response, as its client saw it. Times are Date.now(). */
 export interface Loss {
   readonly kind: Kind;
+  /** The server's. */
+  readonly port: number;
   readonly localPort: number;
   readonly openedMs: number;
   readonly lostMs: number;
@@ -88,7 +90,7 @@ export function visit(of: Visit): Promise<Kind> {
       clearTimeout(timer);
       const whole = response.startsWith("HTTP/1.1 200 ") && response.endsWith(`\r\n\r\n${path}`);
       const kind = whole ? "ok" : (failure ?? "short");
-      if (!whole) onLoss?.({ kind, localPort, openedMs, lostMs: Date.now() });
+      if (!whole) onLoss?.({ kind, port, localPort, openedMs, lostMs: Date.now() });
       resolve(kind);
     });
     if (silent) return;

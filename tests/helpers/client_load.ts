@@ -1,11 +1,16 @@
 /** Continuous load from a process of its own, so that it does not wait for the test and the test not for it. */
-import { type ChildProcess, fork } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { message } from "./child.ts";
 import type { Loss, Tally } from "./client.ts";
+import { forkUnder } from "./fork.ts";
 
 export interface Load {
   port: number;
+  /** More ports, in turn with the first. */
+  ports?: readonly number[];
+  /** A command to start it with, such as `["nsenter", ...]`. */
+  under?: readonly string[];
   /** Where the server is, in turn; default 127.0.0.1. */
   hosts?: readonly string[];
   /** New connections a second; without, as many as `concurrency` allows. */
@@ -28,8 +33,7 @@ export class LoadClient implements Disposable {
   #losses: readonly Loss[] = [];
 
   private constructor(load: Load) {
-    // Its stdout would be the test runner's protocol.
-    this.#process = fork(MAIN, [JSON.stringify(load)], { stdio: ["ignore", 2, 2, "ipc"] });
+    this.#process = forkUnder(load.under ?? [], MAIN, [JSON.stringify(load)]);
   }
 
   /** Returns once the first connection has been served (or lost). */

@@ -6,11 +6,13 @@ import type { Load, LoadResult } from "./client_load.ts";
 const TICK_MS = 5;
 const {
   port,
+  ports = [],
   hosts = ["127.0.0.1"],
   rate,
   concurrency,
   limit,
 } = JSON.parse(process.argv[2] ?? "") as Load;
+const all = [port, ...ports];
 const tally = noVisits();
 const losses: Loss[] = [];
 let stopping = false;
@@ -22,8 +24,9 @@ const more = () => !stopping && opened < limit && pending < concurrency;
 async function open(): Promise<void> {
   pending++;
   const host = hosts[opened % hosts.length] as string;
+  const to = all[Math.floor(opened / hosts.length) % all.length] as number;
   const path = `/load/${process.pid}/${opened++}`;
-  const kind = await visit({ port, host, path, onLoss: (loss) => losses.push(loss) });
+  const kind = await visit({ port: to, host, path, onLoss: (loss) => losses.push(loss) });
   pending--;
   tally[kind]++;
 }

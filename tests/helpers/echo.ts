@@ -1,12 +1,21 @@
 /** An embedded reuseport HTTP server, fast to reload: new listeners open, then the old ones close. */
-import { type ChildProcess, fork } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { message } from "./child.ts";
+import { forkUnder } from "./fork.ts";
 
 export interface EchoOptions {
   port: number;
-  /** Listeners a generation. */
+  /** More ports, each with as many listeners. */
+  ports?: readonly number[];
+  /** Default 127.0.0.1. */
+  hosts?: readonly string[];
+  /** Listeners a generation, on each port of each host. */
   listeners: number;
+  /** Before it closes listeners it accepts nothing for so long: connections then wait on them. */
+  stallMs?: number;
+  /** A command to start it with, such as `["nsenter", ...]`. */
+  under?: readonly string[];
 }
 
 /** The two halves of a reload. */
@@ -20,8 +29,7 @@ export class EchoServer implements Disposable {
 
   private constructor(options: EchoOptions) {
     this.port = options.port;
-    // Its stdout would be the test runner's protocol.
-    this.#process = fork(MAIN, [JSON.stringify(options)], { stdio: ["ignore", 2, 2, "ipc"] });
+    this.#process = forkUnder(options.under ?? [], MAIN, [JSON.stringify(options)]);
   }
 
   static async start(options: EchoOptions): Promise<EchoServer> {

@@ -3,10 +3,20 @@ import type { Server } from "node:net";
 import type { EchoOptions, EchoStep } from "./echo.ts";
 import { listenReuseport } from "./http_echo.ts";
 
-const { port, listeners } = JSON.parse(process.argv[2] ?? "") as EchoOptions;
+const {
+  port,
+  ports = [],
+  hosts = ["127.0.0.1"],
+  listeners,
+  stallMs = 0,
+} = JSON.parse(process.argv[2] ?? "") as EchoOptions;
 
-const start = () =>
-  Promise.all(Array.from({ length: listeners }, () => listenReuseport("127.0.0.1", port)));
+const start = () => {
+  const places = [port, ...ports].flatMap((each) => hosts.map((host) => ({ host, each })));
+  const all = Array.from({ length: listeners }, () => places).flat();
+  return Promise.all(all.map(({ host, each }) => listenReuseport(host, each)));
+};
+const stall = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, stallMs);
 
 let servers = await start();
 let old: Server[] = [];
@@ -17,6 +27,7 @@ process.on("message", async (step: EchoStep) => {
     old = servers;
     servers = await start();
   } else {
+    if (stallMs > 0) stall();
     for (const server of old) server.close();
   }
   process.send?.(step);

@@ -8,8 +8,13 @@ import { until } from "./until.ts";
 const BIN = fileURLToPath(new URL("../../cli/bin.js", import.meta.url));
 const MAIN = fileURLToPath(new URL("./http_main.js", import.meta.url));
 
-/** A plain Node HTTP server. */
-export const httpServer = (port: number) => [process.execPath, MAIN, String(port)];
+/** A plain Node HTTP server; without `host` on every address. */
+export const httpServer = (port: number, ...host: string[]) => [
+  process.execPath,
+  MAIN,
+  String(port),
+  ...host,
+];
 
 export class ExecProcess implements AsyncDisposable {
   readonly child: Child;
@@ -40,11 +45,16 @@ export class ExecProcess implements AsyncDisposable {
   processes(): number[] {
     if (!existsSync(this.cgroup)) return [];
     const below = readdirSync(this.cgroup, { recursive: true, encoding: "utf8" });
-    return below
-      .filter((name) => name.endsWith("cgroup.procs"))
-      .flatMap((name) => readFileSync(join(this.cgroup, name), "utf8").split("\n"))
-      .filter(Boolean)
-      .map(Number);
+    return below.filter((name) => name.endsWith("cgroup.procs")).flatMap((name) => this.#in(name));
+  }
+
+  #in(procs: string): number[] {
+    try {
+      const text = readFileSync(join(this.cgroup, procs), "utf8");
+      return text.split("\n").filter(Boolean).map(Number);
+    } catch {
+      return []; // its start ended, and the cgroup is gone
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,5 +1,5 @@
 /** HAProxy, reloaded with -sf: a new process binds, then tells the old one to finish. No -x: no listener is handed over. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { constants } from "node:os";
 import { Child, started, TempDir } from "./child.ts";
 import { visit } from "./client.ts";
@@ -70,6 +70,23 @@ export class Haproxy implements AsyncDisposable {
     ]);
   }
 
+  /** The same as a command, which ends when the new process, in the background, has told the old one to finish. */
+  reloadCommand(): string[] {
+    const [daemon = this.#processes.at(-1)?.pid] = this.#daemon();
+    const config = this.#dir.file("haproxy.cfg");
+    return ["haproxy", "-D", "-f", config, "-p", this.#pidFile, "-sf", String(daemon)];
+  }
+
+  get #pidFile(): string {
+    return this.#dir.file("haproxy.pid");
+  }
+
+  /** The process in the background, if there is one. */
+  #daemon(): number[] {
+    if (!existsSync(this.#pidFile)) return [];
+    return readFileSync(this.#pidFile, "utf8").split("\n").filter(Boolean).map(Number);
+  }
+
   #spawn(args: string[]): Child {
     const config = this.#dir.file("haproxy.cfg");
     const child = new Child("haproxy", ["-db", "-f", config, ...args], this.#dir.file("log"));
@@ -78,6 +95,7 @@ export class Haproxy implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    for (const pid of this.#daemon()) process.kill(pid, "SIGKILL");
     for (const child of this.#processes) await child[Symbol.asyncDispose]();
     this.#dir[Symbol.dispose]();
   }

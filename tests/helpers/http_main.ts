@@ -1,7 +1,13 @@
-/** The server nobody has to change: answers with the path, and `/pid` with who it is; SIGTERM ends it at once. */
+/**
+ * The server nobody has to change: answers with the path, `/pid` with who it is, `/slow` after a
+ * while; SIGTERM ends it at once. Without a host it listens as most do: on every address.
+ */
 import { createServer } from "node:http";
 
-const [, , port, host = "127.0.0.1"] = process.argv;
+const SLOW_MS = 3_000;
+
+const [, , port, host] = process.argv;
 createServer((request, response) => {
-  response.end(request.url === "/pid" ? String(process.pid) : request.url);
+  const answer = request.url === "/pid" ? String(process.pid) : request.url;
+  setTimeout(() => response.end(answer), request.url === "/slow" ? SLOW_MS : 0);
 }).listen(Number(port), host);

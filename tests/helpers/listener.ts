@@ -1,6 +1,7 @@
 /** Processes that own listeners, seen from the test: what a server is to the sidecar. */
-import { type ChildProcess, fork } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { forkUnder } from "./fork.ts";
 
 export interface SocketOption {
   readonly level: number;
@@ -61,12 +62,7 @@ export class ListenerProcess {
   /** @param under a command to start it with, such as `["unshare", "--net"]`. */
   static async start(under: readonly string[] = []): Promise<ListenerProcess> {
     const path = new URL("./listener_child.js", import.meta.url);
-    const [execPath = process.execPath, ...execArgv] = [...under, process.execPath];
-    const child = fork(path, {
-      execPath,
-      execArgv,
-      stdio: ["ignore", "ignore", "inherit", "ipc"], // its stdout would be the test runner's protocol
-    });
+    const child = forkUnder(under, path);
     const result = new ListenerProcess(child);
     await once(child, "message");
     return result;

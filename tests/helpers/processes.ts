@@ -7,16 +7,28 @@ export function childrenOf(pid: number): number[] {
   return text.split(" ").filter(Boolean).map(Number);
 }
 
-/** Whether it has ended; a zombie has, whoever should wait for it. */
+/** Whether each of its threads has ended, and so closed its files; a zombie has, whoever should wait for it. */
 export function ended(pid: number): boolean {
-  const state = stateOf(`/proc/${pid}`);
-  return state === undefined || state === "Z";
+  return threadsAre(pid, "Z");
 }
 
 /** Whether each of its threads stands still after SIGSTOP. */
 export function stopped(pid: number): boolean {
+  return threadsAre(pid, "T");
+}
+
+/** Whether those that are not gone are all in this state. */
+function threadsAre(pid: number, state: string): boolean {
   const task = `/proc/${pid}/task`;
-  return readdirSync(task).every((tid) => ["T", undefined].includes(stateOf(`${task}/${tid}`)));
+  return threads(task).every((tid) => [state, undefined].includes(stateOf(`${task}/${tid}`)));
+}
+
+function threads(task: string): string[] {
+  try {
+    return readdirSync(task);
+  } catch {
+    return [];
+  }
 }
 
 /** The letter after the name, which may hold parentheses itself; undefined when it is gone. */

@@ -20,9 +20,9 @@ if [ "${SANDBOX_INSIDE:-}" != 1 ]; then
 	unshare --net --mount --propagation private "$0" "$@" || code=$?
 	if [ -n "${SANDBOX_CGROUP:-}" ]; then
 		# What a killed test left running must not outlive the sandbox.
-		while read -r pid; do kill -KILL "$pid" 2>/dev/null || true; done <"$SANDBOX_CGROUP/cgroup.procs"
+		echo 1 >"$SANDBOX_CGROUP/cgroup.kill"
 		for _ in 1 2 3 4 5 6 7 8 9 10; do
-			rmdir "$SANDBOX_CGROUP" 2>/dev/null && break
+			find "$SANDBOX_CGROUP" -depth -type d -exec rmdir {} + 2>/dev/null && break
 			sleep 0.2
 		done
 	fi

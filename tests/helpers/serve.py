@@ -19,7 +19,7 @@ def listen(address, port):
     if family == socket.AF_INET6:
         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, address != "::")
     listener.bind((address, port))
-    listener.listen(128)
+    listener.listen(511)  # as Node and nginx: beyond it clients wait for their own retransmissions
     listener.setblocking(False)
     return listener
 
@@ -42,13 +42,15 @@ def answer(connection):
 
 
 def accept(listener):
-    try:
-        connection, peer = listener.accept()
-    except BlockingIOError:
-        return  # it went while we were woken
-    os.write(1, b"accepted %d\n" % peer[1])
-    connection.setblocking(True)
-    threading.Thread(target=answer, args=(connection,)).start()
+    """Accepts all who wait."""
+    while True:
+        try:
+            connection, peer = listener.accept()
+        except BlockingIOError:
+            return
+        os.write(1, b"accepted %d\n" % peer[1])
+        connection.setblocking(True)
+        threading.Thread(target=answer, args=(connection,)).start()
 
 
 # A signal is a byte to wait for, as a connection is: it cannot come between accept() and answer().

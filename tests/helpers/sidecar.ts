@@ -60,6 +60,12 @@ export class SidecarProcess implements AsyncDisposable {
     await until(`${times} times ${event}`, () => count() >= times);
   }
 
+  /** What it warned of since its last start. */
+  warnings(): string[] {
+    const lines = this.#child?.output().split("\n") ?? [];
+    return lines.filter((line) => / warn {2}/.test(line));
+  }
+
   /** Ends it as systemd would; it must leave nothing behind. */
   async stop(): Promise<void> {
     assert.equal(await this.#child?.stop("SIGTERM"), 0, this.#child?.output());

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { TempDir } from "../helpers/child.ts";
 import { ListenerProcess } from "../helpers/listener.ts";
 import { NotifySocket } from "../helpers/notify_socket.ts";
@@ -19,8 +19,9 @@ const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"; // systemd's o
 const ENVIRONMENT = { SPECS: `127.0.0.1:${PORT} [::1]:${PORT}`, OPTIONS: `--netns ${process.pid}` };
 
 const unit = new UnitFile(process.argv[2] as string);
-const command = unit.command(ENVIRONMENT);
-const service = new Command(command[0] as string, PATH);
+const service = new Command(unit.command(ENVIRONMENT)[0] as string, PATH);
+
+type Environment = Readonly<Record<string, string>>;
 
 /** What CAP_* bits the process may ever have, as in /proc/PID/status. */
 function bounding(pid: number | undefined): bigint {
@@ -28,20 +29,31 @@ function bounding(pid: number | undefined): bigint {
   return BigInt(`0x${line?.[1]}`);
 }
 
-function start(notify: string): ChildProcess {
+function start(notify: string, environment: Environment): ChildProcess {
   const drop = ["--bounding-set", unit.boundingSet(), "--inh-caps", "-all", "--no-new-privs"];
-  return spawn("setpriv", [...drop, ...command], {
-    env: { PATH, ...ENVIRONMENT, NOTIFY_SOCKET: notify },
+  return spawn("setpriv", [...drop, ...unit.command(environment)], {
+    env: { PATH, ...environment, NOTIFY_SOCKET: notify },
     cwd: "/",
     stdio: ["ignore", "ignore", "inherit"],
   });
 }
 
 /** From start to READY=1; SIGTERM must leave everything attached. */
-async function live(dir: TempDir, name: string, whileReady: () => Promise<void>): Promise<void> {
+async function live(
+  dir: TempDir,
+  name: string,
+  whileReady: (reload: () => Promise<void>) => Promise<void>,
+  environment: Environment = ENVIRONMENT,
+): Promise<void> {
   const path = dir.file(name);
   using socket = new NotifySocket(path);
-  const child = start(path);
+  const child = start(path, environment);
+  // ExecReload=, and what systemd waits for.
+  const reload = async () => {
+    const before = socket.received().length;
+    child.kill("SIGHUP");
+    await until("it has reloaded", () => socket.received().slice(before).includes("READY=1"));
+  };
   const exit = once(child, "exit");
   try {
     await until("READY=1", () => {
@@ -50,7 +62,7 @@ async function live(dir: TempDir, name: string, whileReady: () => Promise<void>)
     });
     const allowed = unit.get("CapabilityBoundingSet").split(" ").length;
     assert.equal(bounding(child.pid).toString(2).replaceAll("0", "").length, allowed);
-    await whileReady();
+    await whileReady(reload);
     child.kill("SIGTERM");
     assert.deepEqual(await exit, [0, null]);
     assert.ok(socket.received().includes("STOPPING=1"), "STOPPING=1");
@@ -77,6 +89,29 @@ await attached(1);
 // Restart: it adopts what is attached, and sees what came meanwhile.
 await server.open({ address: "::1", port: PORT });
 await live(dir, "restart", () => attached(2));
+// With a config file and no SPEC: it adopts that too, and `systemctl reload` reads the file again.
+const config = dir.file("config.yaml");
+const services = (last: string) =>
+  writeFileSync(
+    config,
+    JSON.stringify({
+      services: {
+        app: { listen: [`127.0.0.1:${PORT}`, ...(last ? [last] : [])], netns: process.pid },
+      },
+    }),
+  );
+services("");
+await live(
+  dir,
+  "config",
+  async (reload) => {
+    assert.equal((await service.status()).groups.length, 2, "the other one stays pinned");
+    services(`[::1]:${PORT}`);
+    await reload();
+    await attached(2);
+  },
+  { SPECS: "", OPTIONS: `--config ${config}` },
+);
 for (const group of (await service.status()).groups) {
   assert.equal(group.attachments, 1, "a restart attaches nothing anew");
 }

@@ -1,49 +1,38 @@
 /** exec: a server and its sidecar in one command; and that nothing of it stays. */
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { existsSync, writeFileSync } from "node:fs";
-import { connect } from "node:net";
 import { describe, test } from "node:test";
-import { establishedConnections, readStatus } from "../../loader/index.ts";
+import { readStatus } from "../../loader/index.ts";
 import { TempDir } from "../helpers/child.ts";
 import { runCli } from "../helpers/cli.ts";
-import { ExecProcess, httpServer, isRunning, served, whoServes } from "../helpers/exec.ts";
+import { httpServer, isRunning, served, whoServes } from "../helpers/exec.ts";
+import { assertNothingLeft, execIn, TRAPS } from "../helpers/exec_scene.ts";
 import { pins } from "../helpers/fds.ts";
 import { NotifySocket } from "../helpers/notify_socket.ts";
-import { BPFFS, type Scene, scene } from "../helpers/scene.ts";
+import { BPFFS, scene } from "../helpers/scene.ts";
 import { groupOf } from "../helpers/status.ts";
 import { until } from "../helpers/until.ts";
 
-/** Answers to each signal with its name; TERM ends it. */
-const TRAPS = `
-for name in INT QUIT USR1 USR2 HUP WINCH CONT; do trap "echo got SIG$name" $name; done
-trap "echo got SIGTERM; exit 9" TERM
-echo ready
-while :; do sleep 0.02; done`;
-
-/** Runs exec in a scene; at the end it is gone, with everything it made. */
-function execIn(
-  s: Scene,
-  args: readonly string[],
-  command: readonly string[],
-  under: readonly string[] = [],
-): ExecProcess {
-  const exec = new ExecProcess([s.spec, ...args], command, under);
-  s.defer(() => exec[Symbol.asyncDispose]());
-  return exec;
-}
-
-function assertNothingLeft(exec: ExecProcess): void {
-  assert.equal(existsSync(exec.cgroup), false, `${exec.cgroup} is left behind`);
-  assert.deepEqual(pins(BPFFS), []);
-}
-
-/** http_main.js, but for what the file `switches` says. */
-function switched(file: string, port: number): string[] {
-  const script = `case $(cat "$0") in exit) exit 4;; hang) exec sleep 1000;; esac; exec "$@"`;
-  writeFileSync(file, "serve");
-  return ["sh", "-c", script, file, ...httpServer(port)];
-}
+/** Runs a command at a terminal, types Ctrl-C when it is ready, then ends it; prints all it wrote. */
+const AT_TERMINAL = `
+import os, pty, signal, sys, time
+pid, fd = pty.fork()
+if pid == 0:
+    os.execvp(sys.argv[1], sys.argv[1:])
+out = b""
+def read_until(word):
+    global out
+    while word not in out:
+        out += os.read(fd, 4096)
+read_until(b"ready")
+os.write(fd, b"\\x03")
+read_until(b"got SIGINT")
+time.sleep(0.5) # for a second one to come
+os.kill(pid, signal.SIGTERM)
+read_until(b"got SIGTERM")
+print(out.decode(), end="")
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+`;
 
 describe("exec", () => {
   for (const [script, code] of [
@@ -123,6 +112,16 @@ describe("exec", () => {
   );
 
   test(
+    "does not send a second time what the terminal has sent",
+    scene(async (s) => {
+      const under = ["python3", "-c", AT_TERMINAL];
+      const exec = execIn(s, [], ["sh", "-c", TRAPS], under);
+      assert.equal(await exec.child.exited, 9, exec.output);
+      assert.equal(exec.output.split("got SIGINT").length - 1, 1, exec.output);
+    }),
+  );
+
+  test(
     "ends what its server leaves running: SIGTERM, then SIGKILL",
     scene(async (s) => {
       const script = `(trap "" TERM; echo deaf; exec sleep 1000) & sleep 1000 &
@@ -142,7 +141,7 @@ describe("exec", () => {
   test(
     "attaches to a server that does not set SO_REUSEPORT",
     scene(async (s) => {
-      const exec = execIn(s, [], httpServer(s.port));
+      const exec = execIn(s, [], httpServer(s.port, s.address));
       const pid = await served(s.port);
       await until("it is attached", () => readStatus({ bpffs: BPFFS }).groups.length === 1);
       const { listeners, attached, sidecar } = groupOf(s.port);
@@ -171,7 +170,7 @@ describe("exec", () => {
         "-c",
         'echo "<$NOTIFY_SOCKET>"; exec "$@"',
         "sh",
-        ...httpServer(s.port),
+        ...httpServer(s.port, s.address),
       ];
       const exec = execIn(s, [], command, ["env", `NOTIFY_SOCKET=${dir.file("notify")}`]);
       await until("READY=1", () => manager.received().includes("READY=1"));
@@ -183,7 +182,7 @@ describe("exec", () => {
   test(
     "killed: the server goes on, and detach removes the pins",
     scene(async (s) => {
-      const exec = execIn(s, [], httpServer(s.port));
+      const exec = execIn(s, [], httpServer(s.port, s.address));
       const pid = await served(s.port);
       await until("it is attached", () => readStatus({ bpffs: BPFFS }).groups.length === 1);
       await exec.child.stop("SIGKILL");
@@ -193,112 +192,6 @@ describe("exec", () => {
       assert.equal(detach.code, 0, detach.stderr);
       assert.deepEqual(pins(BPFFS), []);
       assert.equal(await whoServes(s.port), pid);
-    }),
-  );
-});
-
-describe("exec --restart", () => {
-  test(
-    "replaces the server on SIGHUP, and stops it on SIGTERM",
-    scene(async (s) => {
-      const exec = execIn(s, ["--restart"], httpServer(s.port));
-      const first = await served(s.port);
-      exec.child.kill("SIGHUP");
-      const second = await served(s.port, first);
-      await exec.wrote("start 1 ended by SIGTERM");
-      assert.deepEqual(exec.processes(), [second]);
-      assert.equal(await exec.child.stop("SIGTERM"), 0, exec.output);
-      assertNothingLeft(exec);
-    }),
-  );
-
-  test(
-    "starts it again when it dies",
-    scene(async (s) => {
-      const exec = execIn(s, ["--restart"], httpServer(s.port));
-      const first = await served(s.port);
-      process.kill(first, "SIGKILL");
-      await exec.wrote("start 1 ended by SIGKILL: starting again in 100 ms");
-      await served(s.port, first);
-    }),
-  );
-
-  test(
-    "keeps the old one when the new one exits before it listens, and tries again when told",
-    scene(async (s) => {
-      using dir = new TempDir();
-      const exec = execIn(s, ["--restart"], switched(dir.file("switch"), s.port));
-      const first = await served(s.port);
-      writeFileSync(dir.file("switch"), "exit");
-      exec.child.kill("SIGHUP");
-      await exec.wrote("start 2 ended with code 4: start 1 stays");
-      assert.equal(await whoServes(s.port), first);
-      writeFileSync(dir.file("switch"), "serve");
-      exec.child.kill("SIGHUP");
-      await served(s.port, first);
-    }),
-  );
-
-  test(
-    "keeps the old one when the new one does not listen in time",
-    scene(async (s) => {
-      using dir = new TempDir();
-      const command = switched(dir.file("switch"), s.port);
-      const exec = execIn(s, ["--restart", "--start-timeout", "500ms"], command);
-      const first = await served(s.port);
-      writeFileSync(dir.file("switch"), "hang");
-      exec.child.kill("SIGHUP");
-      await exec.wrote("start 2 does not listen after 500ms: stopping it, start 1 stays");
-      await exec.wrote("start 2 ended by SIGTERM");
-      assert.deepEqual(exec.processes(), [first]);
-      assert.equal(await whoServes(s.port), first);
-    }),
-  );
-
-  test(
-    "passes other signals on",
-    scene(async (s) => {
-      const exec = execIn(s, ["--restart", "--stop-timeout", "1s"], ["sh", "-c", TRAPS]);
-      await exec.wrote("ready");
-      for (const name of ["USR1", "USR2", "WINCH", "CONT"] as const) {
-        exec.child.kill(`SIG${name}`);
-        await exec.wrote(`got SIG${name}`);
-      }
-      exec.child.kill("SIGINT");
-      assert.equal(await exec.child.exited, 0, exec.output);
-      assert.match(exec.output, /got SIGTERM\n$/);
-      assertNothingLeft(exec);
-    }),
-  );
-
-  test(
-    "insists, when the old one does not stop",
-    scene(async (s) => {
-      const deaf = ["sh", "-c", 'trap "" TERM; "$@"; :', "sh", ...httpServer(s.port)];
-      const exec = execIn(s, ["--restart", "--stop-timeout", "300ms"], deaf);
-      await served(s.port);
-      exec.child.kill("SIGHUP");
-      await exec.wrote("start 1 ended by SIGKILL");
-    }),
-  );
-
-  test(
-    "waits for the old one's connections before it stops it, and no longer than --drain",
-    scene(async (s) => {
-      const exec = execIn(s, ["--restart", "--drain", "1s"], httpServer(s.port));
-      const first = await served(s.port);
-      const client = connect(s.port, "127.0.0.1");
-      s.defer(() => client.destroy());
-      const ended = once(client, "close");
-      client.resume().write("GET / HTTP/1.1\r\n"); // the server waits for the rest
-      const ports = new Set([s.port]);
-      await until("it is accepted", () => establishedConnections([first], ports) === 1);
-      exec.child.kill("SIGHUP");
-      await exec.wrote("start 2 listens");
-      assert.equal(establishedConnections([first], ports), 1);
-      await exec.wrote("start 1 still has connections after 1s: stopping it anyway");
-      await ended;
-      await exec.wrote("start 1 ended by SIGTERM");
     }),
   );
 });

@@ -262,6 +262,16 @@ describe("a hold ends", () => {
 
 describe("bounds", () => {
   test(
+    "sidecars that come and go, and are killed, leave no trace that fills a map",
+    scene(async (s) => {
+      await s.listener();
+      for (let i = 0; i < 80; i++) s.sidecar({ hold: HOLD }).close({ keep: true });
+      s.sidecar({ hold: HOLD });
+      assert.equal(holdOf(s)?.standby, true);
+    }),
+  );
+
+  test(
     "past --hold-max the kernel ignores SYNs, so that clients try again",
     scene(async (s) => {
       const max = 8;

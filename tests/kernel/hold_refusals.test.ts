@@ -1,6 +1,7 @@
 /** Where there can be no standby, or none any more: said, and never worse than without. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { StandbyError } from "../../loader/index.ts";
 import { runCli } from "../helpers/cli.ts";
 import { listening } from "../helpers/netstat.ts";
@@ -40,6 +41,8 @@ describe("a group with listeners that no program can select", () => {
       const mptcp = await s.listener({ mptcp: true });
       await mptcp.serve();
       sidecar.reconcile();
+      assert.equal(groupOf(s.port).hold?.standby, true, "it may be a dying process's listener");
+      await sleep(2_100);
       sidecar.reconcile();
       assert.match(warnings(s), /no standby while .*MPTCP/);
       assert.equal(groupOf(s.port).hold, null);

@@ -27,11 +27,11 @@ test("what expires in the store is held by the standby, and the next server gets
   const path = dir.file("store.sock");
   await using sidecar = await SidecarProcess.attach(
     ...[`127.0.0.1:${PORT}`, "--wait", "--hold", "30s", "--json"],
-    ...["--metrics", "0", "--store", path, "--store-timeout", "300ms"],
+    ...["--metrics", "0", "--store", path],
   );
   const client = await FdStore.connect(path);
   const old = listenReuseport();
-  await client.put("web", [old]);
+  await client.put("web", [old], { timeoutMs: 300 });
   libc.close(old);
   await sidecar.logged("attached", 1);
   const waiting = await queueUp(PORT, 20, "held");

@@ -13,6 +13,7 @@ async function run(...argv: string[]) {
       vars: {},
       terminal: false,
       stop: new AbortController().signal,
+      unread: new AbortController().signal,
       onSignals: () => () => {},
     },
     argv,
@@ -20,7 +21,19 @@ async function run(...argv: string[]) {
   return { code, ...out };
 }
 
-for (const command of ["attach", "exec", "status", "detach", "metrics"]) {
+for (const command of [
+  "attach",
+  "exec",
+  "run",
+  "check",
+  "policy",
+  "drain",
+  "undrain",
+  "release",
+  "status",
+  "detach",
+  "metrics",
+]) {
   test(`${command} --help has a real example`, async () => {
     const { code, stdout } = await run(command, "--help");
     assert.equal(code, 0);
@@ -51,6 +64,12 @@ test("--help lists every command and every exit code", async () => {
   for (const word of [
     "attach",
     "exec",
+    "check",
+    "run",
+    "policy",
+    "drain",
+    "undrain",
+    "release",
     "status",
     "detach",
     "metrics",
@@ -60,6 +79,11 @@ test("--help lists every command and every exit code", async () => {
   ]) {
     assert.match(stdout, new RegExp(word));
   }
+});
+
+test("check --help says what its exit codes are", async () => {
+  const { stdout } = await run("check", "--help");
+  assert.match(stdout, /0 fit, 1 not fit .*2 fit with warnings/);
 });
 
 test("attach --help states the risk of --adopt", async () => {
@@ -111,10 +135,10 @@ const wrong: [argv: string[], says: RegExp][] = [
   [["attach", ":443", "--adopt"], /--adopt wants .* --cgroup PATH or --unit NAME/],
   [["attach", ":443", "--adopt", "--pid", "1"], /--adopt wants .* --cgroup PATH or --unit NAME/],
   [["attach", ":443", "--adopt", "--cgroup", "/no/such"], /parent .* does not exist/],
-  [["attach", ":443", "--adopt", "--cgroup", "app"], /'app' is not a cgroup to adopt/],
-  [["attach", ":443", "--adopt", "--cgroup", "/a/../b"], /is not a cgroup to adopt/],
-  [["attach", ":443", "--adopt", "--cgroup", "/a//b"], /is not a cgroup to adopt/],
-  [["attach", ":443", "--adopt", "--cgroup", `/${"a".repeat(256)}`], /is not a cgroup to adopt/],
+  [["attach", ":443", "--adopt", "--cgroup", "app"], /'app' is not a cgroup/],
+  [["attach", ":443", "--adopt", "--cgroup", "/a/../b"], /is not a cgroup/],
+  [["attach", ":443", "--adopt", "--cgroup", "/a//b"], /is not a cgroup/],
+  [["attach", ":443", "--adopt", "--cgroup", `/${"a".repeat(256)}`], /is not a cgroup/],
   [["attach", ":443", "--adopt-max", "3"], /--adopt-max wants --adopt/],
   [
     ["attach", ":443", "--adopt", "--cgroup", "/a", "--adopt-max", "0"],
@@ -124,17 +148,26 @@ const wrong: [argv: string[], says: RegExp][] = [
     ["attach", ":443", "--adopt", "--adopt-mx", "3", "--cgroup", "/"],
     /Unknown arguments?: adopt-mx/,
   ],
+  [["run"], /wants a command after '--'/],
+  [["run", ":443"], /wants a command after '--'/],
+  [["run", "true"], /'true' is not a SPEC|wants a command/],
+  [["run", "443", "--", "true"], /a port is written ':443'/],
+  [["run", "--max-lost", "-1", "--", "true"], /--max-lost|max-lost/],
+  [["run", "--max-lost", "1%", "--", "true"], /--max-lost must be a number/],
+  [["run", "--settle", "2", "--", "true"], /--settle must be a duration/],
+  [["run", "--settle", "1h", "--", "true"], /--settle must be a duration from 0 to 10m/],
+  [["run", "--hold", "1s", "--", "true"], /Unknown argument: hold/],
+  [["status", "--interval", "1s"], /--interval wants --watch/],
+  [["status", "--watch", "--interval", "10ms"], /--interval must be a duration from 100ms/],
   [["detach"], /wants a SPEC, or --all/],
   [["detach", ":443", "--all"], /not both/],
+  [["check", "443"], /a port is written ':443'/],
+  [["check", "--jsn"], /Unknown argument: jsn/],
   [["status", ":0"], /is not a SPEC/],
   [["status", "--al"], /Unknown argument: al/],
   [["metrics", "x"], /Unknown argument: x/],
-  [["attach", ":443", "--store-timeout", "1s"], /--store-timeout wants --store/],
   [["attach", ":443", "--once", "--store", "/s"], /--once and --store exclude each other/],
-  [
-    ["attach", ":443", "--store", "/s", "--store-timeout", "0"],
-    /--store-timeout must be a duration/,
-  ],
+  [["attach", ":443", "--store", ""], /--store '': write the path of a socket/],
   [["store"], /wants --listen PATH, or a command/],
   [["store", "lst"], /Unknown argument: lst/],
   [["store", "--listen", "/s", "--listen", "/t"], /--listen is given more than once/],

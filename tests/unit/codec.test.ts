@@ -7,6 +7,7 @@ import {
   MAX_CLASSES,
   OUTCOMES,
   STAGES,
+  SYN_REFUSE,
 } from "../../loader/abi.ts";
 import { addressBytes, formatAddress } from "../../loader/address.ts";
 import {
@@ -22,13 +23,12 @@ import {
   decodeGroup,
   decodeSlot,
   emptyRow,
-  encodeControl,
   encodeGroup,
-  encodePlan,
   encodeSlot,
   migrationsOf,
   subtractRow,
 } from "../../loader/codec.ts";
+import { encodeControl, encodePlan } from "../../loader/plan_codec.ts";
 
 test("addresses survive the way to the kernel and back", () => {
   for (const text of [
@@ -79,6 +79,7 @@ test("a group's record survives the way to the map and back", () => {
     slots: 64,
     attachments: 2,
     hold: { timeMs: 10_000, max: 4096 },
+    settings: "strict",
     service: "[2001:db8::1]:443",
   } as const;
   assert.deepEqual(decodeGroup(encodeGroup(record)), record);
@@ -95,6 +96,7 @@ test("a slot's record survives the way to the map and back, 64-bit numbers whole
     settings: 0xfedcba9876543210n,
     generation: 9,
     class: 3,
+    drained: true,
   };
   const values = Buffer.concat([Buffer.alloc(LAYOUT.rm_slot.size), encodeSlot({ slot, base })]);
   assert.deepEqual(decodeSlot(values, 1), { slot, base });
@@ -106,7 +108,8 @@ test("a plan's runs hold each class's best, then its others; equal classes share
   const two = { best: [7, 8], rest: [] };
   const none = { best: [], rest: [] };
   const classes = [one, one, two, ...Array.from({ length: MAX_CLASSES - 3 }, () => none)];
-  const bytes = encodePlan({ syn: [7], classes, count: 5 });
+  const targets = { syn: [7], refuse: false, classes, other: { best: [9], rest: [4] }, count: 5 };
+  const bytes = encodePlan(targets);
   const { members: at } = LAYOUT.rm_plan;
   const run = (number: number) => {
     const [first = 0, count = 0, total = 0] = [0, 2, 4].map((o) =>
@@ -123,11 +126,16 @@ test("a plan's runs hold each class's best, then its others; equal classes share
   assert.deepEqual(run(2).slots, [7, 8]);
   assert.deepEqual(run(3), { first: 0, count: 0, slots: [] });
   assert.equal(bytes.readUInt16LE(at.syn), 7);
+  assert.deepEqual(run((at.other - at.classes) / 8).slots, [9, 4]);
+  const control = { mode: "drop", standby: 64, tell: true } as const;
+  const probe = { port: 0x1234, slot: 65 };
+  const words = [1, 0, 64, 0, 0x34, 0x12, 65, 0];
   assert.deepEqual(
-    [...encodeControl(1, 258, { migrate: "off", standby: 64, probe: 0x1234 })],
-    [1, 2, 2, 1, 64, 0, 0x34, 0x12],
+    [...encodeControl(1, targets, control, probe)],
+    [...words, 1, 2, 1, 0, 0, 0, 0, 0],
   );
-  assert.equal(bytes.readUInt32LE(at.target_count), 5);
+  const refused = encodeControl(1, { ...targets, refuse: true }, control, probe);
+  assert.equal(refused.readUInt16LE(), SYN_REFUSE);
 });
 
 test("every cell of a row is one decision; migrations are what was selected and received", () => {
@@ -142,9 +150,9 @@ test("every cell of a row is one decision; migrations are what was selected and 
   assert.deepEqual(decisions[0], { stage: "syn", outcome: "selected", count: 2n });
   assert.deepEqual(decisions.at(-1), {
     stage: "handshake_timer",
-    outcome: "fallback",
-    reason: "refused",
-    count: 64n,
+    outcome: "dropped",
+    reason: "settings",
+    count: 72n,
   });
   const out = BigInt(2 * (OUTCOMES.length + 1 + 2 * OUTCOMES.length + 1 + 3 * OUTCOMES.length + 1));
   const into = BigInt(2 * (DECISION_CELLS * 3 + 2 + 3 + 4));

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
+import { requireCommand } from "../../cli/command.ts";
 import { endingText, exitCodeOf } from "../../cli/exec/child.ts";
-import { requireCommand } from "../../cli/exec/command.ts";
 import { exitCode } from "../../cli/exit.ts";
 import { duration, durationText } from "../../cli/options.ts";
 import { TempDir } from "../helpers/child.ts";

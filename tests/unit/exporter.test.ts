@@ -27,6 +27,8 @@ const group: GroupStatus = {
   programId: 42,
   migrate: "newest",
   route: "kernel",
+  settings: "prefer",
+  unlike: [{ classes: [1, 2], names: ["SO_KEEPALIVE", "TCP_DEFER_ACCEPT"] }],
   attachments: 3,
   sidecar: null,
   generation: 5,
@@ -35,6 +37,7 @@ const group: GroupStatus = {
     { stage: "accept_queue", outcome: "selected", count: 30n },
     { stage: "accept_queue", outcome: "fallback", reason: "gone", count: 2n },
   ],
+  wakeups: 4,
   hold: {
     timeMs: 10_000,
     max: 4096,
@@ -146,7 +149,12 @@ test("when status cannot be read the scrape answers, and counts it", async () =>
 test("status as text shows groups, listeners and decisions; cookies in JSON are whole", () => {
   const text = statusText(status);
   assert.match(text, /0\.0\.0\.0:80 {2}service :80, netns 7, uid 0/);
-  assert.match(text, /attached, program 42; migrate newest, route kernel; no sidecar is running/);
+  assert.match(
+    text,
+    /attached, program 42; migrate newest, route kernel, settings prefer; no sidecar is running/,
+  );
+  assert.match(text, /holding 7\.2s left, 143 connections/);
+  assert.match(text, /classes 1 and 2 differ in SO_KEEPALIVE, TCP_DEFER_ACCEPT/);
   assert.match(text, /10 nginx/);
   assert.match(text, /fallback \(gone\)/);
   const json = JSON.parse(JSON.stringify(statusJson(status)));

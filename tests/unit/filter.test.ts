@@ -25,6 +25,7 @@ function listener(change: Partial<Listener> = {}): Listener {
     group: 99n,
     groupSize: 1,
     programId: null,
+    sockarray: false,
     queueLength: 0,
     queueLimit: 128,
     halfOpen: 0,

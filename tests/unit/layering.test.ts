@@ -28,7 +28,7 @@ test("loader knows neither cli nor tests, and koffi only in sys", () => {
   for (const file of files) {
     for (const target of imports(file)) {
       assert.doesNotMatch(target, /^(cli|tests)\//, `${file} imports ${target}`);
-      assert.ok(!["yargs", "prom-client"].includes(target), `${file} imports ${target}`);
+      assert.ok(!["yargs", "prom-client", "yaml"].includes(target), `${file} imports ${target}`);
       if (target === "koffi") assert.match(file, /^loader\/sys\//, `${file} imports koffi`);
       if (file.startsWith("loader/sys/") && target.startsWith("loader/")) {
         assert.match(target, /^loader\/(sys\/|errors\.ts)/, `${file} imports ${target}`);
@@ -37,26 +37,48 @@ test("loader knows neither cli nor tests, and koffi only in sys", () => {
   }
 });
 
-test("cli imports the loader's index and its pure leaves only", () => {
+/** `check` has an entry of its own: it must also work where libbpf is missing. */
+const ENTRIES = ["loader/index.ts", "loader/check/index.ts"];
+
+test("cli imports the loader's entries and its pure leaves only", () => {
   for (const file of sources("cli")) {
     for (const target of imports(file)) {
       assert.notEqual(target, "koffi", file);
       if (!target.startsWith("loader/")) continue;
-      assert.ok([...PURE_LEAVES, "loader/index.ts"].includes(target), `${file} imports ${target}`);
+      assert.ok([...PURE_LEAVES, ...ENTRIES].includes(target), `${file} imports ${target}`);
     }
     const text = readFileSync(join(root, file), "utf8");
     assert.doesNotMatch(
       text,
-      /^import \{[^}]*\} from "[./]*loader\/index.ts"/m,
+      /^import \{[^}]*\} from "[./]*loader\/(check\/)?index.ts"/m,
       `${file} loads libbpf at once`,
     );
   }
 });
 
+test("what the check's entry imports at once loads no libbpf", () => {
+  const seen = new Set<string>();
+  const load = (file: string) => {
+    if (seen.has(file)) return;
+    seen.add(file);
+    const text = readFileSync(join(root, file), "utf8");
+    const statements = text.matchAll(/^(?:import|export) (?!type )[^;]*? from "(\.[^"]+)"/gm);
+    for (const [, target = ""] of statements) load(normalize(join(dirname(file), target)));
+  };
+  load("loader/check/index.ts");
+  assert.ok(seen.has("loader/check/host.ts"));
+  assert.deepEqual(
+    [...seen].filter((file) => /sys\/lib(bpf)?\.ts$/.test(file)),
+    [],
+  );
+});
+
 test("plan, SPEC, errors and the ABI are pure: no file system, no process, no C", () => {
-  for (const file of [...PURE_LEAVES, "loader/plan.ts"]) {
+  const policy = ["loader/plan.ts", "loader/targets.ts"];
+  for (const file of [...PURE_LEAVES, ...policy]) {
     for (const target of imports(file)) {
-      assert.ok(PURE_LEAVES.includes(target) || target === "node:net", `${file} imports ${target}`);
+      const pure = [...PURE_LEAVES, ...policy].includes(target);
+      assert.ok(pure || target === "node:net", `${file} imports ${target}`);
     }
   }
 });

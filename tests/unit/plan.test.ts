@@ -5,10 +5,10 @@ import {
   makePlan,
   type Policy,
   RESPAWN_MS,
-  roleOf,
   type Slot,
   START_GAP_MS,
 } from "../../loader/plan.ts";
+import { roleOf } from "../../loader/targets.ts";
 
 const DEFAULT: Policy = { migrate: "newest", route: "kernel" };
 const HOUR = 3_600_000;

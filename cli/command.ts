@@ -1,7 +1,7 @@
-/** The command that exec is to run: whether it can be run, found as execvp(3) finds it. */
+/** The command that exec or run is to run: whether it can be run, found as execvp(3) finds it. */
 import { accessSync, constants, statSync } from "node:fs";
 import { join } from "node:path";
-import { UsageError } from "../../loader/errors.ts";
+import { UsageError } from "../loader/errors.ts";
 
 /** As env(1), nohup(1) and the shells: exit code 127. */
 export class CommandNotFoundError extends Error {

@@ -1,0 +1,83 @@
+/** SIGHUP: the config file is read again, and what changed is put in force. A bad one is refused whole. */
+import { UsageError } from "../../loader/errors.ts";
+import type { Reloaded, Sidecar } from "../../loader/index.ts";
+import type { Env } from "../env.ts";
+import { logger } from "../log.ts";
+import type { Endpoint } from "./endpoint.ts";
+import { type Arguments, type Request, request } from "./request.ts";
+
+/** What a reload changes. */
+export interface Running {
+  readonly sidecar: Sidecar;
+  readonly endpoint: Endpoint;
+  /** Tells the service manager. */
+  notify(state: string): void;
+  ready(): void;
+  /** What is in force. */
+  get(): Request;
+}
+
+/**
+ * Reloads on every SIGHUP, one after the other; the result ends that.
+ * @param inForce called with what is in force from then on
+ */
+export function reloadOnSignal(
+  env: Env,
+  args: Arguments,
+  running: Running,
+  inForce: (request: Request) => void,
+): () => void {
+  let ended = false;
+  let last = Promise.resolve();
+  const reload = () => {
+    last = last.then(() => (ended ? undefined : reloadOnce(env, args, running, inForce)));
+  };
+  const unsubscribe = env.onSignals(["SIGHUP"], reload);
+  // It may have come before we listened for it.
+  if (env.stop.reason === "SIGHUP") reload();
+  return () => {
+    ended = true;
+    unsubscribe();
+  };
+}
+
+/** Never throws: what was in force stays. */
+async function reloadOnce(
+  env: Env,
+  args: Arguments,
+  running: Running,
+  inForce: (request: Request) => void,
+): Promise<void> {
+  const { sidecar, endpoint } = running;
+  // Of the clock that systemd's Type=notify-reload compares (sd_notify(3)).
+  running.notify(`RELOADING=1\nMONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`);
+  const say = (level: "info" | "error", event: string, text: string) =>
+    logger(env.stderr, running.get().host.json)({ level, event, text, fields: {} });
+  try {
+    const next = await request(args);
+    const lasting = (["bpffs", "store"] as const).find(
+      (key) => next.host[key] !== running.get().host[key],
+    );
+    if (lasting) {
+      throw new UsageError(`${next.where(lasting)}: cannot change while it runs: restart it`);
+    }
+    if (!("services" in next.sidecar)) throw new Error("a config has services");
+    await endpoint.serveAt(next.host.metrics);
+    const report = sidecar.reload(next.sidecar.services);
+    inForce(next);
+    say("info", "reloaded", `${args.config}: ${summaryOf(report)}`);
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error);
+    for (const line of text.split("\n")) say("error", "reload_refused", line);
+    say("error", "reload_refused", `${args.config} is refused; what was in force stays`);
+  }
+  running.ready();
+}
+
+/** `added web; unchanged api, db`. */
+function summaryOf(report: Reloaded): string {
+  const parts = Object.entries(report).flatMap(([what, names]: [string, readonly string[]]) =>
+    names.length > 0 ? [`${what} ${names.join(", ")}`] : [],
+  );
+  return parts.join("; ") || "no service";
+}

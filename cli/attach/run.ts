@@ -1,0 +1,67 @@
+/** The life of a sidecar: from its start to a signal. */
+import type { Sidecar } from "../../loader/index.ts";
+import type { Env } from "../env.ts";
+import { logger } from "../log.ts";
+import { stopped as aborted } from "../stopped.ts";
+import { Endpoint } from "./endpoint.ts";
+import { reloadOnSignal } from "./reload.ts";
+import { type Arguments, request } from "./request.ts";
+
+const ENDING = ["SIGTERM", "SIGINT"] as const;
+
+/** Runs it; returns when it has given back, or left, what it managed. */
+export async function run(env: Env, args: Arguments): Promise<void> {
+  // Before anything takes time: with a config SIGHUP means something else than an end.
+  const stopped = args.config === undefined ? aborted(env) : signalled(env);
+  let asked = await request(args);
+  const { notifyService, Sidecar } = await import("../../loader/index.ts");
+  const sidecar = new Sidecar(asked.sidecar, (event) => logger(env.stderr, asked.host.json)(event));
+  const endpoint = new Endpoint(sidecar);
+  let stopReloading = () => {};
+  try {
+    // The port first: when it is taken, nothing has been attached yet.
+    if (!args.once) await endpoint.serveAt(asked.host.metrics);
+    sidecar.start();
+    if (args.once) {
+      env.stdout.write(`ATTACHED ${summary(sidecar)}\n`);
+      sidecar.close({ keep: true });
+      return;
+    }
+    const notify = (state: string) => notifyService(state, env.vars["NOTIFY_SOCKET"]);
+    const released = new Promise<void>((resolve) => sidecar.watch(resolve));
+    env.stdout.write(`READY ${summary(sidecar)} metrics=${endpoint.url}\n`);
+    const ready = () => notify(`READY=1\nSTATUS=${summary(sidecar)}`);
+    ready();
+    if (args.config !== undefined) {
+      const running = { sidecar, endpoint, notify, ready, get: () => asked };
+      stopReloading = reloadOnSignal(env, args, running, (next) => {
+        asked = next;
+      });
+    }
+    await Promise.race([released, stopped]);
+    notify("STOPPING=1");
+  } finally {
+    stopReloading();
+    try {
+      sidecar.close({ keep: asked.host.keep });
+    } finally {
+      await endpoint.close();
+    }
+  }
+}
+
+/** What is managed, in a line. */
+export function summary(sidecar: Sidecar): string {
+  const { groups } = sidecar.status();
+  const listeners = groups.flatMap((group) => group.listeners);
+  const served = listeners.filter(({ role }) => role !== "standby");
+  return `groups=${groups.length} listeners=${served.length}`;
+}
+
+/** A signal that ends it, SIGHUP left out. */
+function signalled(env: Env): Promise<void> {
+  return new Promise((resolve) => {
+    if (env.stop.aborted && env.stop.reason !== "SIGHUP") resolve();
+    env.onSignals(ENDING, () => resolve());
+  });
+}

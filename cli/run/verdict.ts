@@ -1,0 +1,124 @@
+/** What became of connections while a command ran. Pure. */
+import type { Decision, GroupStatus } from "../../loader/index.ts";
+import { decisionsSince } from "../decisions.ts";
+import { type Meter, migratingOf, type Span } from "./meter.ts";
+
+/** Connections that were migrated to the listeners of one generation. */
+export interface IntoGeneration {
+  readonly generation: number;
+  readonly newest: boolean;
+  readonly count: number;
+}
+
+export interface GroupVerdict {
+  readonly group: GroupStatus;
+  /** It was pinned while the command ran. */
+  readonly came: boolean;
+  /** It was unpinned: the counts are those of the last reading before. */
+  readonly gone: boolean;
+  readonly decisions: readonly Decision[];
+  readonly dropped: number;
+  readonly moved: number;
+  /** Where those moved are. A listener that closed since is folded into `olderOrGone`. */
+  readonly into: readonly IntoGeneration[];
+  readonly olderOrGone: number;
+  readonly byKernel: number;
+  /** Connections that the standby holds at the end: neither moved nor lost. */
+  readonly held: number;
+}
+
+export interface NetnsVerdict {
+  readonly netns: number;
+  /** By the policy, in the groups asked for. */
+  readonly dropped: number;
+  /** What the kernel could not move, dropped ones included; null: not known. */
+  readonly failed: number | null;
+  readonly lost: number;
+}
+
+export interface Verdict {
+  readonly groups: readonly GroupVerdict[];
+  readonly namespaces: readonly NetnsVerdict[];
+  readonly lost: number;
+  readonly moved: number;
+  readonly held: number;
+}
+
+export function verdictOf({ spans, failures }: Pick<Meter, "spans" | "failures">): Verdict {
+  const asked = spans.filter((span) => span.asked);
+  const groups = asked.map(groupVerdict);
+  const namespaces = [...new Set(asked.map(({ last }) => last.key.netns))].map((netns) => {
+    const here = spans.filter(({ last }) => last.key.netns === netns);
+    const drops = (of: boolean) =>
+      sum(here.filter((span) => span.asked === of).map((span) => droppedOf(migratingOf(span))));
+    const counted = failures.get(netns);
+    // The kernel counts by namespace: what other groups drop on purpose is not ours.
+    const failed = counted
+      ? Math.max(0, Number(counted.last - counted.first) - drops(false))
+      : null;
+    const dropped = drops(true);
+    return { netns, dropped, failed, lost: Math.max(dropped, failed ?? 0) };
+  });
+  return {
+    groups,
+    namespaces,
+    lost: sum(namespaces.map(({ lost }) => lost)),
+    moved: sum(groups.map(({ moved }) => moved)),
+    held: sum(groups.map(({ held }) => held)),
+  };
+}
+
+function groupVerdict(span: Span): GroupVerdict {
+  const { first, last, gone } = span;
+  const migrating = migratingOf(span);
+  const dropped = droppedOf(migrating);
+  const placed = placedIn(last) - (first ? placedIn(first) : 0);
+  const standby = receivedBy(last) - (first ? receivedBy(first) : 0);
+  const into = intoGenerations(span);
+  const decided = sum(migrating.map(({ count }) => Number(count))) - dropped;
+  return {
+    group: last,
+    came: first === null,
+    gone,
+    decisions: decisionsSince(first, last),
+    dropped,
+    // What went to the standby is decided once more when it leaves it.
+    moved: Math.max(0, decided - standby),
+    into,
+    olderOrGone: Math.max(0, placed - standby - sum(into.map(({ count }) => count))),
+    byKernel: Math.max(0, decided - placed),
+    held: gone ? 0 : (last.hold?.connections ?? 0),
+  };
+}
+
+/** By generation, the newest first; of listeners that still listen. */
+function intoGenerations({ first, last }: Span): IntoGeneration[] {
+  const before = new Map(first?.listeners.map((l) => [l.cookie, l.migratedInto]));
+  const counts = new Map<number, number>();
+  for (const { cookie, generation, migratedInto } of last.listeners) {
+    const count = Number(migratedInto - (before.get(cookie) ?? 0n));
+    if (generation === null || count === 0) continue;
+    counts.set(generation, (counts.get(generation) ?? 0) + count);
+  }
+  return [...counts]
+    .toSorted(([a], [b]) => b - a)
+    .map(([generation, count]) => ({ generation, newest: generation === last.generation, count }));
+}
+
+/** Connections the program has ever placed, into whichever listener, the standby included. */
+function placedIn({ listeners, closed }: GroupStatus): number {
+  return sum([closed.into, ...listeners.map(({ migratedInto }) => migratedInto)].map(Number));
+}
+
+function receivedBy({ hold }: GroupStatus): number {
+  return Number(hold?.received.migrated ?? 0n);
+}
+
+function droppedOf(decisions: readonly Decision[]): number {
+  const dropped = decisions.filter(({ outcome }) => outcome === "dropped");
+  return sum(dropped.map(({ count }) => Number(count)));
+}
+
+function sum(counts: readonly number[]): number {
+  return counts.reduce((total, count) => total + count, 0);
+}

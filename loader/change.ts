@@ -1,0 +1,65 @@
+/**
+ * Changing a pinned group without its sidecar: policy, and who is drained. Each change is in force
+ * when the call returns; a sidecar that runs goes on from what is pinned.
+ */
+import { existsSync } from "node:fs";
+import { applyGroup } from "./apply.ts";
+import { NoMatchError } from "./errors.ts";
+import { requireHost } from "./features.ts";
+import { specOf } from "./filter.ts";
+import { Group } from "./group.ts";
+import { byGroup, type Listener } from "./listener.ts";
+import { splitStandby } from "./members.ts";
+import { Observer } from "./observe.ts";
+import type { Plan } from "./plan.ts";
+import { Readings } from "./readings.ts";
+import type { Spec } from "./spec.ts";
+import { findBpffs, State } from "./state.ts";
+import { boottimeMs } from "./sys/libc.ts";
+
+/** A group that may be changed, and who listens in it. */
+export interface Changeable {
+  readonly group: Group;
+  /** Its listeners, the standby left out. */
+  readonly listeners: readonly Listener[];
+}
+
+/** Works on the groups that `specs` name, all of them at once, under the state's lock. */
+export function withGroups<T>(
+  specs: readonly Spec[],
+  options: { readonly bpffs?: string },
+  work: (groups: readonly Changeable[]) => T,
+): T {
+  requireHost();
+  const state = new State(findBpffs(options.bpffs));
+  if (!existsSync(state.root)) throw nothing(specs);
+  using observer = new Observer();
+  using _lock = state.lock();
+  const members = byGroup(observer.read());
+  const groups: Changeable[] = [];
+  try {
+    for (const name of state.groups()) {
+      const group = Group.openOrNull(state.directory(name));
+      if (group === null) continue;
+      groups.push({ group, listeners: splitStandby(group, members.get(name) ?? []).others });
+    }
+    const wanted = groups.filter(({ group }) => specOf(specs, group.record.key));
+    if (wanted.length === 0) throw nothing(specs);
+    return work(wanted);
+  } finally {
+    for (const { group } of groups) group[Symbol.dispose]();
+    state.tidy();
+  }
+}
+
+/** Puts what is pinned now in force. */
+export function applyChanged({ group, listeners }: Changeable): Plan {
+  return applyGroup(group, listeners, new Readings(), false, boottimeMs());
+}
+
+function nothing(specs: readonly Spec[]): NoMatchError {
+  const names = specs.map(({ text }) => text).join(", ");
+  return new NoMatchError(
+    `nothing is attached for ${names}: 'reuseport-migrate status' lists what is`,
+  );
+}

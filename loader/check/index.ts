@@ -1,0 +1,11 @@
+/** What `check` asks. A second entry beside ../index.ts, as it must also work without libbpf. */
+export { type CheckOptions, checkHost, kernelNotes, type Note } from "./host.ts";
+export {
+  OUTCOMES,
+  type Outcome,
+  type Result,
+  VERDICTS,
+  type Verdict,
+  verdictOf,
+} from "./probe.ts";
+export { checkSpecs, type Place } from "./specs.ts";

@@ -1,0 +1,104 @@
+/** Probes: what the kernel lets us do with BPF. Each does it, and undoes it at once. */
+import { closeSync, openSync } from "node:fs";
+import { join } from "node:path";
+import { BIND_PROGRAMS } from "../abi.ts";
+import { cgroupOf, findCgroup2 } from "../cgroup.ts";
+import { hasCode, SysError } from "../errors.ts";
+import { BindEvents } from "../events.ts";
+import { type GroupPins, makeUnpinned } from "../group_pins.ts";
+import { BpfObject } from "../object.ts";
+import { Observer } from "../observe.ts";
+import { pin } from "../pin.ts";
+import { PROGRAM_PIN } from "../program.ts";
+import { findBpffs, State } from "../state.ts";
+import { checkPtr } from "../sys/check.ts";
+import * as bpf from "../sys/libbpf.ts";
+import * as libc from "../sys/libc.ts";
+import { type Finding, no, ok } from "./probe.ts";
+
+const SLOTS = 64;
+
+/** One loaded instance, which the probes after it use: the verifier takes its time for each. */
+export class Instance implements Disposable {
+  readonly #pins: GroupPins = makeUnpinned(SLOTS);
+
+  /** Pins it where groups are pinned. What is cut short there is cleared by whoever locks next. */
+  pin(bpffs: string | undefined): Finding {
+    const mount = findBpffs(bpffs);
+    const state = new State(mount);
+    const name = `check-${process.pid}`;
+    {
+      using _lock = state.lock();
+      const unfinished = state.makeUnfinished(name);
+      try {
+        pin(this.#pins.programFd, join(unfinished, PROGRAM_PIN));
+        for (const [map, { fd }] of Object.entries(this.#pins.maps)) pin(fd, join(unfinished, map));
+      } finally {
+        state.removeUnfinished(name);
+      }
+    }
+    state.tidy();
+    return ok(`program and maps, at ${state.root}`);
+  }
+
+  /** Puts a listener of ours into its sockmap, and finds it there. */
+  list(): Finding {
+    const { listeners } = this.#pins.maps;
+    const fd = libc.socket(libc.AF_INET, libc.SOCK_STREAM | libc.SOCK_CLOEXEC, 0);
+    try {
+      libc.bind(fd, libc.sockaddr(libc.AF_INET, Buffer.from([127, 0, 0, 1]), 0));
+      libc.listen(fd, 1);
+      const value = Buffer.alloc(8);
+      value.writeUInt32LE(fd);
+      listeners.update(0, value);
+      const cookie = libc.getsockopt(fd, libc.SOL_SOCKET, libc.SO_COOKIE, 8);
+      const found = listeners.lookup(0);
+      return found?.equals(cookie) ? ok("and gives it back") : no("it took one and has another");
+    } finally {
+      libc.close(fd);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    libc.close(this.#pins.programFd);
+    for (const map of Object.values(this.#pins.maps)) map[Symbol.dispose]();
+  }
+}
+
+export function iteratorLoads(): Finding {
+  using observer = new Observer();
+  return ok(`task_file: ${observer.read().length} listeners on this host`);
+}
+
+/** Has the kernel tell of binds, to no port; at the root, as `attach` does. */
+export function bindEvents(): Finding {
+  const mount = findCgroup2() ?? "";
+  try {
+    using _events = new BindEvents(mount, [], () => {});
+    return ok(`cgroup/post_bind4 and 6 at ${mount}`);
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error;
+    return no(`${error.message}: new listeners are seen up to 1 s late`);
+  }
+}
+
+/** Attaches what `--adopt` attaches to our own cgroup, for no port. */
+export function bindHooks(): Finding {
+  const path = cgroupOf(process.pid) ?? "/";
+  const cgroup = join(findCgroup2() ?? "", path === "/" ? "" : path);
+  using object = new BpfObject("adopt");
+  object.load();
+  const fd = openSync(cgroup, "r");
+  try {
+    for (const name of BIND_PROGRAMS) {
+      const link = bpf.bpf_program__attach_cgroup(object.program(name), fd);
+      bpf.bpf_link__destroy(checkPtr("bpf_program__attach_cgroup", link));
+    }
+    return ok(`cgroup/bind4 and 6 at ${cgroup}`);
+  } catch (error) {
+    if (!hasCode(error, "EPERM")) throw error;
+    return no(`a program at ${cgroup} or above allows no other`, "detach that one, for --adopt");
+  } finally {
+    closeSync(fd);
+  }
+}

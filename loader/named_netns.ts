@@ -1,0 +1,48 @@
+/** A network namespace as the user names it. Which one that is may be known later, and change. */
+import { UsageError } from "./errors.ts";
+import { netnsInode } from "./netns.ts";
+
+export class NamedNetns {
+  /** Path or pid. */
+  readonly name: string | number;
+  #inode: number | null = null;
+  #why = "";
+  #ended = false;
+
+  constructor(name: string | number) {
+    this.name = name;
+  }
+
+  /**
+   * Its inode number now; null: there is none. One that a process names is kept from the first
+   * look on, since the process may end before the others in there, and its pid be another's then.
+   * @throws PermissionError
+   */
+  locate(): number | null {
+    if (this.#ended || (this.#isProcess && this.#inode !== null)) return this.#inode;
+    try {
+      this.#inode = netnsInode(this.name);
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      this.#inode = null;
+      this.#why = error.message;
+    }
+    return this.#inode;
+  }
+
+  /** Why there is none. */
+  get why(): string {
+    return this.#ended ? `${this.name}: that network namespace is gone` : this.#why;
+  }
+
+  /** Those namespaces are gone, and their numbers may be given to others. */
+  forget(gone: ReadonlySet<number>): void {
+    if (this.#inode === null || !gone.has(this.#inode)) return;
+    this.#ended = this.#isProcess;
+    this.#inode = null;
+  }
+
+  get #isProcess(): boolean {
+    return typeof this.name === "number" || this.name.startsWith("/proc/");
+  }
+}

@@ -1,0 +1,104 @@
+/** A plan as the program reads it: the entry of `plans`, and `control`, which puts it in force. */
+import { LAYOUT, MODES, type Mode, SYN_REFUSE } from "./abi.ts";
+import type { Run, Targets } from "./targets.ts";
+
+export function encodePlan(targets: Targets): Buffer {
+  const { size, members: at } = LAYOUT.rm_plan;
+  const range = LAYOUT.rm_range;
+  const out = Buffer.alloc(size);
+  for (const [i, slot] of targets.syn.entries()) out.writeUInt16LE(slot, at.syn + i * 2);
+  let next = 0;
+  const placed = new Map<Run, number>();
+  const place = (run: Run, offset: number) => {
+    const list = [...run.best, ...run.rest];
+    if (list.length === 0) return;
+    // Classes may be served by one run: then they share it.
+    const first = placed.get(run) ?? next;
+    if (first === next) {
+      for (const slot of list) out.writeUInt16LE(slot, at.migrate + next++ * 2);
+      placed.set(run, first);
+    }
+    out.writeUInt16LE(first, offset + range.members.first);
+    out.writeUInt16LE(run.best.length, offset + range.members.count);
+    out.writeUInt16LE(list.length, offset + range.members.total);
+  };
+  for (const [number, run] of targets.classes.entries()) {
+    place(run, at.classes + number * range.size);
+  }
+  place(targets.other, at.other);
+  return out;
+}
+
+/** What `control` says beside the plan in force. */
+export interface Control {
+  readonly mode: Mode;
+  /** The standby's entry of `listeners`; 0: none. */
+  readonly standby: number;
+  /** Tell of migrations from accept queues. */
+  readonly tell: boolean;
+}
+
+/** Where connections from one client port go, whatever the plan says. */
+export interface Probe {
+  /** 0: none. */
+  readonly port: number;
+  /** Entry of `listeners`. */
+  readonly slot: number;
+}
+
+export const NO_PROBE: Probe = { port: 0, slot: 0 };
+
+export function encodeControl(
+  active: number,
+  targets: Targets,
+  control: Control,
+  probe: Probe,
+): Buffer {
+  const { size, members: at } = LAYOUT.rm_control;
+  const out = Buffer.alloc(size);
+  out.writeUInt16LE(targets.refuse ? SYN_REFUSE : targets.syn.length, at.syn_count);
+  out.writeUInt16LE(control.standby, at.standby);
+  out.writeUInt16LE(probe.port, at.probe);
+  out.writeUInt16LE(probe.slot, at.probe_slot);
+  out.writeUInt8(active, at.active);
+  out.writeUInt8(MODES.indexOf(control.mode), at.mode);
+  out.writeUInt8(control.tell ? 1 : 0, at.tell);
+  return out;
+}
+
+/** What of `control` outlives a plan; all of it is zero before the first. */
+export function decodeControl(value: Buffer | null): {
+  active: number;
+  tells: boolean;
+  probe: Probe;
+} {
+  const at = LAYOUT.rm_control.members;
+  const port = value?.readUInt16LE(at.probe) ?? 0;
+  return {
+    active: value?.readUInt8(at.active) ?? 0,
+    tells: value?.readUInt8(at.tell) === 1,
+    probe: { port, slot: value?.readUInt16LE(at.probe_slot) ?? 0 },
+  };
+}
+
+/** What is told of migrations from accept queues, and how many listeners were woken for it. */
+export interface Moved {
+  readonly told: boolean;
+  readonly wakeups: number;
+}
+
+export function encodeMoved({ told, wakeups }: Moved): Buffer {
+  const { size, members: at } = LAYOUT.rm_moved;
+  const out = Buffer.alloc(size);
+  out.writeUInt32LE(told ? 1 : 0, at.told);
+  out.writeBigUInt64LE(BigInt(wakeups), at.wakeups);
+  return out;
+}
+
+export function decodeMoved(value: Buffer | null): Moved {
+  const at = LAYOUT.rm_moved.members;
+  return {
+    told: value?.readUInt32LE(at.told) === 1,
+    wakeups: Number(value?.readBigUInt64LE(at.wakeups) ?? 0n),
+  };
+}

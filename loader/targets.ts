@@ -1,0 +1,89 @@
+/** Who may be chosen: slots and policy -> targets of new and of migrating connections. Pure. */
+import { MAX_CLASSES } from "./abi.ts";
+import type { Policy, Slot } from "./plan.ts";
+
+/** Slots for migrating connections. */
+export interface Run {
+  /** Chosen among by hash. */
+  readonly best: readonly number[];
+  /** The others, in the order to try them. */
+  readonly rest: readonly number[];
+}
+
+/** Slots to choose among, as the program wants them. */
+export interface Targets {
+  /** New connections; empty: the kernel's hash, or the standby where there is one. */
+  readonly syn: readonly number[];
+  /** Every listener is drained and there is no standby: new connections are refused. */
+  readonly refuse: boolean;
+  /** By settings class. */
+  readonly classes: readonly Run[];
+  /** Of any class, when no compatible one is to be had. */
+  readonly other: Run;
+  /** Listening slots of any class that are not drained. */
+  readonly count: number;
+}
+
+const NOBODY: Run = { best: [], rest: [] };
+
+export function chooseTargets(slots: readonly Slot[], policy: Policy): Targets {
+  const live = slots.filter(({ closedMs }) => closedMs === null).toSorted(byPreference);
+  const able = live.filter(({ drained }) => !drained);
+  const newest = able[0]?.generation;
+  const routed = policy.route === "newest" ? able.filter((s) => s.generation === newest) : [];
+  // Without an explicit choice the kernel's hash gives a drained listener, or a standby, its share.
+  const explicit = policy.hold || able.length < live.length;
+  return {
+    syn: numbers(policy.route === "kernel" && explicit ? able : routed),
+    refuse: able.length === 0 && live.length > 0 && !policy.hold,
+    // A drained listener is a destination only when there is no other: it still accepts.
+    classes: runs(able.length > 0 ? able : live, policy),
+    other: policy.settings === "strict" ? NOBODY : runOf(live, policy),
+    count: able.length,
+  };
+}
+
+/** Those that are not drained first, then the newest generation. */
+function byPreference(a: Slot, b: Slot): number {
+  return Number(a.drained) - Number(b.drained) || b.generation - a.generation || a.slot - b.slot;
+}
+
+/** Each class's run. */
+function runs(live: readonly Slot[], policy: Policy): Run[] {
+  const all = runOf(live, policy);
+  const classes = Array.from({ length: MAX_CLASSES }, (_, number) => {
+    if (policy.settings === "ignore") return all;
+    return number === 0
+      ? NOBODY
+      : runOf(
+          live.filter((slot) => slot.class === number),
+          policy,
+        );
+  });
+  // A source never seen alive: its settings are not known, unless all there are are equal.
+  const [one, ...more] = new Set(live.map((slot) => slot.class));
+  if (one && more.length === 0) classes[0] = classes[one] ?? NOBODY;
+  return classes;
+}
+
+/** The best of these first, by policy: its newest generation, or any that is not drained. */
+function runOf(slots: readonly Slot[], { migrate }: Policy): Run {
+  const [first] = slots;
+  const isBest = ({ generation, drained }: Slot) =>
+    drained === first?.drained && (migrate === "any" || generation === first?.generation);
+  return { best: numbers(slots.filter(isBest)), rest: numbers(slots.filter((s) => !isBest(s))) };
+}
+
+const numbers = (slots: readonly Slot[]): number[] => slots.map(({ slot }) => slot);
+
+export type Role = "target" | "draining" | "unknown";
+
+/** Whether a listening slot may be chosen now, for new or for migrating connections. */
+export function roleOf(slot: Slot, targets: Targets): Role {
+  if (slot.drained) return "draining";
+  const listed =
+    targets.syn.length === 0 ||
+    targets.syn.includes(slot.slot) ||
+    targets.classes[slot.class]?.best.includes(slot.slot);
+  return listed ? "target" : "draining";
+}

@@ -1,0 +1,35 @@
+/** Reloads: a new server listens beside the old one, which then stops gracefully. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { lost } from "../helpers/client.ts";
+import { total } from "../helpers/sidecar.ts";
+import { type Part, PORT } from "./part.ts";
+import { Server } from "./processes.ts";
+
+/** They listen together for so long. */
+const OVERLAP_MS = 50;
+const STAGES = ["accept_queue", "handshake_ack", "handshake_timer"] as const;
+
+/** Decisions of `stage` that kept a connection alive, by any outcome but `dropped`. */
+function migrated(metrics: string, stage: string): number {
+  const of = (labels: string) => total(metrics, "reuseport_migrate_decisions_total", labels);
+  return of(`stage="${stage}"`) - of(`stage="${stage}",outcome="dropped"`);
+}
+
+export const RELOAD: Part = {
+  story: "Reloads: each starts a new process, then stops the old one gracefully.",
+  times: Number(process.env["DEMO_RELOADS"] ?? 25),
+  // Each of so many visitors comes again, on a new connection, as soon as he is served.
+  load: { concurrency: 64 },
+  options: ["--route", "newest"],
+  round: async (old) => {
+    const next = await Server.start(PORT);
+    await sleep(OVERLAP_MS);
+    await old.stop();
+    return next;
+  },
+  shown: {
+    rounds: "reloads",
+    loss: lost,
+    counted: STAGES.map((stage) => [`migrated: ${stage}`, (text) => migrated(text, stage)]),
+  },
+};

@@ -1,0 +1,54 @@
+/** Status as it could be read, for tests without a kernel. */
+import type { GroupStatus, ListenerStatus, Status } from "../../loader/index.ts";
+
+export function listenerStatus(change: Partial<ListenerStatus>): ListenerStatus {
+  return {
+    cookie: 1n,
+    slot: 0,
+    generation: 1,
+    role: "target",
+    class: 1,
+    owners: [{ pid: 10, fd: 3, comm: "nginx", startMs: 0 }],
+    queueLength: 0,
+    queueLimit: 100,
+    halfOpen: 0,
+    migratedOut: 0n,
+    migratedInto: 0n,
+    ...change,
+  };
+}
+
+/** One group of port 80, or another. */
+export function groupStatus({
+  port = 80,
+  ...change
+}: Partial<GroupStatus> & { readonly port?: number } = {}): GroupStatus {
+  return {
+    name: "7-ipv4-0_0_0_0-80",
+    service: `:${port}`,
+    key: { netns: 7, family: "ipv4", address: "0.0.0.0", port, ifindex: 0, v6only: false },
+    uid: 0,
+    attached: true,
+    programId: 1,
+    migrate: "newest",
+    route: "kernel",
+    settings: "prefer",
+    unlike: [],
+    attachments: 1,
+    sidecar: null,
+    generation: 1,
+    listeners: [],
+    decisions: [],
+    wakeups: 0,
+    hold: null,
+    closed: { out: 0n, into: 0n },
+    run: { timeNs: 0n, count: 0n },
+    ...change,
+  };
+}
+
+/** @param failures the kernel's count in their namespace; null: not to be read */
+export function statusOf(groups: readonly GroupStatus[], failures: bigint | null): Status {
+  const counted = failures === null ? [] : ([[7, { success: 0n, failure: failures }]] as const);
+  return { groups, adoptions: [], unmanaged: [], kernel: new Map(counted), errors: [] };
+}

@@ -1,0 +1,198 @@
+/** run's verdict from readings of status, without a kernel. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { type Outcome, outcomeText } from "../../cli/run/format.ts";
+import { Meter } from "../../cli/run/meter.ts";
+import { verdictOf } from "../../cli/run/verdict.ts";
+import type { Decision, GroupStatus, Status } from "../../loader/index.ts";
+import { parseSpec } from "../../loader/spec.ts";
+import { groupStatus, listenerStatus, statusOf } from "../helpers/fixtures.ts";
+
+const selected = (count: bigint, stage = "accept_queue"): Decision => ({
+  stage,
+  outcome: "selected",
+  count,
+});
+const dropped = (count: bigint): Decision => ({
+  stage: "accept_queue",
+  outcome: "dropped",
+  count,
+});
+const gone = (count: bigint): Decision => ({
+  stage: "handshake_ack",
+  outcome: "fallback",
+  reason: "gone",
+  count,
+});
+
+/** The verdict after these readings, the first of them before the command. */
+function verdict(readings: readonly Status[], specs: readonly string[] = []) {
+  const meter = new Meter(specs.map(parseSpec));
+  for (const reading of readings) meter.add(reading);
+  return { meter, ...verdictOf(meter) };
+}
+
+const counts = ({ lost, moved, held }: ReturnType<typeof verdict>) => [lost, moved, held];
+
+describe("a verdict", () => {
+  const old = listenerStatus({ cookie: 1n, generation: 1, migratedInto: 7n });
+  const next = listenerStatus({ cookie: 2n, generation: 2 });
+  const before = groupStatus({
+    generation: 1,
+    listeners: [old],
+    decisions: [selected(100n), gone(1n), { stage: "syn", outcome: "kernel", count: 50n }],
+    closed: { out: 93n, into: 86n },
+  });
+
+  test("is the difference: by stage, outcome and reason, and to which generation", () => {
+    const after = groupStatus({
+      generation: 2,
+      listeners: [{ ...next, migratedInto: 20n }],
+      decisions: [selected(123n), gone(3n), { stage: "syn", outcome: "kernel", count: 90n }],
+      closed: { out: 116n, into: 96n },
+    });
+    const result = verdict([statusOf([before], 5n), statusOf([after], 5n)]);
+    assert.deepEqual(counts(result), [0, 25, 0]);
+    const [group] = result.groups;
+    assert.deepEqual(group?.decisions, [
+      selected(23n),
+      gone(2n),
+      { stage: "syn", outcome: "kernel", count: 40n },
+    ]);
+    assert.deepEqual(group?.into, [{ generation: 2, newest: true, count: 20 }]);
+    assert.deepEqual([group?.olderOrGone, group?.byKernel], [3, 2]);
+  });
+
+  test("of nothing is nothing", () => {
+    const result = verdict([statusOf([before], 5n), statusOf([before], 5n)]);
+    assert.deepEqual(counts(result), [0, 0, 0]);
+  });
+
+  test("takes the kernel's failures or the drops, whichever are more", () => {
+    const base = groupStatus({ decisions: [dropped(10n)] });
+    const after = groupStatus({ decisions: [dropped(15n)] });
+    const lost = (failures: bigint) =>
+      verdict([statusOf([base], 10n), statusOf([after], failures)]).lost;
+    assert.equal(lost(15n), 5);
+    assert.equal(lost(17n), 7);
+    assert.equal(lost(13n), 5);
+    const unknown = verdict([statusOf([base], null), statusOf([after], null)]);
+    assert.deepEqual([unknown.lost, unknown.namespaces[0]?.failed], [5, null]);
+  });
+
+  test("leaves out what other groups of the namespace drop", () => {
+    const other = (n: bigint) =>
+      groupStatus({ name: "other", programId: 2, port: 81, decisions: [dropped(n)] });
+    const mine = groupStatus({ decisions: [selected(1n)] });
+    const readings = [statusOf([mine, other(0n)], 0n), statusOf([mine, other(9n)], 11n)];
+    assert.deepEqual(counts(verdict(readings, [":80"])), [2, 0, 0]);
+    assert.deepEqual(counts(verdict(readings)), [11, 0, 0]);
+  });
+
+  test("a group that comes, and one that is pinned again, count from zero; one that goes keeps its counts", () => {
+    const first = groupStatus({ decisions: [selected(100n)] });
+    const later = groupStatus({ decisions: [selected(104n)] });
+    const again = groupStatus({ programId: 9, decisions: [selected(3n)] });
+    const late = groupStatus({ name: "late", programId: 5, decisions: [selected(2n)] });
+    const readings = [[first], [later], [], [again], [again, late]].map((it) => statusOf(it, 0n));
+    const result = verdict(readings);
+    assert.deepEqual(
+      result.groups.map(({ moved, came, gone }) => [moved, came, gone]),
+      [
+        [4, false, true],
+        [3, true, false],
+        [2, true, false],
+      ],
+    );
+  });
+
+  test("what a standby took and gave on was moved once; what it holds is neither moved nor lost", () => {
+    const hold = (migrated: bigint, connections: number): GroupStatus["hold"] => ({
+      ...{ timeMs: 10_000, max: 4096, standby: true, holding: connections > 0, leftMs: 5_000 },
+      holds: { started: 1, handed_over: 0, expired: 0, released: 0, sumMs: 0, buckets: [] },
+      connections,
+      received: { syn: 0n, migrated },
+    });
+    const started = groupStatus({ hold: hold(0n, 0) });
+    const standby = listenerStatus({ role: "standby", generation: null, queueLength: 20 });
+    const holding = groupStatus({
+      hold: hold(20n, 20),
+      decisions: [selected(20n)],
+      listeners: [standby],
+      closed: { out: 20n, into: 20n },
+    });
+    const result = verdict([statusOf([started], 0n), statusOf([holding], 0n)]);
+    assert.deepEqual(counts(result), [0, 0, 20]);
+    assert.equal(result.meter.waiting.length, 1);
+
+    const over = groupStatus({
+      hold: hold(20n, 0),
+      decisions: [selected(40n)],
+      listeners: [listenerStatus({ generation: 1, migratedInto: 20n })],
+      closed: { out: 40n, into: 20n },
+      generation: 1,
+    });
+    const end = verdict([statusOf([started], 0n), statusOf([holding], 0n), statusOf([over], 0n)]);
+    assert.deepEqual(counts(end), [0, 20, 0]);
+    assert.deepEqual(end.groups[0]?.into, [{ generation: 1, newest: true, count: 20 }]);
+    assert.equal(end.groups[0]?.olderOrGone, 0);
+  });
+});
+
+describe("what is waited for", () => {
+  const waiting = (...listeners: GroupStatus["listeners"]) =>
+    verdict([statusOf([groupStatus({ generation: 2, listeners })], 0n)]).meter.waiting.length > 0;
+
+  test("is a queue or a handshake on an older generation's listener, or a standby's", () => {
+    assert.equal(waiting(listenerStatus({ generation: 1, queueLength: 1 })), true);
+    assert.equal(waiting(listenerStatus({ generation: 1, halfOpen: 1 })), true);
+    assert.equal(waiting(listenerStatus({ role: "standby", generation: null, halfOpen: 1 })), true);
+    assert.equal(waiting(listenerStatus({ generation: 1 })), false);
+    assert.equal(waiting(listenerStatus({ generation: 2, queueLength: 9 })), false);
+    assert.equal(waiting(listenerStatus({ generation: null, queueLength: 9 })), false);
+  });
+});
+
+describe("the text", () => {
+  const outcome = (change: Partial<Outcome>, after: GroupStatus, failures = 0n): Outcome => ({
+    verdict: verdict([statusOf([groupStatus({})], 0n), statusOf([after], failures)]),
+    ending: { code: 0, signal: null },
+    settled: "settled",
+    settleMs: 2_000,
+    waiting: [],
+    maxLost: 0,
+    exitCode: 0,
+    ...change,
+  });
+
+  test("is a table by stage, where they went, and the verdict last", () => {
+    const after = groupStatus({
+      generation: 2,
+      listeners: [listenerStatus({ generation: 2, migratedInto: 140n })],
+      decisions: [selected(140n), gone(3n), { stage: "syn", outcome: "kernel", count: 40n }],
+    });
+    assert.deepEqual(outcomeText(outcome({}, after)).split("\n"), [
+      "0.0.0.0:80  service :80, netns 7",
+      "    stage          migrated  kernel  dropped  fell back",
+      "    accept_queue        140       0        0  0",
+      "    handshake_ack         0       0        0  3 (gone 3)",
+      "  moved to generation 2 (newest): 140, by the kernel's hash: 3",
+      "  new connections: 40",
+      "0 lost of 143 connections that were moved",
+    ]);
+  });
+
+  test("says what was lost and why, how the command ended, and that it did not come to rest", () => {
+    const after = groupStatus({ decisions: [dropped(4n)] });
+    const listeners = [listenerStatus({ queueLength: 3, halfOpen: 1 })];
+    const waiting = [groupStatus({ listeners })];
+    const ending = { code: null, signal: "SIGTERM" } as const;
+    const text = outcomeText(outcome({ settled: "limit", waiting, ending }, after, 6n));
+    assert.deepEqual(text.split("\n").slice(-4), [
+      "netns 7: 2 could not be moved: no listener was left, or it failed",
+      "not settled after 32s; 0.0.0.0:80 has 3 queued, 1 half-open",
+      "the command ended by SIGTERM",
+      "6 lost of 6 connections that were to be moved: more than --max-lost 0 allows",
+    ]);
+  });
+});

@@ -1,0 +1,99 @@
+/** Who may be chosen, by policy, settings and who is drained. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { Policy, Slot } from "../../loader/plan.ts";
+import { chooseTargets, roleOf } from "../../loader/targets.ts";
+
+const POLICY: Policy = { migrate: "newest", route: "kernel" };
+const HOLD = { timeMs: 1000, max: 10 };
+
+const slot = (number: number, rest: Partial<Slot> = {}): Slot => ({
+  slot: number,
+  cookie: BigInt(number + 1),
+  openedMs: 0,
+  closedMs: null,
+  settings: 7n,
+  generation: 1,
+  class: 1,
+  drained: false,
+  ...rest,
+});
+
+/** Class 1: slots 0 (old) and 1; class 2: slots 2 (old) and 3 (newest); class 3: slot 4. */
+const THREE = [
+  slot(0, { generation: 1 }),
+  slot(1, { generation: 2 }),
+  slot(2, { generation: 1, class: 2 }),
+  slot(3, { generation: 3, class: 2 }),
+  slot(4, { generation: 2, class: 3 }),
+];
+
+describe("--settings", () => {
+  test("prefer: the newest compatible, then the newest of any", () => {
+    const { classes, other } = chooseTargets(THREE, { ...POLICY, settings: "prefer" });
+    assert.deepEqual(classes[1], { best: [1], rest: [0] });
+    assert.deepEqual(classes[2], { best: [3], rest: [2] });
+    assert.deepEqual(classes[3], { best: [4], rest: [] });
+    assert.deepEqual(classes[4], { best: [], rest: [] });
+    assert.deepEqual(other, { best: [3], rest: [1, 4, 0, 2] });
+  });
+  test("strict: compatible ones only", () => {
+    const { classes, other } = chooseTargets(THREE, { ...POLICY, settings: "strict" });
+    assert.deepEqual(classes[1], { best: [1], rest: [0] });
+    assert.deepEqual(classes[0], { best: [], rest: [] });
+    assert.deepEqual(other, { best: [], rest: [] });
+  });
+  test("ignore: the newest, for whatever class", () => {
+    const { classes } = chooseTargets(THREE, { ...POLICY, settings: "ignore" });
+    for (const run of classes) assert.deepEqual(run, { best: [3], rest: [1, 4, 0, 2] });
+    assert.equal(classes[0], classes[9], "one run, so that it is written once");
+  });
+  test("new connections are not affected", () => {
+    for (const settings of ["prefer", "strict", "ignore"] as const) {
+      assert.deepEqual(chooseTargets(THREE, { ...POLICY, settings }).syn, []);
+    }
+  });
+});
+
+describe("drained listeners", () => {
+  const two = [slot(0, { drained: true }), slot(1)];
+  test("get no new connections, which makes the choice explicit", () => {
+    assert.deepEqual(chooseTargets([slot(0), slot(1)], POLICY).syn, []);
+    assert.deepEqual(chooseTargets(two, POLICY).syn, [1]);
+    assert.deepEqual(chooseTargets(two, { ...POLICY, route: "newest" }).syn, [1]);
+  });
+  test("the newest generation is one that is not drained", () => {
+    const slots = [slot(0, { generation: 1 }), slot(1, { generation: 2, drained: true })];
+    assert.deepEqual(chooseTargets(slots, { ...POLICY, route: "newest" }).syn, [0]);
+    assert.deepEqual(chooseTargets(slots, POLICY).classes[1], { best: [0], rest: [] });
+  });
+  test("are a destination only for want of any other", () => {
+    const { classes, other, count } = chooseTargets(two, POLICY);
+    assert.deepEqual(classes[1], { best: [1], rest: [] });
+    assert.deepEqual(other, { best: [1], rest: [0] });
+    assert.equal(count, 1);
+    const all = chooseTargets([slot(0, { drained: true })], POLICY);
+    assert.deepEqual(all.classes[1], { best: [0], rest: [] });
+  });
+  test("all of them: new connections are refused, or held", () => {
+    const all = [slot(0, { drained: true })];
+    assert.equal(chooseTargets(all, POLICY).refuse, true);
+    const held = chooseTargets(all, { ...POLICY, hold: HOLD });
+    assert.deepEqual([held.refuse, held.syn, held.count], [false, [], 0]);
+    assert.equal(chooseTargets([], POLICY).refuse, false, "nobody listens: the kernel refuses");
+  });
+  test("have the role of one", () => {
+    const targets = chooseTargets(two, POLICY);
+    assert.deepEqual(
+      two.map((one) => roleOf(one, targets)),
+      ["draining", "target"],
+    );
+    const all = [slot(0, { drained: true })];
+    assert.equal(roleOf(all[0] as Slot, chooseTargets(all, POLICY)), "draining");
+  });
+});
+
+test("beside a standby every target is named", () => {
+  const slots = [slot(0), slot(1)];
+  assert.deepEqual(chooseTargets(slots, { ...POLICY, hold: HOLD }).syn, [0, 1]);
+});

@@ -1,0 +1,121 @@
+/** status --watch without a kernel: lines, rates, and what a window shows. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { changes } from "../../cli/watch/lines.ts";
+import { Reading } from "../../cli/watch/reading.ts";
+import { fit, Screen } from "../../cli/watch/screen.ts";
+import { watch } from "../../cli/watch/watch.ts";
+import type { GroupStatus, Status } from "../../loader/index.ts";
+import { groupStatus, listenerStatus, statusOf } from "../helpers/fixtures.ts";
+
+/** The lines of the last of these groups' readings, 500 ms apart. */
+function lines(...readings: (readonly GroupStatus[])[]): string[] {
+  let reading: Reading | null = null;
+  for (const [i, groups] of readings.entries()) {
+    reading = new Reading(statusOf(groups, 0n), i * 500, reading);
+  }
+  return reading ? changes(reading, "NOW") : [];
+}
+
+const syn = (count: bigint) => ({ stage: "syn", outcome: "kernel", count });
+
+describe("a line", () => {
+  const one = groupStatus({
+    listeners: [
+      listenerStatus({ generation: 2, queueLength: 1 }),
+      listenerStatus({ generation: 2 }),
+      listenerStatus({ generation: 1, role: "draining", queueLength: 3, halfOpen: 20 }),
+    ],
+    decisions: [syn(100n)],
+  });
+  const state =
+    "NOW 0.0.0.0:80 (netns 7) 2 target (generation 2), 1 draining (generation 1); queued 4, half-open 20";
+
+  test("is there for each group at first, then for those that changed", () => {
+    assert.deepEqual(lines([one]), [state]);
+    assert.deepEqual(lines([one], [one]), []);
+  });
+
+  test("counts what was decided since the one before, and how fast", () => {
+    const after = {
+      ...one,
+      decisions: [
+        { stage: "accept_queue", outcome: "fallback", reason: "gone", count: 2n },
+        syn(110n),
+      ],
+    };
+    assert.deepEqual(lines([one], [after]), [
+      `${state}; accept_queue fallback (gone) 2 (4/s), syn kernel 10 (20/s)`,
+    ]);
+  });
+
+  test("says that a group came or went, and that there is none", () => {
+    assert.deepEqual(lines([]), ["NOW nothing is attached"]);
+    assert.deepEqual(lines([], []), []);
+    assert.deepEqual(lines([], [one]), [`${state}; syn kernel 100 (200/s)`]);
+    assert.deepEqual(lines([one], []), [
+      "NOW 0.0.0.0:80 (netns 7) is not attached any more",
+      "NOW nothing is attached",
+    ]);
+    const silent = groupStatus({ listeners: [] });
+    assert.deepEqual(lines([silent]), [
+      "NOW 0.0.0.0:80 (netns 7) nothing listens; queued 0, half-open 0",
+    ]);
+  });
+
+  test("counts from zero when the group was pinned again", () => {
+    const again = { ...one, programId: one.programId + 1, decisions: [syn(3n)] };
+    assert.deepEqual(lines([one], [again]), [`${state}; syn kernel 3 (6/s)`]);
+  });
+});
+
+describe("a window", () => {
+  test("cuts what is too wide or too long, and says how much", () => {
+    assert.deepEqual(fit(["abcdef", "b"], 3, 2), ["abc", "b"]);
+    assert.deepEqual(fit(["a", "b", "c", "d"], 80, 3), ["a", "b", "... 2 more lines"]);
+    assert.deepEqual(fit(["a", "b"], 80, 1), ["... 2 more lines"]);
+  });
+
+  test("is redrawn in one write, and is left as it was, with what was shown last", () => {
+    const written: string[] = [];
+    const out = { write: (text: string) => written.push(text), columns: 3, rows: 5 };
+    {
+      using screen = new Screen(out);
+      screen.draw(["one", "twofold", "-", "\x1b[31m"]);
+    }
+    assert.deepEqual(written, [
+      "\x1b[?1049h\x1b[?25l",
+      "\x1b[Hone\r\ntwo\r\n-\x1b[K\r\n?[3\x1b[J",
+      "\x1b[?25h\x1b[?1049lone\ntwofold\n-\n?[31m\n",
+    ]);
+  });
+});
+
+test("watching a terminal redraws until the signal, and leaves it when a reading fails too", async () => {
+  const stop = new AbortController();
+  let text = "";
+  const stdout = { write: (more: string) => (text += more), isTTY: true, columns: 100, rows: 30 };
+  const env = {
+    ...{ stdout, stderr: stdout, vars: {}, terminal: true, stop: stop.signal },
+    unread: new AbortController().signal,
+    onSignals: () => () => {},
+  };
+  let readings = 0;
+  const read = (): Status => {
+    if (++readings === 3) stop.abort("SIGINT");
+    return statusOf([groupStatus({ decisions: [syn(BigInt(readings))] })], 0n);
+  };
+  await watch(env, { intervalMs: 10, json: false, read });
+  assert.equal(readings, 3);
+  assert.equal(text.split("\x1b[H").length - 1, 3);
+  assert.match(text, /stage {2}outcome {2}count {2}per s/);
+  assert.ok(text.includes("\x1b[?1049lreuseport-migrate status, every 10ms: "));
+
+  text = "";
+  const fails = () => {
+    throw new Error("no status");
+  };
+  const going = { ...env, stop: new AbortController().signal };
+  await assert.rejects(watch(going, { intervalMs: 10, json: false, read: fails }), /no status/);
+  assert.ok(text.endsWith("\x1b[?25h\x1b[?1049l"));
+});

@@ -3,13 +3,10 @@ import { NoMatchError, StoreGoneError, StoreRefusedError } from "../errors.ts";
 import { parseSpec, type Spec } from "../spec.ts";
 import * as libc from "../sys/libc.ts";
 import { dup } from "../sys/unix.ts";
-import { StoreConnection } from "./connection.ts";
+import type { Answered } from "./connection.ts";
+import { StoreLink } from "./link.ts";
 import { type ListenOptions, listenOn } from "./listen.ts";
-import { requireName, requireTimeout, type StoredName } from "./wire.ts";
-
-/** How soon a store that went away is looked for again, and again. */
-const RECONNECT_MS = 100;
-const MAX_RECONNECT_MS = 2_000;
+import { type Request, requireName, requireTimeout, type StoredName } from "./wire.ts";
 
 export interface PutOptions {
   /** Kept so long after the last depositor is gone, ms; default: the store's own. */
@@ -45,19 +42,26 @@ export class FdStore implements Disposable {
   readonly path: string;
   readonly #news: StoreNews;
   readonly #kept = new Map<string, Kept>();
-  #connection: StoreConnection | null = null;
-  #again: NodeJS.Timeout | undefined;
-  #closed = false;
+  readonly #link: StoreLink;
 
   private constructor(path: string, news: StoreNews) {
     this.path = path;
     this.#news = news;
+    this.#link = new StoreLink(path, {
+      holdsSomething: () => this.#kept.size > 0,
+      lost: () => news("lost", `the store at ${path} is gone; looking for it again`),
+      back: () => this.#putAgain(),
+      gone: (name) => {
+        this.#forget(name);
+        news("gone", `'${name}' was dropped from the store, or taken for good by another`);
+      },
+    });
   }
 
   /** @throws UsageError, NoMatchError, PermissionError, StoreGoneError */
   static async connect(path: string, news: StoreNews = () => {}): Promise<FdStore> {
     const store = new FdStore(path, news);
-    await store.#connect();
+    await store.#link.connect();
     return store;
   }
 
@@ -83,7 +87,12 @@ export class FdStore implements Disposable {
     requireName(name);
     if (timeoutMs !== null) requireTimeout(timeoutMs);
     try {
-      const { fds, reply } = await this.#use().request({ op: "take", name, keep, timeoutMs });
+      const { fds, reply } = await this.#ask({
+        op: "take",
+        name,
+        keep,
+        timeoutMs,
+      });
       const shared = "fds" in reply && reply.shared === true;
       if (!keep && !shared) await this.confirm(name);
       // Who has put what is shared puts it again; each of its takers would be one too many.
@@ -101,7 +110,7 @@ export class FdStore implements Disposable {
   /** What was taken with `keep` is this process's alone from now on: the store closes its own. */
   async confirm(name: string): Promise<void> {
     try {
-      await this.#use().request({ op: "confirm", name });
+      await this.#ask({ op: "confirm", name });
       this.#forget(name);
     } catch (error) {
       // Killed in this moment, or dropped: what has arrived here is all there is of it.
@@ -138,7 +147,7 @@ export class FdStore implements Disposable {
   /** Has the store close what is under a name, whoever holds it; how many that were. @throws NoMatchError */
   async drop(name: string): Promise<number> {
     try {
-      const { reply } = await this.#use().request({ op: "drop", name: requireName(name) });
+      const { reply } = await this.#ask({ op: "drop", name: requireName(name) });
       this.#forget(name);
       return "fds" in reply ? reply.fds : 0;
     } catch (error) {
@@ -151,7 +160,7 @@ export class FdStore implements Disposable {
   async list(): Promise<StoredName[]> {
     const names: StoredName[] = [];
     for (let after: string | null = ""; after !== null; ) {
-      const { reply } = await this.#use().request({ op: "list", after });
+      const { reply } = await this.#ask({ op: "list", after });
       if (!("names" in reply))
         throw new StoreGoneError(`what listens on ${this.path} is not a store`);
       names.push(...reply.names);
@@ -162,47 +171,12 @@ export class FdStore implements Disposable {
 
   /** Ends it: the time of what it held runs from now on. */
   close(): void {
-    this.#closed = true;
-    clearTimeout(this.#again);
-    this.#connection?.[Symbol.dispose]();
+    this.#link[Symbol.dispose]();
     for (const name of [...this.#kept.keys()]) this.#forget(name);
   }
 
   [Symbol.dispose](): void {
     this.close();
-  }
-
-  #use(): StoreConnection {
-    if (this.#closed) throw new Error("FdStore is closed");
-    if (this.#connection?.isOpen) return this.#connection;
-    throw new StoreGoneError(`the store at ${this.path} is gone`);
-  }
-
-  async #connect(): Promise<void> {
-    this.#connection = await StoreConnection.open(this.path, {
-      closed: () => {
-        this.#news("lost", `the store at ${this.path} is gone; looking for it again`);
-        this.#reconnect(RECONNECT_MS);
-      },
-      gone: (name) => {
-        this.#forget(name);
-        this.#news("gone", `'${name}' was dropped from the store, or taken for good by another`);
-      },
-    });
-  }
-
-  #reconnect(afterMs: number): void {
-    if (this.#closed) return;
-    this.#again = setTimeout(async () => {
-      try {
-        await this.#connect();
-      } catch {
-        this.#reconnect(Math.min(2 * afterMs, MAX_RECONNECT_MS));
-        return;
-      }
-      if (this.#closed) this.#connection?.[Symbol.dispose]();
-      else await this.#putAgain();
-    }, afterMs).unref();
   }
 
   /** Another process may have taken a name meanwhile: then it is that one's. */
@@ -220,11 +194,15 @@ export class FdStore implements Disposable {
     this.#news("back", `the store at ${this.path} is back`);
   }
 
+  async #ask(request: Request, fds: readonly number[] = []): Promise<Answered> {
+    return (await this.#link.use()).request(request, fds);
+  }
+
   async #put(name: string, fds: readonly number[], options: PutOptions): Promise<void> {
     const { timeoutMs = null, shared = false, add = false, taken = false } = options;
     requireName(name);
     if (timeoutMs !== null) requireTimeout(timeoutMs);
-    await this.#use().request({ op: "put", name, timeoutMs, shared, add, taken }, fds);
+    await this.#ask({ op: "put", name, timeoutMs, shared, add, taken }, fds);
   }
 
   #keep(

@@ -5,8 +5,9 @@ import { FdStore } from "../../loader/index.ts";
 import * as libc from "../../loader/sys/libc.ts";
 import { socketAddress } from "../helpers/address.ts";
 import { TempDir } from "../helpers/child.ts";
+import { promtoolCheck } from "../helpers/prometheus.ts";
 import { echoOn, outcomes, queueUp } from "../helpers/queue.ts";
-import { SidecarProcess, samples } from "../helpers/sidecar.ts";
+import { SidecarProcess, samples, total } from "../helpers/sidecar.ts";
 
 const PORT = 18330;
 
@@ -41,6 +42,9 @@ test("what expires in the store is held by the standby, and the next server gets
   await sidecar.logged("store_expired", 1);
   await sidecar.logged("hold_started", 1);
   assert.equal((await fds()).size, 0);
+  const text = await sidecar.metrics();
+  assert.equal(total(text, "reuseport_migrate_store_expired_total"), 1);
+  assert.deepEqual(promtoolCheck(text), { status: 0, output: "" });
   waiting.push(...(await queueUp(PORT, 20, "while nobody listens")));
   const stop = await echoOn(listenReuseport());
   assert.deepEqual(await outcomes(waiting), { ok: 40 });

@@ -28,12 +28,20 @@ function problems(text: string): readonly string[] {
   return [];
 }
 
+test("a store is the process's: read from a file, and printed as it was said", () => {
+  const { host } = parse(`store: /run/fds.sock\n${web("wait: true")}`);
+  assert.equal(host.store, "/run/fds.sock");
+  assert.match(printed(host, [], false), /^store: \/run\/fds\.sock$/m);
+  assert.doesNotMatch(printed({}, [], false), /store/);
+});
+
 const WRONG: [text: string, says: RegExp][] = [
   ["", /^f\.yaml:1: must be a map of keys/],
   ["a: [", /^f\.yaml:1: /],
   ["services:\n\t- x", /^f\.yaml:2: Tabs are not allowed/],
   ["metrics: off", /^f\.yaml:1: services is missing/],
   ["services: []", /^f\.yaml:1: services: must be a map/],
+  ['store: ""\nservices: {}', /^f\.yaml:1: store: '': write the path of a socket to make/],
   ["metrics: x\nservices: {}", /^f\.yaml:1: metrics: 'x': write PORT/],
   [
     "metrics: off\nmetric: 9\nservices: {}",

@@ -36,12 +36,6 @@ test("put, list, take and drop", async () => {
   writeFileSync(store.dir.file("hello"), "hello\n");
   const file = store.dir.file("hello");
   assert.equal(
-    await shell(`$M put --store $S --name a,b 3 3<${file} 2>&1 || true`).then(
-      (s) => s.split("\n")[0],
-    ),
-    "reuseport-migrate: store put wants one --name",
-  );
-  assert.equal(
     await shell(`$M put --store $S --name greet --timeout 1m 3 4 3<${file} 4</dev/null`),
     "put 2 as greet\n",
   );

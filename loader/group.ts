@@ -33,7 +33,9 @@ import type { Slot } from "./plan.ts";
 import {
   type Control,
   decodeControl,
+  decodeMoved,
   encodeControl,
+  encodeMoved,
   encodePlan,
   NO_PROBE,
   type Probe,
@@ -251,16 +253,20 @@ export class Group implements Disposable {
 
   /** Listeners that were woken, since the group was pinned. */
   get wakeups(): number {
-    const at = LAYOUT.rm_moved.members.wakeups;
-    return Number(this.#maps.moved.lookup(0)?.readBigUInt64LE(at) ?? 0n);
+    return decodeMoved(this.#maps.moved.lookup(0)).wakeups;
   }
 
-  /** What was told is taken, tell of what is moved from now on; `woken` listeners are counted. */
-  takeMoved(woken = 0): void {
-    const { size, members: at } = LAYOUT.rm_moved;
-    const value = Buffer.alloc(size);
-    value.writeBigUInt64LE(BigInt(this.wakeups + woken), at.wakeups);
-    this.#maps.moved.update(0, value);
+  /** Counts listeners that were woken. */
+  addWakeups(count: number): void {
+    const { told, wakeups } = decodeMoved(this.#maps.moved.lookup(0));
+    this.#maps.moved.update(0, encodeMoved({ told, wakeups: wakeups + count }));
+  }
+
+  /** True when migrations were told of; those that come from now on are told of again. */
+  takeMoved(): boolean {
+    const { told, wakeups } = decodeMoved(this.#maps.moved.lookup(0));
+    if (told) this.#maps.moved.update(0, encodeMoved({ told: false, wakeups }));
+    return told;
   }
 
   /** Row 0 is the group's own, row slot + 1 a slot's; all CPUs added up. */

@@ -80,3 +80,25 @@ export function decodeControl(value: Buffer | null): {
     probe: { port, slot: value?.readUInt16LE(at.probe_slot) ?? 0 },
   };
 }
+
+/** What is told of migrations from accept queues, and how many listeners were woken for it. */
+export interface Moved {
+  readonly told: boolean;
+  readonly wakeups: number;
+}
+
+export function encodeMoved({ told, wakeups }: Moved): Buffer {
+  const { size, members: at } = LAYOUT.rm_moved;
+  const out = Buffer.alloc(size);
+  out.writeUInt32LE(told ? 1 : 0, at.told);
+  out.writeBigUInt64LE(BigInt(wakeups), at.wakeups);
+  return out;
+}
+
+export function decodeMoved(value: Buffer | null): Moved {
+  const at = LAYOUT.rm_moved.members;
+  return {
+    told: value?.readUInt32LE(at.told) === 1,
+    wakeups: Number(value?.readBigUInt64LE(at.wakeups) ?? 0n),
+  };
+}

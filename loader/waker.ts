@@ -57,13 +57,13 @@ export class Waker implements Disposable {
   }
 
   async #wakeAll(): Promise<void> {
-    this.#group.takeMoved(); // first: what is moved from now on is told again
+    if (!this.#group.takeMoved()) return;
     let woken = 0;
     for (const listener of this.#observe().filter(({ queueLength }) => queueLength > 0)) {
       if (this.#closed) return;
       if (await this.#wake(listener)) woken++;
     }
-    if (woken > 0 && !this.#closed) this.#group.takeMoved(woken);
+    if (woken > 0 && !this.#closed) this.#group.addWakeups(woken);
   }
 
   /** True when the connection has arrived in the listener's accept queue. */

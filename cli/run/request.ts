@@ -9,7 +9,7 @@ const MAX_SETTLE_MS = 600_000;
 
 /** What the number means, where it is read. */
 const LOST = [
-  "Lost are connections, handshakes included, that were reset because their listener closed: those that --migrate off drops, and those that the kernel could not migrate, as when no listener was left.",
+  "Lost are connections, handshakes included, that were reset because their listener closed: those that the policy drops (--migrate off or observe, --settings strict), and those that the kernel could not migrate, as when no listener was left.",
   "The kernel counts these by network namespace, so the last listener of another service there is included.",
   "Not seen are a final ACK that races with close(), what the closing process had accepted, and clients refused while nothing listens.",
   "What --hold holds at the end is not lost.",

@@ -29,7 +29,7 @@ export interface GroupVerdict {
 
 export interface NetnsVerdict {
   readonly netns: number;
-  /** By policy, in the groups asked for. */
+  /** By the policy, in the groups asked for. */
   readonly dropped: number;
   /** What the kernel could not move, dropped ones included; null: not known. */
   readonly failed: number | null;

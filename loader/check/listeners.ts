@@ -3,7 +3,7 @@ import { cgroupOf } from "../cgroup.ts";
 import { byGroup, endpoint, isMember, type Listener } from "../listener.ts";
 import { Observer } from "../observe.ts";
 import { matchesSpec, type Spec } from "../spec.ts";
-import { findBpffs, State } from "../state.ts";
+import { findBpffs, lockHolder, State } from "../state.ts";
 import { groupProbes } from "./group.ts";
 import type { CheckOptions } from "./host.ts";
 import { ownersText } from "./owners.ts";
@@ -23,7 +23,11 @@ export async function checkPlaces(
     const groups = byGroup(there);
     for (const [name, members] of groups) {
       const results = await runProbes(groupProbes(name, members, state), pins?.signal);
-      places.push({ ...placeOf(spec, members[0]), results: [...results, conclusion(results)] });
+      const holder = state?.has(name) ? lockHolder(state.directory(name)) : null;
+      places.push({
+        ...placeOf(spec, members[0]),
+        results: [...results, conclusion(results, holder)],
+      });
     }
     for (const listener of there.filter((it) => !isMember(it))) {
       // Beside a group that can be covered, it is only left out.
@@ -46,8 +50,11 @@ function placeOf({ text }: Spec, listener: Listener | undefined): Omit<Place, "r
   return { spec: text, name: listener ? endpoint(listener.key) : text, netns };
 }
 
-/** Would attaching work, by all that was found. */
-function conclusion(results: readonly Result[]): Result {
+/**
+ * Would attaching work, by all that was found.
+ * @param holder pid of the sidecar that manages the group
+ */
+function conclusion(results: readonly Result[], holder: number | null): Result {
   const about = { name: "attach", use: "to migrate", required: true } as const;
   const refused = results.filter(({ required, outcome }) => required && outcome === "no");
   if (refused.length > 0) {
@@ -56,7 +63,8 @@ function conclusion(results: readonly Result[]): Result {
   }
   const unsure = results.find(({ required, outcome }) => required && outcome === "unknown");
   if (unsure) return { ...about, outcome: "unknown", detail: `depends on ${unsure.name}` };
-  return { ...about, outcome: "ok", detail: "would work" };
+  const detail = holder ? `not needed: sidecar ${holder} manages it` : "would work";
+  return { ...about, outcome: "ok", detail };
 }
 
 /** A listener that is in no group. */

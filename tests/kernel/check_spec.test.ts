@@ -58,6 +58,7 @@ describe("a SPEC", () => {
       assert.equal(verdict, "fit", text(place));
       assert.match(probe(place, "other program").detail, /ours is attached/);
       assert.match(probe(place, "pins").detail, new RegExp(`by sidecar ${process.pid}`));
+      assert.match(probe(place, "attach").detail, /not needed/);
     }),
   );
 

@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { detach } from "../../loader/index.ts";
 import { Child, TempDir } from "../helpers/child.ts";
-import { runCli } from "../helpers/cli.ts";
-import { type Scene, scene } from "../helpers/scene.ts";
+import { BPFFS, type Scene, scene } from "../helpers/scene.ts";
 import { bringTo } from "../helpers/stages.ts";
 
 const BIN = fileURLToPath(new URL("../../cli/bin.js", import.meta.url));
@@ -53,9 +53,8 @@ test(
   scene(async (s) => {
     const listener = await s.listener();
     await listener.serve();
-    const attach = await runCli(["attach", s.spec, "--once"]);
-    assert.equal(attach.code, 0, attach.stderr);
-    s.defer(() => runCli(["detach", "--all"]));
+    s.sidecar().close({ keep: true });
+    s.defer(() => detach({ all: true, bpffs: BPFFS }));
     const watch = watching(s, "--json", s.spec);
     await shows(watch, /\n/);
     await s.peers(COUNT);

@@ -27,8 +27,8 @@ export class Waking {
   async tryOut(services: readonly Service[], wake: () => void): Promise<void> {
     if (this.#triedOut || !services.some(({ options }) => options.wake === "auto")) return;
     this.#triedOut = true;
-    const { probeWakeup } = await import("./check/wakeup.ts");
-    const found = await probeWakeup();
+    const { probeWakeupApart } = await import("./check/wakeup.ts");
+    const found = await probeWakeupApart();
     this.#asleep = found === "asleep";
     if (!this.#asleep) {
       const text = `tried out whether this kernel wakes what connections migrate to: ${found}`;

@@ -52,16 +52,19 @@ export type { GroupStatus, HoldStatus, ListenerStatus, Status } from "./status.t
 export { readStatus, type StatusOptions, StatusReader } from "./status_reader.ts";
 export {
   FdStore,
+  type ListenOptions,
   type PutOptions,
+  STORE_LIMITS,
+  type StoreCounts,
+  type StoredFd,
+  type StoredName,
+  type StoreLimits,
   type StoreNews,
+  type StoreOptions,
+  StoreServer,
+  type StoreStatus,
   type TakeOptions,
-} from "./store/fd_store.ts";
-export { STORE_LIMITS, type StoreLimits } from "./store/limits.ts";
-export type { ListenOptions } from "./store/listen.ts";
-export { type StoreOptions, StoreServer, type StoreStatus } from "./store/server.ts";
-export type { StoreCounts } from "./store/store.ts";
-export type { StoredFd, StoredName } from "./store/wire.ts";
-export type { Role } from "./targets.ts";
+} from "./store/index.ts";
 export { unitCgroup } from "./unit.ts";
 export { libbpfVersion } from "./version.ts";
 export { RECONCILE_MS } from "./watch.ts";

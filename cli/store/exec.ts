@@ -1,8 +1,8 @@
 /** store exec: a server that can be stopped and started, its listeners waiting in the store meanwhile. */
 import type { Argv, CommandModule } from "yargs";
 import { NoMatchError, UsageError } from "../../loader/errors.ts";
-import type { FdStore } from "../../loader/index.ts";
 import type { Spec } from "../../loader/spec.ts";
+import type { FdStore } from "../../loader/store/index.ts";
 import { commandAfter, requireCommand } from "../command.ts";
 import type { Env } from "../env.ts";
 import { logger } from "../log.ts";
@@ -78,7 +78,7 @@ async function run(env: Env, args: Arguments): Promise<number> {
   const wanted = request(args);
   const timeout = timeoutOption(args.timeout);
   requireCommand(command[0], env.vars["PATH"]);
-  const { FdStore, notifyService } = await import("../../loader/index.ts");
+  const { FdStore, notifyService } = await import("../../loader/store/index.ts");
   const log = logger(env.stderr, args.json === true);
   const say = (level: "info" | "warn", text: string) =>
     log({ level, event: "store", text, fields: {} });

@@ -1,7 +1,7 @@
 /** The store's Prometheus metrics, made from one status at each scrape. Names are bounded by --max-names. */
 import { createRequire } from "node:module";
 import { Counter, Gauge, Registry } from "prom-client";
-import type { StoreStatus } from "../../loader/index.ts";
+import type { StoreStatus } from "../../loader/store/index.ts";
 import { PROCESS } from "../exporter.ts";
 
 const PREFIX = "reuseport_migrate_store_";

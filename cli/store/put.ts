@@ -70,7 +70,7 @@ async function run(env: Env, args: Arguments): Promise<void> {
   if (more.length > 0) throw new UsageError("store put wants one --name");
   const foreign = fds.find(isOurs);
   if (foreign !== undefined) throw new UsageError(notOpen([foreign]));
-  const { FdStore, hasCode } = await import("../../loader/index.ts");
+  const { FdStore, hasCode } = await import("../../loader/store/index.ts");
   using store = await FdStore.connect(storePath(args.store));
   try {
     const { shared = false, add = false } = args;

@@ -1,7 +1,7 @@
 /** store --listen: the store itself, until it is stopped. */
 import type { Argv, CommandModule } from "yargs";
 import { UsageError } from "../../loader/errors.ts";
-import type { StoreLimits, StoreOptions } from "../../loader/index.ts";
+import type { StoreLimits, StoreOptions } from "../../loader/store/index.ts";
 import type { Env } from "../env.ts";
 import { logger } from "../log.ts";
 import { integer, once } from "../options.ts";
@@ -94,7 +94,7 @@ function request(
 
 async function run(env: Env, args: Arguments): Promise<void> {
   const { store: wanted, metrics } = request(env, args);
-  const { notifyService, StoreServer } = await import("../../loader/index.ts");
+  const { notifyService, StoreServer } = await import("../../loader/store/index.ts");
   using store = new StoreServer(wanted, logger(env.stderr, args.json === true));
   const exporter = new StoreExporter({ process: true });
   const server = metrics

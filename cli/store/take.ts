@@ -37,7 +37,7 @@ async function run(env: Env, args: Arguments): Promise<number> {
   const command = commandAfter("store take --store PATH --name web", args["--"]);
   requireCommand(command[0], env.vars["PATH"]);
   const wanted = names(args.name);
-  const { FdStore } = await import("../../loader/index.ts");
+  const { FdStore } = await import("../../loader/store/index.ts");
   const passed: Passed[] = [];
   {
     using store = await FdStore.connect(storePath(args.store));

@@ -9,6 +9,7 @@ prefix := $(abspath $(PREFIX))
 BIN := $(DESTDIR)$(prefix)/bin
 LIB := $(DESTDIR)$(prefix)/lib/reuseport-migrate
 UNITS := $(DESTDIR)$(prefix)/lib/systemd/system
+UNIT_FILES := reuseport-migrate.service reuseport-migrate-store.service
 COMPLETIONS := $(DESTDIR)$(prefix)/share/bash-completion/completions
 
 CLANG ?= clang
@@ -69,14 +70,15 @@ install: build ## install into PREFIX (/usr/local), below DESTDIR
 	rm -rf '$(LIB)'
 	mv '$(LIB).new' '$(LIB)'
 	ln -sfn ../lib/reuseport-migrate/dist/cli/bin.js '$(BIN)/reuseport-migrate'
-	sed 's|/usr/local|$(prefix)|g' deploy/reuseport-migrate.service >'$(UNITS)/reuseport-migrate.service'
+	for unit in $(UNIT_FILES); do sed 's|/usr/local|$(prefix)|g' deploy/$$unit >'$(UNITS)'/$$unit; done
 	'$(BIN)/reuseport-migrate' completion >'$(COMPLETIONS)/reuseport-migrate'
-	chmod 644 '$(UNITS)/reuseport-migrate.service' '$(COMPLETIONS)/reuseport-migrate'
+	cd '$(UNITS)' && chmod 644 $(UNIT_FILES)
+	chmod 644 '$(COMPLETIONS)/reuseport-migrate'
 
 .PHONY: uninstall
 uninstall: ## remove what install put there; what is attached stays attached
 	rm -rf '$(LIB)'
-	rm -f '$(BIN)/reuseport-migrate' '$(UNITS)/reuseport-migrate.service' '$(COMPLETIONS)/reuseport-migrate'
+	rm -f '$(BIN)/reuseport-migrate' $(UNIT_FILES:%='$(UNITS)/%') '$(COMPLETIONS)/reuseport-migrate'
 
 .PHONY: clean
 clean: ## remove what was built

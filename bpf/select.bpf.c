@@ -135,23 +135,45 @@ static __always_inline __u32 slot_at(const __u16 *slots, __u32 index, __u32 size
 	return slots[index & (size - 1)];
 }
 
-static __always_inline __u32 failed(long err)
+/* What it is called that try_run() selected nothing; `none`: there was nothing to try. */
+static __always_inline __u32 failed(int err, __u32 none)
 {
+	if (err == -ENODATA)
+		return none;
 	return err == -ENOENT ? RM_OUTCOME_FALLBACK_GONE : RM_OUTCOME_FALLBACK_REFUSED;
 }
+
+/* Runs of a plan beside those of its classes. */
+#define RUN_OTHER RM_MAX_CLASSES
+#define RUN_SYN (RM_MAX_CLASSES + 1)
 
 /*
  * A few of a run, the closing listener's own row left out: one of the best by
  * hash; it may have closed since the plan was made: then its neighbours, then
- * what is second best. The slot selected, or -1: `err` is what the last one
- * tried said, or as it was.
+ * what is second best. The slot selected; else -ENODATA where there was none to
+ * try, or what the last one tried said. Not static: the verifier looks at it
+ * once, and not at each call.
  */
-static __always_inline int try_run(struct sk_reuseport_md *ctx, const __u16 *slots, __u32 size,
-				   const struct rm_range *run, __u32 not_row, long *err)
+__noinline int try_run(struct sk_reuseport_md *ctx, const struct rm_plan *plan, __u32 run,
+		       __u32 syn_count, __u32 not_row)
 {
-	__u32 first = run->first, n = run->count, total = run->total;
-	__u32 start = scale(ctx->hash, n);
+	__u32 first = 0, n = syn_count, total = syn_count, start, class;
+	const struct rm_range *range;
+	long err = -ENODATA;
 
+	if (!plan)
+		return err;
+	if (run != RUN_SYN) {
+		/* The mask is for the verifier, and hidden from the compiler, who thinks it idle. */
+		class = run;
+		asm volatile("" : "+r"(class));
+		range = run == RUN_OTHER ? &plan->other :
+					   &plan->classes[class & (RM_MAX_CLASSES - 1)];
+		first = range->first;
+		n = range->count;
+		total = range->total;
+	}
+	start = scale(ctx->hash, n);
 	for (__u32 i = 0; i < RM_TRIES && i < total; i++) {
 		__u32 index = i, slot;
 
@@ -160,14 +182,15 @@ static __always_inline int try_run(struct sk_reuseport_md *ctx, const __u16 *slo
 			if (index >= n)
 				index -= n;
 		}
-		slot = slot_at(slots, first + index, size);
+		slot = run == RUN_SYN ? slot_at(plan->syn, index, RM_MAX_SLOTS) :
+					slot_at(plan->migrate, first + index, 2 * RM_MAX_SLOTS);
 		if (ROW_OF(slot) == not_row)
 			continue;
-		*err = bpf_sk_select_reuseport(ctx, &listeners, &slot, 0);
-		if (!*err)
+		err = bpf_sk_select_reuseport(ctx, &listeners, &slot, 0);
+		if (!err)
 			return slot;
 	}
-	return -1;
+	return err;
 }
 
 /* The last resort; false where there is no standby, or it is the one that closes. */
@@ -200,8 +223,6 @@ static __always_inline int on_syn(struct sk_reuseport_md *ctx, const struct rm_c
 {
 	__u32 n = ctl->syn_count, active = ctl->active, last = ctl->standby;
 	const struct rm_plan *plan;
-	struct rm_range all = {};
-	long err = 0;
 	int slot;
 
 	/* `--route kernel`, nothing draining, no standby: every listener may have it. */
@@ -229,8 +250,7 @@ static __always_inline int on_syn(struct sk_reuseport_md *ctx, const struct rm_c
 	plan = bpf_map_lookup_elem(&plans, &active);
 	if (!plan)
 		return SK_PASS; /* cannot happen: the loader writes 0 or 1 */
-	all.count = all.total = n;
-	slot = try_run(ctx, plan->syn, RM_MAX_SLOTS, &all, GROUP_ROW, &err);
+	slot = try_run(ctx, plan, RUN_SYN, n, GROUP_ROW);
 	if (slot >= 0) {
 		count(ROW_OF(slot), RM_STAGE_SYN, RM_OUTCOME_SELECTED);
 		return SK_PASS;
@@ -241,7 +261,7 @@ static __always_inline int on_syn(struct sk_reuseport_md *ctx, const struct rm_c
 	}
 
 	/* Those targets have just closed; any live listener is better than a refusal. */
-	count(GROUP_ROW, RM_STAGE_SYN, err ? failed(err) : RM_OUTCOME_FALLBACK_NO_TARGET);
+	count(GROUP_ROW, RM_STAGE_SYN, failed(slot, RM_OUTCOME_FALLBACK_NO_TARGET));
 	return SK_PASS;
 }
 
@@ -249,11 +269,10 @@ static __always_inline int on_syn(struct sk_reuseport_md *ctx, const struct rm_c
 static __always_inline int on_migrate(struct sk_reuseport_md *ctx, const struct rm_control *ctl,
 				      __u32 stage, int mptcp)
 {
-	__u32 row = GROUP_ROW, class = 0, active = ctl->active, outcome;
+	__u32 row = GROUP_ROW, class = 0, active = ctl->active, why;
 	const struct rm_plan *plan;
 	struct rm_source *source;
 	__u64 cookie;
-	long err = 0;
 	int slot;
 
 	cookie = bpf_get_socket_cookie(ctx->sk);
@@ -278,20 +297,18 @@ static __always_inline int on_migrate(struct sk_reuseport_md *ctx, const struct 
 		return SK_PASS; /* cannot happen: the loader writes 0 or 1 */
 	if (class >= RM_MAX_CLASSES)
 		class = 0;
-	slot = try_run(ctx, plan->migrate, 2 * RM_MAX_SLOTS, &plan->classes[class], row, &err);
+	slot = try_run(ctx, plan, class, 0, row);
 	if (slot >= 0) {
 		count(row, stage, RM_OUTCOME_SELECTED);
 		count_into(slot, stage);
 		return SK_PASS;
 	}
-	outcome = class ? RM_OUTCOME_FALLBACK_SETTINGS : RM_OUTCOME_FALLBACK_SOURCE;
-	if (err)
-		outcome = failed(err);
+	why = failed(slot, class ? RM_OUTCOME_FALLBACK_SETTINGS : RM_OUTCOME_FALLBACK_SOURCE);
 
 	/* None with its settings, or they have gone: any target (none if strict). */
-	slot = try_run(ctx, plan->migrate, 2 * RM_MAX_SLOTS, &plan->other, row, &err);
+	slot = try_run(ctx, plan, RUN_OTHER, 0, row);
 	if (slot >= 0) {
-		count(row, stage, outcome);
+		count(row, stage, why);
 		count_into(slot, stage);
 		return SK_PASS;
 	}
@@ -308,7 +325,7 @@ static __always_inline int on_migrate(struct sk_reuseport_md *ctx, const struct 
 	}
 
 	/* The kernel's hash knows who is left. */
-	count(row, stage, err ? failed(err) : RM_OUTCOME_FALLBACK_NO_TARGET);
+	count(row, stage, failed(slot, RM_OUTCOME_FALLBACK_NO_TARGET));
 	return SK_PASS;
 }
 

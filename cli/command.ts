@@ -1,6 +1,7 @@
 /** The command that exec or run is to run: whether it can be run, found as execvp(3) finds it. */
 import { accessSync, constants, statSync } from "node:fs";
 import { join } from "node:path";
+import { UsageError } from "../loader/errors.ts";
 
 /** As env(1), nohup(1) and the shells: exit code 127. */
 export class CommandNotFoundError extends Error {
@@ -10,6 +11,17 @@ export class CommandNotFoundError extends Error {
 /** It is there and is not a program: exit code 126. */
 export class NotExecutableError extends Error {
   override name = "NotExecutableError";
+}
+
+/** What follows `--`; `usage` is the command line before it. @throws UsageError */
+export function commandAfter(
+  usage: string,
+  words: readonly string[] | undefined,
+): readonly [string, ...string[]] {
+  const [name, ...rest] = words ?? [];
+  if (name) return [name, ...rest];
+  const verb = /^[a-z ]*[a-z]/.exec(usage)?.[0];
+  throw new UsageError(`${verb} wants a command after '--', such as ${usage} -- node server.js`);
 }
 
 /** What execvp(3) searches when PATH is not set. */

@@ -9,7 +9,7 @@ import { version } from "./version.ts";
 const PREFIX = "reuseport_migrate_";
 const GROUP = ["service", "group"] as const;
 /** prom-client's metrics of the process; its Node ones keep a 10 ms timer running and fail promtool's lint. */
-const PROCESS = [
+export const PROCESS = [
   "processCpuTotal",
   "processStartTime",
   "osMemoryHeap",

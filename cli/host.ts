@@ -15,6 +15,11 @@ export const hostOptions = {
     describe: "where to serve /metrics: [ADDR:]PORT, or 'off'",
   },
   bpffs: bpffsOption,
+  store: {
+    type: "string",
+    requiresArg: true,
+    describe: "run an fd store too, on this socket: see 'store --help'",
+  },
   json: { type: "boolean", describe: "log in JSON, one object a line" },
 } as const;
 
@@ -23,6 +28,7 @@ export interface HostWords {
   readonly keep?: boolean | undefined;
   readonly metrics?: string | undefined;
   readonly bpffs?: string | undefined;
+  readonly store?: string | undefined;
   readonly json?: boolean | undefined;
 }
 
@@ -33,14 +39,17 @@ export interface Host {
   readonly metrics: MetricsAddress | null;
   /** undefined: the first one mounted. */
   readonly bpffs: string | undefined;
+  /** undefined: no store. */
+  readonly store: string | undefined;
   readonly json: boolean;
 }
 
 /** @throws UsageError */
 export function hostOf(words: HostWords): Host {
-  const { keep = false, metrics = DEFAULT_METRICS, bpffs, json = false } = words;
+  const { keep = false, metrics = DEFAULT_METRICS, bpffs, store, json = false } = words;
   if (bpffs === "") throw new UsageError("--bpffs '': write a directory on a bpf file system");
-  return { keep, metrics: parseMetricsAddress(metrics), bpffs, json };
+  if (store === "") throw new UsageError("--store '': write the path of a socket to make");
+  return { keep, metrics: parseMetricsAddress(metrics), bpffs, store, json };
 }
 
 /** What the command line says, over what a file says. @throws UsageError */
@@ -49,6 +58,7 @@ export function overridden(args: HostWords, file: HostWords = {}): HostWords {
     keep: once("keep", args.keep) ?? file.keep,
     metrics: once("metrics", args.metrics) ?? file.metrics,
     bpffs: once("bpffs", args.bpffs) ?? file.bpffs,
+    store: once("store", args.store) ?? file.store,
     json: once("json", args.json) ?? file.json,
   };
 }

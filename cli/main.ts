@@ -11,6 +11,7 @@ import { policyCommand } from "./commands/policy.ts";
 import { releaseCommand } from "./commands/release.ts";
 import { runCommand } from "./commands/run.ts";
 import { statusCommand } from "./commands/status.ts";
+import { storeCommand } from "./commands/store.ts";
 import type { Env } from "./env.ts";
 import { EXIT, exitCode } from "./exit.ts";
 import { version } from "./version.ts";
@@ -21,7 +22,8 @@ const WIDTH = 100;
 function parser(env: Env, argv: readonly string[], exitWith: (code: number) => void) {
   const codes = EXIT.map(({ code, meaning }) => `  ${code}  ${meaning}`).join("\n");
   // What follows `--` is another program's command line.
-  const config = { "populate--": argv[0] === "exec" || argv[0] === "run" };
+  const runner = argv[0] === "store" ? argv[1] : argv[0];
+  const config = { "populate--": ["exec", "run", "take"].includes(runner ?? "") };
   return yargs()
     .scriptName(NAME)
     .usage(
@@ -39,6 +41,7 @@ function parser(env: Env, argv: readonly string[], exitWith: (code: number) => v
     .command(undrainCommand(env))
     .command(releaseCommand(env))
     .command(metricsCommand(env))
+    .command(storeCommand(env, exitWith))
     .completion(
       "completion",
       "print a bash completion script: source it, or put it in /etc/bash_completion.d",
@@ -53,13 +56,16 @@ function parser(env: Env, argv: readonly string[], exitWith: (code: number) => v
     .exitProcess(false)
     .fail((message, error) => {
       if (error && error.name !== "YError") throw error;
-      throw new UsageError(sentence(message ?? error?.message ?? "wrong usage"));
+      throw new UsageError(sentence(message ?? error?.message ?? "wrong usage", argv));
     });
 }
 
 /** yargs' words for what a user did, in one line and in ours. */
-function sentence(message: string): string {
-  if (message.startsWith("Not enough non-option arguments")) return "a SPEC is missing";
+function sentence(message: string, [command, verb]: readonly string[]): string {
+  if (message.startsWith("Not enough non-option arguments")) {
+    if (command !== "store") return "a SPEC is missing";
+    return verb === "put" ? "a file descriptor is missing" : "a name is missing";
+  }
   return message.replaceAll(/\s*\n\s*/g, " ");
 }
 

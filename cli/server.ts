@@ -2,8 +2,9 @@
 import { createServer } from "node:http";
 import { isIP } from "node:net";
 import { ConflictError, UsageError } from "../loader/errors.ts";
-import type { Status } from "../loader/index.ts";
+import type { Status, StoreServer } from "../loader/index.ts";
 import { Exporter } from "./exporter.ts";
+import { StoreExporter } from "./store/exporter.ts";
 
 /** Loopback: what a host serves is nobody else's business unless asked for. */
 export const DEFAULT_METRICS = "127.0.0.1:9944";
@@ -33,14 +34,29 @@ export interface MetricsServer {
 }
 
 /**
- * Serves /metrics, from the status at the time of each scrape.
+ * Serves /metrics, from the status at the time of each scrape; the store's too, while there is one.
  * @throws ConflictError when the address is taken
  */
-export async function serveMetrics(
+export function serveMetrics(
   address: MetricsAddress,
   status: () => Status,
+  store: () => StoreServer | null = () => null,
 ): Promise<MetricsServer> {
   const exporter = new Exporter({ process: true });
+  const storeExporter = new StoreExporter({ process: false });
+  return serveText(address, exporter.contentType, async () => {
+    const text = await exporter.scrape(status);
+    const running = store();
+    return running ? text + (await storeExporter.scrape(() => running.status())) : text;
+  });
+}
+
+/** Serves what `scrape` says as /metrics. @throws ConflictError when the address is taken */
+export async function serveText(
+  address: MetricsAddress,
+  contentType: string,
+  scrape: () => Promise<string>,
+): Promise<MetricsServer> {
   const server = createServer(async (request, response) => {
     const path = request.url?.split("?")[0];
     if (request.method !== "GET" && request.method !== "HEAD") {
@@ -50,8 +66,8 @@ export async function serveMetrics(
       response.writeHead(found, { "content-type": "text/plain" }).end("see /metrics\n");
     } else {
       try {
-        const text = await exporter.scrape(status);
-        response.writeHead(200, { "content-type": exporter.contentType }).end(text);
+        const text = await scrape();
+        response.writeHead(200, { "content-type": contentType }).end(text);
       } catch (error) {
         response.writeHead(500, { "content-type": "text/plain" }).end(`${error}\n`);
       }

@@ -91,6 +91,21 @@ export class LockedError extends ConflictError {
   override name = "LockedError";
 }
 
+/** The fd store refuses; `reason` is the one of its wire format (loader/store/wire.ts). */
+export class StoreRefusedError extends ConflictError {
+  override name = "StoreRefusedError";
+  readonly reason: string;
+  constructor(reason: string, message: string) {
+    super(message);
+    this.reason = reason;
+  }
+}
+
+/** The fd store went away, or does not answer. */
+export class StoreGoneError extends Error {
+  override name = "StoreGoneError";
+}
+
 /** Pinned state was written by another version; `differences` lists all of them. */
 export class AbiMismatchError extends ConflictError {
   override name = "AbiMismatchError";

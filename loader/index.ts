@@ -50,7 +50,21 @@ export { IDLE_MS, type ServicesOptions, type SidecarOptions } from "./sidecar_op
 export { matchesSpec, parseSpec, type Spec } from "./spec.ts";
 export type { GroupStatus, HoldStatus, ListenerStatus, Status } from "./status.ts";
 export { readStatus, type StatusOptions, StatusReader } from "./status_reader.ts";
-export type { Role } from "./targets.ts";
+export {
+  FdStore,
+  type ListenOptions,
+  type PutOptions,
+  STORE_LIMITS,
+  type StoreCounts,
+  type StoredFd,
+  type StoredName,
+  type StoreLimits,
+  type StoreNews,
+  type StoreOptions,
+  StoreServer,
+  type StoreStatus,
+  type TakeOptions,
+} from "./store/index.ts";
 export { unitCgroup } from "./unit.ts";
 export { libbpfVersion } from "./version.ts";
 export { RECONCILE_MS } from "./watch.ts";

@@ -1,5 +1,5 @@
 /** The sidecar: finds the groups of its services, keeps them managed, and gives them back. */
-import { ConflictError, LockedError, UsageError } from "./errors.ts";
+import { ConflictError, UsageError } from "./errors.ts";
 import { requireHost } from "./features.ts";
 import { byGroup } from "./listener.ts";
 import { LiveNetns } from "./live_netns.ts";
@@ -7,12 +7,14 @@ import { Journal, type Log, message } from "./log.ts";
 import { ManagedGroups } from "./managed_groups.ts";
 import { kernelCounts } from "./netstat.ts";
 import { Observer } from "./observe.ts";
+import { Patience } from "./patience.ts";
 import { type Reloaded, succession } from "./reload.ts";
 import { Service, type ServiceOptions } from "./service.ts";
 import { IDLE_MS, type ServicesOptions, type SidecarOptions } from "./sidecar_options.ts";
 import { findAtStart, requireMatch } from "./start.ts";
 import { findBpffs, State } from "./state.ts";
 import type { Status } from "./status.ts";
+import { StoreServer } from "./store/server.ts";
 import { boottimeMs } from "./sys/libc.ts";
 import { everyStep } from "./undo.ts";
 import { Waking } from "./waking.ts";
@@ -21,27 +23,27 @@ import { RECONCILE_MS, Watch } from "./watch.ts";
 /** How long a pass waits for a command that changes state; then the next pass does it. */
 const PATIENCE_MS = 20;
 
-/** So many passes in a row may find the state locked before it is said. */
-const LOCKED_OUT = 50;
-
 /** So long a pass takes on groups, ms (loading one takes 100 to 200): those it has must not wait for many new ones. */
 const TAKE_ON_MS = 200;
 
 /** Manages the groups of some services until it is closed. */
 export class Sidecar implements Disposable {
   readonly #options: SidecarOptions | ServicesOptions;
+  readonly #openStore: () => StoreServer | null;
   readonly #journal: Journal;
   readonly #waking: Waking;
   readonly #groups: ManagedGroups;
   readonly #live = new LiveNetns();
+  readonly #patience = new Patience();
   #services: readonly Service[];
   #running: { readonly state: State; readonly observer: Observer } | null = null;
   #watch: Watch | null = null;
-  #lockedOut = 0;
+  #store: StoreServer | null = null;
   #onReleased: () => void = () => {};
 
   constructor(options: SidecarOptions | ServicesOptions, log: Log = () => {}) {
     this.#options = options;
+    this.#openStore = () => (options.store ? new StoreServer(options.store, log) : null);
     this.#journal = new Journal(log);
     this.#waking = new Waking(this.#journal, () => byGroup(this.#use().observer.read()));
     this.#groups = new ManagedGroups(this.#journal, this.#waking);
@@ -60,6 +62,7 @@ export class Sidecar implements Disposable {
     const state = new State(findBpffs(this.#options.bpffs));
     this.#running = { state, observer: new Observer() };
     try {
+      this.#store = this.#openStore();
       for (const service of this.#services) service.locate();
       const { listeners, matches } = findAtStart(this.#running, this.#services);
       requireMatch(this.#services, matches);
@@ -133,20 +136,11 @@ export class Sidecar implements Disposable {
 
   /** A pass, and another one soon while a group holds. */
   #look(): void {
-    this.#journal.attempt("reconcile", () => this.#passPatiently());
+    const soon = (afterMs: number) => this.#watch?.soon(afterMs);
+    const pass = () => this.#pass(TAKE_ON_MS) && soon(0);
+    this.#journal.attempt("reconcile", () => this.#patience.pass(pass, () => soon(PATIENCE_MS)));
     const { dueMs } = this.#groups;
-    if (dueMs !== null) this.#watch?.soon(dueMs);
-  }
-
-  /** That a command or another sidecar is at work is worth a word only when it lasts. */
-  #passPatiently(): void {
-    try {
-      if (this.#pass(TAKE_ON_MS)) this.#watch?.soon(0);
-      this.#lockedOut = 0;
-    } catch (error) {
-      if (!(error instanceof LockedError) || ++this.#lockedOut > LOCKED_OUT) throw error;
-      this.#watch?.soon(PATIENCE_MS);
-    }
+    if (dueMs !== null) soon(dueMs);
   }
 
   /** One observe-plan-apply pass over all groups. */
@@ -182,11 +176,17 @@ export class Sidecar implements Disposable {
     return { groups, adoptions, unmanaged: [], kernel: kernelCounts(groups), errors };
   }
 
+  /** Its store, while it runs one. */
+  get store(): StoreServer | null {
+    return this.#store;
+  }
+
   /** Ends. Detaches and unpins what it manages, or with `keep` leaves all of it in force. */
   close(options: { readonly keep?: boolean } = {}): void {
     if (this.#running === null) return;
     this.#watch?.[Symbol.dispose]();
     this.#watch = null;
+    this.#store?.[Symbol.dispose](); // first: what it holds migrates while the program is attached
     const { state, observer } = this.#running;
     try {
       using _lock = state.lock();
@@ -243,6 +243,7 @@ export class Sidecar implements Disposable {
   }
 
   #forget(): void {
+    this.#store?.[Symbol.dispose]();
     this.#groups[Symbol.dispose]();
     this.#running?.observer[Symbol.dispose]();
     this.#running = null;

@@ -1,5 +1,6 @@
 /** What a sidecar is to look after: one service, or several. */
 import type { ServiceOptions } from "./service.ts";
+import type { StoreOptions } from "./store/server.ts";
 
 /** A group without a listener for this long is given up: its namespace may be gone for good. */
 export const IDLE_MS = 3_600_000;
@@ -7,6 +8,8 @@ export const IDLE_MS = 3_600_000;
 /** What all services of a sidecar share. */
 interface HostOptions {
   readonly bpffs?: string;
+  /** Run an fd store as well, from start to close. */
+  readonly store?: StoreOptions;
   /** As {@link IDLE_MS}, ms. */
   readonly idleMs?: number;
 }

@@ -27,9 +27,14 @@ export class Waking {
   async tryOut(services: readonly Service[], wake: () => void): Promise<void> {
     if (this.#triedOut || !services.some(({ options }) => options.wake === "auto")) return;
     this.#triedOut = true;
-    const { probeWakeup } = await import("./check/wakeup.ts");
-    this.#asleep = (await probeWakeup()) === "asleep";
-    if (!this.#asleep) return;
+    const { probeWakeupApart } = await import("./check/wakeup.ts");
+    const found = await probeWakeupApart();
+    this.#asleep = found === "asleep";
+    if (!this.#asleep) {
+      const text = `tried out whether this kernel wakes what connections migrate to: ${found}`;
+      this.#journal.say("wakeup_tried_out", text, { found });
+      return;
+    }
     this.#journal.warn(
       "wake",
       "this kernel does not wake a process that connections migrate to (CVE-2026-46015): the sidecar does, with a connection to its listener that is closed at once; boot a kernel with the fix",

@@ -1,15 +1,15 @@
 /** /metrics of a sidecar that may be asked to serve it elsewhere. */
 import { isDeepStrictEqual } from "node:util";
-import type { Status } from "../../loader/index.ts";
+import type { Sidecar } from "../../loader/index.ts";
 import { type MetricsAddress, type MetricsServer, serveMetrics } from "../server.ts";
 
 export class Endpoint {
-  readonly #status: () => Status;
+  readonly #sidecar: Pick<Sidecar, "status" | "store">;
   #address: MetricsAddress | null = null;
   #server: MetricsServer | null = null;
 
-  constructor(status: () => Status) {
-    this.#status = status;
+  constructor(sidecar: Pick<Sidecar, "status" | "store">) {
+    this.#sidecar = sidecar;
   }
 
   /** Where it is served, or `off`. */
@@ -24,13 +24,22 @@ export class Endpoint {
     // The old one first: the new address may be of the same port.
     await this.close();
     try {
-      if (address) this.#server = await serveMetrics(address, this.#status);
+      if (address) this.#server = await this.#serve(address);
       this.#address = address;
     } catch (error) {
-      if (before) this.#server = await serveMetrics(before, this.#status);
+      if (before) this.#server = await this.#serve(before);
       this.#address = before;
       throw error;
     }
+  }
+
+  #serve(address: MetricsAddress): Promise<MetricsServer> {
+    const sidecar = this.#sidecar;
+    return serveMetrics(
+      address,
+      () => sidecar.status(),
+      () => sidecar.store,
+    );
   }
 
   async close(): Promise<void> {

@@ -55,8 +55,11 @@ async function reloadOnce(
     logger(env.stderr, running.get().host.json)({ level, event, text, fields: {} });
   try {
     const next = await request(args);
-    if (next.host.bpffs !== running.get().host.bpffs) {
-      throw new UsageError(`${next.where("bpffs")}: cannot change while it runs: restart it`);
+    const lasting = (["bpffs", "store"] as const).find(
+      (key) => next.host[key] !== running.get().host[key],
+    );
+    if (lasting) {
+      throw new UsageError(`${next.where(lasting)}: cannot change while it runs: restart it`);
     }
     if (!("services" in next.sidecar)) throw new Error("a config has services");
     await endpoint.serveAt(next.host.metrics);

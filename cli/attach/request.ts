@@ -27,7 +27,7 @@ export function options(yargs: Argv): Argv<Arguments> {
       type: "string",
       requiresArg: true,
       describe:
-        "services from a file in place of SPECs and their options (docs/CONFIG.md); SIGHUP reads it again. --metrics, --bpffs, --keep, --json and --wait override it",
+        "services from a file in place of SPECs and their options (docs/CONFIG.md); SIGHUP reads it again. --metrics, --bpffs, --store, --keep, --json and --wait override it",
     })
     .option("print-config", {
       type: "boolean",
@@ -128,9 +128,17 @@ function sidecarOf<T extends ServiceOptions | { readonly services: readonly Serv
   args: Arguments,
   what: T,
   file?: HostWords,
-): { sidecar: T & { bpffs?: string } } {
-  const { bpffs } = overridden(args, file);
-  return { sidecar: { ...what, ...(bpffs === undefined ? {} : { bpffs }) } };
+): { sidecar: T & Pick<SidecarOptions, "bpffs" | "store"> } {
+  const { bpffs, store } = overridden(args, file);
+  if (args.once && store !== undefined) {
+    throw new UsageError("--once and --store exclude each other: a store is a process's");
+  }
+  const sidecar = {
+    ...what,
+    ...(bpffs === undefined ? {} : { bpffs }),
+    ...(store === undefined ? {} : { store: { path: store } }),
+  };
+  return { sidecar };
 }
 
 /** `--wait` is what a config does unless it says otherwise. */

@@ -2,6 +2,7 @@
 import type { Sidecar } from "../../loader/index.ts";
 import type { Env } from "../env.ts";
 import { logger } from "../log.ts";
+import { stopped as aborted } from "../stopped.ts";
 import { Endpoint } from "./endpoint.ts";
 import { reloadOnSignal } from "./reload.ts";
 import { type Arguments, request } from "./request.ts";
@@ -11,11 +12,11 @@ const ENDING = ["SIGTERM", "SIGINT"] as const;
 /** Runs it; returns when it has given back, or left, what it managed. */
 export async function run(env: Env, args: Arguments): Promise<void> {
   // Before anything takes time: with a config SIGHUP means something else than an end.
-  const stopped = args.config === undefined ? aborted(env.stop) : signalled(env);
+  const stopped = args.config === undefined ? aborted(env) : signalled(env);
   let asked = await request(args);
   const { notifyService, Sidecar } = await import("../../loader/index.ts");
   const sidecar = new Sidecar(asked.sidecar, (event) => logger(env.stderr, asked.host.json)(event));
-  const endpoint = new Endpoint(() => sidecar.status());
+  const endpoint = new Endpoint(sidecar);
   let stopReloading = () => {};
   try {
     // The port first: when it is taken, nothing has been attached yet.
@@ -55,13 +56,6 @@ export function summary(sidecar: Sidecar): string {
   const listeners = groups.flatMap((group) => group.listeners);
   const served = listeners.filter(({ role }) => role !== "standby");
   return `groups=${groups.length} listeners=${served.length}`;
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }
 
 /** A signal that ends it, SIGHUP left out. */

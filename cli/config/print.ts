@@ -19,7 +19,8 @@ export function printed(
 ): string {
   const tree: Tree = {};
   for (const key of Object.keys(hostOptions) as (keyof HostWords)[]) {
-    const fallback = key === "metrics" ? DEFAULT_METRICS : key === "bpffs" ? undefined : false;
+    const optional = key === "bpffs" || key === "store" ? undefined : false;
+    const fallback = key === "metrics" ? DEFAULT_METRICS : optional;
     const value = host[key] ?? fallback;
     if (value !== undefined) tree[key] = plain(value);
   }

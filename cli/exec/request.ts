@@ -4,6 +4,7 @@ import type { Argv } from "yargs";
 import { UsageError } from "../../loader/errors.ts";
 import type { HoldPolicy } from "../../loader/index.ts";
 import type { Spec } from "../../loader/spec.ts";
+import { commandAfter } from "../command.ts";
 import { HOLD_MAX, holdMax, holdTime } from "../hold.ts";
 import { bpffsOf, bpffsOption, duration, once, specs } from "../options.ts";
 import { type MetricsAddress, parseMetricsAddress } from "../server.ts";
@@ -120,14 +121,11 @@ export interface Request {
 
 /** @throws UsageError */
 export function request(args: Arguments): Request {
-  const [name, ...rest] = args["--"] ?? [];
-  if (!name) {
-    throw new UsageError("exec wants a command after '--', such as exec :8080 -- node server.js");
-  }
+  const command = commandAfter("exec :8080", args["--"]);
   const time = (option: "start-timeout" | "drain" | "stop-timeout", minMs: number) =>
     duration(option, once(option, args[option]) ?? "", minMs, HOUR_MS);
   return {
-    command: [name, ...rest],
+    command,
     specs: specs(args.spec),
     restart: args.restart === true,
     hold: holdOf(args),

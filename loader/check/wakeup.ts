@@ -2,7 +2,9 @@
  * Whether this kernel wakes a destination that sleeps when connections migrate to it from an
  * accept queue. With CVE-2026-46015 it does not, and they wait for that listener's next one.
  */
+import { fork } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { Observer } from "../observe.ts";
 import { WAITS, type Wait } from "../sys/wait.ts";
 import { WAKEUP_DEFECT } from "./defects.ts";
@@ -10,6 +12,8 @@ import { Lab } from "./lab.ts";
 import type { Sleep } from "./lab_calls.ts";
 import { type Finding, no, ok, unknown } from "./probe.ts";
 import { becomes, Trial } from "./trial.ts";
+
+const MAIN = fileURLToPath(new URL("./wakeup_main.js", import.meta.url));
 
 /** A destination that sleeps for so long beside its full queue was not woken. */
 const SLEEP_MS = 500;
@@ -32,6 +36,21 @@ export async function probeWakeup(): Promise<Wakeup> {
   } catch {
     return "unknown";
   }
+}
+
+/**
+ * As {@link probeWakeup}, in a process of its own: programs are loaded for it, and the verifier's
+ * time must not be taken from somebody who looks after listeners.
+ */
+export function probeWakeupApart(): Promise<Wakeup> {
+  const child = fork(MAIN, { stdio: ["ignore", "ignore", "ignore", "ipc"] });
+  child.unref();
+  child.channel?.unref();
+  return new Promise((resolve) => {
+    child.once("message", (found: Wakeup) => resolve(found));
+    child.once("error", () => resolve("unknown"));
+    child.once("exit", () => resolve("unknown"));
+  });
 }
 
 /** What a wake-up, or its absence, means. */

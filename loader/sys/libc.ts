@@ -71,7 +71,11 @@ export const SOCK_NONBLOCK = 0o4000;
 export const SOCK_CLOEXEC = 0o2000000;
 export const SOL_SOCKET = 1;
 export const SO_REUSEADDR = 2;
+export const SO_TYPE = 3;
 export const SO_REUSEPORT = 15;
+export const SO_ACCEPTCONN = 30;
+export const SO_PROTOCOL = 38;
+export const SO_DOMAIN = 39;
 export const SO_LOCK_FILTER = 44;
 export const SO_ATTACH_REUSEPORT_EBPF = 52;
 export const SO_BINDTOIFINDEX = 62;
@@ -178,11 +182,17 @@ export function connect(fd: number, address: Buffer): boolean {
   }
 }
 
-/** The local port a TCP socket is bound to, by getsockname(2). */
+/** getsockname(2): the sockaddr a socket is bound to. */
+export function getsockname(fd: number): Buffer {
+  const address = Buffer.alloc(128); // sockaddr_storage
+  const len: [number] = [address.length];
+  checkSys("getsockname", c.getsockname(guard.fd(fd), address, len));
+  return address.subarray(0, len[0]);
+}
+
+/** The local port a TCP socket is bound to. */
 export function localPort(fd: number): number {
-  const address = Buffer.alloc(28);
-  checkSys("getsockname", c.getsockname(guard.fd(fd), address, [address.length]));
-  return address.readUInt16BE(2);
+  return getsockname(fd).readUInt16BE(2);
 }
 
 /** The state of a TCP socket: TCP_ESTABLISHED and so on. */
@@ -205,13 +215,19 @@ export function shutdown(fd: number, how: number): void {
   checkSys("shutdown", c.shutdown(guard.fd(fd), how));
 }
 
-/** sendto(2) on a Unix datagram socket; a leading `@` in `path` means the abstract namespace. */
-export function sendto(fd: number, data: Buffer, path: string): void {
+/** A sockaddr_un; a leading `@` in `path` means the abstract namespace. */
+export function sockaddrUnix(path: string): Buffer {
   const name = Buffer.from(path.startsWith("@") ? `\0${path.slice(1)}` : `${path}\0`);
   if (name.length > 108) throw new RangeError(`socket path is too long: ${path}`);
   const address = Buffer.alloc(2 + name.length);
   address.writeUInt16LE(AF_UNIX, 0);
   name.copy(address, 2);
+  return address;
+}
+
+/** sendto(2) on a Unix datagram socket; `path` as in {@link sockaddrUnix}. */
+export function sendto(fd: number, data: Buffer, path: string): void {
+  const address = sockaddrUnix(path);
   const sent = c.sendto(guard.fd(fd), data, data.length, MSG_NOSIGNAL, address, address.length);
   checkSys("sendto", sent);
 }

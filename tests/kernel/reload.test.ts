@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { parseSpec, readStatus, type ServiceOptions, Sidecar } from "../../loader/index.ts";
+import { adopted } from "../helpers/adopting.ts";
+import { TestCgroup } from "../helpers/cgroup.ts";
 import { tally } from "../helpers/peer.ts";
 import { BPFFS, type Scene, scene } from "../helpers/scene.ts";
 import { bringTo } from "../helpers/stages.ts";
@@ -132,5 +134,26 @@ test(
     assert.equal(readStatus({ bpffs: BPFFS }).groups.length, 0);
     sidecar.reload([{ ...web, route: "newest" }]);
     assert.equal(groupOf(s.port).route, "newest");
+  }),
+);
+
+test(
+  "an adoption changes with its service: ports that are asked for no more are adopted no more",
+  scene(async (s) => {
+    const cgroup = new TestCgroup(s, "adopted").create();
+    const adopt = { cgroup: cgroup.path, max: 2 };
+    const ports = [s.port, s.port + 1] as const;
+    const of = (name: string, port: number) =>
+      service(s, name, { specs: [parseSpec(`127.0.0.1:${port}`)], adopt });
+    const is = (expected: Record<number, number>) =>
+      assert.deepEqual(adopted()[cgroup.path], expected);
+    const sidecar = started(s, [of("a", ports[0])]);
+    is({ [ports[0]]: 0 });
+    sidecar.reload([of("a", ports[0]), of("b", ports[1])]);
+    is({ [ports[0]]: 0, [ports[1]]: 0 });
+    sidecar.reload([of("b", ports[1])]);
+    is({ [ports[1]]: 0 });
+    sidecar.reload([]);
+    assert.deepEqual(adopted(), {});
   }),
 );

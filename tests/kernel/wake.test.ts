@@ -21,8 +21,9 @@ async function migrateToIdle(s: Scene, wake: Wake) {
   const old = await s.listener();
   const sidecar = s.sidecar({ wake });
   if (wake === "auto") sidecar.watch();
-  const warned = () => s.log.some(({ text }) => text.includes("CVE-2026-46015"));
-  if (wake === "auto" && kernel === "asleep") await until("it has tried it out", warned);
+  const said = kernel === "asleep" ? /CVE-2026-46015/ : /^tried out/;
+  const tried = () => s.log.some(({ text }) => said.test(text));
+  if (wake === "auto") await until("it has tried it out", tried);
   const { peers } = await bringTo("accept queue", COUNT, s);
   const idle = await s.listener();
   await idle.serve();

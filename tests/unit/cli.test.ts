@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { main } from "../../cli/main.ts";
 import { parseMetricsAddress } from "../../cli/server.ts";
+import { STORE_LIMITS } from "../../loader/index.ts";
 
 async function run(...argv: string[]) {
   const out = { stdout: "", stderr: "" };
@@ -40,6 +41,22 @@ for (const command of [
     assert.match(stdout, /Examples:/);
   });
 }
+
+for (const verb of ["", "put", "take", "list", "drop", "exec"]) {
+  test(`store ${verb} --help has a real example`, async () => {
+    const { code, stdout } = await run(...["store", verb].filter(Boolean), "--help");
+    assert.equal(code, 0);
+    assert.match(stdout, /Examples:/);
+    assert.match(stdout, new RegExp(`reuseport-migrate store ${verb}.*\\.sock`));
+  });
+}
+
+test("store --help states the loader's own limits", async () => {
+  const { stdout } = await run("store", "--help");
+  for (const [name, value] of Object.entries(STORE_LIMITS)) {
+    assert.match(stdout, new RegExp(`--max-${name} .*${value}\\]`));
+  }
+});
 
 test("--help lists every command and every exit code", async () => {
   const { code, stdout } = await run("--help");
@@ -149,6 +166,45 @@ const wrong: [argv: string[], says: RegExp][] = [
   [["status", ":0"], /is not a SPEC/],
   [["status", "--al"], /Unknown argument: al/],
   [["metrics", "x"], /Unknown argument: x/],
+  [["attach", ":443", "--once", "--store", "/s"], /--once and --store exclude each other/],
+  [["attach", ":443", "--store", ""], /--store '': write the path of a socket/],
+  [["store"], /wants --listen PATH, or a command/],
+  [["store", "lst"], /Unknown argument: lst/],
+  [["store", "--listen", "/s", "--listen", "/t"], /--listen is given more than once/],
+  [["store", "--listen", ""], /is not the path of a socket/],
+  [["store", "--listen", `/${"x".repeat(107)}`], /at most 107 bytes, not 108/],
+  [["store", "--listen", "/no/such/s"], /there is no such directory/],
+  [["store", "--listen", "/s", "--timeout", "0"], /--timeout must be a duration from 1ms to 1h/],
+  [["store", "--listen", "/s", "--timeout", "61m"], /--timeout must be a duration from 1ms to 1h/],
+  [["store", "--listen", "/s", "--mode", "rw"], /--mode must be an octal mode such as 0600/],
+  [["store", "--listen", "/s", "--mode", "07777"], /--mode must be an octal mode such as 0600/],
+  [["store", "--listen", "/s", "--max-fds", "0"], /--max-fds must be a number from 1/],
+  [["store", "--listen", "/s", "--max-fds", "x"], /--max-fds must be a number/],
+  [["store", "--listen", "/s", "--systemd"], /NOTIFY_SOCKET is not set/],
+  [["store", "--listen", "/s", "--metrics", "http"], /--metrics 'http'/],
+  [["store", "--listen", "/s", "--name", "web"], /Unknown argument: name/],
+  [["store", "put", "3", "--name", "a"], /Missing required argument: store/],
+  [["store", "put", "--store", "/s", "--name", "a"], /a file descriptor is missing/],
+  [["store", "put", "x", "--store", "/s", "--name", "a"], /--fd must be a number/],
+  [["store", "put", "3", "--store", "/s", "--name", "a,b"], /wants one --name/],
+  [["store", "list", "--store", "/s", "--listen", "/s"], /Unknown argument: listen/],
+  [["store", "drop", "--store", "/s"], /a name is missing/],
+  [["store", "take", "--store", "/s", "--name", "a"], /store take wants a command after '--'/],
+  [["store", "exec", "--store", "/s", "--name", "a"], /store exec wants a command after '--'/],
+  [["store", "exec", "--store", "/s", "--name", "a,a", "--", "true"], /--name a is given twice/],
+  [["store", "exec", "--store", "/s", "--name", "a,", "--", "true"], /--name is empty/],
+  [
+    ["store", "exec", "--store", "/s", "--name", "a,b", "--tcp", ":80", "--", "true"],
+    /--tcp is given 1 times for 2 names/,
+  ],
+  [
+    ["store", "exec", "--store", "/s", "--name", "a", "--tcp", "80", "--", "true"],
+    /a port is written/,
+  ],
+  [
+    ["store", "exec", "--store", "/s", "--name", "a", "--timeout", "2d", "--", "true"],
+    /--timeout must/,
+  ],
 ];
 
 for (const [argv, says] of wrong) {

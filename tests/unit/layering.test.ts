@@ -37,8 +37,12 @@ test("loader knows neither cli nor tests, and koffi only in sys", () => {
   }
 });
 
-/** `check` has an entry of its own: it must also work where libbpf is missing. */
-const ENTRIES = ["loader/index.ts", "loader/check/index.ts"];
+/** `check` and `store` have entries of their own: they must also work where libbpf is missing. */
+const WITHOUT_LIBBPF = [
+  ["loader/check/index.ts", "loader/check/host.ts"],
+  ["loader/store/index.ts", "loader/store/server.ts"],
+] as const;
+const ENTRIES = ["loader/index.ts", ...WITHOUT_LIBBPF.map(([entry]) => entry)];
 
 test("cli imports the loader's entries and its pure leaves only", () => {
   for (const file of sources("cli")) {
@@ -50,28 +54,30 @@ test("cli imports the loader's entries and its pure leaves only", () => {
     const text = readFileSync(join(root, file), "utf8");
     assert.doesNotMatch(
       text,
-      /^import \{[^}]*\} from "[./]*loader\/(check\/)?index.ts"/m,
+      /^import \{[^}]*\} from "[./]*loader\/(check\/|store\/)?index.ts"/m,
       `${file} loads libbpf at once`,
     );
   }
 });
 
-test("what the check's entry imports at once loads no libbpf", () => {
-  const seen = new Set<string>();
-  const load = (file: string) => {
-    if (seen.has(file)) return;
-    seen.add(file);
-    const text = readFileSync(join(root, file), "utf8");
-    const statements = text.matchAll(/^(?:import|export) (?!type )[^;]*? from "(\.[^"]+)"/gm);
-    for (const [, target = ""] of statements) load(normalize(join(dirname(file), target)));
-  };
-  load("loader/check/index.ts");
-  assert.ok(seen.has("loader/check/host.ts"));
-  assert.deepEqual(
-    [...seen].filter((file) => /sys\/lib(bpf)?\.ts$/.test(file)),
-    [],
-  );
-});
+for (const [entry, one] of WITHOUT_LIBBPF) {
+  test(`what ${entry} imports at once loads no libbpf`, () => {
+    const seen = new Set<string>();
+    const load = (file: string) => {
+      if (seen.has(file)) return;
+      seen.add(file);
+      const text = readFileSync(join(root, file), "utf8");
+      const statements = text.matchAll(/^(?:import|export) (?!type )[^;]*? from "(\.[^"]+)"/gm);
+      for (const [, target = ""] of statements) load(normalize(join(dirname(file), target)));
+    };
+    load(entry);
+    assert.ok(seen.has(one));
+    assert.deepEqual(
+      [...seen].filter((file) => /sys\/lib(bpf)?\.ts$/.test(file)),
+      [],
+    );
+  });
+}
 
 test("plan, SPEC, errors and the ABI are pure: no file system, no process, no C", () => {
   const policy = ["loader/plan.ts", "loader/targets.ts"];

@@ -1,0 +1,49 @@
+/** store drop: closes what the store has under a name. */
+import type { Argv, CommandModule } from "yargs";
+import type { Env } from "../env.ts";
+import { jsonOption, names, storeOption, storePath } from "./options.ts";
+
+function options(yargs: Argv): Argv<Arguments> {
+  return yargs
+    .positional("name", {
+      type: "string",
+      array: true,
+      demandOption: true,
+      describe: "what is to be closed, whoever holds it",
+    })
+    .option("store", storeOption)
+    .option("json", jsonOption)
+    .example(
+      "$0 store drop --store /run/fds.sock web",
+      "the server was stopped for good: free its port",
+    );
+}
+
+interface Arguments {
+  readonly name: string[];
+  readonly store: string;
+  readonly json: boolean | undefined;
+}
+
+async function run(env: Env, args: Arguments): Promise<void> {
+  const wanted = names(args.name);
+  const { FdStore } = await import("../../loader/store/index.ts");
+  using store = await FdStore.connect(storePath(args.store));
+  const dropped: { name: string; fds: number }[] = [];
+  for (const name of wanted) {
+    const fds = await store.drop(name);
+    dropped.push({ name, fds });
+    if (!args.json) env.stdout.write(`dropped ${name}: ${fds} closed\n`);
+  }
+  if (args.json) env.stdout.write(`${JSON.stringify({ dropped })}\n`);
+}
+
+export function dropCommand(env: Env): CommandModule<object, Arguments> {
+  return {
+    command: "drop <name..>",
+    describe:
+      "Close what the store has under a name: a listener resets its queue and frees its port",
+    builder: options,
+    handler: (args) => run(env, args),
+  };
+}

@@ -1,0 +1,125 @@
+/** store --listen: the store itself, until it is stopped. */
+import type { Argv, CommandModule } from "yargs";
+import { UsageError } from "../../loader/errors.ts";
+import type { StoreLimits, StoreOptions } from "../../loader/store/index.ts";
+import type { Env } from "../env.ts";
+import { logger } from "../log.ts";
+import { integer, once } from "../options.ts";
+import { type MetricsAddress, parseMetricsAddress, serveText } from "../server.ts";
+import { stopped } from "../stopped.ts";
+import { StoreExporter } from "./exporter.ts";
+import { DEFAULT_TIMEOUT, mode, timeoutOption } from "./options.ts";
+
+const DEFAULTS = { names: 256, fds: 1024, clients: 256, mode: "0600", metrics: "off" } as const;
+/** Of either: RLIMIT_NOFILE decides how many there can be. */
+const MOST = 1_000_000;
+/** The longest a timer runs; Node takes any longer one for 1 ms. */
+const LONG_MS = 0x7fffffff;
+
+function options(yargs: Argv): Argv<Arguments> {
+  const text = { type: "string", requiresArg: true } as const;
+  return yargs
+    .usage("$0 store --listen PATH [options]")
+    .option("listen", {
+      ...text,
+      describe: "the socket to make; processes of the same user and root may use it",
+    })
+    .option("timeout", {
+      ...text,
+      default: DEFAULT_TIMEOUT,
+      describe:
+        "how long what nobody holds any more is kept, 1ms to 1h, unless it was put with its own",
+    })
+    .option("mode", { ...text, default: DEFAULTS.mode, describe: "permissions of the socket" })
+    .option("max-names", { ...text, describe: `names at most [default: ${DEFAULTS.names}]` })
+    .option("max-fds", { ...text, describe: `file descriptors at most [default: ${DEFAULTS.fds}]` })
+    .option("max-clients", {
+      ...text,
+      describe: `clients at most, then the longest idle one is closed [default: ${DEFAULTS.clients}]`,
+    })
+    .option("systemd", {
+      type: "boolean",
+      describe:
+        "have systemd keep all of it too (FDSTORE), so that the store can be restarted or killed",
+    })
+    .option("metrics", {
+      ...text,
+      default: DEFAULTS.metrics,
+      describe: "where to serve /metrics: [ADDR:]PORT, or 'off'",
+    })
+    .option("json", { type: "boolean", describe: "log in JSON, one object a line" })
+    .example("$0 store --listen /run/fds.sock", "until Ctrl-C")
+    .example("$0 store --listen /run/fds.sock --timeout 1m --metrics 9945", "kept for a minute")
+    .example(
+      "$0 store exec --store /run/fds.sock --name web --tcp :8080 -- node server.js",
+      "a server that can be stopped and started",
+    );
+}
+
+interface Arguments {
+  readonly listen: string | undefined;
+  readonly timeout: string;
+  readonly mode: string;
+  readonly "max-names": string | undefined;
+  readonly "max-fds": string | undefined;
+  readonly "max-clients": string | undefined;
+  readonly systemd: boolean | undefined;
+  readonly metrics: string;
+  readonly json: boolean | undefined;
+}
+
+function request(
+  env: Env,
+  args: Arguments,
+): { store: StoreOptions; metrics: MetricsAddress | null } {
+  const path = once("listen", args.listen);
+  if (path === undefined) {
+    throw new UsageError("store wants --listen PATH, or a command: put, take, list, drop, exec");
+  }
+  const limit = (name: keyof StoreLimits) => {
+    const text = once(`max-${name}`, args[`max-${name}`]);
+    return text === undefined ? DEFAULTS[name] : integer(`max-${name}`, text, 1, MOST);
+  };
+  return {
+    store: {
+      path,
+      ...timeoutOption(args.timeout),
+      mode: mode(once("mode", args.mode) ?? DEFAULTS.mode),
+      limits: { names: limit("names"), fds: limit("fds"), clients: limit("clients") },
+      ...(args.systemd ? { systemd: env.vars } : {}),
+    },
+    metrics: parseMetricsAddress(once("metrics", args.metrics) ?? DEFAULTS.metrics),
+  };
+}
+
+async function run(env: Env, args: Arguments): Promise<void> {
+  const { store: wanted, metrics } = request(env, args);
+  const { notifyService, StoreServer } = await import("../../loader/store/index.ts");
+  using store = new StoreServer(wanted, logger(env.stderr, args.json === true));
+  const exporter = new StoreExporter({ process: true });
+  const server = metrics
+    ? await serveText(metrics, exporter.contentType, () => exporter.scrape(() => store.status()))
+    : null;
+  // The store keeps no process alive by itself.
+  const alive = setInterval(() => {}, LONG_MS);
+  try {
+    const summary = `names=${store.status().names.length}`;
+    const notify = (state: string) => notifyService(state, env.vars["NOTIFY_SOCKET"]);
+    env.stdout.write(`READY store=${store.path} ${summary} metrics=${server?.url ?? "off"}\n`);
+    notify(`READY=1\nSTATUS=${summary}`);
+    await stopped(env);
+    notify("STOPPING=1");
+  } finally {
+    clearInterval(alive);
+    await server?.close();
+  }
+}
+
+export function serveCommand(env: Env): CommandModule<object, Arguments> {
+  return {
+    command: "$0",
+    describe: "Run the store",
+    builder: options,
+    handler: (args) => run(env, args),
+  };
+}

@@ -1,0 +1,14 @@
+/** The fd store by itself: re-exports only. An entry of its own, as it must not need libbpf. */
+export { hasCode, NoMatchError, StoreGoneError, StoreRefusedError } from "../errors.ts";
+export { notifyService } from "../notify.ts";
+export {
+  FdStore,
+  type PutOptions,
+  type StoreNews,
+  type TakeOptions,
+} from "./fd_store.ts";
+export { STORE_LIMITS, type StoreLimits } from "./limits.ts";
+export type { ListenOptions } from "./listen.ts";
+export { type StoreOptions, StoreServer, type StoreStatus } from "./server.ts";
+export type { StoreCounts } from "./store.ts";
+export type { StoredFd, StoredName } from "./wire.ts";

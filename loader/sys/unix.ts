@@ -1,0 +1,198 @@
+/**
+ * Unix sockets that carry messages and file descriptors: sendmsg(2) and recvmsg(2) with
+ * SCM_RIGHTS. Struct offsets are those of 64-bit Linux; numbers as in libc.ts.
+ */
+import koffi from "koffi";
+import { hasCode } from "../errors.ts";
+import { checkSys } from "./check.ts";
+import * as guard from "./guard.ts";
+import { SOCK_CLOEXEC, SOCK_NONBLOCK, SOL_SOCKET } from "./libc.ts";
+
+const lib = koffi.load(null);
+const c = {
+  sendmsg: lib.func("long sendmsg(int fd, const void *msg, int flags)") as (
+    fd: number,
+    msg: bigint,
+    flags: number,
+  ) => number,
+  recvmsg: lib.func("long recvmsg(int fd, void *msg, int flags)") as (
+    fd: number,
+    msg: bigint,
+    flags: number,
+  ) => number,
+  accept4: lib.func("int accept4(int fd, void *addr, void *len, int flags)") as (
+    fd: number,
+    addr: null,
+    len: null,
+    flags: number,
+  ) => number,
+  getpeername: lib.func("int getpeername(int fd, _Out_ void *addr, _Inout_ uint32_t *len)") as (
+    fd: number,
+    addr: Buffer,
+    len: [number],
+  ) => number,
+  fcntl: lib.func("int fcntl(int fd, int command, ...)") as (
+    fd: number,
+    command: number,
+    ...value: unknown[]
+  ) => number,
+};
+
+export const SOCK_SEQPACKET = 5;
+export const SO_PEERCRED = 17;
+/** Most file descriptors of one message (net/core/scm.c). */
+export const SCM_MAX_FD = 253;
+/** Room for a path in sockaddr_un, its final NUL included. */
+export const SUN_PATH_SIZE = 108;
+
+const SCM_RIGHTS = 1;
+const F_SETFD = 2;
+const FD_CLOEXEC = 1;
+const F_DUPFD_CLOEXEC = 1030;
+const MSG_CTRUNC = 0x8;
+const MSG_TRUNC = 0x20;
+const MSG_DONTWAIT = 0x40;
+const MSG_NOSIGNAL = 0x4000;
+const MSG_CMSG_CLOEXEC = 0x40000000;
+
+/** struct cmsghdr: length (8 bytes), level, type; what follows is aligned to 8. */
+const CMSG_HEADER = 16;
+const align8 = (n: number) => Math.ceil(n / 8) * 8;
+
+/** The largest message that {@link sendmsg} and {@link recvmsg} handle. */
+export const MAX_MESSAGE = 128 * 1024;
+const CONTROL_SIZE = CMSG_HEADER + align8(4 * SCM_MAX_FD);
+
+/**
+ * struct msghdr and all it points to, in memory of C: a Buffer's own address is only good during
+ * one call. One of it is enough: every use is one synchronous stretch.
+ */
+const AT = { iov: 64, name: 128, control: 256, data: 4096 } as const;
+const SIZE = AT.data + MAX_MESSAGE;
+const address: bigint = koffi.alloc("uint8_t", SIZE);
+const memory = Buffer.from(koffi.view(address, SIZE));
+
+function prepare(dataLength: number, controlLength: number, nameLength: number): void {
+  memory.fill(0, 0, AT.name);
+  memory.writeBigUInt64LE(nameLength > 0 ? address + BigInt(AT.name) : 0n, 0); // msg_name
+  memory.writeUInt32LE(nameLength, 8);
+  memory.writeBigUInt64LE(address + BigInt(AT.iov), 16); // msg_iov
+  memory.writeBigUInt64LE(1n, 24);
+  memory.writeBigUInt64LE(controlLength > 0 ? address + BigInt(AT.control) : 0n, 32); // msg_control
+  memory.writeBigUInt64LE(BigInt(controlLength), 40);
+  memory.writeBigUInt64LE(address + BigInt(AT.data), AT.iov);
+  memory.writeBigUInt64LE(BigInt(dataLength), AT.iov + 8);
+}
+
+/** Puts SCM_RIGHTS with `fds` into the control buffer; the length of that. */
+function writeRights(fds: readonly number[]): number {
+  if (fds.length === 0) return 0;
+  const length = CMSG_HEADER + 4 * fds.length;
+  memory.fill(0, AT.control, AT.control + align8(length));
+  memory.writeBigUInt64LE(BigInt(length), AT.control);
+  memory.writeInt32LE(SOL_SOCKET, AT.control + 8);
+  memory.writeInt32LE(SCM_RIGHTS, AT.control + 12);
+  for (const [i, fd] of fds.entries()) {
+    memory.writeInt32LE(guard.fd(fd), AT.control + CMSG_HEADER + 4 * i);
+  }
+  return align8(length);
+}
+
+/**
+ * Sends one message with `fds`, to `to` if given. Without `wait` a full socket gives false.
+ * @throws SysError EPIPE, ECONNRESET when the peer is gone
+ */
+export function sendmsg(
+  fd: number,
+  data: Buffer,
+  fds: readonly number[] = [],
+  { to, wait = false }: { readonly to?: Buffer; readonly wait?: boolean } = {},
+): boolean {
+  if (data.length > MAX_MESSAGE) throw new RangeError(`a message of ${data.length} bytes`);
+  if (fds.length > SCM_MAX_FD) throw new RangeError(`a message with ${fds.length} descriptors`);
+  to?.copy(memory, AT.name);
+  data.copy(memory, AT.data);
+  prepare(data.length, writeRights(fds), to?.length ?? 0);
+  try {
+    const flags = MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT);
+    checkSys("sendmsg", c.sendmsg(guard.fd(fd), address, flags));
+    return true;
+  } catch (error) {
+    if (!wait && hasCode(error, "EAGAIN", "EWOULDBLOCK")) return false;
+    throw error;
+  }
+}
+
+export interface Message {
+  /** Empty at the end of the connection. */
+  readonly data: Buffer;
+  /** Ours from now on, close-on-exec. */
+  readonly fds: readonly number[];
+  /** It was longer than `size`, or some of its descriptors could not be taken. */
+  readonly truncated: boolean;
+}
+
+/** Takes the next message, without waiting; null: there is none. */
+export function recvmsg(fd: number, size: number): Message | null {
+  prepare(Math.min(size, MAX_MESSAGE), CONTROL_SIZE, 0);
+  let length: number;
+  try {
+    const flags = MSG_DONTWAIT | MSG_CMSG_CLOEXEC;
+    length = checkSys("recvmsg", c.recvmsg(guard.fd(fd), address, flags));
+  } catch (error) {
+    if (hasCode(error, "EAGAIN", "EWOULDBLOCK")) return null;
+    throw error;
+  }
+  const flags = memory.readInt32LE(48);
+  return {
+    data: Buffer.from(memory.subarray(AT.data, AT.data + length)),
+    fds: readRights(Number(memory.readBigUInt64LE(40))),
+    truncated: (flags & (MSG_TRUNC | MSG_CTRUNC)) !== 0,
+  };
+}
+
+/** All descriptors in the first `used` bytes of the control buffer. */
+function readRights(used: number): number[] {
+  const fds: number[] = [];
+  const end = AT.control + used;
+  for (let at = AT.control; at + CMSG_HEADER <= end; ) {
+    const length = Number(memory.readBigUInt64LE(at));
+    if (length < CMSG_HEADER) break;
+    const isRights =
+      memory.readInt32LE(at + 8) === SOL_SOCKET && memory.readInt32LE(at + 12) === SCM_RIGHTS;
+    if (isRights) {
+      for (let i = CMSG_HEADER; i + 4 <= length; i += 4) fds.push(memory.readInt32LE(at + i));
+    }
+    at += align8(length);
+  }
+  return fds;
+}
+
+/** accept4(2), close-on-exec and non-blocking; null: nobody waits. */
+export function accept(fd: number): number | null {
+  try {
+    const flags = SOCK_CLOEXEC | SOCK_NONBLOCK;
+    return checkSys("accept4", c.accept4(guard.fd(fd), null, null, flags));
+  } catch (error) {
+    if (hasCode(error, "EAGAIN", "EWOULDBLOCK", "ECONNABORTED", "EINTR")) return null;
+    throw error;
+  }
+}
+
+/** getpeername(2): the sockaddr of a connection's other end. */
+export function getpeername(fd: number): Buffer {
+  const name = Buffer.alloc(SUN_PATH_SIZE + 2);
+  const len: [number] = [name.length];
+  checkSys("getpeername", c.getpeername(guard.fd(fd), name, len));
+  return name.subarray(0, len[0]);
+}
+
+/** A second descriptor of what `fd` is, close-on-exec. */
+export function dup(fd: number): number {
+  return checkSys("fcntl", c.fcntl(guard.fd(fd), F_DUPFD_CLOEXEC, "int", 0));
+}
+
+/** No program that we run inherits it. */
+export function closeOnExec(fd: number): void {
+  checkSys("fcntl", c.fcntl(guard.fd(fd), F_SETFD, "int", FD_CLOEXEC));
+}

@@ -96,7 +96,7 @@ unit: build
 	$(NODE_TEST) $(call tests_in,unit ffi)
 
 kernel: root deps-test deps-sandbox build ## only the kernel tests (root)
-	$(SANDBOX) $(NODE_TEST) $(call tests_in,kernel)
+	tests/helpers/shards.sh 2 $(NODE_TEST) -- $(call tests_in,kernel)
 
 e2e: root deps-test deps-sandbox build ## only the tests with real servers (root)
 	$(SANDBOX) $(NODE_TEST) $(call tests_in,e2e)

@@ -41,7 +41,7 @@ function holds({ options }: Service): boolean {
   return Boolean(options.hold);
 }
 
-/** Groups whose hold another sidecar began and did not end: nobody listens in them. */
+/** Groups that another sidecar held, or would have if it had lived to see the last listener leave. */
 function heldAlone(
   state: State,
   services: readonly Service[],
@@ -52,7 +52,7 @@ function heldAlone(
   for (const name of state.groups()) {
     if (matches.some((match) => match.name === name)) continue;
     using group = Group.openOrNull(state.directory(name));
-    if (group === null || group.standby.heldSinceMs === null) continue;
+    if (group === null || !wasToHold(group)) continue;
     const { key, service: before } = group.record;
     const able = services.filter((each) => holds(each) && each.nameAt(key) !== null);
     const owner = able.find((each) => each.nameAt(key) === before) ?? able[0];
@@ -60,4 +60,11 @@ function heldAlone(
     if (owner && service) held.push({ name, service, members: [], owner });
   }
   return held;
+}
+
+/** Nobody listens in it, and no sidecar has ended its hold. */
+function wasToHold(group: Group): boolean {
+  if (group.standby.heldSinceMs !== null) return true;
+  const unseen = group.slots().some(({ slot }) => slot.closedMs === null);
+  return unseen && group.record.hold !== null;
 }

@@ -27,6 +27,12 @@ export class Readings {
     return borrow(listener, (fd) => settingsDigest(readSettings(fd, key.family))) ?? 0n;
   }
 
+  /** Some are to be read in the next pass. */
+  haveYoung(nowMs: number): boolean {
+    for (const first of this.#first.values()) if (nowMs - first < YOUNG_MS) return true;
+    return false;
+  }
+
   /** Forgets listeners that are not among these. */
   keep(listeners: readonly Listener[]): void {
     const cookies = new Set(listeners.map(({ cookie }) => cookie));

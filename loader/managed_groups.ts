@@ -176,16 +176,18 @@ export class ManagedGroups implements Disposable {
     this.#all((name, managed) => managed.leave(groups.get(name) ?? []));
   }
 
-  /** Status of each that can be read, and why the others cannot. */
-  status(groups: Members): { groups: GroupStatus[]; errors: string[] } {
+  /** Status of each that can be read, and why the others cannot; a step each. */
+  *status(groups: Members): Generator<void, { groups: GroupStatus[]; errors: string[] }> {
     const found: GroupStatus[] = [];
     const errors: string[] = [];
-    for (const [name, { managed }] of this.#entries) {
+    for (const [name, entry] of [...this.#entries]) {
+      if (this.#entries.get(name) !== entry) continue; // let go of between two steps
       try {
-        found.push(groupStatus(managed.group, groups.get(name) ?? [], process.pid));
+        found.push(groupStatus(entry.managed.group, groups.get(name) ?? [], process.pid));
       } catch (error) {
         errors.push(`${name}: ${message(error)}`);
       }
+      yield;
     }
     return { groups: found, errors };
   }

@@ -5,12 +5,13 @@ import { ConflictError, UsageError } from "./errors.ts";
 import { requireHost } from "./features.ts";
 import { Journal, type Log, message } from "./log.ts";
 import { ManagedGroups } from "./managed_groups.ts";
-import { kernelCounts } from "./netstat.ts";
 import { Observer } from "./observe.ts";
 import { Passes, type Place } from "./passes.ts";
 import { type Reloaded, succession } from "./reload.ts";
 import { Service, type ServiceOptions } from "./service.ts";
 import { IDLE_MS, type ServicesOptions, type SidecarOptions } from "./sidecar_options.ts";
+import { sidecarStatus } from "./sidecar_status.ts";
+import { atOnce, inSlices } from "./slices.ts";
 import { findAtStart, requireMatch } from "./start.ts";
 import { findBpffs, State } from "./state.ts";
 import type { Status } from "./status.ts";
@@ -185,10 +186,12 @@ export class Sidecar implements Disposable {
 
   /** Status of the managed groups, from the kernel. */
   status(): Status {
-    const { state, observer } = this.#use();
-    const { groups, errors } = this.#groups.status(observer.observe().groups);
-    const adoptions = this.#services.flatMap((service) => service.adoptionStatus(state));
-    return { groups, adoptions, unmanaged: [], kernel: kernelCounts(groups), errors };
+    return atOnce(sidecarStatus(this.#use(), this.#groups, this.#services));
+  }
+
+  /** As {@link status}, while other things go on. */
+  async statusInSlices(): Promise<Status> {
+    return inSlices(sidecarStatus(this.#use(), this.#groups, this.#services));
   }
 
   /** Its store, while it runs one. */

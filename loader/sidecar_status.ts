@@ -1,5 +1,4 @@
 /** Status of what a sidecar manages, in steps: that of a thousand groups takes a while. */
-import { byGroup } from "./listener.ts";
 import type { ManagedGroups } from "./managed_groups.ts";
 import { kernelCounts } from "./netstat.ts";
 import type { Observer } from "./observe.ts";
@@ -12,7 +11,7 @@ export function* sidecarStatus(
   managed: ManagedGroups,
   services: readonly Service[],
 ): Generator<void, Status> {
-  const members = byGroup(observer.read());
+  const members = observer.observe().groups;
   yield;
   const { groups, errors } = yield* managed.status(members);
   const adoptions = services.flatMap((service) => service.adoptionStatus(state));

@@ -19,7 +19,7 @@ export type { AdoptionStatus } from "./adoptions.ts";
 export { adoptablePath, cgroupPath, cgroupText } from "./cgroup.ts";
 export { type ChangedPolicy, changePolicy, moves, type PolicyChange } from "./change_policy.ts";
 export type { Wakeup } from "./check/wakeup.ts";
-export type { Decision } from "./codec.ts";
+export type { Decision } from "./counts.ts";
 export { type Detached, type DetachOptions, detach } from "./detach.ts";
 export {
   type Drained,

@@ -28,19 +28,19 @@ struct {
 	__type(value, __u64); /* 8 bytes, so that user space can read the cookie back */
 } listeners SEC(".maps");
 
+/* No hash map: a lookup takes a third of the time, and its memory is what is seen. */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, RM_MAX_SLOTS);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, __u64);
-	__type(value, struct rm_source);
-} cookies SEC(".maps");
+	__type(key, __u32);
+	__type(value, __u64);
+} sources SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 2);
+	__uint(max_entries, RM_MAX_SLOTS);
 	__type(key, __u32);
-	__type(value, struct rm_plan);
+	__type(value, struct rm_line);
 } plans SEC(".maps");
 
 struct {
@@ -58,17 +58,31 @@ struct {
 	__type(value, struct rm_moved);
 } moved SEC(".maps");
 
+/* The ring buffer of whoever wants to be told: only where somebody does, it costs its 16 KiB. */
 struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 4096); /* bytes */
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__array(
+		values, struct {
+			__uint(type, BPF_MAP_TYPE_RINGBUF);
+			__uint(max_entries, 4096); /* bytes */
+		});
 } moves SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, RM_OUTCOMES + RM_MAX_SLOTS);
+	__type(key, __u32);
+	__type(value, __u64);
+} counters SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, RM_MAX_SLOTS + 1);
 	__type(key, __u32);
-	__type(value, struct rm_counters);
-} counters SEC(".maps");
+	__type(value, struct rm_migrations);
+} migrations SEC(".maps");
 
 /* The loader's own memory; no program reads it. */
 struct {
@@ -102,23 +116,33 @@ struct {
 #define GROUP_ROW 0
 #define ROW_OF(slot) ((slot) + 1)
 
-/* Stage and outcome are constants at every call but the migrating stage. */
+/* A new connection; `cell`: its outcome, or SELECTED(slot). */
+#define SELECTED(slot) (RM_OUTCOMES + (slot))
+
+static __always_inline void count_syn(__u32 cell)
+{
+	__u64 *count = bpf_map_lookup_elem(&counters, &cell);
+
+	if (count)
+		++*count;
+}
+
 static __always_inline void count(__u32 row, __u32 stage, __u32 outcome)
 {
-	struct rm_counters *c = bpf_map_lookup_elem(&counters, &row);
-	__u32 cell = stage * RM_OUTCOMES + outcome;
+	struct rm_migrations *m = bpf_map_lookup_elem(&migrations, &row);
+	__u32 cell = (stage - 1) * RM_OUTCOMES + outcome;
 
-	if (c && cell < RM_STAGES * RM_OUTCOMES)
-		c->decisions[cell]++;
+	if (m && cell < (RM_STAGES - 1) * RM_OUTCOMES)
+		__sync_fetch_and_add(&m->decisions[cell], 1);
 }
 
 static __always_inline void count_into(__u32 slot, __u32 stage)
 {
-	__u32 row = ROW_OF(slot);
-	struct rm_counters *c = bpf_map_lookup_elem(&counters, &row);
+	__u32 row = ROW_OF(slot), cell = stage - 1;
+	struct rm_migrations *m = bpf_map_lookup_elem(&migrations, &row);
 
-	if (c && stage < RM_STAGES)
-		c->into[stage]++;
+	if (m && cell < RM_STAGES - 1)
+		__sync_fetch_and_add(&m->into[cell], 1);
 }
 
 /* An index below n, from 32 bits of hash; as reciprocal_scale() of the kernel. */
@@ -127,12 +151,22 @@ static __always_inline __u32 scale(__u32 hash, __u32 n)
 	return ((__u64)hash * n) >> 32;
 }
 
-/* The mask shows the verifier what the plan guarantees: index < RM_MAX_SLOTS. */
-_Static_assert((RM_MAX_SLOTS & (RM_MAX_SLOTS - 1)) == 0, "RM_MAX_SLOTS is a power of two");
-
-static __always_inline __u32 slot_at(const __u16 *slots, __u32 index, __u32 size)
+static __always_inline const struct rm_line *line_at(__u32 line)
 {
-	return slots[index & (size - 1)];
+	return bpf_map_lookup_elem(&plans, &line);
+}
+
+#define SYN_CELL (RM_RANGE_LINES * RM_LINE_CELLS)
+#define LINE_RANGES (RM_LINE_CELLS / 4)
+#define RANGE_OTHER RM_MAX_CLASSES
+_Static_assert(RM_MAX_CLASSES + 1 <= RM_RANGE_LINES * LINE_RANGES, "the ranges have room");
+
+/* The slot in a cell of the plan that begins with line `plan`; -1 where half of a write of `control` was seen. */
+static __always_inline int slot_at(__u32 plan, __u32 cell)
+{
+	const struct rm_line *line = line_at(plan + cell / RM_LINE_CELLS);
+
+	return line ? line->as.cells[cell % RM_LINE_CELLS] : -1;
 }
 
 /* What it is called that try_run() selected nothing; `none`: there was nothing to try. */
@@ -143,54 +177,50 @@ static __always_inline __u32 failed(int err, __u32 none)
 	return err == -ENOENT ? RM_OUTCOME_FALLBACK_GONE : RM_OUTCOME_FALLBACK_REFUSED;
 }
 
-/* Runs of a plan beside those of its classes. */
-#define RUN_OTHER RM_MAX_CLASSES
-#define RUN_SYN (RM_MAX_CLASSES + 1)
-
 /*
  * A few of a run, the closing listener's own row left out: one of the best by
  * hash; it may have closed since the plan was made: then its neighbours, then
  * what is second best. The slot selected; else -ENODATA where there was none to
  * try, or what the last one tried said. Not static: the verifier looks at it
  * once, and not at each call.
+ * @from: first line of the plan << 16 | first cell of the run in it
  */
-__noinline int try_run(struct sk_reuseport_md *ctx, const struct rm_plan *plan, __u32 run,
-		       __u32 syn_count, __u32 not_row)
+__noinline int try_run(struct sk_reuseport_md *ctx, __u32 from, __u32 n, __u32 total, __u32 not_row)
 {
-	__u32 first = 0, n = syn_count, total = syn_count, start, class;
-	const struct rm_range *range;
+	__u32 start = scale(ctx->hash, n);
 	long err = -ENODATA;
 
-	if (!plan)
-		return err;
-	if (run != RUN_SYN) {
-		/* The mask is for the verifier, and hidden from the compiler, who thinks it idle. */
-		class = run;
-		asm volatile("" : "+r"(class));
-		range = run == RUN_OTHER ? &plan->other :
-					   &plan->classes[class & (RM_MAX_CLASSES - 1)];
-		first = range->first;
-		n = range->count;
-		total = range->total;
-	}
-	start = scale(ctx->hash, n);
 	for (__u32 i = 0; i < RM_TRIES && i < total; i++) {
-		__u32 index = i, slot;
+		__u32 index = i;
+		int slot;
 
 		if (i < n) {
 			index = start + i;
 			if (index >= n)
 				index -= n;
 		}
-		slot = run == RUN_SYN ? slot_at(plan->syn, index, RM_MAX_SLOTS) :
-					slot_at(plan->migrate, first + index, 2 * RM_MAX_SLOTS);
-		if (ROW_OF(slot) == not_row)
+		slot = slot_at(from >> 16, (from & 0xffff) + index);
+		if (slot < 0 || ROW_OF((__u32)slot) == not_row)
 			continue;
 		err = bpf_sk_select_reuseport(ctx, &listeners, &slot, 0);
 		if (!err)
 			return slot;
 	}
 	return err;
+}
+
+/* The run of a settings class, or of any; as try_run(). */
+static __always_inline int try_range(struct sk_reuseport_md *ctx, const struct rm_control *ctl,
+				     __u32 number, __u32 not_row)
+{
+	const struct rm_line *line = line_at(ctl->plan + number / LINE_RANGES);
+	const struct rm_range *range;
+
+	if (!line)
+		return -ENODATA; /* cannot happen: a plan has these lines */
+	range = &line->as.ranges[number % LINE_RANGES];
+	return try_run(ctx, (__u32)ctl->plan << 16 | range->first, range->count, range->total,
+		       not_row);
 }
 
 /* The last resort; false where there is no standby, or it is the one that closes. */
@@ -212,92 +242,93 @@ static __always_inline int is_probe(struct sk_reuseport_md *ctx, const struct rm
 	       bpf_ntohs(tcp->source) == ctl->probe;
 }
 
-/* One load of four members tells that nothing is selected for new connections. */
-static __always_inline int is_implicit(const struct rm_control *ctl)
+/* A new connection that is not simply given to the first target that is tried. */
+static __always_inline int on_rare_syn(struct sk_reuseport_md *ctx, const struct rm_control *ctl)
 {
-	return !*(const __u64 *)ctl;
-}
-
-/* A new connection: one array lookup, or two and a select. */
-static __always_inline int on_syn(struct sk_reuseport_md *ctx, const struct rm_control *ctl)
-{
-	__u32 n = ctl->syn_count, active = ctl->active, last = ctl->standby;
-	const struct rm_plan *plan;
+	__u32 n = ctl->syn_count, last = ctl->standby;
 	int slot;
 
-	/* `--route kernel`, nothing draining, no standby: every listener may have it. */
-	if (is_implicit(ctl)) {
-		count(GROUP_ROW, RM_STAGE_SYN, RM_OUTCOME_KERNEL);
-		return SK_PASS;
-	}
-
 	if (is_probe(ctx, ctl)) {
-		__u32 probed = ctl->probe_slot;
-
+		slot = ctl->probe_slot;
 		/* Not counted: it is no client's. */
-		return bpf_sk_select_reuseport(ctx, &listeners, &probed, 0) ? SK_DROP : SK_PASS;
+		return bpf_sk_select_reuseport(ctx, &listeners, &slot, 0) ? SK_DROP : SK_PASS;
 	}
 	if (n == RM_SYN_REFUSE) {
-		count(GROUP_ROW, RM_STAGE_SYN, RM_OUTCOME_DROPPED);
+		count_syn(RM_OUTCOME_DROPPED);
 		return SK_DROP;
 	}
 	/* Only a probe is under way. */
 	if (!n && !last) {
-		count(GROUP_ROW, RM_STAGE_SYN, RM_OUTCOME_KERNEL);
+		count_syn(RM_OUTCOME_KERNEL);
 		return SK_PASS;
 	}
 
-	plan = bpf_map_lookup_elem(&plans, &active);
-	if (!plan)
-		return SK_PASS; /* cannot happen: the loader writes 0 or 1 */
-	slot = try_run(ctx, plan, RUN_SYN, n, GROUP_ROW);
+	slot = try_run(ctx, (__u32)ctl->plan << 16 | SYN_CELL, n, n, GROUP_ROW);
 	if (slot >= 0) {
-		count(ROW_OF(slot), RM_STAGE_SYN, RM_OUTCOME_SELECTED);
+		count_syn(SELECTED(slot));
 		return SK_PASS;
 	}
 	if (try_standby(ctx, ctl, GROUP_ROW)) {
-		count(ROW_OF(last), RM_STAGE_SYN, RM_OUTCOME_SELECTED);
+		count_syn(SELECTED(last));
 		return SK_PASS;
 	}
 
 	/* Those targets have just closed; any live listener is better than a refusal. */
-	count(GROUP_ROW, RM_STAGE_SYN, failed(slot, RM_OUTCOME_FALLBACK_NO_TARGET));
+	count_syn(failed(slot, RM_OUTCOME_FALLBACK_NO_TARGET));
 	return SK_PASS;
+}
+
+/* Entry of `sources` of the listener that closes; 0: it is not known. */
+static __always_inline __u64 source_of(__u64 cookie, __u32 mask)
+{
+	__u32 hash = ((__u32)cookie ^ (__u32)(cookie >> 32)) * RM_SOURCE_HASH >> 16;
+
+#pragma clang loop unroll(disable)
+	for (__u32 i = 0; i < RM_SOURCE_TRIES; i++) {
+		__u32 entry = (hash + i) & mask;
+		volatile __u64 *word = bpf_map_lookup_elem(&sources, &entry);
+		__u64 source = word ? *word : 0; /* loaded once */
+
+		if (source >> RM_SOURCE_COOKIE_SHIFT == cookie)
+			return source;
+	}
+	return 0;
+}
+
+static __always_inline __u32 row_of(__u64 source)
+{
+	return (__u16)source >> RM_SOURCE_ROW_SHIFT;
+}
+
+/* A half-open request: a packet brought us here, or the SYN-ACK timer. */
+static __always_inline __u32 stage_of(struct sk_reuseport_md *ctx, __u32 state)
+{
+	if (state != TCP_NEW_SYN_RECV)
+		return RM_STAGE_ACCEPT_QUEUE;
+	return ctx->len ? RM_STAGE_HANDSHAKE_ACK : RM_STAGE_HANDSHAKE_TIMER;
 }
 
 /* A connection whose listener closes or has closed. */
 static __always_inline int on_migrate(struct sk_reuseport_md *ctx, const struct rm_control *ctl,
-				      __u32 stage, int mptcp)
+				      __u32 stage, struct bpf_sock *migrating, __u32 state)
 {
-	__u32 row = GROUP_ROW, class = 0, active = ctl->active, why;
-	const struct rm_plan *plan;
-	struct rm_source *source;
-	__u64 cookie;
+	__u64 source = source_of(bpf_get_socket_cookie(ctx->sk), ctl->source_mask);
+	__u32 row = row_of(source);
+	__u32 class = source % RM_MAX_CLASSES, why;
 	int slot;
-
-	cookie = bpf_get_socket_cookie(ctx->sk);
-	source = bpf_map_lookup_elem(&cookies, &cookie);
-	if (source) {
-		row = ROW_OF(source->slot);
-		class = source->class;
-	}
 
 	/* `--migrate off` and `observe`: what the kernel does without us; so too what would do harm. */
 	if (ctl->mode == RM_MODE_PASS) {
 		count(row, stage, RM_OUTCOME_KERNEL);
 		return SK_PASS;
 	}
-	if (ctl->mode == RM_MODE_DROP || mptcp) {
+	/* A listener that is known is a plain TCP one: only of others it is asked, which takes as long as all the rest. */
+	if (ctl->mode == RM_MODE_DROP || (!source && speaks_mptcp(migrating, state))) {
 		count(row, stage, RM_OUTCOME_DROPPED);
 		return SK_DROP;
 	}
 
-	plan = bpf_map_lookup_elem(&plans, &active);
-	if (!plan)
-		return SK_PASS; /* cannot happen: the loader writes 0 or 1 */
-	if (class >= RM_MAX_CLASSES)
-		class = 0;
-	slot = try_run(ctx, plan, class, 0, row);
+	slot = try_range(ctx, ctl, class, row);
 	if (slot >= 0) {
 		count(row, stage, RM_OUTCOME_SELECTED);
 		count_into(slot, stage);
@@ -306,7 +337,7 @@ static __always_inline int on_migrate(struct sk_reuseport_md *ctx, const struct 
 	why = failed(slot, class ? RM_OUTCOME_FALLBACK_SETTINGS : RM_OUTCOME_FALLBACK_SOURCE);
 
 	/* None with its settings, or they have gone: any target (none if strict). */
-	slot = try_run(ctx, plan, RUN_OTHER, 0, row);
+	slot = try_range(ctx, ctl, RANGE_OTHER, row);
 	if (slot >= 0) {
 		count(row, stage, why);
 		count_into(slot, stage);
@@ -337,36 +368,97 @@ static __always_inline void tell_moved(void)
 {
 	__u32 zero = 0;
 	struct rm_moved *m = bpf_map_lookup_elem(&moved, &zero);
+	void *ring = bpf_map_lookup_elem(&moves, &zero);
 
-	if (m && !__sync_lock_test_and_set(&m->told, 1))
-		bpf_ringbuf_output(&moves, m, sizeof(*m), 0);
+	if (m && ring && !__sync_lock_test_and_set(&m->told, 1))
+		bpf_ringbuf_output(ring, m, sizeof(*m), 0);
 }
 
+/* All that is not the way of nearly every packet; apart, so that that way is short. */
+__noinline int decide(struct sk_reuseport_md *ctx)
+{
+	struct bpf_sock *migrating = ctx->migrating_sk;
+	const struct rm_control *ctl;
+	__u32 zero = 0, state, stage;
+	int verdict;
+
+	ctl = bpf_map_lookup_elem(&control, &zero);
+	if (!ctl)
+		return SK_PASS; /* cannot happen: an array's entry 0 */
+	if (!migrating)
+		return on_rare_syn(ctx, ctl);
+	state = migrating->state;
+	stage = stage_of(ctx, state);
+	verdict = on_migrate(ctx, ctl, stage, migrating, state);
+	if (verdict == SK_PASS && stage == RM_STAGE_ACCEPT_QUEUE && ctl->tell)
+		tell_moved();
+	return verdict;
+}
+
+/* Anything else than so many targets: 0, RM_SYN_REFUSE. */
+static __always_inline int is_count(__u32 n)
+{
+	return (__u16)(n - 1) < RM_MAX_SLOTS;
+}
+
+/*
+ * A new connection, as nearly all are: under `--route kernel`, nothing draining and no standby any
+ * listener may have it; else one of the targets by hash, which lives.
+ */
+static __always_inline int on_syn(struct sk_reuseport_md *ctx, const struct rm_control *ctl)
+{
+	__u32 n = ctl->syn_count, index;
+	int slot;
+
+	if (!(n | ctl->standby | ctl->probe)) {
+		count_syn(RM_OUTCOME_KERNEL);
+		return SK_PASS;
+	}
+	if (ctl->probe || !is_count(n))
+		return decide(ctx);
+	index = scale(ctx->hash, n);
+	slot = index < RM_FEW ? ctl->few[index] : slot_at(ctl->plan, SYN_CELL + index);
+	if (bpf_sk_select_reuseport(ctx, &listeners, &slot, 0))
+		return decide(ctx);
+	count_syn(SELECTED(slot));
+	return SK_PASS;
+}
+
+/* A migrating one, as nearly all are: to a target of its class by hash, which lives. */
+static __always_inline int on_known(struct sk_reuseport_md *ctx, const struct rm_control *ctl,
+				    __u32 state)
+{
+	__u64 source = source_of(bpf_get_socket_cookie(ctx->sk), ctl->source_mask);
+	__u32 class = source % RM_MAX_CLASSES, row = row_of(source), stage = stage_of(ctx, state);
+	const struct rm_line *line = line_at(ctl->plan + class / LINE_RANGES);
+	const struct rm_range *range;
+	int slot;
+
+	if (!source || !line || ctl->mode > RM_MODE_STRICT || ctl->tell)
+		return decide(ctx);
+	range = &line->as.ranges[class % LINE_RANGES];
+	if (!range->count)
+		return decide(ctx);
+	slot = slot_at(ctl->plan, range->first + scale(ctx->hash, range->count));
+	if (ROW_OF((__u32)slot) == row || bpf_sk_select_reuseport(ctx, &listeners, &slot, 0))
+		return decide(ctx);
+	count(row, stage, RM_OUTCOME_SELECTED);
+	count_into(slot, stage);
+	return SK_PASS;
+}
+
+/* What nearly every packet needs, without a call: one and its return take as long as all else here. */
 SEC("sk_reuseport/migrate")
 int select_listener(struct sk_reuseport_md *ctx)
 {
 	struct bpf_sock *migrating = ctx->migrating_sk;
 	const struct rm_control *ctl;
-	__u32 zero = 0, state, stage;
-	int verdict, mptcp;
+	__u32 zero = 0;
 
 	ctl = bpf_map_lookup_elem(&control, &zero);
 	if (!ctl)
 		return SK_PASS; /* cannot happen: an array's entry 0 */
-
-	if (!migrating)
-		return on_syn(ctx, ctl);
-	state = migrating->state;
-	mptcp = speaks_mptcp(migrating, state);
-	if (state != TCP_NEW_SYN_RECV) {
-		verdict = on_migrate(ctx, ctl, RM_STAGE_ACCEPT_QUEUE, mptcp);
-		if (verdict == SK_PASS && ctl->tell)
-			tell_moved();
-		return verdict;
-	}
-	/* A half-open request: a packet brought us here, or the SYN-ACK timer. */
-	stage = ctx->len ? RM_STAGE_HANDSHAKE_ACK : RM_STAGE_HANDSHAKE_TIMER;
-	return on_migrate(ctx, ctl, stage, mptcp);
+	return migrating ? on_known(ctx, ctl, migrating->state) : on_syn(ctx, ctl);
 }
 
 char _license[] SEC("license") = "Dual MIT/GPL";

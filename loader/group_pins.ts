@@ -1,7 +1,7 @@
 /** The pins of one group: loaded and made, or opened and checked. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { EXTRA_ENTRIES, GROUP_MAPS, type GroupMap, SELECT_PROGRAM } from "./abi.ts";
+import { GROUP_MAPS, type GroupMap, groupEntries, SELECT_PROGRAM } from "./abi.ts";
 import { AbiMismatchError, NotSupportedError, VerifierError } from "./errors.ts";
 import { BpfMap } from "./map.ts";
 import { hasMigrateCounters } from "./netstat.ts";
@@ -39,10 +39,7 @@ export function makeUnpinned(slots: number): GroupPins {
 
 function load(slots: number): BpfObject {
   const object = new BpfObject("select");
-  object.setEntries("slots", slots);
-  object.setEntries("listeners", slots + EXTRA_ENTRIES);
-  object.setEntries("cookies", slots + EXTRA_ENTRIES);
-  object.setEntries("counters", slots + 2); // the group's own row, and the standby's
+  for (const [map, entries] of Object.entries(groupEntries(slots))) object.setEntries(map, entries);
   try {
     object.load();
     return object;

@@ -12,6 +12,8 @@ export interface Situation {
   readonly hold: HoldPolicy;
   /** Listeners that may be chosen, the standby left out. */
   readonly targets: number;
+  /** Listeners have left since it was looked at before. */
+  readonly left: boolean;
   /** `deaf`: we have the socket, and it does not listen (somebody shut it down). */
   readonly standby: "none" | "listens" | "deaf";
   /** Connections and handshakes on the standby. */
@@ -48,9 +50,11 @@ function besideTargets({ standby, waiting, heldSinceMs }: Situation): Step {
   return { standby: waiting > 0 ? "renew" : "keep" };
 }
 
-function alone({ hold, standby, heldSinceMs, nowMs }: Situation): Step {
+function alone({ hold, left, standby, heldSinceMs, nowMs }: Situation): Step {
   if (heldSinceMs === null) {
     if (standby === "listens") return { standby: "keep", starts: true };
+    // The standby went with a sidecar that was killed, and the last listener unseen after it.
+    if (standby === "none" && left) return { standby: "open", starts: true };
     return { standby: standby === "deaf" ? "close" : "keep" };
   }
   if (standby === "deaf") return { standby: "close", ends: "released" };

@@ -78,6 +78,7 @@ export class Holding implements Disposable {
     const step = nextStep({
       hold: this.#hold,
       targets: plan.targets.count,
+      left: plan.changed.some(({ closedMs }) => closedMs !== null),
       standby: this.#standby === null ? "none" : state,
       waiting: connections + (standby?.halfOpen ?? 0),
       heldSinceMs: pinned.heldSinceMs,

@@ -33,6 +33,12 @@ export class BpfMap implements Disposable {
   readonly shape: Required<MapShape>;
   #fd: number;
 
+  /** A map without keys, such as a ring buffer. */
+  static create(type: number, entries: number): BpfMap {
+    const fd = bpf.bpf_map_create(type, null, 0, 0, entries, null);
+    return new BpfMap(checkRet("bpf_map_create", fd));
+  }
+
   /** Takes ownership of `fd`. */
   constructor(fd: number) {
     this.#fd = fd;

@@ -17,8 +17,7 @@ export class BpfObject implements Disposable {
   #ptr: bpf.Ptr<"bpf_object"> | null;
 
   /** Opens `NAME.bpf.o`; nothing is in the kernel yet. */
-  constructor(name: string) {
-    const path = objectPath(name);
+  constructor(name: string, path = objectPath(name)) {
     if (!existsSync(path)) {
       throw new NotSupportedError("BPF object", `${path} is missing: build it with 'make build'`);
     }

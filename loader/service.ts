@@ -64,6 +64,10 @@ export class Service {
     return this.options.wait === true || this.#adopted !== null;
   }
 
+  get adopts(): boolean {
+    return this.#adopted !== null;
+  }
+
   get ports(): number[] {
     return this.options.specs.map(({ port }) => port);
   }
@@ -131,26 +135,4 @@ export class Service {
     this.#adopted?.retire();
     for (const about of ["netns", "adoption"]) this.#journal.settled(`${about} ${this.label}`);
   }
-}
-
-/** A group to take on, and the service that is to have it. */
-export interface Assigned {
-  readonly name: string;
-  /** As the group's record says it. */
-  readonly service: string;
-  readonly members: readonly Listener[];
-  readonly owner: Service;
-}
-
-/** The first of the services that covers a group; null: none. */
-export function assign(
-  name: string,
-  members: readonly Listener[],
-  services: readonly Service[],
-): Assigned | null {
-  for (const owner of services) {
-    const service = owner.nameFor(members);
-    if (service !== null) return { name, service, members, owner };
-  }
-  return null;
 }

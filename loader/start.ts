@@ -1,11 +1,12 @@
 /** What a sidecar takes on when it starts: groups that listen, and groups that another one held. */
 
+import { type Assigned, assign, ServicesByPort } from "./assign.ts";
 import { noMatch } from "./filter.ts";
 import { Group } from "./group.ts";
-import { byGroup, type Listener } from "./listener.ts";
+import type { Listener } from "./listener.ts";
 import { hidden } from "./members.ts";
 import { Observer } from "./observe.ts";
-import { type Assigned, assign, type Service } from "./service.ts";
+import type { Service } from "./service.ts";
 import type { State } from "./state.ts";
 
 /** A read may miss a listener that is just opening, which looks as if it were hidden: see `hidden`. */
@@ -15,12 +16,11 @@ const READS = 3;
 export function findAtStart(
   { state, observer }: { readonly state: State; readonly observer: Observer },
   services: readonly Service[],
-): { listeners: Listener[]; matches: Assigned[] } {
+): { listeners: readonly Listener[]; matches: Assigned[] } {
+  const byPort = new ServicesByPort(services);
   for (let reads = 1; ; reads++) {
-    const listeners = observer.read();
-    const matches = [...byGroup(listeners)].flatMap(
-      ([name, members]) => assign(name, members, services) ?? [],
-    );
+    const { listeners, groups } = observer.observe();
+    const matches = [...groups].flatMap(([name, members]) => assign(name, members, byPort) ?? []);
     const whole = matches.every(({ owner, members }) => !holds(owner) || hidden(members) === 0);
     if (whole || reads === READS) {
       return { listeners, matches: [...matches, ...heldAlone(state, services, matches)] };
@@ -41,7 +41,7 @@ function holds({ options }: Service): boolean {
   return Boolean(options.hold);
 }
 
-/** Groups whose hold another sidecar began and did not end: nobody listens in them. */
+/** Groups that another sidecar held, or would have if it had lived to see the last listener leave. */
 function heldAlone(
   state: State,
   services: readonly Service[],
@@ -49,10 +49,11 @@ function heldAlone(
 ): Assigned[] {
   const held: Assigned[] = [];
   if (!services.some(holds)) return held;
+  const found = new Set(matches.map(({ name }) => name));
   for (const name of state.groups()) {
-    if (matches.some((match) => match.name === name)) continue;
+    if (found.has(name)) continue;
     using group = Group.openOrNull(state.directory(name));
-    if (group === null || group.standby.heldSinceMs === null) continue;
+    if (group === null || !wasToHold(group)) continue;
     const { key, service: before } = group.record;
     const able = services.filter((each) => holds(each) && each.nameAt(key) !== null);
     const owner = able.find((each) => each.nameAt(key) === before) ?? able[0];
@@ -60,4 +61,11 @@ function heldAlone(
     if (owner && service) held.push({ name, service, members: [], owner });
   }
   return held;
+}
+
+/** Nobody listens in it, and no sidecar has ended its hold. */
+function wasToHold(group: Group): boolean {
+  if (group.standby.heldSinceMs !== null) return true;
+  const unseen = group.slots().some(({ slot }) => slot.closedMs === null);
+  return unseen && group.record.hold !== null;
 }

@@ -6,18 +6,25 @@ import { BindEvents } from "./events.ts";
 /** How often everything is looked at, whatever was or was not told. */
 export const RECONCILE_MS = 1_000;
 /** After a bind the listener appears moments later: when to look again, ms after the event. */
-const AFTER_BIND_MS = [0, 2, 10, 50, 200] as const;
+const AFTER_BIND_MS = [2, 10, 50, 200] as const;
 
 /** Calls `look` until it is disposed. */
 export class Watch implements Disposable {
-  readonly #timers = new Set<NodeJS.Timeout>();
   readonly #look: () => void;
-  #soon = false;
+  readonly #interval: NodeJS.Timeout;
+  #timer: NodeJS.Timeout | undefined;
+  /** When to look after binds; whole ms of performance.now(), so that those of many binds are few. */
+  readonly #moments = new Set<number>();
+  /** When to look as was asked for; null: it was not. */
+  #asked: number | null = null;
+  /** Looks may take no more than half of the time, however many binds there are. */
+  #notBefore = 0;
   #events: BindEvents | null = null;
+  #closed = false;
 
   constructor(look: () => void) {
     this.#look = look;
-    this.#timers.add(setInterval(look, RECONCILE_MS));
+    this.#interval = setInterval(() => this.#lookNow(), RECONCILE_MS);
   }
 
   /**
@@ -32,32 +39,48 @@ export class Watch implements Disposable {
     }
     const cgroup = findCgroup2();
     if (cgroup === null) throw new NotSupportedError("cgroup v2", "no cgroup v2 is mounted");
-    this.#events = new BindEvents(cgroup, ports, () => {
-      for (const delay of AFTER_BIND_MS) this.#after(delay, this.#look);
-    });
+    this.#events = new BindEvents(cgroup, ports, () => this.#bound());
   }
 
-  /** Looks once more, in `delayMs`; what was asked for before by this is not asked twice. */
+  /** Looks in `delayMs` at the latest. */
   soon(delayMs: number): void {
-    if (this.#soon) return;
-    this.#soon = true;
-    this.#after(delayMs, () => {
-      this.#soon = false;
-      this.#look();
-    });
+    const at = performance.now() + delayMs;
+    if (this.#asked !== null && this.#asked <= at) return;
+    this.#asked = at;
+    this.#arm();
   }
 
-  #after(delayMs: number, look: () => void): void {
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer);
-      look();
-    }, delayMs);
-    this.#timers.add(timer);
+  #bound(): void {
+    const now = performance.now();
+    for (const delay of AFTER_BIND_MS) this.#moments.add(Math.ceil(now + delay));
+    if (now >= this.#notBefore) this.#lookNow();
+    else this.soon(0);
+  }
+
+  /** For the next moment that is due. */
+  #arm(): void {
+    clearTimeout(this.#timer);
+    let next = this.#asked ?? Infinity;
+    for (const moment of this.#moments) next = Math.min(next, moment);
+    if (next === Infinity || this.#closed) return;
+    const waitMs = Math.max(next, this.#notBefore) - performance.now();
+    this.#timer = setTimeout(() => this.#lookNow(), Math.max(0, waitMs));
+  }
+
+  #lookNow(): void {
+    const begin = performance.now();
+    for (const moment of this.#moments) if (moment <= begin) this.#moments.delete(moment);
+    if (this.#asked !== null && this.#asked <= begin) this.#asked = null;
+    this.#look();
+    const end = performance.now();
+    this.#notBefore = end + (end - begin);
+    this.#arm();
   }
 
   [Symbol.dispose](): void {
-    for (const timer of this.#timers) clearTimeout(timer);
-    this.#timers.clear();
+    this.#closed = true;
+    clearInterval(this.#interval);
+    clearTimeout(this.#timer);
     this.#events?.[Symbol.dispose]();
     this.#events = null;
   }

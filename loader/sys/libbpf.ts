@@ -12,6 +12,7 @@ export type Ptr<T extends string> = bigint & { readonly __points_to: T };
 for (const name of ["bpf_object", "bpf_map", "bpf_program", "bpf_link", "btf", "ring_buffer"]) {
   koffi.opaque(name);
 }
+koffi.alias("bpf_map_type", "int"); // an enum
 koffi.proto("int ring_buffer_sample_fn(void *ctx, void *data, size_t size)");
 
 /* libbpf.h: objects */
@@ -41,6 +42,7 @@ export const libbpf_num_possible_cpus = lib.func("int libbpf_num_possible_cpus(v
 export const libbpf_version_string = lib.func("const char *libbpf_version_string(void)") as () => string;
 
 /* bpf.h: by file descriptor */
+export const bpf_map_create = lib.func("int bpf_map_create(bpf_map_type map_type, const char *map_name, uint32_t key_size, uint32_t value_size, uint32_t max_entries, const void *opts)") as (type: number, name: null, key: number, value: number, entries: number, opts: null) => number;
 export const bpf_map_lookup_elem = lib.func("int bpf_map_lookup_elem(int fd, const void *key, _Out_ void *value)") as (fd: number, key: Buffer, value: Buffer) => number;
 export const bpf_map_update_elem = lib.func("int bpf_map_update_elem(int fd, const void *key, const void *value, uint64_t flags)") as (fd: number, key: Buffer, value: Buffer, flags: number) => number;
 export const bpf_map_delete_elem = lib.func("int bpf_map_delete_elem(int fd, const void *key)") as (fd: number, key: Buffer) => number;

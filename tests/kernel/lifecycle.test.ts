@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { describe, test } from "node:test";
+import { NoMatchError } from "../../loader/errors.ts";
 import { bpf_prog_get_fd_by_id } from "../../loader/sys/libbpf.ts";
 import { close } from "../../loader/sys/libc.ts";
 import { runCli } from "../helpers/cli.ts";
@@ -103,6 +104,43 @@ describe("a sidecar killed with SIGKILL", () => {
       adopter.close({ keep: true });
       assert.deepEqual(decisions(groupOf(s.port)), before);
       s.sidecar().close({ keep: false });
+    }),
+  );
+});
+
+describe("a sidecar killed before its last listener leaves", () => {
+  const hold = { timeMs: 60_000, max: 64 };
+
+  /** A sidecar that is killed, and then the server stops: nobody has seen it. */
+  async function leaveUnseen(s: Scene, ...args: string[]): Promise<void> {
+    const last = await s.listener();
+    const sidecar = await attached(s, ...args);
+    await sidecar.kill();
+    await last.close();
+    assert.deepEqual(await tally(await s.peers(COUNT)), { ECONNREFUSED: COUNT });
+  }
+
+  test(
+    "the next one holds until the server is back",
+    scene(async (s) => {
+      await leaveUnseen(s, "--hold", "60s");
+      const sidecar = s.sidecar({ hold });
+      assert.equal(groupOf(s.port).hold?.holding, true);
+      const peers = await s.peers(COUNT);
+      const next = await s.listener();
+      await next.serve();
+      sidecar.reconcile();
+      assert.deepEqual(await tally(peers), { [next.process.pid]: COUNT });
+      const { started, handed_over } = groupOf(s.port).hold?.holds ?? {};
+      assert.deepEqual([started, handed_over], [1, 1]);
+    }),
+  );
+
+  test(
+    "but not where the one before was to hold nothing",
+    scene(async (s) => {
+      await leaveUnseen(s);
+      assert.throws(() => s.sidecar({ hold }), NoMatchError);
     }),
   );
 });

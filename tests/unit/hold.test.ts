@@ -17,6 +17,7 @@ const step = (s: Partial<Situation>) =>
   nextStep({
     hold,
     targets: 0,
+    left: false,
     standby: "listens",
     waiting: 0,
     heldSinceMs: null,
@@ -75,6 +76,15 @@ describe("without a target", () => {
   test("nothing is opened for a server that never was, or is gone for good", () => {
     assert.deepEqual(step({ standby: "none" }), { standby: "keep" });
     assert.deepEqual(step({ standby: "deaf" }), { standby: "close" });
+  });
+  test("a hold begins late where the last listener left while no sidecar lived", () => {
+    const late = { standby: "none", left: true } as const;
+    assert.deepEqual(step(late), { standby: "open", starts: true });
+    assert.deepEqual(step({ ...late, heldSinceMs: NOW - 10_000 }), {
+      standby: "close",
+      ends: "expired",
+    });
+    assert.deepEqual(step({ ...late, standby: "deaf" }), { standby: "close" });
   });
   test("a new sidecar holds again for what is left, and not beyond", () => {
     const killed = { standby: "none", heldSinceMs: NOW - 4_000 } as const;

@@ -1,13 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import {
-  capacityFor,
-  makePlan,
-  type Policy,
-  RESPAWN_MS,
-  type Slot,
-  START_GAP_MS,
-} from "../../loader/plan.ts";
+import { RESPAWN_MS, START_GAP_MS } from "../../loader/generations.ts";
+import { capacityFor, makePlan, type Policy, type Slot } from "../../loader/plan.ts";
 import { roleOf } from "../../loader/targets.ts";
 
 const DEFAULT: Policy = { migrate: "newest", route: "kernel" };

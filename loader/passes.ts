@@ -30,6 +30,8 @@ export interface Place {
   services(): readonly Service[];
   /** Asks for a look in so many ms. */
   soon(afterMs: number): void;
+  /** Something changed. */
+  stir(): void;
   /** `detach` has taken the last group. */
   released(): void;
 }
@@ -49,6 +51,7 @@ export class Passes implements Disposable {
   readonly #patience = new Patience();
   /** Of the state, when we last looked at it or changed it ourselves. */
   #changes: bigint | null = null;
+  #observed: Observed | null = null;
   #next: NodeJS.Timeout | undefined;
   #reading = false;
   #lookAgain = false;
@@ -66,6 +69,12 @@ export class Passes implements Disposable {
     if (this.#reading) this.#lookAgain = true;
     else if (observer.isSlow) void this.#lookBeside();
     else journal.attempt("reconcile", () => this.#begin(observer.observe()));
+  }
+
+  /** A look may wait: no command has changed anything, and no adoption is to be looked after. */
+  get isQuiet(): boolean {
+    const { state, services } = this.#place;
+    return state.changes === this.#changes && !services().some(({ adopts }) => adopts);
   }
 
   /** A whole pass at once, over all groups, whatever is due. */
@@ -103,6 +112,8 @@ export class Passes implements Disposable {
 
   #begin(observed: Observed): void {
     const pass = this.#prepare(observed);
+    if (observed !== this.#observed) this.#place.stir();
+    this.#observed = observed;
     const idle = pass.due.length + pass.adopting.length + pass.fresh.length === 0;
     this.drop();
     if (idle && this.#place.state.changes === this.#changes) this.#finish();

@@ -5,7 +5,7 @@ import { readSettings, settingsDigest } from "./settings.ts";
 
 /** Servers set options after listen() too (nginx does): so long they are read in every pass. */
 export const YOUNG_MS = 2_000;
-/** After that somebody may still change them; a group is looked after that often in any case. */
+/** After that somebody may still change them: read with the first pass over the group after so long. */
 export const SETTLED_MS = 300_000;
 
 interface Reading {

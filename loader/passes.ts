@@ -3,9 +3,10 @@
  * everything else of the process has its turn, and the state's lock is free.
  */
 import { type Assigned, assign, ServicesByPort } from "./assign.ts";
+import type { When } from "./belonging.ts";
 import { LiveNetns } from "./live_netns.ts";
 import { type Journal, message } from "./log.ts";
-import type { ManagedGroups, When } from "./managed_groups.ts";
+import type { ManagedGroups } from "./managed_groups.ts";
 import type { Observed } from "./observation.ts";
 import type { Observer } from "./observe.ts";
 import { Patience } from "./patience.ts";

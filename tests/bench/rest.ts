@@ -39,7 +39,11 @@ export const question: Question = {
       return [
         alone([ours.cpu], { label: "CPU", unit: "% of a core", atMost: 0.2 }),
         alone([ours.wakeups], { label: "wake-ups", unit: "/s", atMost: 2 }),
-        alone([ours.rss - its.rss], { label: "RSS beyond the idle process's", unit: "MB", atMost: 30 }),
+        alone([ours.rss - its.rss], {
+          label: "RSS beyond the idle process's",
+          unit: "MB",
+          atMost: 30,
+        }),
         alone([its.cpu], { label: "idle process, CPU", unit: "% of a core" }),
         alone([its.wakeups], { label: "idle process, wake-ups", unit: "/s" }),
         alone([its.rss], { label: "idle process, RSS", unit: "MB" }),

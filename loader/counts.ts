@@ -51,6 +51,8 @@ export function sumWords(bytes: Buffer, copies = 1): Float64Array {
 export class Counts {
   readonly #syn: Float64Array;
   readonly #migrations: Float64Array;
+  /** The sum of all rows of `migrations`. */
+  readonly #all = new Float64Array(MIGRATION_CELLS);
 
   /**
    * @param counters the whole map: of each entry the value of every CPU
@@ -59,6 +61,11 @@ export class Counts {
   constructor(counters: Buffer, migrations: Buffer, cpus: number) {
     this.#syn = sumWords(counters, cpus);
     this.#migrations = sumWords(migrations);
+    for (let at = 0; at < this.#migrations.length; at += MIGRATION_CELLS) {
+      for (let i = 0; i < MIGRATION_CELLS; i++) {
+        this.#all[i] = (this.#all[i] ?? 0) + (this.#migrations[at + i] ?? 0);
+      }
+    }
   }
 
   /** One slot's. */
@@ -70,12 +77,11 @@ export class Counts {
 
   /** Every slot's and the group's own together. */
   total(): Row {
-    return rowOf(this.#selected(), this.#allMigrations());
+    return rowOf(this.#selected(), this.#all);
   }
 
   /** By stage and outcome, those that happened; with `zero` also those that never did. */
   decisions(zero = false): Decision[] {
-    const migrations = this.#allMigrations();
     const decisions: Decision[] = [];
     const add = (stage: Stage, cell: number, count: number) => {
       const outcome = OUTCOMES[cell];
@@ -88,7 +94,7 @@ export class Counts {
     }
     for (const [i, stage] of MIGRATING_STAGES.entries()) {
       for (const cell of OUTCOMES.keys()) {
-        add(stage, cell, migrations[i * OUTCOMES.length + cell] ?? 0);
+        add(stage, cell, this.#all[i * OUTCOMES.length + cell] ?? 0);
       }
     }
     return decisions;
@@ -97,17 +103,6 @@ export class Counts {
   /** New connections that some slot's listener was selected for. */
   #selected(): number {
     return this.#syn.subarray(OUTCOMES.length).reduce((sum, count) => sum + count, 0);
-  }
-
-  /** The sum of all rows. */
-  #allMigrations(): Float64Array {
-    const sums = new Float64Array(MIGRATION_CELLS);
-    for (let at = 0; at < this.#migrations.length; at += MIGRATION_CELLS) {
-      for (let i = 0; i < MIGRATION_CELLS; i++) {
-        sums[i] = (sums[i] ?? 0) + (this.#migrations[at + i] ?? 0);
-      }
-    }
-    return sums;
   }
 }
 

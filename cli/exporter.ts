@@ -6,7 +6,7 @@ import { createRequire } from "node:module";
 import { setImmediate as turn } from "node:timers/promises";
 import { ABI_VERSION } from "../loader/abi.ts";
 import type { Status } from "../loader/index.ts";
-import { Families } from "./family.ts";
+import { Families, type Labels } from "./family.ts";
 import { GROUP_FAMILIES, tellGroup } from "./group_metrics.ts";
 import { version } from "./version.ts";
 
@@ -100,17 +100,17 @@ export class Exporter {
       await turn();
     }
     for (const [service, count] of attached) families.tell("groups", count, { service });
+    const tell = (name: string, value: bigint, labels: Labels) =>
+      families.tell(name, value, undefined, labels);
     for (const { cgroup, ports } of adoptions) {
       for (const { port, binds, failed } of ports) {
-        const labels = { cgroup, port: String(port) };
-        families.tell("adopted_binds_total", binds, labels, { result: "set" });
-        families.tell("adopted_binds_total", failed, labels, { result: "failed" });
+        tell("adopted_binds_total", binds, { cgroup, port, result: "set" });
+        tell("adopted_binds_total", failed, { cgroup, port, result: "failed" });
       }
     }
     for (const [netns, { success, failure }] of kernel) {
-      const labels = { netns: String(netns) };
-      families.tell("kernel_migrations_total", success, labels, { result: "success" });
-      families.tell("kernel_migrations_total", failure, labels, { result: "failure" });
+      tell("kernel_migrations_total", success, { netns, result: "success" });
+      tell("kernel_migrations_total", failure, { netns, result: "failure" });
     }
   }
 }

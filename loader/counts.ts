@@ -54,9 +54,11 @@ export class Counts {
   /** The sum of all rows of `migrations`. */
   readonly #all = new Float64Array(MIGRATION_CELLS);
 
+  readonly #slots: number;
+
   /**
-   * @param counters the whole map: of each entry the value of every CPU
-   * @param migrations the whole map
+   * Both maps, slots that were never used left out: what is before the slots, the slots, the standby.
+   * @param counters of each entry the value of every CPU
    */
   constructor(counters: Buffer, migrations: Buffer, cpus: number) {
     this.#syn = sumWords(counters, cpus);
@@ -66,13 +68,15 @@ export class Counts {
         this.#all[i] = (this.#all[i] ?? 0) + (this.#migrations[at + i] ?? 0);
       }
     }
+    this.#slots = migrations.length / LAYOUT.rm_migrations.size - 2;
   }
 
-  /** One slot's. */
+  /** One slot's, or the standby's: beyond all slots, used or not. */
   row(slot: number): Row {
-    const at = (slot + 1) * MIGRATION_CELLS;
+    const row = Math.min(slot, this.#slots);
+    const at = (row + 1) * MIGRATION_CELLS;
     const cells = this.#migrations.subarray(at, at + MIGRATION_CELLS);
-    return rowOf(this.#syn[OUTCOMES.length + slot] ?? 0, cells);
+    return rowOf(this.#syn[OUTCOMES.length + row] ?? 0, cells);
   }
 
   /** Every slot's and the group's own together. */

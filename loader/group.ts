@@ -41,6 +41,8 @@ export class Group implements Disposable {
   readonly #maps: Readonly<Record<GroupMap, BpfMap>>;
   readonly programId: number;
   #closed = false;
+  /** Slots that are read at first: most groups never use more. */
+  #someSlots = 16;
   #record: GroupRecord;
   readonly #sources: Sources;
   readonly #plan: PlanInForce;
@@ -139,15 +141,26 @@ export class Group implements Disposable {
 
   /** Slots ever used. */
   slots(): readonly SlotRecord[] {
-    const values = this.#maps.slots.readAll();
+    const values = this.#readSlots();
     if (this.#slots?.bytes.equals(values)) return this.#slots.records;
     const records: SlotRecord[] = [];
-    for (let number = 0; number < this.#record.slots; number++) {
+    for (let number = 0; number * LAYOUT.rm_slot.size < values.length; number++) {
       const record = decodeSlot(values, number);
       if (record) records.push(record);
     }
     this.#slots = { bytes: values, records };
     return records;
+  }
+
+  /** The beginning of `slots`: they are taken in order, so after one that never was there is none. */
+  #readSlots(): Buffer {
+    const { slots } = this.#maps;
+    for (;;) {
+      const first = Math.min(this.#someSlots, slots.shape.entries);
+      const values = slots.readAll(first);
+      if (first === slots.shape.entries || decodeSlot(values, first - 1) === null) return values;
+      this.#someSlots *= 2;
+    }
   }
 
   setSlot(record: SlotRecord): void {
@@ -227,10 +240,14 @@ export class Group implements Disposable {
     this.#plan.steer(probe);
   }
 
-  /** All it has counted. */
-  counts(): Counts {
+  /** All it has counted, `used` being the slots that were ever used. */
+  counts(used = this.#record.slots): Counts {
     const { counters, migrations } = this.#maps;
-    return new Counts(counters.readAll(), migrations.readAll(), possibleCpus());
+    const read = (map: BpfMap, before: number) => {
+      const standby = map.lookup(before + this.standbySlot);
+      return Buffer.concat([map.readAll(before + used), ...(standby ? [standby] : [])]);
+    };
+    return new Counts(read(counters, OUTCOMES.length), read(migrations, 1), possibleCpus());
   }
 
   /** What one slot has counted. */

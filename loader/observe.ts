@@ -21,6 +21,7 @@ export class Observer implements Disposable {
   readonly #room = new Room();
   readonly #roomBeside = new Room();
   #tookMs = 0;
+  #beside: Promise<unknown> = Promise.resolve();
 
   /** @param options.udp also read bound UDP sockets. */
   constructor(options: { readonly udp?: boolean } = {}) {
@@ -63,8 +64,14 @@ export class Observer implements Disposable {
     return this.#tookMs > SLOW_MS;
   }
 
-  /** As {@link observe}, while the event loop goes on. One of these at a time. */
-  async observeBeside(): Promise<Observed> {
+  /** As {@link observe}, while the event loop goes on; after those that were asked for before. */
+  observeBeside(): Promise<Observed> {
+    const observed = this.#beside.then(() => this.#readBeside());
+    this.#beside = observed.catch(() => {});
+    return observed;
+  }
+
+  async #readBeside(): Promise<Observed> {
     const fd = this.#open();
     const room = this.#roomBeside;
     const before = process.cpuUsage();

@@ -127,7 +127,15 @@ export function makePlan(
   return { slots: next, added, changed, forgotten, waiting, targets: chooseTargets(next, policy) };
 }
 
-function leaveOrStay(slot: Slot, listening: ReadonlyMap<bigint, Seen>, nowMs: number): Slot {
+/** Slots as they are while these of their listeners listen. */
+export function slotsNow(slots: readonly Slot[], listening: Listening, nowMs: number): Slot[] {
+  return slots.map((slot) => leaveOrStay(slot, listening, nowMs));
+}
+
+/** Cookies. */
+type Listening = Pick<ReadonlySet<bigint>, "has">;
+
+function leaveOrStay(slot: Slot, listening: Listening, nowMs: number): Slot {
   if (listening.has(slot.cookie))
     return slot.closedMs === null ? slot : { ...slot, closedMs: null, drained: false };
   return slot.closedMs === null ? { ...slot, closedMs: nowMs } : slot;

@@ -10,8 +10,7 @@ import { Passes, type Place } from "./passes.ts";
 import { type Reloaded, succession } from "./reload.ts";
 import { Service, type ServiceOptions } from "./service.ts";
 import { IDLE_MS, type ServicesOptions, type SidecarOptions } from "./sidecar_options.ts";
-import { sidecarStatus } from "./sidecar_status.ts";
-import { atOnce, inSlices } from "./slices.ts";
+import { sidecarStatus, sidecarStatusInSlices } from "./sidecar_status.ts";
 import { findAtStart, requireMatch } from "./start.ts";
 import { findBpffs, State } from "./state.ts";
 import type { Status } from "./status.ts";
@@ -190,12 +189,12 @@ export class Sidecar implements Disposable {
 
   /** Status of the managed groups, from the kernel. */
   status(): Status {
-    return atOnce(sidecarStatus(this.#use(), this.#groups, this.#services));
+    return sidecarStatus(this.#use(), this.#groups, this.#services);
   }
 
   /** As {@link status}, while other things go on. */
   async statusInSlices(): Promise<Status> {
-    return inSlices(sidecarStatus(this.#use(), this.#groups, this.#services));
+    return sidecarStatusInSlices(this.#use(), this.#groups, this.#services);
   }
 
   /** Its store, while it runs one. */

@@ -8,9 +8,9 @@ import type { Holds } from "./holds.ts";
 import type { GroupKey, Listener, Owner, Protocol } from "./listener.ts";
 import { splitStandby } from "./members.ts";
 import type { KernelMigrations } from "./netstat.ts";
-import { makePlan } from "./plan.ts";
+import { slotsNow } from "./plan.ts";
 import { boottimeMs } from "./sys/libc.ts";
-import { type Role, roleOf } from "./targets.ts";
+import { chooseTargets, type Role, roleOf } from "./targets.ts";
 import { type Unlike, unlikeClasses } from "./unlike.ts";
 
 /** A group's standby and what it does. Times: ms. */
@@ -97,23 +97,17 @@ export function groupStatus(
 ): GroupStatus {
   const { record } = group;
   const records = group.slots();
-  const counts = group.counts();
+  const counts = group.counts(records.length);
   const slots = records.map(({ slot }) => slot);
-  // A plan over what is known already: who would be a target now.
-  const known = new Set(slots.map(({ cookie }) => cookie));
+  const known = new Map(records.map((each) => [each.slot.cookie, each]));
   const { standby, others } = splitStandby(group, members);
-  const seen = others.filter(({ cookie }) => known.has(cookie));
-  const { targets } = makePlan(
-    slots,
-    seen.map(({ cookie }) => ({ cookie, openedMs: 0, settings: null })),
-    record,
-    record.slots,
-    boottimeMs(),
-  );
+  const listening = new Set(others.map(({ cookie }) => cookie));
+  // Who would be a target now.
+  const targets = chooseTargets(slotsNow(slots, listening, boottimeMs()), record);
   const open = { out: 0n, into: 0n };
   const listeners = members.map((member): ListenerStatus => {
     const { cookie, protocol, owners, queueLength, queueLimit, halfOpen } = member;
-    const own = records.find(({ slot }) => slot.cookie === cookie);
+    const own = known.get(cookie);
     const { out, into } = own ? since(counts.row(own.slot.slot), own.base) : NO_ROW;
     const role = own ? roleOf(own.slot, targets) : "unknown";
     open.out += out;

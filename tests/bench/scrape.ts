@@ -9,7 +9,7 @@ import { Fleet } from "./fleet.ts";
 import { ProbedSidecar } from "./probed_sidecar.ts";
 import type { Question } from "./question.ts";
 
-const GROUPS = Number(process.env["GROUPS"] ?? 1_000);
+const GROUPS = 1_000;
 const LISTENERS = 8;
 const ROUNDS = 25;
 /** Between two scrapes, ms: not in step with the sidecar's passes. */

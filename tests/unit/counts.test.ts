@@ -50,6 +50,33 @@ for (const cpus of [1, 2, 128, 1024]) {
   });
 }
 
+test("slots that were never used may be left out; the standby's row is the last in any case", () => {
+  const used = 8;
+  const cpus = 2;
+  const size = LAYOUT.rm_migrations.size;
+  // Rows of slots that were never used are 0.
+  const isUsed = (slot: number) => slot < used || slot === SLOTS;
+  const syn = counters(cpus, (entry) =>
+    entry < OUTCOMES.length || isUsed(entry - OUTCOMES.length) ? BigInt(entry + 1) : 0n,
+  );
+  const all = migrations((row, cell) =>
+    row === 0 || isUsed(row - 1) ? BigInt(row * 100 + cell) : 0n,
+  );
+  const whole = new Counts(syn, all, cpus);
+  const some = new Counts(
+    Buffer.concat([
+      syn.subarray(0, (OUTCOMES.length + used) * cpus * 8),
+      syn.subarray((OUTCOMES.length + SLOTS) * cpus * 8),
+    ]),
+    Buffer.concat([all.subarray(0, (1 + used) * size), all.subarray((1 + SLOTS) * size)]),
+    cpus,
+  );
+  for (const slot of [0, used - 1, SLOTS]) assert.deepEqual(some.row(slot), whole.row(slot));
+  assert.notEqual(some.row(SLOTS).into, 0n);
+  assert.deepEqual(some.total(), whole.total());
+  assert.deepEqual(some.decisions(true), whole.decisions(true));
+});
+
 test("counts beyond 32 bits are whole", () => {
   const large = 2n ** 45n + 3n;
   const bytes = Buffer.alloc(24);

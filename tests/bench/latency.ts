@@ -1,6 +1,6 @@
 /** 6: what a short connection takes while the server is half busy. */
 import { Nginx } from "../helpers/nginx.ts";
-import { lostOf, type Paced, paced } from "../helpers/paced.ts";
+import { lostOf, type Paced, paced, undisturbed } from "../helpers/paced.ts";
 import { SidecarProcess } from "../helpers/sidecar.ts";
 import { alone, compare, quantile, spread } from "./figures.ts";
 import type { Question } from "./question.ts";
@@ -28,7 +28,7 @@ export const question: Question = {
     const ours: Paced[] = [];
     const other: Paced[] = [];
     for (let round = 0; round < ROUNDS; round++) {
-      const [first, second] = await paced(load);
+      const [first, second] = await undisturbed(() => paced(load));
       if (!first || !second) throw new Error("the load says nothing");
       ours.push(first);
       other.push(second);

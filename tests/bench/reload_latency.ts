@@ -1,7 +1,7 @@
 /** 8: what a reload a second does to the latency of new connections, and whom it loses. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { Haproxy } from "../helpers/haproxy.ts";
-import { lostOf, type Paced, paced } from "../helpers/paced.ts";
+import { lostOf, type Paced, paced, undisturbed } from "../helpers/paced.ts";
 import { SidecarProcess } from "../helpers/sidecar.ts";
 import { setSysctl } from "../helpers/sysctl.ts";
 import { alone, compare, type Figure, quantile } from "./figures.ts";
@@ -35,10 +35,10 @@ export const question: Question = {
     const reloads: Window[] = [];
     const sysctl: Window[] = [];
     for (let round = 0; round < ROUNDS; round++) {
-      quiet.push(await load());
-      reloads.push(await loadAndReload(haproxy));
+      quiet.push(await undisturbed(load));
+      reloads.push(await undisturbed(() => loadAndReload(haproxy)));
       const undo = setSysctl("net.ipv4.tcp_migrate_req", 1);
-      sysctl.push(await loadAndReload(haproxy));
+      sysctl.push(await undisturbed(() => loadAndReload(haproxy)));
       undo();
     }
     const ours = (of: readonly Window[]) => of.map((window) => window.ours);
@@ -63,13 +63,15 @@ async function load(): Promise<Window> {
 }
 
 async function loadAndReload(haproxy: Haproxy): Promise<Window> {
-  const window = load();
-  for (let i = 0; i < SECONDS; i++) {
-    // The first not at once: the load starts too.
-    await sleep(i === 0 ? 500 : 0);
-    await Promise.all([haproxy.reload(), sleep(i < SECONDS - 1 ? 1000 : 0)]);
-  }
+  const [window] = await Promise.all([load(), reload(haproxy)]);
   return window;
+}
+
+/** Once a second, from half a second on: the load starts too. */
+async function reload(haproxy: Haproxy): Promise<void> {
+  await sleep(500);
+  for (let i = 1; i < SECONDS; i++) await Promise.all([haproxy.reload(), sleep(1000)]);
+  await haproxy.reload();
 }
 
 /** p99.9 of all that came. */

@@ -6,6 +6,7 @@ import { PYTHON, scriptPath } from "./script.ts";
 const run = promisify(execFile);
 /** How much longer than it should a client may take: beyond, the machine is too busy to say anything. */
 const LATE = 1.25;
+const MAX_TRIES = 5;
 
 export interface Pace {
   /** Visited equally often, in random order. */
@@ -25,15 +26,29 @@ export interface Paced {
   readonly lost: Readonly<Record<string, number>>;
 }
 
-/** By port, in ascending order. @throws Error when the client itself was too slow for the rate */
+/** The machine did something else meanwhile: what was measured says nothing. */
+export class BusyError extends Error {}
+
+/** By port, in ascending order. @throws BusyError when the client itself was too slow for the rate */
 export async function paced({ under = [], ...pace }: Pace): Promise<Paced[]> {
   const [command = "", ...args] = [...under, PYTHON, scriptPath("paced.py"), JSON.stringify(pace)];
   const { stdout } = await run(command, args, { maxBuffer: 64 * 1024 * 1024 });
   const { seconds, ports } = JSON.parse(stdout) as { seconds: number; ports: Paced[] };
   if (seconds > pace.seconds * LATE) {
-    throw new Error(`the client opened its connections in ${seconds} s, not ${pace.seconds}`);
+    throw new BusyError(`the client opened its connections in ${seconds} s, not ${pace.seconds}`);
   }
   return ports;
+}
+
+/** Takes a window again when the machine was too busy. @throws BusyError when it always is */
+export async function undisturbed<T>(window: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await window();
+    } catch (error) {
+      if (!(error instanceof BusyError) || tries === MAX_TRIES) throw error;
+    }
+  }
 }
 
 export function lostOf({ lost }: Paced): number {

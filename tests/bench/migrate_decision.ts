@@ -35,19 +35,27 @@ class Clients implements Disposable {
   }
 }
 
-/** Nanoseconds a decision, when a listener closes and another one, opened later, takes over. */
-export async function nsPerDecision(
+/**
+ * Nanoseconds a decision, when a listener closes and another one takes over.
+ * @param laterMs how much later that one opens
+ */
+async function nsPerDecision(
   port: number,
+  laterMs: number,
   attach: (many: Many) => Subject,
 ): Promise<number> {
   await using old = await Many.open(port, 1, CONNECTIONS);
   using _clients = new Clients(port, CONNECTIONS);
   await until("all are queued", () => old.observed()[0]?.queueLength === CONNECTIONS);
-  // Then it is of another generation.
-  await sleep(START_GAP_MS);
+  await sleep(laterMs);
   await using both = await old.join(1);
   using subject = attach(both);
-  return await subject.runs.mean(() => old.close(), BigInt(CONNECTIONS));
+  const { runs } = subject;
+  const before = runs.read().runCount;
+  const ns = await runs.mean(() => old.close());
+  const decided = runs.read().runCount - before;
+  if (decided !== BigInt(CONNECTIONS)) throw new Error(`${decided} decisions`);
+  return ns;
 }
 
 export const question: Question = {
@@ -58,8 +66,9 @@ export const question: Question = {
   async measure() {
     using _times = new RunTimes();
     const samples = await inTurn(ROUNDS, {
-      ours: () => nsPerDecision(PORT, (many) => Subject.ours(many, {})),
-      reference: () => nsPerDecision(PORT + 1, selftest),
+      // Of another generation then.
+      ours: () => nsPerDecision(PORT, START_GAP_MS, (many) => Subject.ours(many, {})),
+      reference: () => nsPerDecision(PORT + 1, 0, selftest),
     });
     return [compare(samples.ours, samples.reference, { unit: "ns", atMost: 1 })];
   },

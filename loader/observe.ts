@@ -10,8 +10,9 @@ import * as libc from "./sys/libc.ts";
 
 /** Room for a read(2), bytes: the kernel gives at most half of it at a time (kernel/bpf/bpf_iter.c). */
 const CHUNK = 64 * 1024;
-/** A read that takes this long, ms of CPU time, is made beside the event loop the next time. */
-const SLOW_MS = 10;
+/** Reads that take this long, ms of CPU time, several in a row, are made beside the event loop from then on. */
+const SLOW_MS = 20;
+const SLOW_READS = 3;
 
 /** Reads listeners; holds the loaded iterator between reads. */
 export class Observer implements Disposable {
@@ -20,7 +21,8 @@ export class Observer implements Disposable {
   #link: bpf.Ptr<"bpf_link"> | null;
   readonly #room = new Room();
   readonly #roomBeside = new Room();
-  #tookMs = 0;
+  /** Reads in a row that were slow. */
+  #slow = 0;
   #beside: Promise<unknown> = Promise.resolve();
 
   /** @param options.udp also read bound UDP sockets. */
@@ -59,9 +61,9 @@ export class Observer implements Disposable {
     }
   }
 
-  /** The last read took long: a host with many open files. */
+  /** Reads take long: a host with many open files. */
   get isSlow(): boolean {
-    return this.#tookMs > SLOW_MS;
+    return this.#slow >= SLOW_READS;
   }
 
   /** As {@link observe}, while the event loop goes on; after those that were asked for before. */
@@ -92,7 +94,7 @@ export class Observer implements Disposable {
 
   #took(before: NodeJS.CpuUsage): void {
     const { user, system } = process.cpuUsage(before);
-    this.#tookMs = (user + system) / 1_000;
+    this.#slow = (user + system) / 1_000 > SLOW_MS ? this.#slow + 1 : 0;
   }
 
   [Symbol.dispose](): void {

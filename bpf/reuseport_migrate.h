@@ -72,6 +72,9 @@
 /* rm_control.syn_count: every listener is drained, new connections are refused. */
 #define RM_SYN_REFUSE 65535
 
+/* rm_control.way: a probe is under way, all are drained, or there is only the standby. */
+#define RM_WAY_OTHER 65535
+
 /* Policy for new connections. */
 #define RM_ROUTE_KERNEL 0
 #define RM_ROUTE_NEWEST 1
@@ -135,16 +138,16 @@ struct rm_line {
  */
 struct rm_control {
 	__u16 plan;        /* in force: its first line */
+	__u16 probe;       /* client port (host byte order) that goes to `probe_slot`; 0: none */
 	__u16 probe_slot;  /* entry in `listeners` */
 	__u16 source_mask; /* entries of `sources` - 1 */
 	__u8 mode;         /* RM_MODE_* */
 	__u8 tell;         /* 1: tell of migrations from accept queues, through `moves` */
-
-	/* From here on: all that most new connections need, one cache line. */
 	__u16 syn_count; /* of the active plan; 0: no target, or the kernel's hash; RM_SYN_REFUSE */
 	__u16 standby;   /* its entry in `listeners`: then every decision is explicit; 0: none */
-	__u16 probe;     /* client port (host byte order) that goes to `probe_slot`; 0: none */
-	__u16 pad;
+
+	/* What most new connections need, side by side. */
+	__u16 way; /* 0: the kernel's hash; so many targets to choose among; RM_WAY_OTHER */
 	__u16 few
 		[RM_FEW]; /* the first targets of new connections in the plan: most groups have no more */
 };
@@ -276,7 +279,7 @@ RM_ASSERT_OFFSET(rm_migrations, into, 216);
 RM_ASSERT_SIZE(rm_line, 64);
 RM_ASSERT_SIZE(rm_range, 8);
 RM_ASSERT_SIZE(rm_control, 64);
-RM_ASSERT_OFFSET(rm_control, syn_count, 8);
+RM_ASSERT_OFFSET(rm_control, mode, 8);
 RM_ASSERT_OFFSET(rm_control, few, 16);
 RM_ASSERT_SIZE(rm_moved, 16);
 RM_ASSERT_SIZE(rm_slot, 72);

@@ -57,6 +57,9 @@ export type Mode = (typeof MODES)[number];
 /** rm_control.syn_count when every listener is drained. */
 export const SYN_REFUSE = 65_535;
 
+/** rm_control.way when the program has to look at more than the plan's targets. */
+export const WAY_OTHER = 65_535;
+
 /** Stages at which connections migrate, and the cells of a row of `migrations`: decisions, then `into`. */
 export const MIGRATING_STAGES = STAGES.slice(1);
 export const MIGRATION_DECISIONS = MIGRATING_STAGES.length * OUTCOMES.length;
@@ -80,14 +83,14 @@ export const LAYOUT = {
     size: 64,
     members: {
       plan: 0,
-      probe_slot: 2,
-      source_mask: 4,
-      mode: 6,
-      tell: 7,
-      syn_count: 8,
-      standby: 10,
-      probe: 12,
-      pad: 14,
+      probe: 2,
+      probe_slot: 4,
+      source_mask: 6,
+      mode: 8,
+      tell: 9,
+      syn_count: 10,
+      standby: 12,
+      way: 14,
       few: 16,
     },
   },
@@ -227,6 +230,7 @@ export interface MapShape {
 }
 
 /** Names in the objects. */
+export const CONTROL_SECTION = ".data.control";
 export const SELECT_PROGRAM = "select_listener";
 export const ITERATOR_PROGRAM = "list_listeners";
 export const BOUND_PROGRAMS = ["bound4", "bound6"] as const;

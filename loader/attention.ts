@@ -6,7 +6,7 @@ import type { Listener } from "./listener.ts";
 import { alike } from "./observation.ts";
 
 /** How long what nobody told of and no listener shows may last, ms; on average three quarters of it. */
-export const CHECK_MS = 60_000;
+export const CHECK_MS = 300_000;
 
 export class Attention {
   #seen: readonly Listener[] | null = null;

@@ -51,6 +51,8 @@ export function sumWords(bytes: Buffer, copies = 1): Float64Array {
 export class Counts {
   readonly #syn: Float64Array;
   readonly #migrations: Float64Array;
+  /** The sum of all rows of `migrations`. */
+  readonly #all = new Float64Array(MIGRATION_CELLS);
 
   readonly #slots: number;
 
@@ -62,6 +64,11 @@ export class Counts {
     this.#syn = sumWords(counters, cpus);
     this.#migrations = sumWords(migrations);
     this.#slots = migrations.length / LAYOUT.rm_migrations.size - 2;
+    for (let at = 0; at < this.#migrations.length; at += MIGRATION_CELLS) {
+      for (let i = 0; i < MIGRATION_CELLS; i++) {
+        this.#all[i] = (this.#all[i] ?? 0) + (this.#migrations[at + i] ?? 0);
+      }
+    }
   }
 
   /** One slot's, or the standby's: beyond all slots, used or not. */
@@ -74,12 +81,11 @@ export class Counts {
 
   /** Every slot's and the group's own together. */
   total(): Row {
-    return rowOf(this.#selected(), this.#allMigrations());
+    return rowOf(this.#selected(), this.#all);
   }
 
   /** By stage and outcome, those that happened; with `zero` also those that never did. */
   decisions(zero = false): Decision[] {
-    const migrations = this.#allMigrations();
     const decisions: Decision[] = [];
     const add = (stage: Stage, cell: number, count: number) => {
       const outcome = OUTCOMES[cell];
@@ -92,7 +98,7 @@ export class Counts {
     }
     for (const [i, stage] of MIGRATING_STAGES.entries()) {
       for (const cell of OUTCOMES.keys()) {
-        add(stage, cell, migrations[i * OUTCOMES.length + cell] ?? 0);
+        add(stage, cell, this.#all[i * OUTCOMES.length + cell] ?? 0);
       }
     }
     return decisions;
@@ -101,17 +107,6 @@ export class Counts {
   /** New connections that some slot's listener was selected for. */
   #selected(): number {
     return this.#syn.subarray(OUTCOMES.length).reduce((sum, count) => sum + count, 0);
-  }
-
-  /** The sum of all rows. */
-  #allMigrations(): Float64Array {
-    const sums = new Float64Array(MIGRATION_CELLS);
-    for (let at = 0; at < this.#migrations.length; at += MIGRATION_CELLS) {
-      for (let i = 0; i < MIGRATION_CELLS; i++) {
-        sums[i] = (sums[i] ?? 0) + (this.#migrations[at + i] ?? 0);
-      }
-    }
-    return sums;
   }
 }
 

@@ -47,6 +47,10 @@ export class Group implements Disposable {
   readonly #sources: Sources;
   readonly #plan: PlanInForce;
   readonly moves: Moves;
+  /** As it is pinned; null: not read since {@link reload}. Only the group's own sidecar writes it. */
+  #standby: StandbyRecord | null = null;
+  /** The last whole `slots` map, and what it says. */
+  #slots: { readonly bytes: Buffer; readonly records: readonly SlotRecord[] } | null = null;
 
   private constructor(name: string, { programFd, maps }: GroupPins) {
     this.name = name;
@@ -65,6 +69,7 @@ export class Group implements Disposable {
     this.#record = this.#readRecord();
     this.#sources.reload();
     this.#plan.reload();
+    this.#standby = null;
   }
 
   #readRecord(): GroupRecord {
@@ -135,13 +140,15 @@ export class Group implements Disposable {
   }
 
   /** Slots ever used. */
-  slots(): SlotRecord[] {
+  slots(): readonly SlotRecord[] {
     const values = this.#readSlots();
+    if (this.#slots?.bytes.equals(values)) return this.#slots.records;
     const records: SlotRecord[] = [];
     for (let number = 0; number * LAYOUT.rm_slot.size < values.length; number++) {
       const record = decodeSlot(values, number);
       if (record) records.push(record);
     }
+    this.#slots = { bytes: values, records };
     return records;
   }
 
@@ -175,11 +182,14 @@ export class Group implements Disposable {
   }
 
   get standby(): StandbyRecord {
-    return decodeStandby(this.#maps.standby.lookup(0) ?? Buffer.alloc(LAYOUT.rm_standby.size));
+    const pinned = () => this.#maps.standby.lookup(0) ?? Buffer.alloc(LAYOUT.rm_standby.size);
+    this.#standby ??= decodeStandby(pinned());
+    return this.#standby;
   }
 
   setStandby(record: StandbyRecord): void {
     this.#maps.standby.update(0, encodeStandby(record));
+    this.#standby = record;
   }
 
   get holds(): Holds {

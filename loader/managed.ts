@@ -5,36 +5,18 @@ import { Attention, nextCheckMs } from "./attention.ts";
 import type { Match } from "./filter.ts";
 import { giveBack } from "./give_back.ts";
 import { Group } from "./group.ts";
-import { GroupHold, type GroupHoldOptions } from "./group_hold.ts";
-import type { HoldEvent } from "./holding.ts";
+import { GroupHold } from "./group_hold.ts";
 import { endpoint, isSelectable, type Listener } from "./listener.ts";
+import type { ManageOptions, Refreshed } from "./manage_options.ts";
 import { refuseHidden, splitStandby } from "./members.ts";
-import type { Plan, Policy } from "./plan.ts";
+import type { Plan } from "./plan.ts";
 import { Readings } from "./readings.ts";
 import { newRecord, recorded } from "./record.ts";
 import { Lock, type State } from "./state.ts";
 import { boottimeMs } from "./sys/libc.ts";
 import { allOrNothing } from "./undo.ts";
-import { type Unlike, unlikeClasses } from "./unlike.ts";
+import { unlikeClasses } from "./unlike.ts";
 import { Waker } from "./waker.ts";
-
-export interface ManageOptions extends Policy, GroupHoldOptions {
-  /** Override a foreign program. */
-  readonly replace: boolean;
-}
-
-/** What a refresh did, for the log. */
-export interface Refreshed {
-  readonly plan: Plan;
-  /** The program was attached again: the kernel's group had been re-created. */
-  readonly reattached: boolean;
-  /** Nothing is attached: no owner of a listener could be borrowed from. */
-  readonly unreachable: boolean;
-  /** A hold began or ended. */
-  readonly hold: HoldEvent | null;
-  /** Classes that listen side by side, said for the first time. */
-  readonly unlike: readonly Unlike[];
-}
 
 /** Owns the group's pins for as long as it lives: no other sidecar can. */
 export class ManagedGroup implements Disposable {

@@ -1,5 +1,6 @@
 /** All groups under one sidecar's management, by name, with their services; one that fails does not stop the others. */
 import type { Assigned, ServicesByPort } from "./assign.ts";
+import { type Entry, successor, type When, whyGivenUp } from "./belonging.ts";
 import { giveBackPatiently } from "./give_back.ts";
 import type { Listener } from "./listener.ts";
 import { type Journal, message } from "./log.ts";
@@ -13,22 +14,6 @@ import type { Waking } from "./waking.ts";
 type Members = ReadonlyMap<string, readonly Listener[]>;
 
 const NOBODY: readonly Listener[] = [];
-
-/** What a pass goes by beside the members. */
-export interface When {
-  /** CLOCK_BOOTTIME */
-  readonly nowMs: number;
-  /** A group is given up in which nothing has listened for so long. */
-  readonly idleMs: number;
-  /** Namespaces that are gone for good. */
-  readonly gone: ReadonlySet<number>;
-}
-
-/** A group and the service it is managed for; null: none any more, it is to be given back. */
-interface Entry {
-  readonly managed: ManagedGroup;
-  service: Service | null;
-}
 
 /** Owns the groups. What changes them wants the state's lock. */
 export class ManagedGroups implements Disposable {
@@ -249,34 +234,4 @@ export class ManagedGroups implements Disposable {
     this.#entries.delete(name);
     managed[Symbol.dispose]();
   }
-}
-
-/**
- * Whose a group is when the services are others: the first one's that covers it. Its own service
- * keeps it when it is still there, whatever listens now; where nobody listens, another definition of it does.
- */
-function successor(
-  { managed, service }: Entry,
-  members: readonly Listener[],
-  services: ServicesByPort,
-): Service | null {
-  const empty = managed.isEmpty(members);
-  const { key } = managed.group.record;
-  const isNext = (next: Service) => {
-    if (next === service) return true;
-    if (!empty) return next.nameFor(members) !== null;
-    return next.label === service?.label && next.nameAt(key) !== null;
-  };
-  return services.at(key.port).find(isNext) ?? null;
-}
-
-/** null: it is not. */
-function whyGivenUp(
-  { managed }: Entry,
-  members: readonly Listener[],
-  { nowMs, idleMs, gone }: When,
-): string | null {
-  const lost = gone.has(managed.group.record.key.netns) && managed.isEmpty(members);
-  if (lost) return "its network namespace is gone";
-  return managed.idleMs(nowMs) > idleMs ? "nothing has listened for long" : null;
 }

@@ -40,6 +40,11 @@ export class BpfObject implements Disposable {
     checkRet("bpf_map__set_max_entries", bpf.bpf_map__set_max_entries(this.#map(map), entries));
   }
 
+  /** Before load: the flags of a map. A section's are else those of memory that can be mapped, in whole pages. */
+  setFlags(map: string, flags: number): void {
+    checkRet("bpf_map__set_map_flags", bpf.bpf_map__set_map_flags(this.#map(map), flags));
+  }
+
   /** Before load: the whole content of a data section such as `.rodata`. */
   setData(section: string, data: Buffer): void {
     checkRet(

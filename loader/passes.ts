@@ -3,9 +3,10 @@
  * everything else of the process has its turn, and the state's lock is free.
  */
 import { type Assigned, assign, ServicesByPort } from "./assign.ts";
+import type { When } from "./belonging.ts";
 import { LiveNetns } from "./live_netns.ts";
 import { type Journal, message } from "./log.ts";
-import type { ManagedGroups, When } from "./managed_groups.ts";
+import type { ManagedGroups } from "./managed_groups.ts";
 import type { Observed } from "./observation.ts";
 import type { Observer } from "./observe.ts";
 import { Patience } from "./patience.ts";
@@ -30,6 +31,8 @@ export interface Place {
   services(): readonly Service[];
   /** Asks for a look in so many ms. */
   soon(afterMs: number): void;
+  /** Something changed. */
+  stir(): void;
   /** `detach` has taken the last group. */
   released(): void;
 }
@@ -49,6 +52,7 @@ export class Passes implements Disposable {
   readonly #patience = new Patience();
   /** Of the state, when we last looked at it or changed it ourselves. */
   #changes: bigint | null = null;
+  #observed: Observed | null = null;
   #next: NodeJS.Timeout | undefined;
   #reading = false;
   #lookAgain = false;
@@ -66,6 +70,12 @@ export class Passes implements Disposable {
     if (this.#reading) this.#lookAgain = true;
     else if (observer.isSlow) void this.#lookBeside();
     else journal.attempt("reconcile", () => this.#begin(observer.observe()));
+  }
+
+  /** A look may wait: no command has changed anything, and no adoption is to be looked after. */
+  get isQuiet(): boolean {
+    const { state, services } = this.#place;
+    return state.changes === this.#changes && !services().some(({ adopts }) => adopts);
   }
 
   /** A whole pass at once, over all groups, whatever is due. */
@@ -103,6 +113,8 @@ export class Passes implements Disposable {
 
   #begin(observed: Observed): void {
     const pass = this.#prepare(observed);
+    if (observed !== this.#observed) this.#place.stir();
+    this.#observed = observed;
     const idle = pass.due.length + pass.adopting.length + pass.fresh.length === 0;
     this.drop();
     if (idle && this.#place.state.changes === this.#changes) this.#finish();

@@ -9,6 +9,7 @@ import {
   planLines,
   RANGE_LINES,
   SYN_REFUSE,
+  WAY_OTHER,
 } from "./abi.ts";
 import type { Run, Targets } from "./targets.ts";
 
@@ -88,12 +89,19 @@ export function encodeControl(
   out.writeUInt16LE(probe.slot, at.probe_slot);
   out.writeUInt16LE(active * planLines(slots), at.plan);
   out.writeUInt16LE(sourceMask, at.source_mask);
+  out.writeUInt16LE(wayOf(targets, control, probe), at.way);
   for (const [i, slot] of targets.syn.slice(0, FEW).entries()) {
     out.writeUInt16LE(slot, at.few + i * CELL);
   }
   out.writeUInt8(MODES.indexOf(control.mode), at.mode);
   out.writeUInt8(control.tell ? 1 : 0, at.tell);
   return out;
+}
+
+/** What the program looks at first. */
+function wayOf({ syn, refuse }: Targets, { standby }: Control, { port }: Probe): number {
+  if (port !== 0 || refuse) return WAY_OTHER;
+  return syn.length === 0 && standby !== 0 ? WAY_OTHER : syn.length;
 }
 
 /** What of `control` outlives a plan; all of it is zero before the first. */

@@ -4,7 +4,7 @@ import { AdoptedCgroup, type AdoptOptions } from "./adopted.ts";
 import { covers, type Filter, specOf } from "./filter.ts";
 import type { GroupKey, Listener } from "./listener.ts";
 import type { Journal } from "./log.ts";
-import type { ManageOptions } from "./managed.ts";
+import type { ManageOptions } from "./manage_options.ts";
 import { NamedNetns } from "./named_netns.ts";
 import type { Policy } from "./plan.ts";
 import type { ReadyCheck } from "./ready.ts";

@@ -112,7 +112,10 @@ export class Sidecar implements Disposable {
    */
   watch(released: () => void = () => {}): void {
     this.#onReleased = released;
-    this.#watch = new Watch(() => this.#look());
+    this.#watch = new Watch(
+      () => this.#look(),
+      () => this.#use().passes.isQuiet,
+    );
     this.#listen();
     this.#look(); // what happened since start()
     void this.#waking.tryOut(this.#services, () => this.#groups.wake());
@@ -179,6 +182,7 @@ export class Sidecar implements Disposable {
       idleMs: this.#options.idleMs ?? IDLE_MS,
       services: () => this.#services,
       soon: (afterMs) => this.#watch?.soon(afterMs),
+      stir: () => this.#watch?.stir(),
       released: () => this.#onReleased(),
     };
   }

@@ -5,12 +5,20 @@ import { BindEvents } from "./events.ts";
 
 /** How often everything is looked at, whatever was or was not told. */
 export const RECONCILE_MS = 1_000;
+/**
+ * How often at rest, where binds are told of; in between only what commands leave is looked at. What
+ * is seen later for it is a listener that closed without anything to migrate.
+ */
+export const RESTING_MS = 5_000;
+/** For so long after anything changed, or a bind was told of, it is no rest: a bind may be long before its listen(). */
+const RESTLESS_MS = 10_000;
 /** After a bind the listener appears moments later: when to look again, ms after the event. */
 const AFTER_BIND_MS = [2, 10, 50, 200] as const;
 
 /** Calls `look` until it is disposed. */
 export class Watch implements Disposable {
   readonly #look: () => void;
+  readonly #isQuiet: () => boolean;
   readonly #interval: NodeJS.Timeout;
   #timer: NodeJS.Timeout | undefined;
   /** When to look after binds; whole ms of performance.now(), so that those of many binds are few. */
@@ -19,12 +27,16 @@ export class Watch implements Disposable {
   #asked: number | null = null;
   /** Looks may take no more than half of the time, however many binds there are. */
   #notBefore = 0;
+  #lookedAt = 0;
+  #restlessUntil = performance.now() + RESTLESS_MS;
   #events: BindEvents | null = null;
   #closed = false;
 
-  constructor(look: () => void) {
+  /** @param isQuiet nothing has changed that can be told without looking */
+  constructor(look: () => void, isQuiet: () => boolean) {
     this.#look = look;
-    this.#interval = setInterval(() => this.#lookNow(), RECONCILE_MS);
+    this.#isQuiet = isQuiet;
+    this.#interval = setInterval(() => this.#tick(), RECONCILE_MS);
   }
 
   /**
@@ -50,8 +62,22 @@ export class Watch implements Disposable {
     this.#arm();
   }
 
+  /** Something changed: for a while nothing is missed for longer than {@link RECONCILE_MS}. */
+  stir(): void {
+    this.#restlessUntil = performance.now() + RESTLESS_MS;
+  }
+
+  #tick(): void {
+    const now = performance.now();
+    // Half an interval of grace: ticks are not exact.
+    const rested = now - this.#lookedAt >= RESTING_MS - RECONCILE_MS / 2;
+    const rests = this.#events !== null && now >= this.#restlessUntil && this.#isQuiet();
+    if (!rests || rested) this.#lookNow();
+  }
+
   #bound(): void {
     const now = performance.now();
+    this.stir();
     for (const delay of AFTER_BIND_MS) this.#moments.add(Math.ceil(now + delay));
     if (now >= this.#notBefore) this.#lookNow();
     else this.soon(0);
@@ -69,6 +95,7 @@ export class Watch implements Disposable {
 
   #lookNow(): void {
     const begin = performance.now();
+    this.#lookedAt = begin;
     for (const moment of this.#moments) if (moment <= begin) this.#moments.delete(moment);
     if (this.#asked !== null && this.#asked <= begin) this.#asked = null;
     this.#look();

@@ -26,6 +26,7 @@ export const bpf_object__find_program_by_name = lib.func("bpf_program *bpf_objec
 /* libbpf.h: maps and programs of an object */
 export const bpf_map__fd = lib.func("int bpf_map__fd(const bpf_map *map)") as (map: Ptr<"bpf_map">) => number;
 export const bpf_map__set_max_entries = lib.func("int bpf_map__set_max_entries(bpf_map *map, uint32_t max_entries)") as (map: Ptr<"bpf_map">, entries: number) => number;
+export const bpf_map__set_map_flags = lib.func("int bpf_map__set_map_flags(bpf_map *map, uint32_t flags)") as (map: Ptr<"bpf_map">, flags: number) => number;
 export const bpf_map__set_initial_value = lib.func("int bpf_map__set_initial_value(bpf_map *map, const void *data, size_t size)") as (map: Ptr<"bpf_map">, data: Buffer, size: number) => number;
 export const bpf_program__fd = lib.func("int bpf_program__fd(const bpf_program *prog)") as (prog: Ptr<"bpf_program">) => number;
 

@@ -1,7 +1,7 @@
 /** What each BPF program costs: what the verifier says, what its maps take, how large its object is. */
 import { readFileSync, statSync } from "node:fs";
 import koffi from "koffi";
-import { groupEntries } from "../../loader/abi.ts";
+import { CONTROL_SECTION, groupEntries } from "../../loader/abi.ts";
 import { objectPath } from "../../loader/object.ts";
 import { capacityFor } from "../../loader/plan.ts";
 import { checkPtr, checkRet } from "../../loader/sys/check.ts";
@@ -59,7 +59,7 @@ function costsOf(object: ObjectName): ProgramCost[] {
   const opened = checkPtr("bpf_object__open_file", bpf.bpf_object__open_file(path, null));
   const logs: { program: Program; log: bigint }[] = [];
   try {
-    if (object === "select") resize(opened, groupEntries(capacityFor(8)));
+    if (object === "select") asAGroup(opened, groupEntries(capacityFor(8)));
     for (const program of programs(opened)) {
       const log = koffi.alloc("char", LOG_SIZE) as bigint;
       logs.push({ program, log });
@@ -87,7 +87,10 @@ function programs(object: bpf.Ptr<"bpf_object">): Program[] {
   return list;
 }
 
-function resize(object: bpf.Ptr<"bpf_object">, entries: Readonly<Record<string, number>>): void {
+/** As the loader does it (loader/group_pins.ts). */
+function asAGroup(object: bpf.Ptr<"bpf_object">, entries: Readonly<Record<string, number>>): void {
+  const control = checkPtr("map", bpf.bpf_object__find_map_by_name(object, CONTROL_SECTION));
+  checkRet("bpf_map__set_map_flags", bpf.bpf_map__set_map_flags(control, 0));
   for (const [map, count] of Object.entries(entries)) {
     const pointer = checkPtr(map, bpf.bpf_object__find_map_by_name(object, map));
     checkRet(map, bpf.bpf_map__set_max_entries(pointer, count));

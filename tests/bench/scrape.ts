@@ -4,13 +4,14 @@ import { get, type IncomingMessage } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Exporter } from "../../cli/exporter.ts";
 import { readStatus, type Status } from "../../loader/index.ts";
+import { Many } from "../helpers/many.ts";
 import { alone } from "./figures.ts";
-import { Fleet } from "./fleet.ts";
 import { ProbedSidecar } from "./probed_sidecar.ts";
 import type { Question } from "./question.ts";
 
 const GROUPS = 1_000;
 const LISTENERS = 8;
+const PORT = 20_012;
 const ROUNDS = 25;
 /** Between two scrapes, ms: not in step with the sidecar's passes. */
 const PAUSE_MS = 170;
@@ -56,9 +57,10 @@ export const question: Question = {
   title: `/metrics of ${GROUPS.toLocaleString("en-US")} groups of ${LISTENERS} listeners`,
   reference: "",
   async measure() {
-    await using fleet = await Fleet.open(GROUPS, LISTENERS);
+    using many = new Many();
+    await many.groups(PORT, 0, GROUPS, LISTENERS);
     const startMs = performance.now();
-    await using sidecar = await ProbedSidecar.attach(...fleet.specs, "--metrics", "9948");
+    await using sidecar = await ProbedSidecar.attach(`:${PORT}`, "--metrics", "9948");
     const takenOnS = (performance.now() - startMs) / 1000;
     if (sidecar.ready !== `groups=${GROUPS} listeners=${GROUPS * LISTENERS}`) {
       throw new Error(`not all were taken on: ${sidecar.ready}`);

@@ -69,6 +69,7 @@ test("numbers are the same in C and in TypeScript", () => {
     ...list("RM_SETTINGS_", abi.SETTINGS),
     ...list("RM_MODE_", abi.MODES),
     ["RM_SYN_REFUSE", abi.SYN_REFUSE],
+    ["RM_WAY_OTHER", abi.WAY_OTHER],
   ]);
   assert.deepEqual(Object.fromEntries(defines), Object.fromEntries(expected));
 });

@@ -43,6 +43,11 @@ export class SidecarProcess implements AsyncDisposable {
     this.#metricsUrl = ready.exec(child.output())?.[1] ?? "";
   }
 
+  get pid(): number {
+    if (this.#child === undefined) throw new Error("the sidecar was not started");
+    return this.#child.pid;
+  }
+
   get metricsUrl(): string {
     return this.#metricsUrl;
   }

@@ -9,6 +9,7 @@ import {
   planLines,
   RANGE_LINES,
   SYN_REFUSE,
+  WAY_OTHER,
 } from "../../loader/abi.ts";
 import { addressBytes, formatAddress } from "../../loader/address.ts";
 import {
@@ -118,7 +119,7 @@ test("a plan's runs hold each class's best, then its others; equal classes share
   const probe = { port: 0x1234, slot: 65 };
   const tables = { slots: 64, sourceMask: 255 };
   const encoded = encodeControl(1, targets, control, probe, tables);
-  const first = [planLines(64), 0, 65, 0, 255, 0, 2, 1, 1, 0, 64, 0, 0x34, 0x12, 0, 0, 7, 0];
+  const first = [planLines(64), 0, 0x34, 0x12, 65, 0, 255, 0, 2, 1, 1, 0, 64, 0, 255, 255, 7, 0];
   assert.deepEqual([...encoded.subarray(0, first.length)], first);
   const many = Array.from({ length: 40 }, (_, i) => i + 1);
   const few = encodeControl(0, { ...targets, syn: many }, control, probe, tables);
@@ -126,6 +127,19 @@ test("a plan's runs hold each class's best, then its others; equal classes share
   assert.equal(few.length, size);
   assert.equal(few.readUInt16LE(size - 2), FEW, "the last of those it has room for");
   assert.equal(few.readUInt16LE(of.syn_count), 40);
+  const way = (syn: number[], refuse: boolean, standby: number, port = 0) =>
+    encodeControl(
+      0,
+      { ...targets, syn, refuse },
+      { ...control, standby },
+      { port, slot: 0 },
+      tables,
+    ).readUInt16LE(of.way);
+  assert.equal(way([], false, 0), 0);
+  assert.equal(way([1, 2], false, 64), 2);
+  assert.equal(way([], false, 64), WAY_OTHER);
+  assert.equal(way([], true, 0), WAY_OTHER);
+  assert.equal(way([1], false, 0, 80), WAY_OTHER);
   const refused = encodeControl(1, { ...targets, refuse: true }, control, probe, tables);
   assert.equal(refused.readUInt16LE(of.syn_count), SYN_REFUSE);
 });

@@ -20,10 +20,11 @@ interface Scrape {
   readonly ms: number;
   readonly mb: number;
   readonly blockedMs: number;
+  readonly cpuMs: number;
 }
 
 async function scrape(sidecar: ProbedSidecar): Promise<Scrape> {
-  await sidecar.blockedMs();
+  await sidecar.probe();
   const startMs = performance.now();
   const request = get(sidecar.metricsUrl);
   const [response] = (await once(request, "response")) as [IncomingMessage];
@@ -35,7 +36,7 @@ async function scrape(sidecar: ProbedSidecar): Promise<Scrape> {
   }
   const ms = performance.now() - startMs;
   if (response.statusCode !== 200 || !end.endsWith("\n")) throw new Error(`cut off at ${end}`);
-  return { ms, mb: bytes / 1e6, blockedMs: await sidecar.blockedMs() };
+  return { ms, mb: bytes / 1e6, ...(await sidecar.probe()) };
 }
 
 /** As if something had been migrated to every listener, in every stage. */
@@ -76,6 +77,10 @@ export const question: Question = {
       alone(
         scrapes.map(({ ms }) => ms),
         { label: "one scrape", unit: "ms", atMost: 100 },
+      ),
+      alone(
+        scrapes.map(({ cpuMs }) => cpuMs),
+        { label: "the sidecar's time on a CPU meanwhile", unit: "ms" },
       ),
       alone(
         scrapes.map(({ mb }) => mb),

@@ -63,12 +63,12 @@ export class Counts {
   constructor(counters: Buffer, migrations: Buffer, cpus: number) {
     this.#syn = sumWords(counters, cpus);
     this.#migrations = sumWords(migrations);
-    this.#slots = migrations.length / LAYOUT.rm_migrations.size - 2;
     for (let at = 0; at < this.#migrations.length; at += MIGRATION_CELLS) {
       for (let i = 0; i < MIGRATION_CELLS; i++) {
         this.#all[i] = (this.#all[i] ?? 0) + (this.#migrations[at + i] ?? 0);
       }
     }
+    this.#slots = migrations.length / LAYOUT.rm_migrations.size - 2;
   }
 
   /** One slot's, or the standby's: beyond all slots, used or not. */

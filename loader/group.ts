@@ -5,14 +5,7 @@
 import { renameSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { ABI_VERSION, type GroupMap, LAYOUT, OUTCOMES } from "./abi.ts";
-import {
-  decodeGroup,
-  decodeSlot,
-  encodeGroup,
-  encodeSlot,
-  type GroupRecord,
-  type SlotRecord,
-} from "./codec.ts";
+import { decodeGroup, encodeGroup, type GroupRecord, type SlotRecord } from "./codec.ts";
 import { Counts, NO_ROW, type Row, rowOf, sumWords } from "./counts.ts";
 import { AbiMismatchError } from "./errors.ts";
 import { type GroupPins, makePins, makeUnpinned, openPins } from "./group_pins.ts";
@@ -30,6 +23,7 @@ import type { Slot } from "./plan.ts";
 import type { Control, Probe } from "./plan_codec.ts";
 import { PlanInForce } from "./plan_in_force.ts";
 import { type ProgramInfo, programInfo } from "./program.ts";
+import { SlotsMap } from "./slots_map.ts";
 import { Sources } from "./sources.ts";
 import * as libc from "./sys/libc.ts";
 import type { Targets } from "./targets.ts";
@@ -41,16 +35,13 @@ export class Group implements Disposable {
   readonly #maps: Readonly<Record<GroupMap, BpfMap>>;
   readonly programId: number;
   #closed = false;
-  /** Slots that are read at first: most groups never use more. */
-  #someSlots = 16;
   #record: GroupRecord;
+  readonly #slots: SlotsMap;
   readonly #sources: Sources;
   readonly #plan: PlanInForce;
   readonly moves: Moves;
   /** As it is pinned; null: not read since {@link reload}. Only the group's own sidecar writes it. */
   #standby: StandbyRecord | null = null;
-  /** The last whole `slots` map, and what it says. */
-  #slots: { readonly bytes: Buffer; readonly records: readonly SlotRecord[] } | null = null;
 
   private constructor(name: string, { programFd, maps }: GroupPins) {
     this.name = name;
@@ -58,6 +49,7 @@ export class Group implements Disposable {
     this.#maps = maps;
     this.programId = programInfo(programFd).id;
     this.#record = this.#readRecord();
+    this.#slots = new SlotsMap(maps.slots);
     this.#sources = new Sources(maps.sources);
     const slots = maps.slots.shape.entries;
     this.#plan = new PlanInForce(maps, { slots, sourceMask: this.#sources.mask });
@@ -141,30 +133,11 @@ export class Group implements Disposable {
 
   /** Slots ever used. */
   slots(): readonly SlotRecord[] {
-    const values = this.#readSlots();
-    if (this.#slots?.bytes.equals(values)) return this.#slots.records;
-    const records: SlotRecord[] = [];
-    for (let number = 0; number * LAYOUT.rm_slot.size < values.length; number++) {
-      const record = decodeSlot(values, number);
-      if (record) records.push(record);
-    }
-    this.#slots = { bytes: values, records };
-    return records;
-  }
-
-  /** The beginning of `slots`: they are taken in order, so after one that never was there is none. */
-  #readSlots(): Buffer {
-    const { slots } = this.#maps;
-    for (;;) {
-      const first = Math.min(this.#someSlots, slots.shape.entries);
-      const values = slots.readAll(first);
-      if (first === slots.shape.entries || decodeSlot(values, first - 1) === null) return values;
-      this.#someSlots *= 2;
-    }
+    return this.#slots.all();
   }
 
   setSlot(record: SlotRecord): void {
-    this.#maps.slots.update(record.slot.slot, encodeSlot(record));
+    this.#slots.set(record);
   }
 
   /** Cookie of the listener that the sockmap really holds in a slot. */

@@ -72,10 +72,10 @@ export class Passes implements Disposable {
     else journal.attempt("reconcile", () => this.#begin(observer.observe()));
   }
 
-  /** A look may wait: no command has changed anything, and no adoption is to be looked after. */
+  /** A look may wait: no command has changed anything, and all else that may change is told of. */
   get isQuiet(): boolean {
     const { state, services } = this.#place;
-    return state.changes === this.#changes && !services().some(({ adopts }) => adopts);
+    return state.changes === this.#changes && !services().some(({ isUnsettled }) => isUnsettled);
   }
 
   /** A whole pass at once, over all groups, whatever is due. */

@@ -68,6 +68,11 @@ export class Service {
     return this.#adopted !== null;
   }
 
+  /** Something of it may change that no bind tells of: its network namespace, its cgroup's parent. */
+  get isUnsettled(): boolean {
+    return this.#adopted !== null || this.#netns !== null;
+  }
+
   get ports(): number[] {
     return this.options.specs.map(({ port }) => port);
   }

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { BIN, HERE, runCli } from "../helpers/cli.ts";
+import type { Probed } from "./loop_probe.ts";
 
 const PROBE = fileURLToPath(new URL("./loop_probe.js", import.meta.url));
 
@@ -44,10 +45,6 @@ export class ProbedSidecar implements AsyncDisposable {
     await Promise.race([more, ended]);
   }
 
-  get pid(): number {
-    return this.#child.pid ?? 0;
-  }
-
   /** `groups=1000 listeners=8000`, as it says itself. */
   get ready(): string {
     return /^READY (.*) metrics=/m.exec(this.#output)?.[1] ?? "";
@@ -57,8 +54,8 @@ export class ProbedSidecar implements AsyncDisposable {
     return /^READY .*metrics=(\S+)$/m.exec(this.#output)?.[1] ?? "";
   }
 
-  /** The longest that its event loop was blocked since this was last asked, ms. */
-  async blockedMs(): Promise<number> {
+  /** How it was since this was last asked. */
+  async probe(): Promise<Probed> {
     const answer = once(this.#child, "message");
     this.#child.send("");
     return (await answer)[0];

@@ -4,13 +4,14 @@ import { get, type IncomingMessage } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Exporter } from "../../cli/exporter.ts";
 import { readStatus, type Status } from "../../loader/index.ts";
+import { Many } from "../helpers/many.ts";
 import { alone } from "./figures.ts";
-import { Fleet } from "./fleet.ts";
 import { ProbedSidecar } from "./probed_sidecar.ts";
 import type { Question } from "./question.ts";
 
 const GROUPS = 1_000;
 const LISTENERS = 8;
+const PORT = 20_012;
 const ROUNDS = 25;
 /** Between two scrapes, ms: not in step with the sidecar's passes. */
 const PAUSE_MS = 170;
@@ -19,10 +20,11 @@ interface Scrape {
   readonly ms: number;
   readonly mb: number;
   readonly blockedMs: number;
+  readonly cpuMs: number;
 }
 
 async function scrape(sidecar: ProbedSidecar): Promise<Scrape> {
-  await sidecar.blockedMs();
+  await sidecar.probe();
   const startMs = performance.now();
   const request = get(sidecar.metricsUrl);
   const [response] = (await once(request, "response")) as [IncomingMessage];
@@ -34,7 +36,7 @@ async function scrape(sidecar: ProbedSidecar): Promise<Scrape> {
   }
   const ms = performance.now() - startMs;
   if (response.statusCode !== 200 || !end.endsWith("\n")) throw new Error(`cut off at ${end}`);
-  return { ms, mb: bytes / 1e6, blockedMs: await sidecar.blockedMs() };
+  return { ms, mb: bytes / 1e6, ...(await sidecar.probe()) };
 }
 
 /** As if something had been migrated to every listener, in every stage. */
@@ -56,9 +58,10 @@ export const question: Question = {
   title: `/metrics of ${GROUPS.toLocaleString("en-US")} groups of ${LISTENERS} listeners`,
   reference: "",
   async measure() {
-    await using fleet = await Fleet.open(GROUPS, LISTENERS);
+    using many = new Many();
+    await many.groups(PORT, 0, GROUPS, LISTENERS);
     const startMs = performance.now();
-    await using sidecar = await ProbedSidecar.attach(...fleet.specs, "--metrics", "9948");
+    await using sidecar = await ProbedSidecar.attach(`:${PORT}`, "--metrics", "9948");
     const takenOnS = (performance.now() - startMs) / 1000;
     if (sidecar.ready !== `groups=${GROUPS} listeners=${GROUPS * LISTENERS}`) {
       throw new Error(`not all were taken on: ${sidecar.ready}`);
@@ -74,6 +77,10 @@ export const question: Question = {
       alone(
         scrapes.map(({ ms }) => ms),
         { label: "one scrape", unit: "ms", atMost: 100 },
+      ),
+      alone(
+        scrapes.map(({ cpuMs }) => cpuMs),
+        { label: "the sidecar's time on a CPU meanwhile", unit: "ms" },
       ),
       alone(
         scrapes.map(({ mb }) => mb),

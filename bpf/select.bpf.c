@@ -76,13 +76,12 @@ static __always_inline int on_rare_syn(struct sk_reuseport_md *ctx)
 	return SK_PASS;
 }
 
-/* Entry of `sources` of the listener that closes; 0: it is not known. */
-static __always_inline __u64 source_of(__u64 cookie, __u32 mask)
+static __always_inline __u64 find_source(__u64 cookie, __u32 mask, __u32 tries)
 {
 	__u32 hash = ((__u32)cookie ^ (__u32)(cookie >> 32)) * RM_SOURCE_HASH >> 16;
 
 #pragma clang loop unroll(disable)
-	for (__u32 i = 0; i < RM_SOURCE_TRIES; i++) {
+	for (__u32 i = 0; i < tries; i++) {
 		__u32 entry = (hash + i) & mask;
 		volatile __u64 *word = bpf_map_lookup_elem(&sources, &entry);
 		__u64 source = word ? *word : 0; /* loaded once */
@@ -92,6 +91,15 @@ static __always_inline __u64 source_of(__u64 cookie, __u32 mask)
 	}
 	return 0;
 }
+
+/* Entry of `sources` of the listener that closes; 0: it is not known. Not static, for the verifier's sake. */
+__noinline __u64 source_of(__u64 cookie, __u32 mask)
+{
+	return find_source(cookie, mask, RM_SOURCE_TRIES);
+}
+
+/* A quarter of `sources` is used at most, so nearly all are among the first. */
+#define FIRST_TRIES 4
 
 static __always_inline __u32 row_of(__u64 source)
 {
@@ -215,7 +223,8 @@ static __always_inline int on_syn(struct sk_reuseport_md *ctx)
 /* A migrating one, as nearly all are: to a target of its class by hash, which lives. */
 static __always_inline int on_known(struct sk_reuseport_md *ctx, __u32 state)
 {
-	__u64 source = source_of(bpf_get_socket_cookie(ctx->sk), control.source_mask);
+	__u64 source =
+		find_source(bpf_get_socket_cookie(ctx->sk), control.source_mask, FIRST_TRIES);
 	__u32 class = source % RM_MAX_CLASSES, row = row_of(source), stage = stage_of(ctx, state);
 	const struct rm_line *line = line_at(control.plan + class / LINE_RANGES);
 	const struct rm_range *range;

@@ -75,33 +75,46 @@ static __always_inline __u32 failed(int err, __u32 none)
 }
 
 /*
+ * One cell of a run, of the plan at @from >> 16, unless it is the closing listener's own row. Not
+ * static: the verifier looks at it once, and not at each of the loop's turns.
+ */
+__noinline int try_cell(struct sk_reuseport_md *ctx, __u32 from, __u32 index, __u32 not_row)
+{
+	int slot = slot_at(from >> 16, (from & 0xffff) + index);
+	long err;
+
+	if (slot < 0 || ROW_OF((__u32)slot) == not_row)
+		return -ENODATA;
+	err = bpf_sk_select_reuseport(ctx, &listeners, &slot, 0);
+	return err ? err : slot;
+}
+
+/*
  * A few of a run, the closing listener's own row left out: one of the best by
  * hash; it may have closed since the plan was made: then its neighbours, then
  * what is second best. The slot selected; else -ENODATA where there was none to
- * try, or what the last one tried said. Not static: the verifier looks at it
- * once, and not at each call.
+ * try, or what the last one tried said.
  * @from: first line of the plan << 16 | first cell of the run in it
  */
 __noinline int try_run(struct sk_reuseport_md *ctx, __u32 from, __u32 n, __u32 total, __u32 not_row)
 {
 	__u32 start = scale(ctx->hash, n);
-	long err = -ENODATA;
+	int err = -ENODATA;
 
 	for (__u32 i = 0; i < RM_TRIES && i < total; i++) {
 		__u32 index = i;
-		int slot;
+		int tried;
 
 		if (i < n) {
 			index = start + i;
 			if (index >= n)
 				index -= n;
 		}
-		slot = slot_at(from >> 16, (from & 0xffff) + index);
-		if (slot < 0 || ROW_OF((__u32)slot) == not_row)
-			continue;
-		err = bpf_sk_select_reuseport(ctx, &listeners, &slot, 0);
-		if (!err)
-			return slot;
+		tried = try_cell(ctx, from, index, not_row);
+		if (tried >= 0)
+			return tried;
+		if (tried != -ENODATA)
+			err = tried;
 	}
 	return err;
 }

@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=1 --v8-pool-size=1
 /** The only file that touches `process`. */
 import { isatty } from "node:tty";
 import type { Env } from "./env.ts";

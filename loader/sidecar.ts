@@ -15,6 +15,7 @@ import { findAtStart, requireMatch } from "./start.ts";
 import { findBpffs, State } from "./state.ts";
 import type { Status } from "./status.ts";
 import { StoreServer } from "./store/server.ts";
+import { trimMemory } from "./sys/malloc.ts";
 import { everyStep } from "./undo.ts";
 import { Waking } from "./waking.ts";
 import { RECONCILE_MS, Watch } from "./watch.ts";
@@ -118,6 +119,7 @@ export class Sidecar implements Disposable {
     );
     this.#listen();
     this.#look(); // what happened since start()
+    trimMemory(); // libbpf has read the kernel's BTF, which is large, for each program
     void this.#waking.tryOut(this.#services, () => this.#groups.wake());
   }
 

@@ -36,7 +36,7 @@ export class SidecarProcess implements AsyncDisposable {
   /** Starts it (again) and waits for its READY line. */
   async start(): Promise<void> {
     const log = this.#dir.file(`log-${++this.#starts}`);
-    const child = new Child(process.execPath, [BIN, "attach", ...this.#args, ...HERE], log);
+    const child = new Child(BIN, ["attach", ...this.#args, ...HERE], log);
     this.#child = child;
     const ready = /^READY .*metrics=(\S+)$/m;
     await child.until("READY", () => ready.test(child.output()));

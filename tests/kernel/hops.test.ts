@@ -42,7 +42,8 @@ describe("several that are killed at once", () => {
       const COUNT = 400;
       const before = kernelMigrations();
       const victims: Listener[] = [];
-      for (let i = 0; i < 8; i++) victims.push(await s.listener());
+      // Fewer than are tried for a connection, so that the last one is found whoever has gone.
+      for (let i = 0; i < 6; i++) victims.push(await s.listener());
       const sidecar = s.sidecar();
       const { peers } = await bringTo("accept queue", COUNT, s);
       const last = await s.listener();

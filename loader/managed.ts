@@ -10,7 +10,7 @@ import { endpoint, isSelectable, type Listener } from "./listener.ts";
 import type { ManageOptions, Refreshed } from "./manage_options.ts";
 import { refuseHidden, splitStandby } from "./members.ts";
 import type { Plan } from "./plan.ts";
-import { Readings } from "./readings.ts";
+import { Readings, YOUNG_EVERY_MS } from "./readings.ts";
 import { newRecord, recorded } from "./record.ts";
 import { Lock, type State } from "./state.ts";
 import { boottimeMs } from "./sys/libc.ts";
@@ -121,8 +121,7 @@ export class ManagedGroup implements Disposable {
     const nowMs = boottimeMs();
     try {
       const refreshed = this.#refresh(members, nowMs);
-      const restless = this.#hold.isRestless(nowMs) || this.#readings.haveYoung(nowMs);
-      const dueMs = restless ? nowMs : nextCheckMs(nowMs, Math.random());
+      const dueMs = this.#dueMs(nowMs);
       this.#attention.given(members, this.group.standby.cookie, dueMs);
       return refreshed;
     } finally {
@@ -130,6 +129,13 @@ export class ManagedGroup implements Disposable {
       const dueMs = this.#hold.dueMs(nowMs);
       this.#holdDueMs = dueMs === null ? null : nowMs + dueMs;
     }
+  }
+
+  /** When to look after it next if nothing changes. */
+  #dueMs(nowMs: number): number {
+    if (this.#hold.isRestless(nowMs)) return nowMs;
+    if (this.#readings.haveYoung(nowMs)) return nowMs + YOUNG_EVERY_MS;
+    return nextCheckMs(nowMs, Math.random());
   }
 
   #refresh(members: readonly Listener[], nowMs: number): Refreshed {

@@ -3,8 +3,10 @@ import { borrow } from "./borrow.ts";
 import type { Listener, Owner } from "./listener.ts";
 import { readSettings, settingsDigest } from "./settings.ts";
 
-/** Servers set options after listen() too (nginx does): so long they are read in every pass. */
+/** Servers set options after listen() too (nginx does): so long they are read whenever the group is looked after. */
 export const YOUNG_MS = 2_000;
+/** And so often it then is, whatever else changed: each time takes milliseconds, which other groups wait for. */
+export const YOUNG_EVERY_MS = 500;
 /** After that somebody may still change them: read with the first pass over the group after so long. */
 export const SETTLED_MS = 300_000;
 
@@ -33,7 +35,7 @@ export class Readings {
     return borrow(listener, (fd) => settingsDigest(readSettings(fd, key.family))) ?? 0n;
   }
 
-  /** Some are to be read in the next pass. */
+  /** Some are to be read every {@link YOUNG_EVERY_MS}. */
   haveYoung(nowMs: number): boolean {
     for (const { sinceMs } of this.#readings.values()) if (nowMs - sinceMs < YOUNG_MS) return true;
     return false;

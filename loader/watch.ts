@@ -12,8 +12,8 @@ export const RECONCILE_MS = 1_000;
 export const RESTING_MS = 5_000;
 /** For so long after anything changed, or a bind was told of, it is no rest: a bind may be long before its listen(). */
 const RESTLESS_MS = 10_000;
-/** After a bind the listener appears moments later: when to look again, ms after the event. */
-const AFTER_BIND_MS = [2, 10, 50, 200] as const;
+/** After a bind the listener appears moments later: when to look, ms after the event. */
+const AFTER_BIND_MS = [1, 4, 10, 50, 200] as const;
 
 /** Calls `look` until it is disposed. */
 export class Watch implements Disposable {
@@ -78,9 +78,8 @@ export class Watch implements Disposable {
   #bound(): void {
     const now = performance.now();
     this.stir();
-    for (const delay of AFTER_BIND_MS) this.#moments.add(Math.ceil(now + delay));
-    if (now >= this.#notBefore) this.#lookNow();
-    else this.soon(0);
+    for (const delay of AFTER_BIND_MS) this.#moments.add(Math.floor(now + delay));
+    this.#arm();
   }
 
   /** For the next moment that is due. */

@@ -29,6 +29,7 @@ export async function run(env: Env, args: Arguments): Promise<void> {
       sidecar.close({ keep: true });
       return;
     }
+    env.hurry?.();
     const notify = (state: string) => notifyService(state, env.vars["NOTIFY_SOCKET"]);
     const released = new Promise<void>((resolve) => sidecar.watch(resolve));
     env.stdout.write(`READY ${summary(sidecar)} metrics=${endpoint.url}\n`);

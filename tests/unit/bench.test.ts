@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { alone, compare, inTurn, quantile, spread } from "../bench/figures.ts";
-import { insert, markdown, number } from "../bench/report.ts";
+import { insert, markdown, number, type Report } from "../bench/report.ts";
 
 describe("figures", () => {
   test("quantiles lie between the samples", () => {
@@ -85,6 +86,16 @@ describe("report", () => {
     assert.equal(insert(after, "new"), after);
     assert.throws(() => insert("no marks", "new"), /marks/);
   });
+
+  for (const document of ["README.md", "docs/PERFORMANCE.md"]) {
+    test(`${document} carries what bench-results.json says`, () => {
+      const read = (path: string) =>
+        readFileSync(new URL(`../../../${path}`, import.meta.url), "utf8");
+      const results = JSON.parse(read("bench-results.json")) as Report;
+      const text = read(document);
+      assert.equal(insert(text, markdown(results)), text);
+    });
+  }
 
   test("numbers have three significant digits", () => {
     assert.deepEqual([0.98765, 1234567, 12.34].map(number), ["0.988", "1,230,000", "12.3"]);

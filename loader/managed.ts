@@ -1,7 +1,8 @@
 /** A group under a sidecar's management: taken on, refreshed, given back. */
 import { applyGroup } from "./apply.ts";
-import { attachProgram, detachProgram, refuseForeign } from "./attachment.ts";
+import { type Attached, attachGroup, detachProgram, refuseForeign } from "./attachment.ts";
 import { Attention, nextCheckMs } from "./attention.ts";
+import { ForeignProgramError } from "./errors.ts";
 import type { Match } from "./filter.ts";
 import { giveBack } from "./give_back.ts";
 import { Group } from "./group.ts";
@@ -245,22 +246,11 @@ export class ManagedGroup implements Disposable {
     return plan;
   }
 
-  #attach(members: readonly Listener[]): "attached" | "unchanged" | "unreachable" {
-    const { group } = this;
-    if (members.length === 0) return "unchanged";
-    if (members.some(({ programId }) => programId === group.programId)) return "unchanged";
-    if (!this.#options.replace) this.#refuseForeign(members);
-    if (!attachProgram(members, group.programFd)) return "unreachable";
-    const attachments = group.record.attachments + 1;
-    group.setRecord({ ...group.record, attachments, uid: members[0]?.uid ?? group.record.uid });
-    return "attached";
-  }
-
-  #refuseForeign(members: readonly Listener[]): void {
+  #attach(members: readonly Listener[]): Attached {
     try {
-      refuseForeign(members, this.group.programId);
+      return attachGroup(this.group, members, this.#options.replace);
     } catch (error) {
-      this.#hold.closeStandby();
+      if (error instanceof ForeignProgramError) this.#hold.closeStandby();
       throw error;
     }
   }

@@ -11,7 +11,7 @@ import { type Reloaded, succession } from "./reload.ts";
 import { Service, type ServiceOptions } from "./service.ts";
 import { IDLE_MS, type ServicesOptions, type SidecarOptions } from "./sidecar_options.ts";
 import { sidecarStatus, sidecarStatusInSlices } from "./sidecar_status.ts";
-import { findAtStart, requireMatch } from "./start.ts";
+import { findAtStart, requireMatch, someOf } from "./start.ts";
 import { findBpffs, State } from "./state.ts";
 import type { Status } from "./status.ts";
 import { StoreServer } from "./store/server.ts";
@@ -19,9 +19,6 @@ import { trimMemory } from "./sys/malloc.ts";
 import { everyStep } from "./undo.ts";
 import { Waking } from "./waking.ts";
 import { RECONCILE_MS, Watch } from "./watch.ts";
-
-/** Starting, the event loop has its turn this often, ms. */
-const TURN_MS = 10;
 
 interface Running {
   readonly state: State;
@@ -82,10 +79,9 @@ export class Sidecar implements Disposable {
       for (const service of this.#services) service.locate();
       const { listeners, matches } = findAtStart(this.#running, this.#services);
       requireMatch(this.#services, matches);
-      while (matches.length > 0) {
-        this.#takeOn(state, matches);
-        if (matches.length > 0) yield;
-      }
+      const takeOn = (match: Assigned) =>
+        this.#attempt(match.name, () => this.#groups.takeOn(state, match));
+      while (someOf(matches, state, takeOn)) yield;
       using _lock = state.lock();
       for (const service of this.#services) {
         const about = `adoption ${service.label}`;
@@ -95,16 +91,6 @@ export class Sidecar implements Disposable {
     } finally {
       if (!complete && this.#running !== null) this.#undo();
     }
-  }
-
-  /** Takes on some of them, which are removed from the list. */
-  #takeOn(state: State, matches: Assigned[]): void {
-    using _lock = state.lock();
-    const untilMs = performance.now() + TURN_MS;
-    do {
-      const match = matches.shift();
-      if (match) this.#attempt(match.name, () => this.#groups.takeOn(state, match));
-    } while (matches.length > 0 && performance.now() < untilMs);
   }
 
   /**

@@ -12,6 +12,9 @@ import type { State } from "./state.ts";
 /** A read may miss a listener that is just opening, which looks as if it were hidden: see `hidden`. */
 const READS = 3;
 
+/** The event loop has its turn this often, ms. */
+const TURN_MS = 10;
+
 /** The groups to take on, and all that was observed. */
 export function findAtStart(
   { state, observer }: { readonly state: State; readonly observer: Observer },
@@ -26,6 +29,21 @@ export function findAtStart(
       return { listeners, matches: [...matches, ...heldAlone(state, services, matches)] };
     }
   }
+}
+
+/** Takes on some of them, which are removed from the list, with the state locked; false: that were all. */
+export function someOf(
+  matches: Assigned[],
+  state: State,
+  takeOn: (match: Assigned) => void,
+): boolean {
+  using _lock = state.lock();
+  const untilMs = performance.now() + TURN_MS;
+  for (let match = matches.shift(); match; match = matches.shift()) {
+    takeOn(match);
+    if (performance.now() >= untilMs) break;
+  }
+  return matches.length > 0;
 }
 
 /** @throws NoMatchError for a service that does not wait, with what is there instead */

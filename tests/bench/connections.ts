@@ -8,7 +8,7 @@ import { PINNED, Saturation } from "./saturation.ts";
 const OURS = 8001;
 const OTHER = 8002;
 /** Each a server, a sidecar and load of their own: two processes alike differ by half a percent. */
-const SCENES = 8;
+const SCENES = 6;
 const SCENES_HOLDING = 2;
 /** Pairs of slices in a scene. */
 const PAIRS = 180;

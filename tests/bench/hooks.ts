@@ -14,7 +14,7 @@ import type { Question } from "./question.ts";
 import { PINNED, Saturation } from "./saturation.ts";
 
 const PORT = 8001;
-const PAIRS = 2000;
+const PAIRS = 1500;
 const SLICE_MS = 10;
 
 export const question: Question = {

@@ -11,7 +11,7 @@ import type { Question } from "./question.ts";
 const OURS = 8001;
 const OTHER = 8002;
 const ROUNDS = 10;
-const SECONDS = 3;
+const SECONDS = 2;
 /** To both ports together: a process more must find a core. */
 const RATE = 3000;
 /** What a lost connection counts as: the load's time-out. Its client got no answer at all. */

@@ -18,7 +18,9 @@ CLANG_FORMAT ?= clang-format
 BPF_CFLAGS := -target bpf -mcpu=v3 -g -O2 -Wall -Wextra -Werror \
 	-idirafter /usr/include/$(shell uname -m)-linux-gnu
 BPF_OBJECTS := $(patsubst bpf/%.bpf.c,dist/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
-BPF_TEXT := $(wildcard bpf/*.c bpf/*.h)
+# What the benchmark compares with.
+BENCH_OBJECTS := $(patsubst tests/bench/%.bpf.c,dist/tests/bench/%.bpf.o,$(wildcard tests/bench/*.bpf.c))
+BPF_TEXT := $(wildcard bpf/*.c bpf/*.h tests/bench/*.bpf.c)
 
 TS_SOURCES := $(shell find loader cli tests -name '*.ts')
 NODE_MODULES := node_modules/.package-lock.json
@@ -51,6 +53,11 @@ demo: root deps-sandbox build ## the product in a minute: reloads and stops, wit
 .PHONY: info
 info: root deps-sandbox build ## what the BPF programs cost: verifier instructions, stack, memory, size (root)
 	@node dist/tests/bench/info.js
+
+.PHONY: bench
+bench: export ONLY := $(ONLY)
+bench: root deps-test deps-sandbox deps-bench build $(BENCH_OBJECTS) ## every figure of docs/PERFORMANCE.md, or ONLY=name of them (root, under 15 minutes)
+	@node dist/tests/bench/bench.js
 
 .PHONY: format
 format: deps-check $(NODE_MODULES) ## format all sources
@@ -114,8 +121,8 @@ format-check: deps-check $(NODE_MODULES)
 root:
 	@[ "$$(id -u)" = 0 ] || { echo "make $(or $(firstword $(MAKECMDGOALS)),test) needs root: run it as root, or with sudo" >&2; exit 1; }
 
-.PHONY: deps-build deps-sandbox deps-check deps-test
-deps-build deps-sandbox deps-check deps-test:
+.PHONY: deps-build deps-sandbox deps-check deps-test deps-bench
+deps-build deps-sandbox deps-check deps-test deps-bench:
 	@tests/helpers/deps.sh $(@:deps-%=%)
 
 $(NODE_MODULES): package-lock.json | deps-build
@@ -124,6 +131,10 @@ $(NODE_MODULES): package-lock.json | deps-build
 
 dist/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h) Makefile | deps-build
 	@mkdir -p dist/bpf
+	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
+
+dist/tests/bench/%.bpf.o: tests/bench/%.bpf.c Makefile | deps-build
+	@mkdir -p dist/tests/bench
 	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
 
 # A file that lost its source would be packed and could be imported: out with it.

@@ -77,11 +77,12 @@ static __always_inline int adopt(struct bpf_sock_addr *ctx)
 	__u32 zero = 0;
 	int on = 1;
 
-	if (ctx->protocol != IPPROTO_TCP)
+	/* The kernel's choice: clients that bind to their own address, for each connection. */
+	if (!port || ctx->protocol != IPPROTO_TCP)
 		return 1;
 	counts = bpf_map_lookup_elem(&ports, &port);
 	if (!counts)
-		return 1; /* nobody's port, or the kernel's choice (0) */
+		return 1; /* nobody's */
 	a = bpf_map_lookup_elem(&adoption, &zero);
 	if (!a || !is_adopted(a))
 		return 1;

@@ -35,43 +35,66 @@ static __always_inline int wanted(struct sock *sk, __u16 protocol)
 	return observe.udp && protocol == IPPROTO_UDP && sk->__sk_common.skc_num;
 }
 
-/*
- * What the kernel's group and its accept queue know of: the socket itself, or the TCP socket of an
- * MPTCP one; that one then where it cannot be told, which looks as if it were in no group.
- */
-static __always_inline struct sock *tcp_of(struct sock *sk, __u16 protocol)
+/* Of a group: its size, and what is attached. `probe`: `reuse` is a number to the verifier. */
+static __always_inline void read_group(struct sock_reuseport *reuse, int probe,
+				       struct rm_listener *r)
 {
-	struct mptcp_sock *msk = (struct mptcp_sock *)sk;
-	struct sock *first;
-
-	if (protocol != IPPROTO_MPTCP || !bpf_core_field_exists(msk->first))
-		return sk;
-	first = BPF_CORE_READ(msk, first);
-	return first ? first : sk;
-}
-
-static __always_inline void read_group(struct sock *sk, struct rm_listener *r)
-{
-	struct sock_reuseport *reuse = BPF_CORE_READ(sk, sk_reuseport_cb);
 	struct bpf_prog *prog;
 
 	if (!reuse)
 		return;
 	r->group = (__u64)reuse;
-	r->group_size = BPF_CORE_READ(reuse, num_socks);
-	prog = BPF_CORE_READ(reuse, prog);
+	r->group_size = probe ? BPF_CORE_READ(reuse, num_socks) : reuse->num_socks;
+	prog = probe ? BPF_CORE_READ(reuse, prog) : reuse->prog;
 	if (prog) {
 		r->has_prog = 1;
 		/* Classic filters have no id; their aux says 0. */
-		r->prog_id = BPF_CORE_READ(prog, aux, id);
+		r->prog_id = probe ? BPF_CORE_READ(prog, aux, id) : prog->aux->id;
 	}
+}
+
+/*
+ * What the kernel's group and its accept queue know of: the socket itself. The
+ * verifier knows its type, so its members are loaded; a helper that copies each
+ * one takes several times as long, and this is done for every listener of the host.
+ */
+static __always_inline void read_tcp(struct sock *sk, struct rm_listener *r)
+{
+	r->uid = sk->sk_uid.val;
+	r->reuseport = BPF_CORE_READ_BITFIELD(&sk->__sk_common, skc_reuseport);
+	r->queue_length = sk->sk_ack_backlog;
+	r->queue_limit = sk->sk_max_ack_backlog;
+	r->half_open =
+		BPF_CORE_READ((struct inet_connection_sock *)sk, icsk_accept_queue.qlen.counter);
+	read_group(sk->sk_reuseport_cb, 0, r);
+}
+
+/* The same of the TCP socket of an MPTCP one; of that one itself where it cannot be told. */
+static __always_inline void read_mptcp(struct sock *sk, struct rm_listener *r)
+{
+	struct mptcp_sock *msk = (struct mptcp_sock *)sk;
+	struct sock *tcp = 0;
+
+	if (bpf_core_field_exists(msk->first))
+		tcp = BPF_CORE_READ(msk, first);
+	if (!tcp) {
+		r->uid = sk->sk_uid.val;
+		return; /* it looks as if it were in no group */
+	}
+	r->uid = BPF_CORE_READ(tcp, sk_uid.val);
+	r->reuseport = BPF_CORE_READ_BITFIELD_PROBED(tcp, __sk_common.skc_reuseport);
+	r->queue_length = BPF_CORE_READ(tcp, sk_ack_backlog);
+	r->queue_limit = BPF_CORE_READ(tcp, sk_max_ack_backlog);
+	r->half_open =
+		BPF_CORE_READ((struct inet_connection_sock *)tcp, icsk_accept_queue.qlen.counter);
+	read_group(BPF_CORE_READ(tcp, sk_reuseport_cb), 1, r);
 }
 
 /* The process's id in the loader's pid namespace, which pidfd_open(2) there understands. */
 static __always_inline __u32 read_pid(struct task_struct *leader)
 {
-	struct pid *pid = BPF_CORE_READ(leader, thread_pid);
-	__u32 level = BPF_CORE_READ(pid, level);
+	struct pid *pid = leader->thread_pid;
+	__u32 level = pid->level;
 	const char *numbers = (const char *)pid + bpf_core_field_offset(pid->numbers);
 
 	for (__u32 i = 0; i < MAX_PID_NS_LEVEL && i <= level; i++) {
@@ -95,9 +118,8 @@ int list_listeners(struct bpf_iter__task_file *ctx)
 	struct task_struct *task = ctx->task, *leader;
 	struct file *file = ctx->file;
 	struct rm_listener r = {};
-	struct inet_connection_sock *icsk;
 	struct socket *sock;
-	struct sock *sk, *tcp;
+	struct sock *sk;
 	__u16 family;
 
 	if (!task || !file)
@@ -119,17 +141,14 @@ int list_listeners(struct bpf_iter__task_file *ctx)
 	r.fd = ctx->fd;
 	leader = task->group_leader;
 	r.pid = read_pid(leader);
-	r.start_ns = BPF_CORE_READ(leader, start_boottime);
+	r.start_ns = leader->start_boottime;
 	bpf_core_read_str(r.comm, sizeof(r.comm), &leader->comm);
 
 	r.family = family;
 	r.port = sk->__sk_common.skc_num;
-	r.netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
-	tcp = tcp_of(sk, r.protocol);
-	r.uid = BPF_CORE_READ(tcp, sk_uid.val);
+	r.netns = sk->__sk_common.skc_net.net->ns.inum;
 	r.ifindex = sk->__sk_common.skc_bound_dev_if;
-	r.reuseport = BPF_CORE_READ_BITFIELD_PROBED(tcp, __sk_common.skc_reuseport);
-	r.v6only = BPF_CORE_READ_BITFIELD_PROBED(sk, __sk_common.skc_ipv6only);
+	r.v6only = BPF_CORE_READ_BITFIELD(&sk->__sk_common, skc_ipv6only);
 	if (family == AF_INET) {
 		__be32 addr = sk->__sk_common.skc_rcv_saddr;
 
@@ -138,14 +157,13 @@ int list_listeners(struct bpf_iter__task_file *ctx)
 		bpf_core_read(r.addr, sizeof(r.addr), &sk->__sk_common.skc_v6_rcv_saddr);
 	}
 
-	if (r.protocol != IPPROTO_UDP) {
-		icsk = (struct inet_connection_sock *)tcp;
-		r.queue_length = BPF_CORE_READ(tcp, sk_ack_backlog);
-		r.queue_limit = BPF_CORE_READ(tcp, sk_max_ack_backlog);
-		r.half_open = BPF_CORE_READ(icsk, icsk_accept_queue.qlen.counter);
-	}
 	r.sockarray = !!((__u64)BPF_CORE_READ(sk, sk_user_data) & SK_USER_DATA_BPF);
-	read_group(tcp, &r);
+	if (r.protocol == IPPROTO_MPTCP)
+		read_mptcp(sk, &r);
+	else
+		read_tcp(sk, &r);
+	if (r.protocol == IPPROTO_UDP)
+		r.queue_length = r.queue_limit = r.half_open = 0;
 
 	emit(ctx->meta->seq, &r);
 	return 0;

@@ -13,12 +13,16 @@
 
 #include <linux/types.h>
 
-#define RM_ABI_VERSION 3
+#define RM_ABI_VERSION 4
 
 /* Limits. */
 #define RM_MAX_SLOTS 1024  /* listeners one group can hold at a time */
 #define RM_MAX_CLASSES 16  /* settings classes in one group; 0 is "not known" */
 #define RM_TRIES 8         /* targets tried for one connection, at most */
+#define RM_SOURCE_TRIES 32 /* entries of `sources` that one cookie may be in */
+#define RM_LINE_CELLS 32   /* of rm_line: a cache line */
+#define RM_FEW 24          /* of rm_control */
+#define RM_RANGE_LINES 3   /* of a plan: RM_MAX_CLASSES + 1 ranges */
 #define RM_HOLD_BUCKETS 10 /* of rm_holds.buckets */
 #define RM_SETTINGS_LEN 2032
 #define RM_SERVICE_LEN 64 /* bytes of a service's name, NUL included */
@@ -68,46 +72,60 @@
 /* rm_control.syn_count: every listener is drained, new connections are refused. */
 #define RM_SYN_REFUSE 65535
 
+/* rm_control.way: a probe is under way, all are drained, or there is only the standby. */
+#define RM_WAY_OTHER 65535
+
 /* Policy for new connections. */
 #define RM_ROUTE_KERNEL 0
 #define RM_ROUTE_NEWEST 1
 
 /*
- * Row of `counters` (per CPU). Row 0 is the group's own: decisions that belong
- * to no known listener. Row slot + 1 is the listener's in that slot: at `syn`
- * the one selected, at the migrating stages the one that closes.
+ * Counts. New connections are counted per CPU, in `counters`: SYNs come on all CPUs at once, and no
+ * two may write to one cache line. Cell RM_OUTCOMES + slot: those that a listener was selected for.
+ * Cell outcome: the others, which belong to no listener.
+ *
+ * Migrating connections are rare, and rows are large: `migrations` is memory that all CPUs share,
+ * and is added to atomically. Row 0 is the group's own: sources that are not known. Row slot + 1 is
+ * the listener's in that slot: its decisions when it closes, and what it was given.
  */
-struct rm_counters {
-	__u64 decisions[RM_STAGES * RM_OUTCOMES]; /* [stage * RM_OUTCOMES + outcome] */
-	__u64 into[RM_STAGES];                    /* migrations this listener received */
-};
-
-/* Value of `cookies`, keyed by socket cookie: what a closing listener was. */
-struct rm_source {
-	__u16 slot;
-	__u16 class; /* settings class, 1..RM_MAX_CLASSES-1, or 0: not known */
+struct rm_migrations {
+	__u64 decisions[(RM_STAGES - 1) * RM_OUTCOMES]; /* [(stage - 1) * RM_OUTCOMES + outcome] */
+	__u64 into[RM_STAGES - 1]; /* [stage - 1]: migrations this listener received */
 };
 
 /*
- * A run of rm_plan.migrate: the targets of one class, those to choose among
- * first, then the others (older generations) in the order to try them.
+ * Entry of `sources`: what a closing listener was, as one word, so that no reader sees half of it:
+ *   socket cookie << 16 | row of `migrations` << 4 | settings class (0: not known); 0: free
+ * It is in one of the RM_SOURCE_TRIES entries from the cookie's hash on: the upper half of its
+ * 32-bit words, one xor the other, by RM_SOURCE_HASH.
+ */
+#define RM_SOURCE_COOKIE_SHIFT 16
+#define RM_SOURCE_ROW_SHIFT 4
+#define RM_SOURCE_HASH 2654435769 /* 2^32 by the golden ratio */
+
+/*
+ * A run of a plan: the targets of one class, those to choose among first, then the others (older
+ * generations) in the order to try them.
  */
 struct rm_range {
-	__u16 first; /* index */
+	__u16 first; /* cell of the plan */
 	__u16 count; /* chosen among by hash */
 	__u16 total; /* count and the others */
 	__u16 pad;
 };
 
 /*
- * Entry of `plans`: two of them, of which `control` names the one in force, so
- * that a new plan is written whole and then flipped in with one write.
+ * Entry of `plans`: a line. Two plans, of which `control` names the one in force, so that a new plan
+ * is written whole and then flipped in with one write. A plan is
+ *   RM_RANGE_LINES             the range of each class, then that of any: for want of a compatible one
+ *   slots / RM_LINE_CELLS      targets of new connections
+ *   2 * slots / RM_LINE_CELLS  targets of migrating ones: those of each class, then those of any
  */
-struct rm_plan {
-	struct rm_range classes[RM_MAX_CLASSES]; /* [class] -> its targets in migrate */
-	struct rm_range other;                   /* of any class: for want of a compatible one */
-	__u16 syn[RM_MAX_SLOTS];
-	__u16 migrate[2 * RM_MAX_SLOTS]; /* those of each class, then those of any */
+struct rm_line {
+	union {
+		__u16 cells[RM_LINE_CELLS]; /* slots */
+		struct rm_range ranges[RM_LINE_CELLS / 4];
+	} as;
 };
 
 /*
@@ -119,15 +137,19 @@ struct rm_plan {
  * write may choose by the other plan's numbers: a listener, or an empty slot.
  */
 struct rm_control {
-	/* All 0: new connections are left to the kernel's hash. */
+	__u16 plan;        /* in force: its first line */
+	__u16 probe;       /* client port (host byte order) that goes to `probe_slot`; 0: none */
+	__u16 probe_slot;  /* entry in `listeners` */
+	__u16 source_mask; /* entries of `sources` - 1 */
+	__u8 mode;         /* RM_MODE_* */
+	__u8 tell;         /* 1: tell of migrations from accept queues, through `moves` */
 	__u16 syn_count; /* of the active plan; 0: no target, or the kernel's hash; RM_SYN_REFUSE */
 	__u16 standby;   /* its entry in `listeners`: then every decision is explicit; 0: none */
-	__u16 probe;     /* client port (host byte order) that goes to `probe_slot`; 0: none */
-	__u16 probe_slot; /* entry in `listeners` */
-	__u8 active;      /* index in `plans` */
-	__u8 mode;        /* RM_MODE_* */
-	__u8 tell;        /* 1: tell of migrations from accept queues, through `moves` */
-	__u8 pad[5];
+
+	/* What most new connections need, side by side. */
+	__u16 way; /* 0: the kernel's hash; so many targets to choose among; RM_WAY_OTHER */
+	__u16 few
+		[RM_FEW]; /* the first targets of new connections in the plan: most groups have no more */
 };
 
 /* The one entry of `moved`. */
@@ -147,8 +169,10 @@ struct rm_slot {
 	__u32 class;
 	__u32 drained; /* 1: no target, on purpose */
 	__u32 pad;
-	/* The row's counts when this listener took the slot. */
-	__u64 base[RM_STAGES * RM_OUTCOMES + RM_STAGES];
+	/* The slot's counts when this listener took it. */
+	__u64 base_syn;  /* new connections it was selected for */
+	__u64 base_out;  /* migrations from it to a target */
+	__u64 base_into; /* migrations to it */
 };
 
 /* The one entry of `group`: who this is. Written and read by the loader only. */
@@ -250,20 +274,17 @@ struct rm_adopted_port {
 #define RM_ASSERT_OFFSET(type, member, offset) \
 	_Static_assert(__builtin_offsetof(struct type, member) == (offset), #type "." #member)
 
-RM_ASSERT_SIZE(rm_counters, 320);
-RM_ASSERT_OFFSET(rm_counters, into, 288);
-RM_ASSERT_SIZE(rm_source, 4);
+RM_ASSERT_SIZE(rm_migrations, 240);
+RM_ASSERT_OFFSET(rm_migrations, into, 216);
+RM_ASSERT_SIZE(rm_line, 64);
 RM_ASSERT_SIZE(rm_range, 8);
-RM_ASSERT_SIZE(rm_plan, 6280);
-RM_ASSERT_OFFSET(rm_plan, other, 128);
-RM_ASSERT_OFFSET(rm_plan, syn, 136);
-RM_ASSERT_OFFSET(rm_plan, migrate, 2184);
-RM_ASSERT_SIZE(rm_control, 16);
-RM_ASSERT_OFFSET(rm_control, active, 8);
+RM_ASSERT_SIZE(rm_control, 64);
+RM_ASSERT_OFFSET(rm_control, mode, 8);
+RM_ASSERT_OFFSET(rm_control, few, 16);
 RM_ASSERT_SIZE(rm_moved, 16);
-RM_ASSERT_SIZE(rm_slot, 368);
+RM_ASSERT_SIZE(rm_slot, 72);
 RM_ASSERT_OFFSET(rm_slot, generation, 32);
-RM_ASSERT_OFFSET(rm_slot, base, 48);
+RM_ASSERT_OFFSET(rm_slot, base_syn, 48);
 RM_ASSERT_SIZE(rm_group, 120);
 RM_ASSERT_OFFSET(rm_group, family, 16);
 RM_ASSERT_OFFSET(rm_group, addr, 24);

@@ -1,5 +1,6 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=1 --v8-pool-size=1
 /** The only file that touches `process`. */
+import { getPriority, setPriority } from "node:os";
 import { isatty } from "node:tty";
 import type { Env } from "./env.ts";
 import { main } from "./main.ts";
@@ -10,6 +11,18 @@ const onSignals: Env["onSignals"] = (names, handler) => {
     for (const name of names) process.off(name, handler);
   };
 };
+
+/** nice(1): a sidecar sleeps nearly always, and a new listener should not wait behind its clients. */
+const HURRY = -10;
+
+function hurry(): void {
+  if (getPriority() !== 0) return; // somebody has decided (Nice= of a unit)
+  try {
+    setPriority(HURRY);
+  } catch {
+    // not permitted: then it takes its turn
+  }
+}
 
 const stop = new AbortController();
 onSignals(["SIGTERM", "SIGINT", "SIGHUP"], (name) => stop.abort(name));
@@ -33,6 +46,7 @@ process.exitCode = await main(
     terminal: isatty(0),
     stop: stop.signal,
     unread: unread.signal,
+    hurry,
     onSignals,
   },
   process.argv.slice(2),

@@ -18,6 +18,8 @@ export interface Env {
   readonly stop: AbortSignal;
   /** Aborted when nobody reads stdout any more. */
   readonly unread: AbortSignal;
+  /** Runs before others on a busy host from now on, if that is permitted (CAP_SYS_NICE). */
+  hurry?(): void;
   /** Has `handler` called for each of these signals, instead of what they do by default; the result ends that. */
   onSignals(names: readonly NodeJS.Signals[], handler: (name: NodeJS.Signals) => void): () => void;
 }

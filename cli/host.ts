@@ -1,7 +1,7 @@
 /** Options of the whole process, on the command line and in a config file. */
 import { UsageError } from "../loader/errors.ts";
+import { DEFAULT_METRICS, type MetricsAddress, parseMetricsAddress } from "./metrics_address.ts";
 import { bpffsOption, once } from "./options.ts";
-import { DEFAULT_METRICS, type MetricsAddress, parseMetricsAddress } from "./server.ts";
 
 export const hostOptions = {
   keep: {

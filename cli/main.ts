@@ -1,17 +1,6 @@
 /** Parses the command line and runs one command; returns the exit code. */
-import yargs from "yargs";
+import yargs, { type Argv, type CommandModule } from "yargs";
 import { UsageError } from "../loader/errors.ts";
-import { attachCommand } from "./commands/attach.ts";
-import { checkCommand } from "./commands/check.ts";
-import { detachCommand } from "./commands/detach.ts";
-import { drainCommand, undrainCommand } from "./commands/drain.ts";
-import { execCommand } from "./commands/exec.ts";
-import { metricsCommand } from "./commands/metrics.ts";
-import { policyCommand } from "./commands/policy.ts";
-import { releaseCommand } from "./commands/release.ts";
-import { runCommand } from "./commands/run.ts";
-import { statusCommand } from "./commands/status.ts";
-import { storeCommand } from "./commands/store.ts";
 import type { Env } from "./env.ts";
 import { EXIT, exitCode } from "./exit.ts";
 import { version } from "./version.ts";
@@ -19,29 +8,55 @@ import { version } from "./version.ts";
 const NAME = "reuseport-migrate";
 const WIDTH = 100;
 
-function parser(env: Env, argv: readonly string[], exitWith: (code: number) => void) {
+type ExitWith = (code: number) => void;
+/** Makes a command known to the parser. */
+type Add = (parser: Argv, env: Env, exitWith: ExitWith) => Argv;
+
+function lazily<A>(
+  load: () => Promise<(env: Env, exitWith: ExitWith) => CommandModule<object, A>>,
+): () => Promise<Add> {
+  return async () => {
+    const command = await load();
+    return (parser, env, exitWith) => parser.command(command(env, exitWith));
+  };
+}
+
+/** By their first word. Loading them all takes longer than most of them run. */
+const COMMANDS: ReadonlyMap<string, () => Promise<Add>> = new Map([
+  ["attach", lazily(async () => (await import("./commands/attach.ts")).attachCommand)],
+  ["exec", lazily(async () => (await import("./commands/exec.ts")).execCommand)],
+  ["run", lazily(async () => (await import("./commands/run.ts")).runCommand)],
+  ["status", lazily(async () => (await import("./commands/status.ts")).statusCommand)],
+  ["check", lazily(async () => (await import("./commands/check.ts")).checkCommand)],
+  ["detach", lazily(async () => (await import("./commands/detach.ts")).detachCommand)],
+  ["policy", lazily(async () => (await import("./commands/policy.ts")).policyCommand)],
+  ["drain", lazily(async () => (await import("./commands/drain.ts")).drainCommand)],
+  ["undrain", lazily(async () => (await import("./commands/drain.ts")).undrainCommand)],
+  ["release", lazily(async () => (await import("./commands/release.ts")).releaseCommand)],
+  ["metrics", lazily(async () => (await import("./commands/metrics.ts")).metricsCommand)],
+  ["store", lazily(async () => (await import("./commands/store.ts")).storeCommand)],
+]);
+
+/** What the command line names; all of them where that is none: for help, completion and what was misspelled. */
+async function commandsFor([name = ""]: readonly string[]): Promise<Add[]> {
+  const one = COMMANDS.get(name);
+  return Promise.all((one ? [one] : [...COMMANDS.values()]).map((load) => load()));
+}
+
+async function parserOf(env: Env, argv: readonly string[], exitWith: ExitWith): Promise<Argv> {
   const codes = EXIT.map(({ code, meaning }) => `  ${code}  ${meaning}`).join("\n");
   // What follows `--` is another program's command line.
   const runner = argv[0] === "store" ? argv[1] : argv[0];
   const config = { "populate--": ["exec", "run", "take"].includes(runner ?? "") };
-  return yargs()
+  const empty = yargs()
     .scriptName(NAME)
     .usage(
       "$0 <command>\n\nRestart any SO_REUSEPORT TCP server without refusing or resetting a connection.",
     )
-    .parserConfiguration(config)
-    .command(attachCommand(env))
-    .command(execCommand(env, exitWith))
-    .command(runCommand(env, exitWith))
-    .command(statusCommand(env))
-    .command(checkCommand(env, exitWith))
-    .command(detachCommand(env))
-    .command(policyCommand(env))
-    .command(drainCommand(env, exitWith))
-    .command(undrainCommand(env))
-    .command(releaseCommand(env))
-    .command(metricsCommand(env))
-    .command(storeCommand(env, exitWith))
+    .parserConfiguration(config);
+  const commands = await commandsFor(argv);
+  const parser = commands
+    .reduce((all, add) => add(all, env, exitWith), empty)
     .completion(
       "completion",
       "print a bash completion script: source it, or put it in /etc/bash_completion.d",
@@ -58,6 +73,19 @@ function parser(env: Env, argv: readonly string[], exitWith: (code: number) => v
       if (error && error.name !== "YError") throw error;
       throw new UsageError(sentence(message ?? error?.message ?? "wrong usage", argv));
     });
+  forgoHelp(parser);
+  return parser;
+}
+
+/** yargs renders the help of each command that it runs, lest somebody ask for it meanwhile: half of its time, for nothing. */
+function forgoHelp(parser: Argv): void {
+  const usage = (parser as unknown as Internals).getInternalMethods().getUsageInstance();
+  usage.cacheHelpMessage = () => {};
+}
+
+/** What of yargs has no types. */
+interface Internals {
+  getInternalMethods(): { getUsageInstance(): { cacheHelpMessage(): void } };
 }
 
 /** yargs' words for what a user did, in one line and in ours. */
@@ -77,7 +105,8 @@ export async function main(env: Env, argv: readonly string[]): Promise<number> {
     const exitWith = (value: number) => {
       code = value;
     };
-    await parser(env, argv, exitWith).parseAsync([...argv], {}, (_error, _argv, text) => {
+    const parser = await parserOf(env, argv, exitWith);
+    await parser.parseAsync([...argv], {}, (_error, _argv, text) => {
       output = text;
     });
     if (output) env.stdout.write(`${output}\n`);

@@ -1,32 +1,14 @@
 /** The /metrics endpoint. */
 import { createServer } from "node:http";
 import { isIP } from "node:net";
-import { ConflictError, UsageError } from "../loader/errors.ts";
+import { ConflictError } from "../loader/errors.ts";
 import type { Status, StoreServer } from "../loader/index.ts";
 import { Exporter } from "./exporter.ts";
+import type { MetricsAddress } from "./metrics_address.ts";
 import { StoreExporter } from "./store/exporter.ts";
 
-/** Loopback: what a host serves is nobody else's business unless asked for. */
-export const DEFAULT_METRICS = "127.0.0.1:9944";
-
-export interface MetricsAddress {
-  readonly host: string;
-  readonly port: number;
-}
-
-/** Parses `[ADDR:]PORT` or `off` (null). @throws UsageError */
-export function parseMetricsAddress(text: string): MetricsAddress | null {
-  if (text === "off") return null;
-  const match = /^(?:(?:\[([^\]]+)\]|([^:[\]]+)):)?([0-9]{1,5})$/.exec(text);
-  const host = match?.[1] ?? match?.[2] ?? "127.0.0.1";
-  const port = Number(match?.[3]);
-  if (!match || isIP(host) === 0 || port > 65535) {
-    throw new UsageError(
-      `--metrics '${text}': write PORT, ADDR:PORT such as 0.0.0.0:9944, [::1]:9944, or off`,
-    );
-  }
-  return { host, port };
-}
+/** A client that takes nothing for so long, ms, is let go of, and the text with it. */
+const STALLED_MS = 30_000;
 
 export interface MetricsServer {
   readonly url: string;
@@ -39,7 +21,7 @@ export interface MetricsServer {
  */
 export function serveMetrics(
   address: MetricsAddress,
-  status: () => Status,
+  status: () => Promise<Status>,
   store: () => StoreServer | null = () => null,
 ): Promise<MetricsServer> {
   const exporter = new Exporter({ process: true });
@@ -73,6 +55,7 @@ export async function serveText(
       }
     }
   });
+  server.setTimeout(STALLED_MS);
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) => {
       reject(

@@ -4,10 +4,17 @@
  * with the BTF of the built objects. Imports nothing of ours.
  */
 
-export const ABI_VERSION = 3;
+export const ABI_VERSION = 4;
 export const MAX_SLOTS = 1024;
 export const MAX_CLASSES = 16;
 export const TRIES = 8;
+export const SOURCE_TRIES = 32;
+export const SOURCE_COOKIE_SHIFT = 16;
+export const SOURCE_ROW_SHIFT = 4;
+export const SOURCE_HASH = 2_654_435_769;
+export const LINE_CELLS = 32;
+export const FEW = 24;
+export const RANGE_LINES = 3;
 export const SERVICE_LEN = 64;
 export const COMM_LEN = 16;
 export const SETTINGS_LEN = 2032;
@@ -50,9 +57,12 @@ export type Mode = (typeof MODES)[number];
 /** rm_control.syn_count when every listener is drained. */
 export const SYN_REFUSE = 65_535;
 
-/** Counts in one row: decisions by stage and outcome, then `into` by stage. */
-export const DECISION_CELLS = STAGES.length * OUTCOMES.length;
-export const ROW_CELLS = DECISION_CELLS + STAGES.length;
+/** rm_control.way when the program has to look at more than the plan's targets. */
+export const WAY_OTHER = 65_535;
+
+/** Stages at which connections migrate, and the cells of a row of `migrations`: decisions, then `into`. */
+export const MIGRATING_STAGES = STAGES.slice(1);
+export const MIGRATION_DECISIONS = MIGRATING_STAGES.length * OUTCOMES.length;
 
 /** How a hold ends: a server listened again, nobody did in time, or somebody said so. */
 export const HOLD_RESULTS = ["handed_over", "expired", "released"] as const;
@@ -66,29 +76,27 @@ export const EXTRA_ENTRIES = 2;
 
 /** Size and member offsets in bytes of every struct of the header. */
 export const LAYOUT = {
-  rm_counters: { size: 320, members: { decisions: 0, into: 288 } },
-  rm_source: { size: 4, members: { slot: 0, class: 2 } },
+  rm_migrations: { size: 240, members: { decisions: 0, into: 216 } },
+  rm_line: { size: 64, members: { as: 0 } },
   rm_range: { size: 8, members: { first: 0, count: 2, total: 4, pad: 6 } },
-  rm_plan: {
-    size: 6280,
-    members: { classes: 0, other: 128, syn: 136, migrate: 2184 },
-  },
   rm_control: {
-    size: 16,
+    size: 64,
     members: {
-      syn_count: 0,
-      standby: 2,
-      probe: 4,
-      probe_slot: 6,
-      active: 8,
-      mode: 9,
-      tell: 10,
-      pad: 11,
+      plan: 0,
+      probe: 2,
+      probe_slot: 4,
+      source_mask: 6,
+      mode: 8,
+      tell: 9,
+      syn_count: 10,
+      standby: 12,
+      way: 14,
+      few: 16,
     },
   },
   rm_moved: { size: 16, members: { told: 0, pad: 4, wakeups: 8 } },
   rm_slot: {
-    size: 368,
+    size: 72,
     members: {
       cookie: 0,
       opened_ms: 8,
@@ -98,7 +106,9 @@ export const LAYOUT = {
       class: 36,
       drained: 40,
       pad: 44,
-      base: 48,
+      base_syn: 48,
+      base_out: 56,
+      base_into: 64,
     },
   },
   rm_group: {
@@ -161,23 +171,49 @@ export const LAYOUT = {
 } as const;
 
 /** bpf_map_type of uapi/linux/bpf.h, those in use. */
-export const MAP_TYPE = { hash: 1, array: 2, percpu_array: 6, sockmap: 15, ringbuf: 27 } as const;
+export const MAP_TYPE = {
+  hash: 1,
+  array: 2,
+  percpu_array: 6,
+  array_of_maps: 12,
+  sockmap: 15,
+  ringbuf: 27,
+} as const;
 
 /** The maps of select.bpf.o as pinned; `entries` is omitted where it is the group's own size. */
 export const GROUP_MAPS = {
   listeners: { type: MAP_TYPE.sockmap, key: 4, value: 8 },
-  cookies: { type: MAP_TYPE.hash, key: 8, value: LAYOUT.rm_source.size },
-  plans: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_plan.size, entries: 2 },
+  sources: { type: MAP_TYPE.array, key: 4, value: 8 },
+  plans: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_line.size },
   control: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_control.size, entries: 1 },
   moved: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_moved.size, entries: 1 },
-  moves: { type: MAP_TYPE.ringbuf, key: 0, value: 0, entries: 4096 },
-  counters: { type: MAP_TYPE.percpu_array, key: 4, value: LAYOUT.rm_counters.size },
+  moves: { type: MAP_TYPE.array_of_maps, key: 4, value: 4, entries: 1 },
+  counters: { type: MAP_TYPE.percpu_array, key: 4, value: 8 },
+  migrations: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_migrations.size },
   slots: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_slot.size },
   group: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_group.size, entries: 1 },
   standby: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_standby.size, entries: 1 },
   holds: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_holds.size, entries: 1 },
 } as const satisfies Record<string, MapShape>;
 export type GroupMap = keyof typeof GROUP_MAPS;
+
+/** Lines of one of a group's two plans. */
+export function planLines(slots: number): number {
+  return RANGE_LINES + (3 * slots) / LINE_CELLS;
+}
+
+/** Entries of those maps of a group that have its size, by its slots: a power of two. */
+export function groupEntries(slots: number) {
+  return {
+    listeners: slots + EXTRA_ENTRIES,
+    // A quarter full at most: then a cookie finds a free one among its SOURCE_TRIES.
+    sources: 4 * slots,
+    plans: 2 * planLines(slots),
+    counters: OUTCOMES.length + slots + 1, // the standby's too
+    migrations: slots + 2, // the group's own row, and the standby's
+    slots,
+  } as const satisfies Partial<Record<GroupMap, number>>;
+}
 
 /** The maps of adopt.bpf.o as pinned. */
 export const ADOPTION_MAPS = {
@@ -194,6 +230,7 @@ export interface MapShape {
 }
 
 /** Names in the objects. */
+export const CONTROL_SECTION = ".data.control";
 export const SELECT_PROGRAM = "select_listener";
 export const ITERATOR_PROGRAM = "list_listeners";
 export const BOUND_PROGRAMS = ["bound4", "bound6"] as const;

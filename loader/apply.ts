@@ -31,11 +31,12 @@ export function applyGroup(
   const records = new Map(group.slots().map((record) => [record.slot.slot, record]));
   const before = [...records.values()].map(({ slot }) => slot);
   const { record } = group;
+  const known = new Set(before.map(({ cookie }) => cookie));
   const openedMs = openings(members, before, watched, nowMs);
   const seen = members.map((member, i) => ({
     cookie: member.cookie,
     openedMs: openedMs[i] ?? nowMs,
-    settings: readings.read(member, before, nowMs),
+    settings: readings.read(member, known.has(member.cookie), nowMs),
   }));
   const plan = makePlan(before, seen, record, record.slots, nowMs);
 
@@ -78,7 +79,7 @@ function openings(
   watched: boolean,
   nowMs: number,
 ): number[] {
-  const recorded = Math.max(0, ...slots.map((s) => Math.max(s.openedMs, s.closedMs ?? 0)));
+  const recorded = slots.reduce((last, s) => Math.max(last, s.openedMs, s.closedMs ?? 0), 0);
   return members.map(({ owners }) =>
     watched ? nowMs : Math.max(recorded, Math.min(...owners.map((owner) => owner.startMs))),
   );

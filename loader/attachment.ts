@@ -3,6 +3,7 @@ import { SELECT_PROGRAM } from "./abi.ts";
 import { borrow } from "./borrow.ts";
 import { FilterLockedError, ForeignProgramError, hasCode } from "./errors.ts";
 import { throughFleeting } from "./fleeting.ts";
+import type { Group } from "./group.ts";
 import { endpoint, isSelectable, type Listener } from "./listener.ts";
 import { programName } from "./program.ts";
 import * as libc from "./sys/libc.ts";
@@ -82,4 +83,26 @@ export function refuseForeign(members: readonly Listener[], ours: number | null)
       `the group of ${endpoint(key)} already runs ${what}, ${whose}, or override it with --replace`,
     );
   }
+}
+
+/** `unreachable`: no owner of a listener could be borrowed from. */
+export type Attached = "attached" | "unchanged" | "unreachable";
+
+/**
+ * Attaches the group's program where it is not, and counts that.
+ * @throws ForeignProgramError when another one is attached and `replace` is false
+ */
+export function attachGroup(
+  group: Group,
+  members: readonly Listener[],
+  replace: boolean,
+): Attached {
+  if (members.length === 0) return "unchanged";
+  if (members.some(({ programId }) => programId === group.programId)) return "unchanged";
+  if (!replace) refuseForeign(members, group.programId);
+  if (!attachProgram(members, group.programFd)) return "unreachable";
+  const { record } = group;
+  const attachments = record.attachments + 1;
+  group.setRecord({ ...record, attachments, uid: members[0]?.uid ?? record.uid });
+  return "attached";
 }

@@ -47,6 +47,7 @@ export function withGroups<T>(
     if (wanted.length === 0) throw nothing(specs);
     return work(wanted);
   } finally {
+    state.mark();
     for (const { group } of groups) group[Symbol.dispose]();
     state.tidy();
   }

@@ -1,20 +1,17 @@
 /** Map values to plain data and back, by the layouts of abi.ts. Little-endian hosts (x86_64, arm64). */
 import {
   ABI_VERSION,
-  DECISION_CELLS,
   LAYOUT,
   MIGRATE,
   type Migrate,
-  OUTCOMES,
   ROUTE,
-  ROW_CELLS,
   type Route,
   SERVICE_LEN,
   SETTINGS,
   type SettingsPolicy,
-  STAGES,
 } from "./abi.ts";
 import { addressBytes, type Family, formatAddress } from "./address.ts";
+import type { Row } from "./counts.ts";
 import type { GroupKey } from "./listener.ts";
 import type { HoldPolicy, Slot } from "./plan.ts";
 import { AF_INET, AF_INET6 } from "./sys/libc.ts";
@@ -84,35 +81,7 @@ export function decodeGroup(value: Buffer): GroupRecord {
   };
 }
 
-/** Index in a row of the new connections that its listener was selected for. */
-export const SYN_SELECTED = 0;
-
-/** Counts of one row of `counters`, all CPUs added up; index as in the ABI. */
-export type Row = BigUint64Array;
-
-export const emptyRow = (): Row => new BigUint64Array(ROW_CELLS);
-
-/** Adds one CPU's copy of a row at `offset` to `row`. */
-export function addRow(row: Row, bytes: Buffer, offset: number): void {
-  for (let i = 0; i < ROW_CELLS; i++) {
-    row[i] = (row[i] ?? 0n) + bytes.readBigUInt64LE(offset + i * 8);
-  }
-}
-
-/** The sum of rows. */
-export function addRows(rows: readonly Row[]): Row {
-  const sum = emptyRow();
-  for (const row of rows)
-    for (let i = 0; i < ROW_CELLS; i++) sum[i] = (sum[i] ?? 0n) + (row[i] ?? 0n);
-  return sum;
-}
-
-/** What was counted in `row` since it was `base`. */
-export function subtractRow(row: Row, base: Row): Row {
-  return row.map((count, i) => count - (base[i] ?? 0n));
-}
-
-/** A slot, and the counts its row had when its listener took it. */
+/** A slot, and its counts when its listener took it. */
 export interface SlotRecord {
   readonly slot: Slot;
   readonly base: Row;
@@ -128,7 +97,9 @@ export function encodeSlot({ slot, base }: SlotRecord): Buffer {
   out.writeUInt32LE(slot.generation, at.generation);
   out.writeUInt32LE(slot.class, at.class);
   out.writeUInt32LE(slot.drained ? 1 : 0, at.drained);
-  for (const [i, count] of base.entries()) out.writeBigUInt64LE(count, at.base + i * 8);
+  out.writeBigUInt64LE(base.syn, at.base_syn);
+  out.writeBigUInt64LE(base.out, at.base_out);
+  out.writeBigUInt64LE(base.into, at.base_into);
   return out;
 }
 
@@ -139,8 +110,6 @@ export function decodeSlot(values: Buffer, number: number): SlotRecord | null {
   const cookie = value.readBigUInt64LE(at.cookie);
   if (cookie === 0n) return null;
   const closed = Number(value.readBigUInt64LE(at.closed_ms));
-  const base = emptyRow();
-  addRow(base, value, at.base);
   return {
     slot: {
       slot: number,
@@ -152,53 +121,10 @@ export function decodeSlot(values: Buffer, number: number): SlotRecord | null {
       class: value.readUInt32LE(at.class),
       drained: value.readUInt32LE(at.drained) !== 0,
     },
-    base,
+    base: {
+      syn: value.readBigUInt64LE(at.base_syn),
+      out: value.readBigUInt64LE(at.base_out),
+      into: value.readBigUInt64LE(at.base_into),
+    },
   };
-}
-
-export function encodeSource(slot: Pick<Slot, "slot" | "class">): Buffer {
-  const { size, members: at } = LAYOUT.rm_source;
-  const out = Buffer.alloc(size);
-  out.writeUInt16LE(slot.slot, at.slot);
-  out.writeUInt16LE(slot.class, at.class);
-  return out;
-}
-
-/** A socket cookie as a map key. */
-export function encodeCookie(cookie: bigint): Buffer {
-  const out = Buffer.alloc(8);
-  out.writeBigUInt64LE(cookie);
-  return out;
-}
-
-/** One non-zero decision count. */
-export interface Decision {
-  readonly stage: string;
-  readonly outcome: string;
-  /** Of outcome `fallback`. */
-  readonly reason?: string;
-  readonly count: bigint;
-}
-
-/** The decisions of a row by stage and outcome; with `zero` also those that never happened. */
-export function decisionsOf(row: Row, zero = false): Decision[] {
-  const decisions: Decision[] = [];
-  for (let cell = 0; cell < DECISION_CELLS; cell++) {
-    const stage = STAGES[Math.floor(cell / OUTCOMES.length)];
-    const outcome = OUTCOMES[cell % OUTCOMES.length];
-    const count = row[cell] ?? 0n;
-    if (stage && outcome && (zero || count > 0n)) decisions.push({ stage, ...outcome, count });
-  }
-  return decisions;
-}
-
-/** Connections that left (`out`: selected at a migrating stage) and came (`into`), by row. */
-export function migrationsOf(row: Row): { out: bigint; into: bigint } {
-  let out = 0n;
-  let into = 0n;
-  for (let stage = 1; stage < STAGES.length; stage++) {
-    out += row[stage * OUTCOMES.length] ?? 0n;
-    into += row[DECISION_CELLS + stage] ?? 0n;
-  }
-  return { out, into };
 }

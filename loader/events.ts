@@ -7,10 +7,15 @@ import * as guard from "./sys/guard.ts";
 import * as bpf from "./sys/libbpf.ts";
 import { RingBuffer } from "./sys/ring.ts";
 
+/** Ports of a bit of `ranges`, bits of a word of `ports`: as in bpf/notify.bpf.c. */
+const RANGE = 1024;
+const WORD_BITS = 64;
+
 /** Calls back for each batch of binds to its ports, in any process below `cgroup`. Ends with the process. */
 export class BindEvents implements Disposable {
   readonly #object = new BpfObject("notify");
-  readonly #ports = new Set<number>();
+  /** The words of `ports` that are not 0. */
+  #words: ReadonlyMap<number, bigint> = new Map();
   readonly #links: bpf.Ptr<"bpf_link">[] = [];
   #ring: RingBuffer | null = null;
 
@@ -36,18 +41,23 @@ export class BindEvents implements Disposable {
 
   /** Other ports from now on; what stays is not missed for a moment. */
   setPorts(ports: Iterable<number>): void {
-    const wanted = new Set(ports);
-    const map = this.#object.mapFd("ports");
-    for (const port of wanted) {
-      if (this.#ports.has(port)) continue;
-      checkRet("bpf_map_update_elem", bpf.bpf_map_update_elem(map, keyOf(port), Buffer.of(1), 0));
-      this.#ports.add(port);
+    const wanted = [...ports].map(guard.port);
+    const words = bitsOf(wanted);
+    for (const [word, bits] of words) {
+      if (this.#words.get(word) !== bits) this.#write("ports", word, bits);
     }
-    for (const port of this.#ports) {
-      if (wanted.has(port)) continue;
-      checkRet("bpf_map_delete_elem", bpf.bpf_map_delete_elem(map, keyOf(port)));
-      this.#ports.delete(port);
-    }
+    for (const word of this.#words.keys()) if (!words.has(word)) this.#write("ports", word, 0n);
+    this.#words = words;
+    const ranges = bitsOf(wanted.map((port) => Math.floor(port / RANGE)));
+    this.#write("ranges", 0, ranges.get(0) ?? 0n);
+  }
+
+  #write(map: "ports" | "ranges", word: number, bits: bigint): void {
+    const [key, value] = [Buffer.alloc(4), Buffer.alloc(8)];
+    key.writeUInt32LE(word);
+    value.writeBigUInt64LE(bits);
+    const fd = this.#object.mapFd(map);
+    checkRet("bpf_map_update_elem", bpf.bpf_map_update_elem(fd, key, value, 0));
   }
 
   [Symbol.dispose](): void {
@@ -58,8 +68,12 @@ export class BindEvents implements Disposable {
   }
 }
 
-function keyOf(port: number): Buffer {
-  const key = Buffer.alloc(2);
-  key.writeUInt16LE(guard.port(port));
-  return key;
+/** A bit each of `numbers`, by word. */
+function bitsOf(numbers: Iterable<number>): Map<number, bigint> {
+  const words = new Map<number, bigint>();
+  for (const number of numbers) {
+    const word = Math.floor(number / WORD_BITS);
+    words.set(word, (words.get(word) ?? 0n) | (1n << BigInt(number % WORD_BITS)));
+  }
+  return words;
 }

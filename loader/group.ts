@@ -4,20 +4,9 @@
  */
 import { renameSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { ABI_VERSION, type GroupMap, LAYOUT } from "./abi.ts";
-import {
-  addRow,
-  decodeGroup,
-  decodeSlot,
-  emptyRow,
-  encodeCookie,
-  encodeGroup,
-  encodeSlot,
-  encodeSource,
-  type GroupRecord,
-  type Row,
-  type SlotRecord,
-} from "./codec.ts";
+import { ABI_VERSION, type GroupMap, LAYOUT, OUTCOMES } from "./abi.ts";
+import { decodeGroup, encodeGroup, type GroupRecord, type SlotRecord } from "./codec.ts";
+import { Counts, NO_ROW, type Row, rowOf, sumWords } from "./counts.ts";
 import { AbiMismatchError } from "./errors.ts";
 import { type GroupPins, makePins, makeUnpinned, openPins } from "./group_pins.ts";
 import {
@@ -29,18 +18,13 @@ import {
   type StandbyRecord,
 } from "./holds.ts";
 import { type BpfMap, possibleCpus } from "./map.ts";
+import { Moves } from "./moves.ts";
 import type { Slot } from "./plan.ts";
-import {
-  type Control,
-  decodeControl,
-  decodeMoved,
-  encodeControl,
-  encodeMoved,
-  encodePlan,
-  NO_PROBE,
-  type Probe,
-} from "./plan_codec.ts";
+import type { Control, Probe } from "./plan_codec.ts";
+import { PlanInForce } from "./plan_in_force.ts";
 import { type ProgramInfo, programInfo } from "./program.ts";
+import { SlotsMap } from "./slots_map.ts";
+import { Sources } from "./sources.ts";
 import * as libc from "./sys/libc.ts";
 import type { Targets } from "./targets.ts";
 
@@ -52,36 +36,36 @@ export class Group implements Disposable {
   readonly programId: number;
   #closed = false;
   #record: GroupRecord;
-  #targets: Targets | null = null;
-  #plan: Buffer | null = null;
-  #active = 0;
-  #control: Control = { mode: "select", standby: 0, tell: false };
-  #probe = NO_PROBE;
-  #tells = false;
+  readonly #slots: SlotsMap;
+  readonly #sources: Sources;
+  readonly #plan: PlanInForce;
+  readonly moves: Moves;
+  /** As it is pinned; null: not read since {@link reload}. Only the group's own sidecar writes it. */
+  #standby: StandbyRecord | null = null;
 
   private constructor(name: string, { programFd, maps }: GroupPins) {
     this.name = name;
     this.#programFd = programFd;
     this.#maps = maps;
     this.programId = programInfo(programFd).id;
-    this.#record = decodeGroup(maps.group.lookup(0) ?? Buffer.alloc(LAYOUT.rm_group.size));
-    this.reload();
+    this.#record = this.#readRecord();
+    this.#slots = new SlotsMap(maps.slots);
+    this.#sources = new Sources(maps.sources);
+    const slots = maps.slots.shape.entries;
+    this.#plan = new PlanInForce(maps, { slots, sourceMask: this.#sources.mask });
+    this.moves = new Moves(maps);
   }
 
-  /** Reads again what a command may have changed meanwhile: the policy, and which plan is in force. */
+  /** Reads again what a command may have changed meanwhile: the policy, the sources, which plan is in force. */
   reload(): void {
-    const { group, control } = this.#maps;
-    this.#record = decodeGroup(group.lookup(0) ?? Buffer.alloc(LAYOUT.rm_group.size));
-    const { active, tells, probe } = decodeControl(control.lookup(0));
-    this.#active = active;
-    this.#probe = probe;
-    this.#tells = tells;
-    this.#plan = null;
+    this.#record = this.#readRecord();
+    this.#sources.reload();
+    this.#plan.reload();
+    this.#standby = null;
   }
 
-  /** It tells of migrations from accept queues. */
-  get tells(): boolean {
-    return this.#tells;
+  #readRecord(): GroupRecord {
+    return decodeGroup(this.#maps.group.lookup(0) ?? Buffer.alloc(LAYOUT.rm_group.size));
   }
 
   /**
@@ -148,18 +132,12 @@ export class Group implements Disposable {
   }
 
   /** Slots ever used. */
-  slots(): SlotRecord[] {
-    const values = this.#maps.slots.readAll();
-    const records: SlotRecord[] = [];
-    for (let number = 0; number < this.#record.slots; number++) {
-      const record = decodeSlot(values, number);
-      if (record) records.push(record);
-    }
-    return records;
+  slots(): readonly SlotRecord[] {
+    return this.#slots.all();
   }
 
   setSlot(record: SlotRecord): void {
-    this.#maps.slots.update(record.slot.slot, encodeSlot(record));
+    this.#slots.set(record);
   }
 
   /** Cookie of the listener that the sockmap really holds in a slot. */
@@ -177,11 +155,14 @@ export class Group implements Disposable {
   }
 
   get standby(): StandbyRecord {
-    return decodeStandby(this.#maps.standby.lookup(0) ?? Buffer.alloc(LAYOUT.rm_standby.size));
+    const pinned = () => this.#maps.standby.lookup(0) ?? Buffer.alloc(LAYOUT.rm_standby.size);
+    this.#standby ??= decodeStandby(pinned());
+    return this.#standby;
   }
 
   setStandby(record: StandbyRecord): void {
     this.#maps.standby.update(0, encodeStandby(record));
+    this.#standby = record;
   }
 
   get holds(): Holds {
@@ -204,91 +185,51 @@ export class Group implements Disposable {
   }
 
   setSource(slot: Pick<Slot, "cookie" | "slot" | "class">): void {
-    this.#maps.cookies.update(encodeCookie(slot.cookie), encodeSource(slot));
+    this.#sources.set(slot);
   }
 
   removeSource(cookie: bigint): void {
-    this.#maps.cookies.delete(encodeCookie(cookie));
+    this.#sources.remove(cookie);
   }
 
   /** Forgets sources that no slot and no standby has: what sidecars that were killed left. */
   pruneSources(): void {
-    const cookies = [...this.slots().map(({ slot }) => slot.cookie), this.standby.cookie];
-    const known = new Set(cookies.map((cookie) => encodeCookie(cookie).toString("hex")));
-    for (const key of this.#maps.cookies.keys()) {
-      if (!known.has(key.toString("hex"))) this.#maps.cookies.delete(key);
-    }
+    const slots = this.slots().map(({ slot }) => slot.cookie);
+    this.#sources.keep(new Set([...slots, this.standby.cookie]));
   }
 
-  /** Puts a plan in force: written whole where the program does not look, then flipped in. */
+  /** It tells of migrations from accept queues. */
+  get tells(): boolean {
+    return this.#plan.tells;
+  }
+
+  /** Puts a plan in force. */
   setPlan(targets: Targets, control: Control): void {
-    const plan = encodePlan(targets);
-    const same = this.#plan?.equals(plan) ?? this.#maps.plans.lookup(this.#active)?.equals(plan);
-    if (!same) {
-      this.#active = 1 - this.#active;
-      this.#maps.plans.update(this.#active, plan);
-    }
-    this.#plan = plan;
-    this.#targets = targets;
-    this.#control = control;
-    this.#setControl();
+    this.#plan.set(targets, control);
   }
 
   /** Steers connections from one client port; in force at once, beside any plan. */
   steer(probe: Probe): void {
-    this.#probe = probe;
-    this.#setControl();
+    this.#plan.steer(probe);
   }
 
-  #setControl(): void {
-    if (this.#targets === null) return; // with the first plan
-    const entry = encodeControl(this.#active, this.#targets, this.#control, this.#probe);
-    if (!this.#maps.control.lookup(0)?.equals(entry)) this.#maps.control.update(0, entry);
+  /** All it has counted, `used` being the slots that were ever used. */
+  counts(used = this.#record.slots): Counts {
+    const { counters, migrations } = this.#maps;
+    const read = (map: BpfMap, before: number) => {
+      const standby = map.lookup(before + this.standbySlot);
+      return Buffer.concat([map.readAll(before + used), ...(standby ? [standby] : [])]);
+    };
+    return new Counts(read(counters, OUTCOMES.length), read(migrations, 1), possibleCpus());
   }
 
-  /** A ring buffer that says when connections were migrated from an accept queue. */
-  get movesFd(): number {
-    return this.#maps.moves.fd;
-  }
-
-  /** Listeners that were woken, since the group was pinned. */
-  get wakeups(): number {
-    return decodeMoved(this.#maps.moved.lookup(0)).wakeups;
-  }
-
-  /** Counts listeners that were woken. */
-  addWakeups(count: number): void {
-    const { told, wakeups } = decodeMoved(this.#maps.moved.lookup(0));
-    this.#maps.moved.update(0, encodeMoved({ told, wakeups: wakeups + count }));
-  }
-
-  /** True when migrations were told of; those that come from now on are told of again. */
-  takeMoved(): boolean {
-    const { told, wakeups } = decodeMoved(this.#maps.moved.lookup(0));
-    if (told) this.#maps.moved.update(0, encodeMoved({ told: false, wakeups }));
-    return told;
-  }
-
-  /** Row 0 is the group's own, row slot + 1 a slot's; all CPUs added up. */
-  rows(): Row[] {
-    const bytes = this.#maps.counters.readAll();
-    const size = LAYOUT.rm_counters.size;
-    const rows: Row[] = [];
-    for (let at = 0; at < bytes.length; ) {
-      const row = emptyRow();
-      for (let cpu = 0; cpu < possibleCpus(); cpu++, at += size) addRow(row, bytes, at);
-      rows.push(row);
-    }
-    return rows;
-  }
-
-  /** The row of one slot. */
+  /** What one slot has counted. */
   row(slot: number): Row {
-    const bytes = this.#maps.counters.lookup(slot + 1);
-    const row = emptyRow();
-    for (let at = 0; bytes && at < bytes.length; at += LAYOUT.rm_counters.size)
-      addRow(row, bytes, at);
-    return row;
+    const { counters, migrations } = this.#maps;
+    const syn = counters.lookup(OUTCOMES.length + slot);
+    const cells = migrations.lookup(slot + 1);
+    if (!syn || !cells) return NO_ROW;
+    return rowOf(sumWords(syn, possibleCpus())[0] ?? 0, sumWords(cells));
   }
 
   [Symbol.dispose](): void {

@@ -99,6 +99,13 @@ export class GroupHold implements Disposable {
     return this.#holding?.step(standby, others, plan, nowMs) ?? null;
   }
 
+  /** It is to be looked at in every pass: it holds, or waits to see whether it can. */
+  isRestless(nowMs: number): boolean {
+    if (!this.#options.hold) return false;
+    const hiddenMs = nowMs - (this.#hiddenSinceMs ?? Number.NEGATIVE_INFINITY);
+    return hiddenMs < 2 * HIDDEN_MS || this.#group.standby.heldSinceMs !== null;
+  }
+
   /** When to look again, ms; null: not before something happens. */
   dueMs(nowMs: number): number | null {
     return this.#holding?.dueMs(nowMs) ?? null;

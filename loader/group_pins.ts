@@ -1,7 +1,7 @@
 /** The pins of one group: loaded and made, or opened and checked. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { EXTRA_ENTRIES, GROUP_MAPS, type GroupMap, SELECT_PROGRAM } from "./abi.ts";
+import { CONTROL_SECTION, GROUP_MAPS, type GroupMap, groupEntries, SELECT_PROGRAM } from "./abi.ts";
 import { AbiMismatchError, NotSupportedError, VerifierError } from "./errors.ts";
 import { BpfMap } from "./map.ts";
 import { hasMigrateCounters } from "./netstat.ts";
@@ -25,24 +25,27 @@ export interface GroupPins {
 export function makePins(slots: number, unfinished: string): void {
   using object = load(slots);
   pin(object.programFd(SELECT_PROGRAM), join(unfinished, PROGRAM_PIN));
-  for (const map of MAP_NAMES) pin(object.mapFd(map), join(unfinished, map));
+  for (const map of MAP_NAMES) pin(object.mapFd(nameIn(map)), join(unfinished, map));
 }
 
 /** As {@link makePins}, but without a pin: it ends with its file descriptors, and what it is attached to. */
 export function makeUnpinned(slots: number): GroupPins {
   using object = load(slots);
   const maps: Partial<Record<GroupMap, BpfMap>> = {};
-  for (const map of MAP_NAMES) maps[map] = new BpfMap(libc.duplicate(object.mapFd(map)));
+  for (const map of MAP_NAMES) maps[map] = new BpfMap(libc.duplicate(object.mapFd(nameIn(map))));
   const programFd = libc.duplicate(object.programFd(SELECT_PROGRAM));
   return { programFd, maps: maps as GroupPins["maps"] };
 }
 
+/** What a map is called in the object. */
+function nameIn(map: GroupMap): string {
+  return map === "control" ? CONTROL_SECTION : map;
+}
+
 function load(slots: number): BpfObject {
   const object = new BpfObject("select");
-  object.setEntries("slots", slots);
-  object.setEntries("listeners", slots + EXTRA_ENTRIES);
-  object.setEntries("cookies", slots + EXTRA_ENTRIES);
-  object.setEntries("counters", slots + 2); // the group's own row, and the standby's
+  object.setFlags(CONTROL_SECTION, 0);
+  for (const [map, entries] of Object.entries(groupEntries(slots))) object.setEntries(map, entries);
   try {
     object.load();
     return object;

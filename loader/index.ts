@@ -18,8 +18,8 @@ export type { AdoptedPort } from "./adoption_codec.ts";
 export type { AdoptionStatus } from "./adoptions.ts";
 export { adoptablePath, cgroupPath, cgroupText } from "./cgroup.ts";
 export { type ChangedPolicy, changePolicy, moves, type PolicyChange } from "./change_policy.ts";
-export { probeWakeup, type Wakeup } from "./check/wakeup.ts";
-export type { Decision } from "./codec.ts";
+export type { Wakeup } from "./check/wakeup.ts";
+export type { Decision } from "./counts.ts";
 export { type Detached, type DetachOptions, detach } from "./detach.ts";
 export {
   type Drained,
@@ -40,6 +40,7 @@ export type { KernelMigrations } from "./netstat.ts";
 export { notifyService } from "./notify.ts";
 export { Observer } from "./observe.ts";
 export type { HoldPolicy, Policy } from "./plan.ts";
+export { probeWakeup } from "./probe_wakeup.ts";
 export type { ReadyCheck } from "./ready.ts";
 export { type Released, release } from "./release.ts";
 export type { Reloaded } from "./reload.ts";

@@ -6,7 +6,8 @@ import { LockedError } from "./errors.ts";
 import type { Match } from "./filter.ts";
 import type { HoldEvent } from "./holding.ts";
 import type { Listener } from "./listener.ts";
-import type { ManagedGroup, Refreshed } from "./managed.ts";
+import type { Refreshed } from "./manage_options.ts";
+import type { ManagedGroup } from "./managed.ts";
 import { mptcpOf } from "./members.ts";
 import type { Plan } from "./plan.ts";
 

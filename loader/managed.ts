@@ -1,39 +1,23 @@
 /** A group under a sidecar's management: taken on, refreshed, given back. */
 import { applyGroup } from "./apply.ts";
-import { attachProgram, detachProgram, refuseForeign } from "./attachment.ts";
+import { type Attached, attachGroup, detachProgram, refuseForeign } from "./attachment.ts";
+import { Attention, nextCheckMs } from "./attention.ts";
+import { ForeignProgramError } from "./errors.ts";
 import type { Match } from "./filter.ts";
 import { giveBack } from "./give_back.ts";
 import { Group } from "./group.ts";
-import { GroupHold, type GroupHoldOptions } from "./group_hold.ts";
-import type { HoldEvent } from "./holding.ts";
+import { GroupHold } from "./group_hold.ts";
 import { endpoint, isSelectable, type Listener } from "./listener.ts";
+import type { ManageOptions, Refreshed } from "./manage_options.ts";
 import { refuseHidden, splitStandby } from "./members.ts";
-import type { Plan, Policy } from "./plan.ts";
-import { Readings } from "./readings.ts";
+import type { Plan } from "./plan.ts";
+import { Readings, YOUNG_EVERY_MS } from "./readings.ts";
 import { newRecord, recorded } from "./record.ts";
 import { Lock, type State } from "./state.ts";
 import { boottimeMs } from "./sys/libc.ts";
 import { allOrNothing } from "./undo.ts";
-import { type Unlike, unlikeClasses } from "./unlike.ts";
+import { unlikeClasses } from "./unlike.ts";
 import { Waker } from "./waker.ts";
-
-export interface ManageOptions extends Policy, GroupHoldOptions {
-  /** Override a foreign program. */
-  readonly replace: boolean;
-}
-
-/** What a refresh did, for the log. */
-export interface Refreshed {
-  readonly plan: Plan;
-  /** The program was attached again: the kernel's group had been re-created. */
-  readonly reattached: boolean;
-  /** Nothing is attached: no owner of a listener could be borrowed from. */
-  readonly unreachable: boolean;
-  /** A hold began or ended. */
-  readonly hold: HoldEvent | null;
-  /** Classes that listen side by side, said for the first time. */
-  readonly unlike: readonly Unlike[];
-}
 
 /** Owns the group's pins for as long as it lives: no other sidecar can. */
 export class ManagedGroup implements Disposable {
@@ -46,9 +30,15 @@ export class ManagedGroup implements Disposable {
   /** Pairs of settings classes that were spoken of. */
   readonly #unlike = new Set<string>();
   readonly #hold: GroupHold;
+  readonly #attention = new Attention();
   #waker: Waker | null = null;
-  #sinceMs = 0;
-  #listenedMs = boottimeMs();
+  #watched = false;
+  /** Since when nothing has listened, by what the last pass saw; null: something does. */
+  #emptySinceMs: number | null = boottimeMs();
+  /** Cookie of its standby after the last pass. */
+  #standby = 0n;
+  /** When the hold under way wants to be looked at; null: there is none. */
+  #holdDueMs: number | null = null;
 
   private constructor(group: Group, lock: Lock, isNew: boolean, options: ManageOptions) {
     this.group = group;
@@ -117,9 +107,39 @@ export class ManagedGroup implements Disposable {
     });
   }
 
+  /** Whether a {@link refresh} could find anything to do. */
+  isDue(members: readonly Listener[], nowMs: number): boolean {
+    return this.#attention.isDue(members, nowMs);
+  }
+
+  /** What is pinned may have been changed by a command. */
+  demand(): void {
+    this.#attention.demand();
+  }
+
   /** One observe-plan-apply step; attaches again where the kernel's group was re-created. */
   refresh(members: readonly Listener[]): Refreshed {
     const nowMs = boottimeMs();
+    try {
+      const refreshed = this.#refresh(members, nowMs);
+      const dueMs = this.#dueMs(nowMs);
+      this.#attention.given(members, this.group.standby.cookie, dueMs);
+      return refreshed;
+    } finally {
+      this.#standby = this.group.standby.cookie;
+      const dueMs = this.#hold.dueMs(nowMs);
+      this.#holdDueMs = dueMs === null ? null : nowMs + dueMs;
+    }
+  }
+
+  /** When to look after it next if nothing changes. */
+  #dueMs(nowMs: number): number {
+    if (this.#hold.isRestless(nowMs)) return nowMs;
+    if (this.#readings.haveYoung(nowMs)) return nowMs + YOUNG_EVERY_MS;
+    return nextCheckMs(nowMs, Math.random());
+  }
+
+  #refresh(members: readonly Listener[], nowMs: number): Refreshed {
     this.group.reload();
     this.#hold.unlessHidden(members, nowMs);
     const { standby, others } = splitStandby(this.group, members);
@@ -141,6 +161,7 @@ export class ManagedGroup implements Disposable {
    * @throws StandbyError when it is to hold and cannot; nothing is changed then
    */
   change(service: string, options: ManageOptions, members: readonly Listener[]): void {
+    this.#attention.demand();
     this.#hold.change(options, members);
     this.#options = options;
     this.group.setRecord({ ...this.group.record, ...recorded(options), service });
@@ -165,9 +186,9 @@ export class ManagedGroup implements Disposable {
     this.#apply(others(), boottimeMs());
   }
 
-  /** When it wants to be looked at again, ms; null: not before something happens. */
-  get dueMs(): number | null {
-    return this.#hold.dueMs(boottimeMs());
+  /** When its hold wants to be looked at again, CLOCK_BOOTTIME; null: not before something happens. */
+  get holdDueMs(): number | null {
+    return this.#holdDueMs;
   }
 
   /** Conditions that last until somebody acts, one sentence each. */
@@ -177,12 +198,12 @@ export class ManagedGroup implements Disposable {
 
   /** Nothing listens, the standby left out. */
   isEmpty(members: readonly Listener[]): boolean {
-    return splitStandby(this.group, members).others.length === 0;
+    return members.every(({ cookie }) => cookie === this.#standby);
   }
 
   /** How long nothing has listened, ms. */
-  get idleMs(): number {
-    return this.#sinceMs - this.#listenedMs;
+  idleMs(nowMs: number): number {
+    return this.#emptySinceMs === null ? 0 : nowMs - this.#emptySinceMs;
   }
 
   /**
@@ -218,29 +239,18 @@ export class ManagedGroup implements Disposable {
   #apply(members: readonly Listener[], nowMs: number): Plan {
     const { group } = this;
     const tell = this.#waker !== null;
-    const plan = applyGroup(group, members, this.#readings, this.#sinceMs > 0, nowMs, tell);
+    const plan = applyGroup(group, members, this.#readings, this.#watched, nowMs, tell);
     this.#readings.keep(members);
-    this.#sinceMs = nowMs;
-    if (members.length > 0) this.#listenedMs = nowMs;
+    this.#watched = true;
+    this.#emptySinceMs = members.length > 0 ? null : (this.#emptySinceMs ?? nowMs);
     return plan;
   }
 
-  #attach(members: readonly Listener[]): "attached" | "unchanged" | "unreachable" {
-    const { group } = this;
-    if (members.length === 0) return "unchanged";
-    if (members.some(({ programId }) => programId === group.programId)) return "unchanged";
-    if (!this.#options.replace) this.#refuseForeign(members);
-    if (!attachProgram(members, group.programFd)) return "unreachable";
-    const attachments = group.record.attachments + 1;
-    group.setRecord({ ...group.record, attachments, uid: members[0]?.uid ?? group.record.uid });
-    return "attached";
-  }
-
-  #refuseForeign(members: readonly Listener[]): void {
+  #attach(members: readonly Listener[]): Attached {
     try {
-      refuseForeign(members, this.group.programId);
+      return attachGroup(this.group, members, this.#options.replace);
     } catch (error) {
-      this.#hold.closeStandby();
+      if (error instanceof ForeignProgramError) this.#hold.closeStandby();
       throw error;
     }
   }

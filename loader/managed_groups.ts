@@ -1,9 +1,11 @@
 /** All groups under one sidecar's management, by name, with their services; one that fails does not stop the others. */
+import type { Assigned, ServicesByPort } from "./assign.ts";
+import { type Entry, successor, type When, whyGivenUp } from "./belonging.ts";
 import { giveBackPatiently } from "./give_back.ts";
 import type { Listener } from "./listener.ts";
 import { type Journal, message } from "./log.ts";
 import { ManagedGroup } from "./managed.ts";
-import { type Assigned, assign, type Service } from "./service.ts";
+import type { Service } from "./service.ts";
 import type { State } from "./state.ts";
 import { type GroupStatus, groupStatus } from "./status.ts";
 import { everyStep } from "./undo.ts";
@@ -11,11 +13,7 @@ import type { Waking } from "./waking.ts";
 
 type Members = ReadonlyMap<string, readonly Listener[]>;
 
-/** A group and the service it is managed for; null: none any more, it is to be given back. */
-interface Entry {
-  readonly managed: ManagedGroup;
-  service: Service | null;
-}
+const NOBODY: readonly Listener[] = [];
 
 /** Owns the groups. What changes them wants the state's lock. */
 export class ManagedGroups implements Disposable {
@@ -35,10 +33,23 @@ export class ManagedGroups implements Disposable {
     return this.#entries.size;
   }
 
-  /** When the first of them wants to be looked at again, ms; null: none before something happens. */
-  get dueMs(): number | null {
-    const due = [...this.#entries.values()].flatMap(({ managed }) => managed.dueMs ?? []);
-    return due.length > 0 ? Math.min(...due) : null;
+  has(name: string): boolean {
+    return this.#entries.has(name);
+  }
+
+  /** A `detach` took this group from that service. */
+  isDetached({ name, owner }: Assigned): boolean {
+    return this.#detached.get(name) === owner;
+  }
+
+  /** When the first hold wants to be looked at again, CLOCK_BOOTTIME; null: not before something happens. */
+  get holdDueMs(): number | null {
+    let first: number | null = null;
+    for (const { managed } of this.#entries.values()) {
+      const due = managed.holdDueMs;
+      if (due !== null && (first === null || due < first)) first = due;
+    }
+    return first;
   }
 
   /** Adopts or makes a group and attaches it. @throws as {@link ManagedGroup.takeOn} */
@@ -59,58 +70,60 @@ export class ManagedGroups implements Disposable {
   }
 
   /**
-   * Takes on those that are not ours yet; a refusal is said, and tried again next time.
-   * @param forMs after that the rest is left for the next time; true: there is a rest
-   */
-  takeOnNew(state: State, groups: Members, services: readonly Service[], forMs: number): boolean {
-    const untilMs = performance.now() + forMs;
-    for (const [name, members] of groups) {
-      if (this.#entries.has(name)) continue;
-      const match = assign(name, members, services);
-      if (match === null || this.#detached.get(name) === match.owner) continue;
-      if (performance.now() > untilMs) return true;
-      this.#journal.attempt(name, () => this.takeOn(state, match));
-    }
-    return false;
-  }
-
-  /**
    * Other services from now on: says whose each group is. In the next {@link refresh} it gets that
    * one's policy, or is given back when none covers it.
    */
-  reassign(groups: Members, services: readonly Service[]): void {
+  reassign(groups: Members, services: ServicesByPort): void {
     for (const [name, entry] of this.#entries) {
       const members = groups.get(name) ?? [];
       entry.service = successor(entry, members, services);
+      entry.managed.demand();
     }
   }
 
-  /** One step of each; gives up those in which nothing has listened for `idleMs`, or that are in a namespace that is `gone`. */
-  refresh(state: State, groups: Members, idleMs: number, gone: ReadonlySet<number>): void {
+  /** All of them are to be looked after in the next pass: something changed behind us. */
+  demand(): void {
+    for (const { managed } of this.#entries.values()) managed.demand();
+  }
+
+  /** Names of those that are to be looked after now. */
+  due(groups: Members, when: When): string[] {
+    const due: string[] = [];
     for (const [name, entry] of this.#entries) {
-      const { managed } = entry;
-      const members = groups.get(name) ?? [];
-      if (entry.service === null) {
-        this.#journal.attempt(name, () => this.#leaveToKernel(state, name, managed, members));
-        continue;
+      const { managed, service } = entry;
+      const members = groups.get(name) ?? NOBODY;
+      const changed = service === null || managed.options !== service.manage;
+      if (changed || managed.isDue(members, when.nowMs) || whyGivenUp(entry, members, when)) {
+        due.push(name);
       }
-      this.#apply(name, managed, entry.service, members);
-      this.#journal.attempt(name, () =>
-        this.#journal.refreshed(managed, members, managed.refresh(members)),
-      );
-      const lost = gone.has(managed.group.record.key.netns) && managed.isEmpty(members);
-      if (lost) this.#giveUp(state, name, managed, "its network namespace is gone");
-      else if (managed.idleMs > idleMs)
-        this.#giveUp(state, name, managed, "nothing has listened for long");
     }
+    return due;
+  }
+
+  /** One step of one; gives it up when nothing has listened for long, or when its namespace is gone. */
+  refresh(state: State, name: string, members: readonly Listener[], when: When): void {
+    const entry = this.#entries.get(name);
+    if (!entry) return;
+    const { managed, service } = entry;
+    if (service === null) {
+      this.#journal.attempt(name, () => this.#leaveToKernel(state, name, managed, members));
+      return;
+    }
+    this.#apply(name, managed, service, members);
+    this.#journal.attempt(name, () =>
+      this.#journal.refreshed(managed, members, managed.refresh(members)),
+    );
+    const why = whyGivenUp(entry, members, when);
+    if (why) this.#giveUp(state, name, managed, why);
   }
 
   /** Namespaces of groups in which nothing listens. */
   emptyNetns(groups: Members): Set<number> {
-    const empty = [...this.#entries].filter(([name, { managed }]) =>
-      managed.isEmpty(groups.get(name) ?? []),
-    );
-    return new Set(empty.map(([, { managed }]) => managed.group.record.key.netns));
+    const empty = new Set<number>();
+    for (const [name, { managed }] of this.#entries) {
+      if (managed.isEmpty(groups.get(name) ?? NOBODY)) empty.add(managed.group.record.key.netns);
+    }
+    return empty;
   }
 
   /** Lets go of groups whose pins are gone: another command detached them. True: some were. */
@@ -148,16 +161,18 @@ export class ManagedGroups implements Disposable {
     this.#all((name, managed) => managed.leave(groups.get(name) ?? []));
   }
 
-  /** Status of each that can be read, and why the others cannot. */
-  status(groups: Members): { groups: GroupStatus[]; errors: string[] } {
+  /** Status of each that can be read, and why the others cannot; a step each. */
+  *status(groups: Members): Generator<void, { groups: GroupStatus[]; errors: string[] }> {
     const found: GroupStatus[] = [];
     const errors: string[] = [];
-    for (const [name, { managed }] of this.#entries) {
+    for (const [name, entry] of [...this.#entries]) {
+      if (this.#entries.get(name) !== entry) continue; // let go of between two steps
       try {
-        found.push(groupStatus(managed.group, groups.get(name) ?? [], process.pid));
+        found.push(groupStatus(entry.managed.group, groups.get(name) ?? [], process.pid));
       } catch (error) {
         errors.push(`${name}: ${message(error)}`);
       }
+      yield;
     }
     return { groups: found, errors };
   }
@@ -219,23 +234,4 @@ export class ManagedGroups implements Disposable {
     this.#entries.delete(name);
     managed[Symbol.dispose]();
   }
-}
-
-/**
- * Whose a group is when the services are others: the first one's that covers it. Its own service
- * keeps it when it is still there, whatever listens now; where nobody listens, another definition of it does.
- */
-function successor(
-  { managed, service }: Entry,
-  members: readonly Listener[],
-  services: readonly Service[],
-): Service | null {
-  const empty = managed.isEmpty(members);
-  const { key } = managed.group.record;
-  const isNext = (next: Service) => {
-    if (next === service) return true;
-    if (!empty) return next.nameFor(members) !== null;
-    return next.label === service?.label && next.nameAt(key) !== null;
-  };
-  return services.find(isNext) ?? null;
 }

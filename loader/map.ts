@@ -33,6 +33,12 @@ export class BpfMap implements Disposable {
   readonly shape: Required<MapShape>;
   #fd: number;
 
+  /** A map without keys, such as a ring buffer. */
+  static create(type: number, entries: number): BpfMap {
+    const fd = bpf.bpf_map_create(type, null, 0, 0, entries, null);
+    return new BpfMap(checkRet("bpf_map_create", fd));
+  }
+
   /** Takes ownership of `fd`. */
   constructor(fd: number) {
     this.#fd = fd;
@@ -102,9 +108,11 @@ export class BpfMap implements Disposable {
     return type === MAP_TYPE.percpu_array ? Math.ceil(value / 8) * 8 * possibleCpus() : value;
   }
 
-  /** Every value of an array in one call; of a per-CPU array all CPUs of entry 0, then of entry 1, ... */
-  readAll(): Buffer {
-    const { entries } = this.shape;
+  /**
+   * Every value of an array in one call, or the first so many (the kernel takes a third of a
+   * microsecond for each); of a per-CPU array all CPUs of entry 0, then of entry 1, ...
+   */
+  readAll(entries = this.shape.entries): Buffer {
     const stride = this.#stride;
     const values = Buffer.alloc(entries * stride);
     const keys = Buffer.alloc(entries * 4);

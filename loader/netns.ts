@@ -34,8 +34,8 @@ export function netnsInode(pathOrPid: string | number): number {
  */
 export function inNetns<T>(inode: number, work: () => T): T {
   if (netnsInode("/proc/self/ns/net") === inode) return work();
-  const own = openSync("/proc/self/ns/net", "r");
   const target = openNetns(inode);
+  const own = openSync("/proc/self/ns/net", "r");
   try {
     libc.setns(target);
     try {

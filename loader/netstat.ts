@@ -2,6 +2,7 @@
 import { closeSync, openSync, readFileSync, readSync } from "node:fs";
 import type { GroupKey, Owner } from "./listener.ts";
 import { netnsInode } from "./netns.ts";
+import { atOnce } from "./slices.ts";
 
 /** TcpExt counters (net/ipv4/proc.c): they count hops, and intended drops as failures. */
 export interface KernelMigrations {
@@ -27,8 +28,14 @@ export class KernelCounts implements Disposable {
 
   /** The counts in every namespace of these groups, and of those read before. */
   read(groups: Groups): ReadonlyMap<number, KernelMigrations> {
+    return atOnce(this.steps(groups));
+  }
+
+  /** As {@link read}, a step each namespace. */
+  *steps(groups: Groups): Generator<void, ReadonlyMap<number, KernelMigrations>> {
     const own = netnsInode("/proc/self/ns/net");
     for (const { key, listeners } of groups) {
+      if (this.#fds.has(key.netns)) continue;
       const pids = listeners.flatMap(({ owners }) => owners.map(({ pid }) => pid));
       for (const pid of key.netns === own ? (["self"] as const) : pids) {
         if (!this.#fds.has(key.netns)) this.#open(key.netns, pid);
@@ -38,6 +45,7 @@ export class KernelCounts implements Disposable {
     for (const [netns, fd] of this.#fds) {
       const found = parse(readWhole(fd));
       if (found) counts.set(netns, found);
+      yield;
     }
     return counts;
   }
@@ -58,8 +66,15 @@ export class KernelCounts implements Disposable {
 
 /** The counts in every namespace that holds one of these groups. */
 export function kernelCounts(groups: Groups): ReadonlyMap<number, KernelMigrations> {
+  return atOnce(kernelCountsInSteps(groups));
+}
+
+/** As {@link kernelCounts}, a step each namespace. */
+export function* kernelCountsInSteps(
+  groups: Groups,
+): Generator<void, ReadonlyMap<number, KernelMigrations>> {
   using counts = new KernelCounts();
-  return counts.read(groups);
+  return yield* counts.steps(groups);
 }
 
 /** Whether this kernel knows migration at all: it then counts it. */

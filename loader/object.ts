@@ -17,8 +17,7 @@ export class BpfObject implements Disposable {
   #ptr: bpf.Ptr<"bpf_object"> | null;
 
   /** Opens `NAME.bpf.o`; nothing is in the kernel yet. */
-  constructor(name: string) {
-    const path = objectPath(name);
+  constructor(name: string, path = objectPath(name)) {
     if (!existsSync(path)) {
       throw new NotSupportedError("BPF object", `${path} is missing: build it with 'make build'`);
     }
@@ -39,6 +38,11 @@ export class BpfObject implements Disposable {
   /** Before load: the number of entries of a map. */
   setEntries(map: string, entries: number): void {
     checkRet("bpf_map__set_max_entries", bpf.bpf_map__set_max_entries(this.#map(map), entries));
+  }
+
+  /** Before load: the flags of a map. A section's are else those of memory that can be mapped, in whole pages. */
+  setFlags(map: string, flags: number): void {
+    checkRet("bpf_map__set_map_flags", bpf.bpf_map__set_map_flags(this.#map(map), flags));
   }
 
   /** Before load: the whole content of a data section such as `.rodata`. */

@@ -1,25 +1,29 @@
 /** observe: every listener of the host, in one read of the task_file iterator. */
-import { readSync, statSync } from "node:fs";
-import { COMM_LEN, ITERATOR_PROGRAM, LAYOUT } from "./abi.ts";
-import { type Family, formatAddress } from "./address.ts";
-import type { Listener, Owner, Protocol } from "./listener.ts";
+import { read, readSync, statSync } from "node:fs";
+import { ITERATOR_PROGRAM, LAYOUT } from "./abi.ts";
+import type { Listener } from "./listener.ts";
 import { BpfObject } from "./object.ts";
+import { Observations, type Observed } from "./observation.ts";
 import { checkPtr, checkRet } from "./sys/check.ts";
 import * as bpf from "./sys/libbpf.ts";
 import * as libc from "./sys/libc.ts";
 
-const RECORD = LAYOUT.rm_listener.size;
-const AT = LAYOUT.rm_listener.members;
-const PROTOCOLS: ReadonlyMap<number, Protocol> = new Map([
-  [libc.IPPROTO_TCP, "tcp"],
-  [libc.IPPROTO_UDP, "udp"],
-  [libc.IPPROTO_MPTCP, "mptcp"],
-]);
+/** Room for a read(2), bytes: the kernel gives at most half of it at a time (kernel/bpf/bpf_iter.c). */
+const CHUNK = 64 * 1024;
+/** Reads that take this long, ms of CPU time, several in a row, are made beside the event loop from then on. */
+const SLOW_MS = 20;
+const SLOW_READS = 3;
 
 /** Reads listeners; holds the loaded iterator between reads. */
 export class Observer implements Disposable {
   readonly #object: BpfObject;
+  readonly #observations = new Observations();
   #link: bpf.Ptr<"bpf_link"> | null;
+  readonly #room = new Room();
+  readonly #roomBeside = new Room();
+  /** Reads in a row that were slow. */
+  #slow = 0;
+  #beside: Promise<unknown> = Promise.resolve();
 
   /** @param options.udp also read bound UDP sockets. */
   constructor(options: { readonly udp?: boolean } = {}) {
@@ -38,14 +42,59 @@ export class Observer implements Disposable {
   }
 
   /** One read: each listener once, with all its owners. */
-  read(): Listener[] {
-    if (this.#link === null) throw new Error("Observer is closed");
-    const fd = checkRet("bpf_iter_create", bpf.bpf_iter_create(bpf.bpf_link__fd(this.#link)));
+  read(): readonly Listener[] {
+    return this.observe().listeners;
+  }
+
+  /** One read, by group too; the event loop waits for it. */
+  observe(): Observed {
+    const fd = this.#open();
+    const room = this.#room;
+    const before = process.cpuUsage();
     try {
-      return decode(readAll(fd));
+      room.empty();
+      while (room.fill(again(() => readSync(fd, ...room.rest)))) {}
+      this.#took(before);
+      return this.#observations.next(room.bytes);
     } finally {
       libc.close(fd);
     }
+  }
+
+  /** Reads take long: a host with many open files. */
+  get isSlow(): boolean {
+    return this.#slow >= SLOW_READS;
+  }
+
+  /** As {@link observe}, while the event loop goes on; after those that were asked for before. */
+  observeBeside(): Promise<Observed> {
+    const observed = this.#beside.then(() => this.#readBeside());
+    this.#beside = observed.catch(() => {});
+    return observed;
+  }
+
+  async #readBeside(): Promise<Observed> {
+    const fd = this.#open();
+    const room = this.#roomBeside;
+    const before = process.cpuUsage();
+    try {
+      room.empty();
+      while (room.fill(await readBeside(fd, room))) {}
+      this.#took(before);
+      return this.#observations.next(room.bytes);
+    } finally {
+      libc.close(fd);
+    }
+  }
+
+  #open(): number {
+    if (this.#link === null) throw new Error("Observer is closed");
+    return checkRet("bpf_iter_create", bpf.bpf_iter_create(bpf.bpf_link__fd(this.#link)));
+  }
+
+  #took(before: NodeJS.CpuUsage): void {
+    const { user, system } = process.cpuUsage(before);
+    this.#slow = (user + system) / 1_000 > SLOW_MS ? this.#slow + 1 : 0;
   }
 
   [Symbol.dispose](): void {
@@ -64,56 +113,55 @@ function parameters(udp: boolean): Buffer {
   return out;
 }
 
-function readAll(fd: number): Buffer {
-  const chunks: Buffer[] = [];
+/** The kernel gives up for the moment after a million files without a listener (kernel/bpf/bpf_iter.c). */
+function again(step: () => number): number {
   for (;;) {
-    const chunk = Buffer.allocUnsafe(64 * 1024);
-    const n = readSync(fd, chunk, 0, chunk.length, null);
-    if (n === 0) return Buffer.concat(chunks);
-    chunks.push(chunk.subarray(0, n));
+    try {
+      return step();
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error;
+    }
   }
 }
 
-function decode(bytes: Buffer): Listener[] {
-  const listeners = new Map<bigint, Listener & { owners: Owner[] }>();
-  for (let at = 0; at + RECORD <= bytes.length; at += RECORD) {
-    const r = bytes.subarray(at, at + RECORD);
-    const cookie = r.readBigUInt64LE(AT.cookie);
-    const comm = r.toString("utf8", AT.comm, AT.comm + COMM_LEN);
-    const owner: Owner = {
-      pid: r.readUInt32LE(AT.pid),
-      fd: r.readUInt32LE(AT.fd),
-      comm: comm.slice(0, comm.indexOf("\0")),
-      startMs: Number(r.readBigUInt64LE(AT.start_ns) / 1_000_000n),
-    };
-    const known = listeners.get(cookie);
-    if (known) {
-      known.owners.push(owner);
-      continue;
-    }
-    const family: Family = r.readUInt16LE(AT.family) === libc.AF_INET ? "ipv4" : "ipv6";
-    listeners.set(cookie, {
-      cookie,
-      key: {
-        netns: r.readUInt32LE(AT.netns),
-        family,
-        address: formatAddress(family, r.subarray(AT.addr, AT.addr + 16)),
-        port: r.readUInt16LE(AT.port),
-        ifindex: r.readUInt32LE(AT.ifindex),
-        v6only: family === "ipv6" && r.readUInt8(AT.v6only) !== 0,
-      },
-      protocol: PROTOCOLS.get(r.readUInt16LE(AT.protocol)) ?? "tcp",
-      uid: r.readUInt32LE(AT.uid),
-      reuseport: r.readUInt8(AT.reuseport) !== 0,
-      group: r.readBigUInt64LE(AT.group),
-      groupSize: r.readUInt16LE(AT.group_size),
-      programId: r.readUInt8(AT.has_prog) ? r.readUInt32LE(AT.prog_id) : null,
-      sockarray: r.readUInt8(AT.sockarray) !== 0,
-      queueLength: r.readUInt32LE(AT.queue_length),
-      queueLimit: r.readUInt32LE(AT.queue_limit),
-      halfOpen: r.readUInt32LE(AT.half_open),
-      owners: [owner],
-    });
+function readBeside(fd: number, room: Room): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const once = () =>
+      read(fd, ...room.rest, (error, n) => {
+        if (error?.code === "EAGAIN") once();
+        else if (error) reject(error);
+        else resolve(n);
+      });
+    once();
+  });
+}
+
+/** Where reads go, one after the other; it grows to what a host needs. */
+class Room {
+  #buffer = Buffer.allocUnsafe(CHUNK);
+  #used = 0;
+
+  empty(): void {
+    this.#used = 0;
   }
-  return [...listeners.values()];
+
+  get bytes(): Buffer {
+    return this.#buffer.subarray(0, this.#used);
+  }
+
+  /** Arguments of read(2) for what is left of it: never too little. */
+  get rest(): [buffer: Buffer, at: number, length: number, position: null] {
+    if (this.#buffer.length - this.#used < CHUNK) {
+      const buffer = Buffer.allocUnsafe(2 * this.#buffer.length + CHUNK);
+      this.#buffer.copy(buffer, 0, 0, this.#used);
+      this.#buffer = buffer;
+    }
+    return [this.#buffer, this.#used, this.#buffer.length - this.#used, null];
+  }
+
+  /** So many bytes were read; false: there are no more. */
+  fill(n: number): boolean {
+    this.#used += n;
+    return n > 0;
+  }
 }

@@ -2,13 +2,10 @@
  * plan: what is listening and what was decided before -> slots, generations,
  * classes and targets. Pure: no kernel, no clock. All policy is here.
  */
-import { MAX_CLASSES, MAX_SLOTS, type Migrate, type Route, type SettingsPolicy } from "./abi.ts";
+import { MAX_SLOTS, type Migrate, type Route, type SettingsPolicy } from "./abi.ts";
+import { Classes } from "./classes.ts";
+import { Generations } from "./generations.ts";
 import { chooseTargets, type Targets } from "./targets.ts";
-
-/** Listeners opened no further apart than this belong to one start of a service. */
-export const START_GAP_MS = 1_000;
-/** A listener that opens this soon after one of the newest generation left takes its place. */
-export const RESPAWN_MS = 10_000;
 
 /** What one slot holds, or held until its listener closed. Times: ms of CLOCK_BOOTTIME. */
 export interface Slot {
@@ -80,12 +77,15 @@ export function makePlan(
 ): Plan {
   const listening = new Map(seen.map((one) => [one.cookie, one]));
   const slots = new Map(previous.map((s) => [s.slot, leaveOrStay(s, listening, nowMs)]));
+  const classes = new Classes(slots.values());
   for (const slot of slots.values()) {
     const settings = listening.get(slot.cookie)?.settings;
     // A server may set options after listen(), or when it reads its configuration again.
     if (!settings || settings === slot.settings) continue;
-    const others = [...slots.values()].filter((other) => other !== slot);
-    slots.set(slot.slot, { ...slot, settings, class: classOf(settings, others) });
+    classes.remove(slot);
+    const changed = { ...slot, settings, class: classes.of(settings) };
+    classes.add(changed);
+    slots.set(slot.slot, changed);
   }
   // A socket that was shut down and listens again keeps its cookie, and so its slot.
   const known = new Set([...slots.values()].map(({ cookie }) => cookie));
@@ -93,31 +93,33 @@ export function makePlan(
     .filter(({ cookie }) => !known.has(cookie))
     .toSorted((a, b) => a.openedMs - b.openedMs || Number(a.cookie - b.cookie));
 
+  const generations = new Generations([...slots.values()]);
+  const free = freeSlots(slots, capacity, newcomers.length);
   const added: Slot[] = [];
   const forgotten: bigint[] = [];
-  const waiting: bigint[] = [];
-  for (const [i, newcomer] of newcomers.entries()) {
-    const slot = freeSlot(slots, capacity);
-    if (slot === null) {
-      waiting.push(newcomer.cookie);
-      continue;
-    }
-    const before = slots.get(slot);
-    const all = [...slots.values()];
+  for (const [i, { cookie, openedMs, settings }] of newcomers.slice(0, free.length).entries()) {
+    const slot = free[i] ?? 0;
     const entry: Slot = {
       slot,
-      cookie: newcomer.cookie,
-      openedMs: newcomer.openedMs,
+      cookie,
+      openedMs,
       closedMs: null,
-      settings: newcomer.settings ?? 0n,
-      generation: generationOf(newcomer.openedMs, newcomers.length - i, all),
-      class: classOf(newcomer.settings ?? 0n, all),
+      settings: settings ?? 0n,
+      generation: generations.of(openedMs, newcomers.length - i),
+      class: classes.of(settings ?? 0n),
       drained: false,
     };
-    if (before) forgotten.push(before.cookie);
+    const before = slots.get(slot);
+    if (before) {
+      forgotten.push(before.cookie);
+      classes.remove(before);
+    }
+    generations.add(entry, before);
+    classes.add(entry);
     slots.set(slot, entry);
     added.push(entry);
   }
+  const waiting = newcomers.slice(free.length).map(({ cookie }) => cookie);
 
   const next = [...slots.values()].toSorted((a, b) => a.slot - b.slot);
   const unchanged = new Set([...previous, ...added]);
@@ -125,62 +127,29 @@ export function makePlan(
   return { slots: next, added, changed, forgotten, waiting, targets: chooseTargets(next, policy) };
 }
 
-function leaveOrStay(slot: Slot, listening: ReadonlyMap<bigint, Seen>, nowMs: number): Slot {
+/** Slots as they are while these of their listeners listen. */
+export function slotsNow(slots: readonly Slot[], listening: Listening, nowMs: number): Slot[] {
+  return slots.map((slot) => leaveOrStay(slot, listening, nowMs));
+}
+
+/** Cookies. */
+type Listening = Pick<ReadonlySet<bigint>, "has">;
+
+function leaveOrStay(slot: Slot, listening: Listening, nowMs: number): Slot {
   if (listening.has(slot.cookie))
     return slot.closedMs === null ? slot : { ...slot, closedMs: null, drained: false };
   return slot.closedMs === null ? { ...slot, closedMs: nowMs } : slot;
 }
 
-/** A slot never used, else that of the listener which closed first: late decisions still find it. */
-function freeSlot(slots: ReadonlyMap<number, Slot>, capacity: number): number | null {
-  for (let slot = 0; slot < capacity && slots.size < capacity; slot++) {
-    if (!slots.has(slot)) return slot;
+/** Slots for so many, or fewer: those never used, then those whose listener closed first: late decisions still find it. */
+function freeSlots(slots: ReadonlyMap<number, Slot>, capacity: number, wanted: number): number[] {
+  const free: number[] = [];
+  if (wanted === 0) return free;
+  const unused = Math.max(0, capacity - slots.size);
+  for (let slot = 0; slot < capacity && free.length < Math.min(unused, wanted); slot++) {
+    if (!slots.has(slot)) free.push(slot);
   }
-  let oldest: Slot | null = null;
-  for (const slot of slots.values()) {
-    if (slot.closedMs === null) continue;
-    if (oldest === null || slot.closedMs < (oldest.closedMs ?? 0)) oldest = slot;
-  }
-  return oldest?.slot ?? null;
-}
-
-/**
- * The generation of a listener that opened at `openedMs`, the first of `arriving` seen together:
- * - they take the places of as many of the newest generation that left shortly before (respawned
- *   workers), if others of the group live on;
- * - it joins the newest generation when that is still starting: its last listener opened
- *   at most START_GAP_MS before, and none of the group has left since;
- * - else a new start of the service begins: a new generation.
- */
-export function generationOf(openedMs: number, arriving: number, slots: readonly Slot[]): number {
-  if (slots.length === 0) return 1;
-  const newest = Math.max(...slots.map(({ generation }) => generation));
-  const members = slots.filter(({ generation }) => generation === newest);
-  const others = slots.some(({ closedMs }) => closedMs === null);
-  if (others && vacancies(openedMs, members) >= arriving) return newest;
-
-  const lastOpened = Math.max(...members.map((m) => m.openedMs));
-  const someoneLeft = slots.some(
-    ({ closedMs }) => closedMs !== null && closedMs > lastOpened && closedMs <= openedMs,
-  );
-  return !someoneLeft && openedMs - lastOpened <= START_GAP_MS ? newest : newest + 1;
-}
-
-/** Members that left less than RESPAWN_MS before and were not replaced yet. */
-function vacancies(openedMs: number, members: readonly Slot[]): number {
-  const left = members.flatMap(({ closedMs }) =>
-    closedMs !== null && closedMs <= openedMs && openedMs < closedMs + RESPAWN_MS ? [closedMs] : [],
-  );
-  const since = Math.min(...left);
-  return left.length - members.filter((m) => m.closedMs === null && m.openedMs >= since).length;
-}
-
-/** Equal settings share a class; classes keep their number as long as a slot holds them. */
-function classOf(settings: bigint, slots: readonly Slot[]): number {
-  if (settings === 0n) return 0;
-  const equal = slots.find((s) => s.settings === settings && s.class !== 0);
-  if (equal) return equal.class;
-  const used = new Set(slots.map((s) => s.class));
-  for (let number = 1; number < MAX_CLASSES; number++) if (!used.has(number)) return number;
-  return 0;
+  const closed = [...slots.values()].filter(({ closedMs }) => closedMs !== null);
+  const taken = closed.toSorted((a, b) => (a.closedMs ?? 0) - (b.closedMs ?? 0));
+  return [...free, ...taken.slice(0, wanted - free.length).map(({ slot }) => slot)];
 }

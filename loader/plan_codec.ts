@@ -1,32 +1,57 @@
-/** A plan as the program reads it: the entry of `plans`, and `control`, which puts it in force. */
-import { LAYOUT, MODES, type Mode, SYN_REFUSE } from "./abi.ts";
+/** A plan as the program reads it: its lines of `plans`, and `control`, which puts it in force. */
+import {
+  FEW,
+  LAYOUT,
+  LINE_CELLS,
+  MAX_CLASSES,
+  MODES,
+  type Mode,
+  planLines,
+  RANGE_LINES,
+  SYN_REFUSE,
+  WAY_OTHER,
+} from "./abi.ts";
 import type { Run, Targets } from "./targets.ts";
 
-export function encodePlan(targets: Targets): Buffer {
-  const { size, members: at } = LAYOUT.rm_plan;
-  const range = LAYOUT.rm_range;
-  const out = Buffer.alloc(size);
-  for (const [i, slot] of targets.syn.entries()) out.writeUInt16LE(slot, at.syn + i * 2);
-  let next = 0;
+/** Bytes of a cell. */
+const CELL = LAYOUT.rm_line.size / LINE_CELLS;
+/** Where the targets of new connections begin. */
+const SYN_CELL = RANGE_LINES * LINE_CELLS;
+
+/** Its lines, of a group with so many slots. */
+export function encodePlan(targets: Targets, slots: number): Buffer {
+  const { size, members: at } = LAYOUT.rm_range;
+  const out = Buffer.alloc(planLines(slots) * LAYOUT.rm_line.size);
+  const put = (list: readonly number[], cell: number) => {
+    for (const [i, slot] of list.entries()) out.writeUInt16LE(slot, (cell + i) * CELL);
+  };
+  put(targets.syn, SYN_CELL);
+  let next = SYN_CELL + slots;
   const placed = new Map<Run, number>();
-  const place = (run: Run, offset: number) => {
+  const place = (run: Run, number: number) => {
     const list = [...run.best, ...run.rest];
     if (list.length === 0) return;
     // Classes may be served by one run: then they share it.
     const first = placed.get(run) ?? next;
     if (first === next) {
-      for (const slot of list) out.writeUInt16LE(slot, at.migrate + next++ * 2);
+      put(list, first);
+      next += list.length;
       placed.set(run, first);
     }
-    out.writeUInt16LE(first, offset + range.members.first);
-    out.writeUInt16LE(run.best.length, offset + range.members.count);
-    out.writeUInt16LE(list.length, offset + range.members.total);
+    out.writeUInt16LE(first, number * size + at.first);
+    out.writeUInt16LE(run.best.length, number * size + at.count);
+    out.writeUInt16LE(list.length, number * size + at.total);
   };
-  for (const [number, run] of targets.classes.entries()) {
-    place(run, at.classes + number * range.size);
-  }
-  place(targets.other, at.other);
+  for (const [number, run] of targets.classes.entries()) place(run, number);
+  place(targets.other, MAX_CLASSES);
   return out;
+}
+
+/** What `control` says of the group's maps. */
+export interface Tables {
+  readonly slots: number;
+  /** Of `sources`. */
+  readonly sourceMask: number;
 }
 
 /** What `control` says beside the plan in force. */
@@ -48,11 +73,13 @@ export interface Probe {
 
 export const NO_PROBE: Probe = { port: 0, slot: 0 };
 
+/** @param active which of the two plans is in force */
 export function encodeControl(
   active: number,
   targets: Targets,
   control: Control,
   probe: Probe,
+  { slots, sourceMask }: Tables,
 ): Buffer {
   const { size, members: at } = LAYOUT.rm_control;
   const out = Buffer.alloc(size);
@@ -60,10 +87,21 @@ export function encodeControl(
   out.writeUInt16LE(control.standby, at.standby);
   out.writeUInt16LE(probe.port, at.probe);
   out.writeUInt16LE(probe.slot, at.probe_slot);
-  out.writeUInt8(active, at.active);
+  out.writeUInt16LE(active * planLines(slots), at.plan);
+  out.writeUInt16LE(sourceMask, at.source_mask);
+  out.writeUInt16LE(wayOf(targets, control, probe), at.way);
+  for (const [i, slot] of targets.syn.slice(0, FEW).entries()) {
+    out.writeUInt16LE(slot, at.few + i * CELL);
+  }
   out.writeUInt8(MODES.indexOf(control.mode), at.mode);
   out.writeUInt8(control.tell ? 1 : 0, at.tell);
   return out;
+}
+
+/** What the program looks at first. */
+function wayOf({ syn, refuse }: Targets, { standby }: Control, { port }: Probe): number {
+  if (port !== 0 || refuse) return WAY_OTHER;
+  return syn.length === 0 && standby !== 0 ? WAY_OTHER : syn.length;
 }
 
 /** What of `control` outlives a plan; all of it is zero before the first. */
@@ -75,7 +113,7 @@ export function decodeControl(value: Buffer | null): {
   const at = LAYOUT.rm_control.members;
   const port = value?.readUInt16LE(at.probe) ?? 0;
   return {
-    active: value?.readUInt8(at.active) ?? 0,
+    active: value?.readUInt16LE(at.plan) ? 1 : 0,
     tells: value?.readUInt8(at.tell) === 1,
     probe: { port, slot: value?.readUInt16LE(at.probe_slot) ?? 0 },
   };

@@ -4,7 +4,7 @@ import { AdoptedCgroup, type AdoptOptions } from "./adopted.ts";
 import { covers, type Filter, specOf } from "./filter.ts";
 import type { GroupKey, Listener } from "./listener.ts";
 import type { Journal } from "./log.ts";
-import type { ManageOptions } from "./managed.ts";
+import type { ManageOptions } from "./manage_options.ts";
 import { NamedNetns } from "./named_netns.ts";
 import type { Policy } from "./plan.ts";
 import type { ReadyCheck } from "./ready.ts";
@@ -62,6 +62,15 @@ export class Service {
 
   get waits(): boolean {
     return this.options.wait === true || this.#adopted !== null;
+  }
+
+  get adopts(): boolean {
+    return this.#adopted !== null;
+  }
+
+  /** Something of it may change that no bind tells of: its network namespace, its cgroup's parent. */
+  get isUnsettled(): boolean {
+    return this.#adopted !== null || this.#netns !== null;
   }
 
   get ports(): number[] {
@@ -131,26 +140,4 @@ export class Service {
     this.#adopted?.retire();
     for (const about of ["netns", "adoption"]) this.#journal.settled(`${about} ${this.label}`);
   }
-}
-
-/** A group to take on, and the service that is to have it. */
-export interface Assigned {
-  readonly name: string;
-  /** As the group's record says it. */
-  readonly service: string;
-  readonly members: readonly Listener[];
-  readonly owner: Service;
-}
-
-/** The first of the services that covers a group; null: none. */
-export function assign(
-  name: string,
-  members: readonly Listener[],
-  services: readonly Service[],
-): Assigned | null {
-  for (const owner of services) {
-    const service = owner.nameFor(members);
-    if (service !== null) return { name, service, members, owner };
-  }
-  return null;
 }

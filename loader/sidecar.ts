@@ -1,30 +1,30 @@
 /** The sidecar: finds the groups of its services, keeps them managed, and gives them back. */
+import { setImmediate as immediate } from "node:timers/promises";
+import { type Assigned, ServicesByPort } from "./assign.ts";
 import { ConflictError, UsageError } from "./errors.ts";
 import { requireHost } from "./features.ts";
-import { byGroup } from "./listener.ts";
-import { LiveNetns } from "./live_netns.ts";
 import { Journal, type Log, message } from "./log.ts";
 import { ManagedGroups } from "./managed_groups.ts";
-import { kernelCounts } from "./netstat.ts";
 import { Observer } from "./observe.ts";
-import { Patience } from "./patience.ts";
+import { Passes, type Place } from "./passes.ts";
 import { type Reloaded, succession } from "./reload.ts";
 import { Service, type ServiceOptions } from "./service.ts";
 import { IDLE_MS, type ServicesOptions, type SidecarOptions } from "./sidecar_options.ts";
-import { findAtStart, requireMatch } from "./start.ts";
+import { sidecarStatus, sidecarStatusInSlices } from "./sidecar_status.ts";
+import { findAtStart, requireMatch, someOf } from "./start.ts";
 import { findBpffs, State } from "./state.ts";
 import type { Status } from "./status.ts";
 import { StoreServer } from "./store/server.ts";
-import { boottimeMs } from "./sys/libc.ts";
+import { trimMemory } from "./sys/malloc.ts";
 import { everyStep } from "./undo.ts";
 import { Waking } from "./waking.ts";
 import { RECONCILE_MS, Watch } from "./watch.ts";
 
-/** How long a pass waits for a command that changes state; then the next pass does it. */
-const PATIENCE_MS = 20;
-
-/** So long a pass takes on groups, ms (loading one takes 100 to 200): those it has must not wait for many new ones. */
-const TAKE_ON_MS = 200;
+interface Running {
+  readonly state: State;
+  readonly observer: Observer;
+  readonly passes: Passes;
+}
 
 /** Manages the groups of some services until it is closed. */
 export class Sidecar implements Disposable {
@@ -33,10 +33,8 @@ export class Sidecar implements Disposable {
   readonly #journal: Journal;
   readonly #waking: Waking;
   readonly #groups: ManagedGroups;
-  readonly #live = new LiveNetns();
-  readonly #patience = new Patience();
   #services: readonly Service[];
-  #running: { readonly state: State; readonly observer: Observer } | null = null;
+  #running: Running | null = null;
   #watch: Watch | null = null;
   #store: StoreServer | null = null;
   #onReleased: () => void = () => {};
@@ -45,7 +43,7 @@ export class Sidecar implements Disposable {
     this.#options = options;
     this.#openStore = () => (options.store ? new StoreServer(options.store, log) : null);
     this.#journal = new Journal(log);
-    this.#waking = new Waking(this.#journal, () => byGroup(this.#use().observer.read()));
+    this.#waking = new Waking(this.#journal, () => this.#use().observer.observe().groups);
     this.#groups = new ManagedGroups(this.#journal, this.#waking);
     const services = "services" in options ? options.services : [options];
     this.#services = services.map((service) => this.#service(service));
@@ -58,25 +56,40 @@ export class Sidecar implements Disposable {
    *   AbiMismatchError, PermissionError, NotSupportedError
    */
   start(): void {
+    for (const _turn of this.#starting());
+  }
+
+  /** As {@link start}, while the event loop goes on: with many groups it takes long. A {@link close} ends it. */
+  async startInTurns(): Promise<void> {
+    for (const _turn of this.#starting()) {
+      await immediate();
+      if (this.#running === null) return;
+    }
+  }
+
+  /** Yields when others should have their turn. */
+  *#starting(): Generator<void> {
     requireHost();
     const state = new State(findBpffs(this.#options.bpffs));
-    this.#running = { state, observer: new Observer() };
+    const observer = new Observer();
+    this.#running = { state, observer, passes: new Passes(this.#place(state, observer)) };
+    let complete = false;
     try {
       this.#store = this.#openStore();
       for (const service of this.#services) service.locate();
       const { listeners, matches } = findAtStart(this.#running, this.#services);
       requireMatch(this.#services, matches);
-      using _lock = state.lock();
-      for (const match of matches) {
+      const takeOn = (match: Assigned) =>
         this.#attempt(match.name, () => this.#groups.takeOn(state, match));
-      }
+      while (someOf(matches, state, takeOn)) yield;
+      using _lock = state.lock();
       for (const service of this.#services) {
         const about = `adoption ${service.label}`;
         this.#attempt(about, () => service.adopt(state, listeners));
       }
-    } catch (error) {
-      this.#undo();
-      throw error;
+      complete = true;
+    } finally {
+      if (!complete && this.#running !== null) this.#undo();
     }
   }
 
@@ -86,9 +99,13 @@ export class Sidecar implements Disposable {
    */
   watch(released: () => void = () => {}): void {
     this.#onReleased = released;
-    this.#watch = new Watch(() => this.#look());
+    this.#watch = new Watch(
+      () => this.#look(),
+      () => this.#use().passes.isQuiet,
+    );
     this.#listen();
     this.#look(); // what happened since start()
+    trimMemory(); // libbpf has read the kernel's BTF, which is large, for each program
     void this.#waking.tryOut(this.#services, () => this.#groups.wake());
   }
 
@@ -109,16 +126,17 @@ export class Sidecar implements Disposable {
   }
 
   #succeed(services: readonly Service[], retired: readonly Service[]): void {
-    const { state, observer } = this.#use();
+    const { state, observer, passes } = this.#use();
     using _lock = state.lock();
-    const groups = byGroup(observer.read());
+    passes.drop();
+    const { groups } = observer.observe();
     this.#services = services;
     for (const service of services) service.locate();
     for (const service of retired) {
       this.#journal.attempt("adoption", () => service.unadopt(state, services));
       service.retire();
     }
-    this.#groups.reassign(groups, services);
+    this.#groups.reassign(groups, new ServicesByPort(services));
   }
 
   #service(options: ServiceOptions): Service {
@@ -134,46 +152,37 @@ export class Sidecar implements Disposable {
     }
   }
 
-  /** A pass, and another one soon while a group holds. */
   #look(): void {
-    const soon = (afterMs: number) => this.#watch?.soon(afterMs);
-    const pass = () => this.#pass(TAKE_ON_MS) && soon(0);
-    this.#journal.attempt("reconcile", () => this.#patience.pass(pass, () => soon(PATIENCE_MS)));
-    const { dueMs } = this.#groups;
-    if (dueMs !== null) soon(dueMs);
+    this.#running?.passes.look();
   }
 
-  /** One observe-plan-apply pass over all groups. */
+  /** One observe-plan-apply pass over all groups, whatever is due. */
   reconcile(): void {
-    this.#pass(Number.POSITIVE_INFINITY);
+    this.#use().passes.whole();
   }
 
-  /** True: `takeOnMs` did not do for every new group. */
-  #pass(takeOnMs: number): boolean {
-    const { state, observer } = this.#use();
-    const { idleMs = IDLE_MS } = this.#options;
-    using _lock = state.lock(PATIENCE_MS);
-    const listeners = observer.read();
-    const groups = byGroup(listeners);
-    const gone = this.#live.gone(this.#groups.emptyNetns(groups), boottimeMs());
-    for (const service of this.#services) {
-      service.forget(gone);
-      service.locate();
-    }
-    const dropped = this.#groups.dropDetached(state);
-    const waits = this.#services.some((service) => service.waits);
-    if (dropped && this.#groups.size === 0 && !waits) this.#onReleased();
-    this.#groups.refresh(state, groups, idleMs, gone);
-    for (const service of this.#services) service.lookAfterAdoption(state, listeners);
-    return this.#groups.takeOnNew(state, groups, this.#services, takeOnMs);
+  #place(state: State, observer: Observer): Place {
+    return {
+      state,
+      observer,
+      groups: this.#groups,
+      journal: this.#journal,
+      idleMs: this.#options.idleMs ?? IDLE_MS,
+      services: () => this.#services,
+      soon: (afterMs) => this.#watch?.soon(afterMs),
+      stir: () => this.#watch?.stir(),
+      released: () => this.#onReleased(),
+    };
   }
 
   /** Status of the managed groups, from the kernel. */
   status(): Status {
-    const { state, observer } = this.#use();
-    const { groups, errors } = this.#groups.status(byGroup(observer.read()));
-    const adoptions = this.#services.flatMap((service) => service.adoptionStatus(state));
-    return { groups, adoptions, unmanaged: [], kernel: kernelCounts(groups), errors };
+    return sidecarStatus(this.#use(), this.#groups, this.#services);
+  }
+
+  /** As {@link status}, while other things go on. */
+  async statusInSlices(): Promise<Status> {
+    return sidecarStatusInSlices(this.#use(), this.#groups, this.#services);
   }
 
   /** Its store, while it runs one. */
@@ -190,7 +199,7 @@ export class Sidecar implements Disposable {
     const { state, observer } = this.#running;
     try {
       using _lock = state.lock();
-      const read = () => byGroup(observer.read());
+      const read = () => observer.observe().groups;
       if (options.keep) {
         this.#groups.leave(read());
         return;
@@ -233,7 +242,7 @@ export class Sidecar implements Disposable {
       using _lock = state.lock();
       this.#groups.giveBack(
         state,
-        () => byGroup(observer.read()),
+        () => observer.observe().groups,
         ({ isNew }) => isNew,
       );
     } finally {
@@ -245,6 +254,7 @@ export class Sidecar implements Disposable {
   #forget(): void {
     this.#store?.[Symbol.dispose]();
     this.#groups[Symbol.dispose]();
+    this.#running?.passes[Symbol.dispose]();
     this.#running?.observer[Symbol.dispose]();
     this.#running = null;
   }

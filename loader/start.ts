@@ -1,31 +1,49 @@
 /** What a sidecar takes on when it starts: groups that listen, and groups that another one held. */
 
+import { type Assigned, assign, ServicesByPort } from "./assign.ts";
 import { noMatch } from "./filter.ts";
 import { Group } from "./group.ts";
-import { byGroup, type Listener } from "./listener.ts";
+import type { Listener } from "./listener.ts";
 import { hidden } from "./members.ts";
 import { Observer } from "./observe.ts";
-import { type Assigned, assign, type Service } from "./service.ts";
+import type { Service } from "./service.ts";
 import type { State } from "./state.ts";
 
 /** A read may miss a listener that is just opening, which looks as if it were hidden: see `hidden`. */
 const READS = 3;
 
+/** The event loop has its turn this often, ms. */
+const TURN_MS = 10;
+
 /** The groups to take on, and all that was observed. */
 export function findAtStart(
   { state, observer }: { readonly state: State; readonly observer: Observer },
   services: readonly Service[],
-): { listeners: Listener[]; matches: Assigned[] } {
+): { listeners: readonly Listener[]; matches: Assigned[] } {
+  const byPort = new ServicesByPort(services);
   for (let reads = 1; ; reads++) {
-    const listeners = observer.read();
-    const matches = [...byGroup(listeners)].flatMap(
-      ([name, members]) => assign(name, members, services) ?? [],
-    );
+    const { listeners, groups } = observer.observe();
+    const matches = [...groups].flatMap(([name, members]) => assign(name, members, byPort) ?? []);
     const whole = matches.every(({ owner, members }) => !holds(owner) || hidden(members) === 0);
     if (whole || reads === READS) {
       return { listeners, matches: [...matches, ...heldAlone(state, services, matches)] };
     }
   }
+}
+
+/** Takes on some of them, which are removed from the list, with the state locked; false: that were all. */
+export function someOf(
+  matches: Assigned[],
+  state: State,
+  takeOn: (match: Assigned) => void,
+): boolean {
+  using _lock = state.lock();
+  const untilMs = performance.now() + TURN_MS;
+  for (let match = matches.shift(); match; match = matches.shift()) {
+    takeOn(match);
+    if (performance.now() >= untilMs) break;
+  }
+  return matches.length > 0;
 }
 
 /** @throws NoMatchError for a service that does not wait, with what is there instead */
@@ -49,8 +67,9 @@ function heldAlone(
 ): Assigned[] {
   const held: Assigned[] = [];
   if (!services.some(holds)) return held;
+  const found = new Set(matches.map(({ name }) => name));
   for (const name of state.groups()) {
-    if (matches.some((match) => match.name === name)) continue;
+    if (found.has(name)) continue;
     using group = Group.openOrNull(state.directory(name));
     if (group === null || !wasToHold(group)) continue;
     const { key, service: before } = group.record;

@@ -14,6 +14,7 @@ import {
   statfsSync,
   statSync,
   unlinkSync,
+  utimesSync,
 } from "node:fs";
 import { join } from "node:path";
 import { hasCode, LockedError, NotSupportedError, UsageError } from "./errors.ts";
@@ -171,6 +172,20 @@ export class State {
       lock[Symbol.dispose](); // of a directory that was removed meanwhile
       throw error;
     }
+  }
+
+  /**
+   * Another one when groups came or went, or a command changed one ({@link mark}); whoever has the
+   * lock and reads it last knows that nothing changed behind it.
+   */
+  get changes(): bigint {
+    return statSync(this.root, { bigint: true, throwIfNoEntry: false })?.mtimeNs ?? 0n;
+  }
+
+  /** Tells sidecars that what is pinned of a group was changed. Wants the lock. */
+  mark(): void {
+    const now = (performance.timeOrigin + performance.now()) / 1000;
+    utimesSync(this.root, now, now);
   }
 
   /** Removes a group's pins; the kernel frees what nothing else holds. */

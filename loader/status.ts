@@ -1,25 +1,16 @@
 /** What is pinned and what is listening, as plain data. Changes nothing. */
 import type { Migrate, Route, SettingsPolicy } from "./abi.ts";
 import type { AdoptionStatus } from "./adoptions.ts";
-import {
-  addRows,
-  type Decision,
-  decisionsOf,
-  emptyRow,
-  migrationsOf,
-  type Row,
-  SYN_SELECTED,
-  subtractRow,
-} from "./codec.ts";
+import { type Decision, NO_ROW, type Row, since } from "./counts.ts";
 import type { Group } from "./group.ts";
 import { leftMs } from "./hold.ts";
 import type { Holds } from "./holds.ts";
 import type { GroupKey, Listener, Owner, Protocol } from "./listener.ts";
 import { splitStandby } from "./members.ts";
 import type { KernelMigrations } from "./netstat.ts";
-import { makePlan } from "./plan.ts";
+import { slotsNow } from "./plan.ts";
 import { boottimeMs } from "./sys/libc.ts";
-import { type Role, roleOf } from "./targets.ts";
+import { chooseTargets, type Role, roleOf } from "./targets.ts";
 import { type Unlike, unlikeClasses } from "./unlike.ts";
 
 /** A group's standby and what it does. Times: ms. */
@@ -106,26 +97,18 @@ export function groupStatus(
 ): GroupStatus {
   const { record } = group;
   const records = group.slots();
-  const rows = group.rows();
+  const counts = group.counts(records.length);
   const slots = records.map(({ slot }) => slot);
-  // A plan over what is known already: who would be a target now.
-  const known = new Set(slots.map(({ cookie }) => cookie));
+  const known = new Map(records.map((each) => [each.slot.cookie, each]));
   const { standby, others } = splitStandby(group, members);
-  const seen = others.filter(({ cookie }) => known.has(cookie));
-  const { targets } = makePlan(
-    slots,
-    seen.map(({ cookie }) => ({ cookie, openedMs: 0, settings: null })),
-    record,
-    record.slots,
-    boottimeMs(),
-  );
-  const total = addRows(rows);
+  const listening = new Set(others.map(({ cookie }) => cookie));
+  // Who would be a target now.
+  const targets = chooseTargets(slotsNow(slots, listening, boottimeMs()), record);
   const open = { out: 0n, into: 0n };
   const listeners = members.map((member): ListenerStatus => {
     const { cookie, protocol, owners, queueLength, queueLimit, halfOpen } = member;
-    const own = records.find(({ slot }) => slot.cookie === cookie);
-    const row = own && rows[own.slot.slot + 1];
-    const { out, into } = migrationsOf(own && row ? subtractRow(row, own.base) : emptyRow());
+    const own = known.get(cookie);
+    const { out, into } = own ? since(counts.row(own.slot.slot), own.base) : NO_ROW;
     const role = own ? roleOf(own.slot, targets) : "unknown";
     open.out += out;
     open.into += into;
@@ -144,7 +127,7 @@ export function groupStatus(
       migratedInto: into,
     };
   });
-  const all = migrationsOf(total);
+  const all = counts.total();
   const info = group.programInfo();
   return {
     name: group.name,
@@ -161,9 +144,9 @@ export function groupStatus(
     sidecar,
     generation: Math.max(0, ...slots.map(({ generation }) => generation)),
     listeners: listeners.toSorted((a, b) => (a.slot ?? Infinity) - (b.slot ?? Infinity)),
-    decisions: decisionsOf(total),
-    wakeups: group.wakeups,
-    hold: holdStatus(group, standby, rows[group.standbySlot + 1] ?? emptyRow()),
+    decisions: counts.decisions(),
+    wakeups: group.moves.wakeups,
+    hold: holdStatus(group, standby, counts.row(group.standbySlot)),
     closed: { out: all.out - open.out, into: all.into - open.into },
     run: { timeNs: info.runTimeNs, count: info.runCount },
   };
@@ -180,7 +163,7 @@ function holdStatus(group: Group, standby: Listener | undefined, row: Row): Hold
     holding,
     leftMs: holding ? leftMs(hold, heldSinceMs, boottimeMs()) : null,
     connections: standby?.queueLength ?? 0,
-    received: { syn: row[SYN_SELECTED] ?? 0n, migrated: migrationsOf(row).into },
+    received: { syn: row.syn, migrated: row.into },
     holds: group.holds,
   };
 }

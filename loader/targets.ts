@@ -81,9 +81,16 @@ export type Role = "target" | "draining" | "unknown";
 /** Whether a listening slot may be chosen now, for new or for migrating connections. */
 export function roleOf(slot: Slot, targets: Targets): Role {
   if (slot.drained) return "draining";
-  const listed =
-    targets.syn.length === 0 ||
-    targets.syn.includes(slot.slot) ||
-    targets.classes[slot.class]?.best.includes(slot.slot);
+  const best = targets.classes[slot.class]?.best ?? [];
+  const listed = targets.syn.length === 0 || has(targets.syn, slot.slot) || has(best, slot.slot);
   return listed ? "target" : "draining";
+}
+
+/** Lists of targets as sets: asked of every slot of a group, a list would be walked as often as it is long. */
+const SETS = new WeakMap<readonly number[], ReadonlySet<number>>();
+
+function has(list: readonly number[], slot: number): boolean {
+  const set = SETS.get(list) ?? new Set(list);
+  SETS.set(list, set);
+  return set.has(slot);
 }

@@ -18,8 +18,9 @@ export function unlikeClasses(
   known: Set<string> = new Set(),
 ): Unlike[] {
   const samples = new Map<number, Listener>();
+  const byCookie = new Map(listeners.map((listener) => [listener.cookie, listener]));
   for (const slot of slots) {
-    const listener = listeners.find(({ cookie }) => cookie === slot.cookie);
+    const listener = byCookie.get(slot.cookie);
     if (listener && slot.class !== 0 && !samples.has(slot.class)) samples.set(slot.class, listener);
   }
   const classes = [...samples.keys()].sort((a, b) => a - b);

@@ -8,6 +8,7 @@ import { borrow } from "./borrow.ts";
 import { connectTo, openSocket } from "./connection.ts";
 import type { Group } from "./group.ts";
 import type { Listener } from "./listener.ts";
+import type { BpfMap } from "./map.ts";
 import { NO_PROBE } from "./plan_codec.ts";
 import * as libc from "./sys/libc.ts";
 import { RingBuffer } from "./sys/ring.ts";
@@ -22,6 +23,7 @@ const LOOK_MS = 1;
 export class Waker implements Disposable {
   readonly #group: Group;
   readonly #observe: () => readonly Listener[];
+  readonly #map: BpfMap;
   readonly #ring: RingBuffer;
   readonly #failed: (error: unknown) => void;
   #timer: NodeJS.Timeout | undefined;
@@ -35,7 +37,13 @@ export class Waker implements Disposable {
     this.#group = group;
     this.#observe = observe;
     this.#failed = failed;
-    this.#ring = new RingBuffer(group.movesFd, () => this.#soon());
+    this.#map = group.moves.listen();
+    try {
+      this.#ring = new RingBuffer(this.#map.fd, () => this.#soon());
+    } catch (error) {
+      this.#map[Symbol.dispose]();
+      throw error;
+    }
     this.#soon(); // what was told before us
   }
 
@@ -43,6 +51,8 @@ export class Waker implements Disposable {
     this.#closed = true;
     clearTimeout(this.#timer);
     this.#ring[Symbol.dispose]();
+    this.#group.moves.leave();
+    this.#map[Symbol.dispose]();
   }
 
   #soon(): void {
@@ -57,13 +67,13 @@ export class Waker implements Disposable {
   }
 
   async #wakeAll(): Promise<void> {
-    if (!this.#group.takeMoved()) return;
+    if (!this.#group.moves.take()) return;
     let woken = 0;
     for (const listener of this.#observe().filter(({ queueLength }) => queueLength > 0)) {
       if (this.#closed) return;
       if (await this.#wake(listener)) woken++;
     }
-    if (woken > 0 && !this.#closed) this.#group.addWakeups(woken);
+    if (woken > 0 && !this.#closed) this.#group.moves.addWakeups(woken);
   }
 
   /** True when the connection has arrived in the listener's accept queue. */

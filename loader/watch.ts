@@ -5,19 +5,38 @@ import { BindEvents } from "./events.ts";
 
 /** How often everything is looked at, whatever was or was not told. */
 export const RECONCILE_MS = 1_000;
-/** After a bind the listener appears moments later: when to look again, ms after the event. */
-const AFTER_BIND_MS = [0, 2, 10, 50, 200] as const;
+/**
+ * How often at rest, where binds are told of; in between only what commands leave is looked at. What
+ * is seen later for it is a listener that closed without anything to migrate.
+ */
+export const RESTING_MS = 5_000;
+/** For so long after anything changed, or a bind was told of, it is no rest: a bind may be long before its listen(). */
+const RESTLESS_MS = 10_000;
+/** After a bind the listener appears moments later: when to look, ms after the event. */
+const AFTER_BIND_MS = [1, 4, 10, 50, 200] as const;
 
 /** Calls `look` until it is disposed. */
 export class Watch implements Disposable {
-  readonly #timers = new Set<NodeJS.Timeout>();
   readonly #look: () => void;
-  #soon = false;
+  readonly #isQuiet: () => boolean;
+  readonly #interval: NodeJS.Timeout;
+  #timer: NodeJS.Timeout | undefined;
+  /** When to look after binds; whole ms of performance.now(), so that those of many binds are few. */
+  readonly #moments = new Set<number>();
+  /** When to look as was asked for; null: it was not. */
+  #asked: number | null = null;
+  /** Looks may take no more than half of the time, however many binds there are. */
+  #notBefore = 0;
+  #lookedAt = 0;
+  #restlessUntil = performance.now() + RESTLESS_MS;
   #events: BindEvents | null = null;
+  #closed = false;
 
-  constructor(look: () => void) {
+  /** @param isQuiet nothing has changed that can be told without looking */
+  constructor(look: () => void, isQuiet: () => boolean) {
     this.#look = look;
-    this.#timers.add(setInterval(look, RECONCILE_MS));
+    this.#isQuiet = isQuiet;
+    this.#interval = setInterval(() => this.#tick(), RECONCILE_MS);
   }
 
   /**
@@ -32,32 +51,62 @@ export class Watch implements Disposable {
     }
     const cgroup = findCgroup2();
     if (cgroup === null) throw new NotSupportedError("cgroup v2", "no cgroup v2 is mounted");
-    this.#events = new BindEvents(cgroup, ports, () => {
-      for (const delay of AFTER_BIND_MS) this.#after(delay, this.#look);
-    });
+    this.#events = new BindEvents(cgroup, ports, () => this.#bound());
   }
 
-  /** Looks once more, in `delayMs`; what was asked for before by this is not asked twice. */
+  /** Looks in `delayMs` at the latest. */
   soon(delayMs: number): void {
-    if (this.#soon) return;
-    this.#soon = true;
-    this.#after(delayMs, () => {
-      this.#soon = false;
-      this.#look();
-    });
+    const at = performance.now() + delayMs;
+    if (this.#asked !== null && this.#asked <= at) return;
+    this.#asked = at;
+    this.#arm();
   }
 
-  #after(delayMs: number, look: () => void): void {
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer);
-      look();
-    }, delayMs);
-    this.#timers.add(timer);
+  /** Something changed: for a while nothing is missed for longer than {@link RECONCILE_MS}. */
+  stir(): void {
+    this.#restlessUntil = performance.now() + RESTLESS_MS;
+  }
+
+  #tick(): void {
+    const now = performance.now();
+    // Half an interval of grace: ticks are not exact.
+    const rested = now - this.#lookedAt >= RESTING_MS - RECONCILE_MS / 2;
+    const rests = this.#events !== null && now >= this.#restlessUntil && this.#isQuiet();
+    if (!rests || rested) this.#lookNow();
+  }
+
+  #bound(): void {
+    const now = performance.now();
+    this.stir();
+    for (const delay of AFTER_BIND_MS) this.#moments.add(Math.floor(now + delay));
+    this.#arm();
+  }
+
+  /** For the next moment that is due. */
+  #arm(): void {
+    clearTimeout(this.#timer);
+    let next = this.#asked ?? Infinity;
+    for (const moment of this.#moments) next = Math.min(next, moment);
+    if (next === Infinity || this.#closed) return;
+    const waitMs = Math.max(next, this.#notBefore) - performance.now();
+    this.#timer = setTimeout(() => this.#lookNow(), Math.max(0, waitMs));
+  }
+
+  #lookNow(): void {
+    const begin = performance.now();
+    this.#lookedAt = begin;
+    for (const moment of this.#moments) if (moment <= begin) this.#moments.delete(moment);
+    if (this.#asked !== null && this.#asked <= begin) this.#asked = null;
+    this.#look();
+    const end = performance.now();
+    this.#notBefore = end + (end - begin);
+    this.#arm();
   }
 
   [Symbol.dispose](): void {
-    for (const timer of this.#timers) clearTimeout(timer);
-    this.#timers.clear();
+    this.#closed = true;
+    clearInterval(this.#interval);
+    clearTimeout(this.#timer);
     this.#events?.[Symbol.dispose]();
     this.#events = null;
   }

@@ -1,14 +1,15 @@
 /** /metrics of a sidecar that may be asked to serve it elsewhere. */
 import { isDeepStrictEqual } from "node:util";
 import type { Sidecar } from "../../loader/index.ts";
-import { type MetricsAddress, type MetricsServer, serveMetrics } from "../server.ts";
+import type { MetricsAddress } from "../metrics_address.ts";
+import type { MetricsServer } from "../server.ts";
 
 export class Endpoint {
-  readonly #sidecar: Pick<Sidecar, "status" | "store">;
+  readonly #sidecar: Pick<Sidecar, "statusInSlices" | "store">;
   #address: MetricsAddress | null = null;
   #server: MetricsServer | null = null;
 
-  constructor(sidecar: Pick<Sidecar, "status" | "store">) {
+  constructor(sidecar: Pick<Sidecar, "statusInSlices" | "store">) {
     this.#sidecar = sidecar;
   }
 
@@ -33,11 +34,12 @@ export class Endpoint {
     }
   }
 
-  #serve(address: MetricsAddress): Promise<MetricsServer> {
+  async #serve(address: MetricsAddress): Promise<MetricsServer> {
     const sidecar = this.#sidecar;
+    const { serveMetrics } = await import("../server.ts");
     return serveMetrics(
       address,
-      () => sidecar.status(),
+      () => sidecar.statusInSlices(),
       () => sidecar.store,
     );
   }

@@ -21,12 +21,15 @@ export async function run(env: Env, args: Arguments): Promise<void> {
   try {
     // The port first: when it is taken, nothing has been attached yet.
     if (!args.once) await endpoint.serveAt(asked.host.metrics);
-    sidecar.start();
+    // With many groups it takes a while, in which it can be told to end.
+    const ended = stopped.then(() => "ended" as const);
+    if ((await Promise.race([sidecar.startInTurns(), ended])) === "ended") return;
     if (args.once) {
       env.stdout.write(`ATTACHED ${summary(sidecar)}\n`);
       sidecar.close({ keep: true });
       return;
     }
+    env.hurry?.();
     const notify = (state: string) => notifyService(state, env.vars["NOTIFY_SOCKET"]);
     const released = new Promise<void>((resolve) => sidecar.watch(resolve));
     env.stdout.write(`READY ${summary(sidecar)} metrics=${endpoint.url}\n`);

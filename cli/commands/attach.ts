@@ -1,11 +1,10 @@
 /** attach: the sidecar. */
 import type { CommandModule } from "yargs";
 import { type Arguments, options, request } from "../attach/request.ts";
-import { run } from "../attach/run.ts";
 import type { Env } from "../env.ts";
 
 async function handle(env: Env, args: Arguments): Promise<void> {
-  if (!args["print-config"]) return run(env, args);
+  if (!args["print-config"]) return (await import("../attach/run.ts")).run(env, args);
   const { json, ...others } = args;
   // Here it says how to print, and not how to log.
   const { hostWords, services } = await request({ ...others, json: undefined });

@@ -9,7 +9,6 @@ import { type Arguments, options, type Request, request } from "../exec/request.
 import type { Run } from "../exec/run.ts";
 import { supervise } from "../exec/supervise.ts";
 import { logger } from "../log.ts";
-import { serveMetrics } from "../server.ts";
 
 /** Runs the server; returns the exit code. */
 async function run(env: Env, wanted: Request): Promise<number> {
@@ -38,7 +37,9 @@ async function run(env: Env, wanted: Request): Promise<number> {
       if (wanted.verbose || matters) log(event);
     },
   );
-  const metricsServer = metrics ? await serveMetrics(metrics, () => sidecar.status()) : null;
+  const metricsServer = metrics
+    ? await (await import("../server.ts")).serveMetrics(metrics, () => sidecar.statusInSlices())
+    : null;
   try {
     sidecar.start();
     sidecar.watch();

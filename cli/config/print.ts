@@ -1,7 +1,7 @@
 /** The effective config, as a file that says the same. */
 import { stringify } from "yaml";
 import { type HostWords, hostOptions } from "../host.ts";
-import { DEFAULT_METRICS } from "../server.ts";
+import { DEFAULT_METRICS } from "../metrics_address.ts";
 import { OPTION_NAMES, type OptionName, optionOf, type Words } from "../service.ts";
 import { keyOf } from "./keys.ts";
 import type { NamedService } from "./schema.ts";

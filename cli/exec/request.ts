@@ -6,8 +6,8 @@ import type { HoldPolicy } from "../../loader/index.ts";
 import type { Spec } from "../../loader/spec.ts";
 import { commandAfter } from "../command.ts";
 import { HOLD_MAX, holdMax, holdTime } from "../hold.ts";
+import { type MetricsAddress, parseMetricsAddress } from "../metrics_address.ts";
 import { bpffsOf, bpffsOption, duration, once, specs } from "../options.ts";
-import { type MetricsAddress, parseMetricsAddress } from "../server.ts";
 import type { Times } from "./policy.ts";
 
 const HOUR_MS = 3_600_000;

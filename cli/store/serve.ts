@@ -1,13 +1,13 @@
 /** store --listen: the store itself, until it is stopped. */
 import type { Argv, CommandModule } from "yargs";
 import { UsageError } from "../../loader/errors.ts";
-import type { StoreLimits, StoreOptions } from "../../loader/store/index.ts";
+import type { StoreLimits, StoreOptions, StoreServer } from "../../loader/store/index.ts";
 import type { Env } from "../env.ts";
 import { logger } from "../log.ts";
+import { type MetricsAddress, parseMetricsAddress } from "../metrics_address.ts";
 import { integer, once } from "../options.ts";
-import { type MetricsAddress, parseMetricsAddress, serveText } from "../server.ts";
+import type { MetricsServer } from "../server.ts";
 import { stopped } from "../stopped.ts";
-import { StoreExporter } from "./exporter.ts";
 import { DEFAULT_TIMEOUT, mode, timeoutOption } from "./options.ts";
 
 const DEFAULTS = { names: 256, fds: 1024, clients: 256, mode: "0600", metrics: "off" } as const;
@@ -96,10 +96,7 @@ async function run(env: Env, args: Arguments): Promise<void> {
   const { store: wanted, metrics } = request(env, args);
   const { notifyService, StoreServer } = await import("../../loader/store/index.ts");
   using store = new StoreServer(wanted, logger(env.stderr, args.json === true));
-  const exporter = new StoreExporter({ process: true });
-  const server = metrics
-    ? await serveText(metrics, exporter.contentType, () => exporter.scrape(() => store.status()))
-    : null;
+  const server = metrics ? await serve(metrics, store) : null;
   // The store keeps no process alive by itself.
   const alive = setInterval(() => {}, LONG_MS);
   try {
@@ -113,6 +110,15 @@ async function run(env: Env, args: Arguments): Promise<void> {
     clearInterval(alive);
     await server?.close();
   }
+}
+
+async function serve(metrics: MetricsAddress, store: StoreServer): Promise<MetricsServer> {
+  const [{ serveText }, { StoreExporter }] = await Promise.all([
+    import("../server.ts"),
+    import("./exporter.ts"),
+  ]);
+  const exporter = new StoreExporter({ process: true });
+  return serveText(metrics, exporter.contentType, () => exporter.scrape(() => store.status()));
 }
 
 export function serveCommand(env: Env): CommandModule<object, Arguments> {

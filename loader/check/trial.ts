@@ -6,7 +6,6 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Migrate, STAGES } from "../abi.ts";
 import { applyGroup } from "../apply.ts";
 import { attachProgram } from "../attachment.ts";
-import { addRows, decisionsOf } from "../codec.ts";
 import { Group } from "../group.ts";
 import { isMember, type Listener } from "../listener.ts";
 import type { Observer } from "../observe.ts";
@@ -100,7 +99,7 @@ export class Trial implements Disposable {
 
   /** Decisions of the migrating stages: `{"accept_queue selected": 10}`. */
   decisions(): Readonly<Record<string, number>> {
-    const made = decisionsOf(addRows(this.#group.rows()));
+    const made = this.#group.counts().decisions();
     return Object.fromEntries(
       made
         .filter(({ stage }) => stage !== STAGES[0])

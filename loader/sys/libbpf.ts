@@ -12,6 +12,7 @@ export type Ptr<T extends string> = bigint & { readonly __points_to: T };
 for (const name of ["bpf_object", "bpf_map", "bpf_program", "bpf_link", "btf", "ring_buffer"]) {
   koffi.opaque(name);
 }
+koffi.alias("bpf_map_type", "int"); // an enum
 koffi.proto("int ring_buffer_sample_fn(void *ctx, void *data, size_t size)");
 
 /* libbpf.h: objects */
@@ -25,6 +26,7 @@ export const bpf_object__find_program_by_name = lib.func("bpf_program *bpf_objec
 /* libbpf.h: maps and programs of an object */
 export const bpf_map__fd = lib.func("int bpf_map__fd(const bpf_map *map)") as (map: Ptr<"bpf_map">) => number;
 export const bpf_map__set_max_entries = lib.func("int bpf_map__set_max_entries(bpf_map *map, uint32_t max_entries)") as (map: Ptr<"bpf_map">, entries: number) => number;
+export const bpf_map__set_map_flags = lib.func("int bpf_map__set_map_flags(bpf_map *map, uint32_t flags)") as (map: Ptr<"bpf_map">, flags: number) => number;
 export const bpf_map__set_initial_value = lib.func("int bpf_map__set_initial_value(bpf_map *map, const void *data, size_t size)") as (map: Ptr<"bpf_map">, data: Buffer, size: number) => number;
 export const bpf_program__fd = lib.func("int bpf_program__fd(const bpf_program *prog)") as (prog: Ptr<"bpf_program">) => number;
 
@@ -41,6 +43,7 @@ export const libbpf_num_possible_cpus = lib.func("int libbpf_num_possible_cpus(v
 export const libbpf_version_string = lib.func("const char *libbpf_version_string(void)") as () => string;
 
 /* bpf.h: by file descriptor */
+export const bpf_map_create = lib.func("int bpf_map_create(bpf_map_type map_type, const char *map_name, uint32_t key_size, uint32_t value_size, uint32_t max_entries, const void *opts)") as (type: number, name: null, key: number, value: number, entries: number, opts: null) => number;
 export const bpf_map_lookup_elem = lib.func("int bpf_map_lookup_elem(int fd, const void *key, _Out_ void *value)") as (fd: number, key: Buffer, value: Buffer) => number;
 export const bpf_map_update_elem = lib.func("int bpf_map_update_elem(int fd, const void *key, const void *value, uint64_t flags)") as (fd: number, key: Buffer, value: Buffer, flags: number) => number;
 export const bpf_map_delete_elem = lib.func("int bpf_map_delete_elem(int fd, const void *key)") as (fd: number, key: Buffer) => number;

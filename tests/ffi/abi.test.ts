@@ -46,6 +46,13 @@ test("numbers are the same in C and in TypeScript", () => {
     ["RM_MAX_SLOTS", abi.MAX_SLOTS],
     ["RM_MAX_CLASSES", abi.MAX_CLASSES],
     ["RM_TRIES", abi.TRIES],
+    ["RM_SOURCE_TRIES", abi.SOURCE_TRIES],
+    ["RM_SOURCE_COOKIE_SHIFT", abi.SOURCE_COOKIE_SHIFT],
+    ["RM_SOURCE_ROW_SHIFT", abi.SOURCE_ROW_SHIFT],
+    ["RM_SOURCE_HASH", abi.SOURCE_HASH],
+    ["RM_LINE_CELLS", abi.LINE_CELLS],
+    ["RM_FEW", abi.FEW],
+    ["RM_RANGE_LINES", abi.RANGE_LINES],
     ["RM_HOLD_BUCKETS", abi.HOLD_BUCKETS.length],
     ["RM_SETTINGS_LEN", abi.SETTINGS_LEN],
     ["RM_SERVICE_LEN", abi.SERVICE_LEN],
@@ -62,6 +69,7 @@ test("numbers are the same in C and in TypeScript", () => {
     ...list("RM_SETTINGS_", abi.SETTINGS),
     ...list("RM_MODE_", abi.MODES),
     ["RM_SYN_REFUSE", abi.SYN_REFUSE],
+    ["RM_WAY_OTHER", abi.WAY_OTHER],
   ]);
   assert.deepEqual(Object.fromEntries(defines), Object.fromEntries(expected));
 });

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what a set of targets needs and this machine lacks, and nothing else:
-#   deps.sh build|sandbox|check|test...
+#   deps.sh build|sandbox|check|test|bench...
 # A need is met by a command or a file, whoever installed it; apt is asked only
 # for the rest, and no service of a package is started, now or at the next boot.
 set -eu
@@ -50,6 +50,13 @@ need_test() {
 	command_of nftables nft
 	command_of libcap2-bin capsh
 	file_of python3 /usr/bin/python3
+}
+
+need_bench() {
+	command_of wrk wrk
+	command_of apache2-utils ab
+	command_of nghttp2-client h2load
+	command_of hping3 hping3
 }
 
 enough_node() { node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)'; }

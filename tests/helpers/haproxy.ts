@@ -7,7 +7,9 @@ import { visit } from "./client.ts";
 export interface HaproxyOptions {
   port: number;
   threads: number;
-  /** Extra words of the bind line, such as `shards by-thread`. */
+  /** More ports, each a group of its own. */
+  ports?: readonly number[];
+  /** Extra words of the bind lines, such as `shards by-thread`. */
   bind?: string;
 }
 
@@ -35,9 +37,10 @@ export class Haproxy implements AsyncDisposable {
   /** The last is the newest; the others are finishing. */
   readonly #processes: Child[] = [];
 
-  private constructor({ port, threads, bind = "" }: HaproxyOptions) {
+  private constructor({ port, threads, ports = [], bind = "" }: HaproxyOptions) {
     this.port = port;
-    const config = haproxyConfig([`127.0.0.1:${port} ${bind}`], threads);
+    const binds = [port, ...ports].map((each) => `127.0.0.1:${each} ${bind}`);
+    const config = haproxyConfig(binds, threads);
     writeFileSync(this.#dir.file("haproxy.cfg"), config);
   }
 

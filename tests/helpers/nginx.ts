@@ -32,19 +32,32 @@ export function nginxArgs(directory: string): string[] {
   return ["-p", directory, "-c", "nginx.conf", "-e", "log"];
 }
 
+export interface NginxOptions {
+  readonly port: number;
+  readonly workers: number;
+  /** More ports of the same workers, each a group of its own. */
+  readonly ports?: readonly number[];
+  /** A command to start it with, such as `["taskset", "-c", "1"]`. */
+  readonly under?: readonly string[];
+}
+
 export class Nginx implements AsyncDisposable {
   readonly port: number;
+  readonly #ports: readonly number[];
   readonly #dir = new TempDir();
   readonly #master: Child;
 
-  private constructor(port: number, workers: number) {
+  private constructor({ port, workers, ports = [], under = [] }: NginxOptions) {
     this.port = port;
+    this.#ports = [port, ...ports];
     this.#configure(workers);
-    this.#master = new Child("nginx", nginxArgs(this.#dir.path), this.#dir.file("log"));
+    const [command = "", ...args] = [...under, "nginx", ...nginxArgs(this.#dir.path)];
+    this.#master = new Child(command, args, this.#dir.file("log"));
   }
 
-  static async start({ port, workers }: { port: number; workers: number }): Promise<Nginx> {
-    const nginx = new Nginx(port, workers);
+  static async start(options: NginxOptions): Promise<Nginx> {
+    const { port } = options;
+    const nginx = new Nginx(options);
     const path = "/ready";
     const serves = async () => (await visit({ port, path })) === "ok";
     return started(nginx, nginx.#master.until("it serves", serves));
@@ -66,7 +79,8 @@ export class Nginx implements AsyncDisposable {
   }
 
   #configure(workers: number): void {
-    const config = nginxConfig([`127.0.0.1:${this.port}`], workers);
+    const listen = this.#ports.map((port) => `127.0.0.1:${port}`);
+    const config = nginxConfig(listen, workers);
     writeFileSync(this.#dir.file("nginx.conf"), config);
   }
 

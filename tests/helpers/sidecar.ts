@@ -36,11 +36,16 @@ export class SidecarProcess implements AsyncDisposable {
   /** Starts it (again) and waits for its READY line. */
   async start(): Promise<void> {
     const log = this.#dir.file(`log-${++this.#starts}`);
-    const child = new Child(process.execPath, [BIN, "attach", ...this.#args, ...HERE], log);
+    const child = new Child(BIN, ["attach", ...this.#args, ...HERE], log);
     this.#child = child;
     const ready = /^READY .*metrics=(\S+)$/m;
     await child.until("READY", () => ready.test(child.output()));
     this.#metricsUrl = ready.exec(child.output())?.[1] ?? "";
+  }
+
+  get pid(): number {
+    if (this.#child === undefined) throw new Error("the sidecar was not started");
+    return this.#child.pid;
   }
 
   get metricsUrl(): string {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { START_GAP_MS } from "../../loader/plan.ts";
+import { START_GAP_MS } from "../../loader/generations.ts";
 import { runCli } from "../helpers/cli.ts";
 import { lost } from "../helpers/client.ts";
 import { LoadClient } from "../helpers/client_load.ts";

@@ -35,6 +35,35 @@ describe("a destination that closes too", () => {
   );
 });
 
+describe("several that are killed at once", () => {
+  test(
+    "are counted exactly, on whichever CPU each one ends",
+    scene(async (s) => {
+      const COUNT = 400;
+      const before = kernelMigrations();
+      const victims: Listener[] = [];
+      // Fewer than are tried for a connection, so that the last one is found whoever has gone.
+      for (let i = 0; i < 6; i++) victims.push(await s.listener());
+      const sidecar = s.sidecar();
+      const { peers } = await bringTo("accept queue", COUNT, s);
+      const last = await s.listener();
+      await last.serve();
+      sidecar.reconcile();
+      await Promise.all(victims.map((victim) => victim.leave("SIGKILL")));
+      assert.deepEqual(await tally(peers), { [last.process.pid]: COUNT });
+
+      const group = groupOf(s.port);
+      const decided = Object.values(migratingDecisions(group)).reduce((sum, n) => sum + n, 0);
+      assert.ok(decided >= COUNT);
+      assert.equal(decided, migrationsSince(before));
+      // Some went from one victim to another first.
+      const { migratedInto } = listenerOf(group, last.cookie);
+      assert.equal(migratedInto, BigInt(COUNT));
+      assert.equal(group.closed.into, BigInt(decided - COUNT));
+    }),
+  );
+});
+
 describe("more reloads than a group has slots", () => {
   const RELOADS = 150;
   test(

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { START_GAP_MS } from "../../loader/plan.ts";
+import { START_GAP_MS } from "../../loader/generations.ts";
 import type { Listener } from "../helpers/listener.ts";
 import { tally } from "../helpers/peer.ts";
 import { type Scene, scene } from "../helpers/scene.ts";

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { START_GAP_MS } from "../../loader/generations.ts";
 import type { Sidecar, SidecarOptions } from "../../loader/index.ts";
-import { START_GAP_MS } from "../../loader/plan.ts";
 import { IPPROTO_TCP, SOL_SOCKET } from "../../loader/sys/libc.ts";
 import { runCli } from "../helpers/cli.ts";
 import type { Listener, SocketOption } from "../helpers/listener.ts";

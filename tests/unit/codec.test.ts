@@ -2,12 +2,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
   ABI_VERSION,
-  DECISION_CELLS,
+  FEW,
   LAYOUT,
+  LINE_CELLS,
   MAX_CLASSES,
-  OUTCOMES,
-  STAGES,
+  planLines,
+  RANGE_LINES,
   SYN_REFUSE,
+  WAY_OTHER,
 } from "../../loader/abi.ts";
 import { addressBytes, formatAddress } from "../../loader/address.ts";
 import {
@@ -17,17 +19,7 @@ import {
   encodeCounts,
   encodePort,
 } from "../../loader/adoption_codec.ts";
-import {
-  addRow,
-  decisionsOf,
-  decodeGroup,
-  decodeSlot,
-  emptyRow,
-  encodeGroup,
-  encodeSlot,
-  migrationsOf,
-  subtractRow,
-} from "../../loader/codec.ts";
+import { decodeGroup, decodeSlot, encodeGroup, encodeSlot } from "../../loader/codec.ts";
 import { encodeControl, encodePlan } from "../../loader/plan_codec.ts";
 
 test("addresses survive the way to the kernel and back", () => {
@@ -86,8 +78,7 @@ test("a group's record survives the way to the map and back", () => {
 });
 
 test("a slot's record survives the way to the map and back, 64-bit numbers whole", () => {
-  const base = emptyRow();
-  base[5] = 2n ** 63n + 1n;
+  const base = { syn: 2n ** 63n + 1n, out: 2n, into: 2n ** 64n - 1n };
   const slot = {
     slot: 1,
     cookie: 2n ** 64n - 1n,
@@ -109,15 +100,12 @@ test("a plan's runs hold each class's best, then its others; equal classes share
   const none = { best: [], rest: [] };
   const classes = [one, one, two, ...Array.from({ length: MAX_CLASSES - 3 }, () => none)];
   const targets = { syn: [7], refuse: false, classes, other: { best: [9], rest: [4] }, count: 5 };
-  const bytes = encodePlan(targets);
-  const { members: at } = LAYOUT.rm_plan;
+  const bytes = encodePlan(targets, 64);
+  assert.equal(bytes.length, planLines(64) * LAYOUT.rm_line.size);
+  const cell = (number: number) => bytes.readUInt16LE(number * 2);
   const run = (number: number) => {
-    const [first = 0, count = 0, total = 0] = [0, 2, 4].map((o) =>
-      bytes.readUInt16LE(at.classes + number * 8 + o),
-    );
-    const slots = Array.from({ length: total }, (_, i) =>
-      bytes.readUInt16LE(at.migrate + (first + i) * 2),
-    );
+    const [first = 0, count = 0, total = 0] = [0, 1, 2].map((i) => cell(number * 4 + i));
+    const slots = Array.from({ length: total }, (_, i) => cell(first + i));
     return { first, count, slots };
   };
   assert.deepEqual(run(1).slots, [4, 2, 1]);
@@ -125,37 +113,33 @@ test("a plan's runs hold each class's best, then its others; equal classes share
   assert.deepEqual(run(0), run(1));
   assert.deepEqual(run(2).slots, [7, 8]);
   assert.deepEqual(run(3), { first: 0, count: 0, slots: [] });
-  assert.equal(bytes.readUInt16LE(at.syn), 7);
-  assert.deepEqual(run((at.other - at.classes) / 8).slots, [9, 4]);
+  assert.equal(cell(RANGE_LINES * LINE_CELLS), 7);
+  assert.deepEqual(run(MAX_CLASSES).slots, [9, 4]);
   const control = { mode: "drop", standby: 64, tell: true } as const;
   const probe = { port: 0x1234, slot: 65 };
-  const words = [1, 0, 64, 0, 0x34, 0x12, 65, 0];
-  assert.deepEqual(
-    [...encodeControl(1, targets, control, probe)],
-    [...words, 1, 2, 1, 0, 0, 0, 0, 0],
-  );
-  const refused = encodeControl(1, { ...targets, refuse: true }, control, probe);
-  assert.equal(refused.readUInt16LE(), SYN_REFUSE);
-});
-
-test("every cell of a row is one decision; migrations are what was selected and received", () => {
-  const bytes = Buffer.alloc(LAYOUT.rm_counters.size);
-  for (let i = 0; i < DECISION_CELLS + STAGES.length; i++)
-    bytes.writeBigUInt64LE(BigInt(i + 1), i * 8);
-  const row = emptyRow();
-  addRow(row, bytes, 0);
-  addRow(row, bytes, 0);
-  const decisions = decisionsOf(row);
-  assert.equal(decisions.length, STAGES.length * OUTCOMES.length);
-  assert.deepEqual(decisions[0], { stage: "syn", outcome: "selected", count: 2n });
-  assert.deepEqual(decisions.at(-1), {
-    stage: "handshake_timer",
-    outcome: "dropped",
-    reason: "settings",
-    count: 72n,
-  });
-  const out = BigInt(2 * (OUTCOMES.length + 1 + 2 * OUTCOMES.length + 1 + 3 * OUTCOMES.length + 1));
-  const into = BigInt(2 * (DECISION_CELLS * 3 + 2 + 3 + 4));
-  assert.deepEqual(migrationsOf(row), { out, into });
-  assert.deepEqual(decisionsOf(subtractRow(row, row)), []);
+  const tables = { slots: 64, sourceMask: 255 };
+  const encoded = encodeControl(1, targets, control, probe, tables);
+  const first = [planLines(64), 0, 0x34, 0x12, 65, 0, 255, 0, 2, 1, 1, 0, 64, 0, 255, 255, 7, 0];
+  assert.deepEqual([...encoded.subarray(0, first.length)], first);
+  const many = Array.from({ length: 40 }, (_, i) => i + 1);
+  const few = encodeControl(0, { ...targets, syn: many }, control, probe, tables);
+  const { members: of, size } = LAYOUT.rm_control;
+  assert.equal(few.length, size);
+  assert.equal(few.readUInt16LE(size - 2), FEW, "the last of those it has room for");
+  assert.equal(few.readUInt16LE(of.syn_count), 40);
+  const way = (syn: number[], refuse: boolean, standby: number, port = 0) =>
+    encodeControl(
+      0,
+      { ...targets, syn, refuse },
+      { ...control, standby },
+      { port, slot: 0 },
+      tables,
+    ).readUInt16LE(of.way);
+  assert.equal(way([], false, 0), 0);
+  assert.equal(way([1, 2], false, 64), 2);
+  assert.equal(way([], false, 64), WAY_OTHER);
+  assert.equal(way([], true, 0), WAY_OTHER);
+  assert.equal(way([1], false, 0, 80), WAY_OTHER);
+  const refused = encodeControl(1, { ...targets, refuse: true }, control, probe, tables);
+  assert.equal(refused.readUInt16LE(of.syn_count), SYN_REFUSE);
 });

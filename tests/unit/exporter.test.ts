@@ -90,13 +90,13 @@ test("every number of a status is on /metrics", async () => {
   const g = 'service=":80",group="7-ipv4-0_0_0_0-80"';
   for (const line of [
     'groups{service=":80"} 1',
-    `decisions_total{${g},stage="accept_queue",outcome="selected"} 30`,
-    `decisions_total{${g},stage="accept_queue",outcome="fallback",reason="gone"} 2`,
-    `listener_migrations_total{${g},slot="closed",direction="out"} 30`,
-    `listener_migrations_total{${g},slot="0",direction="into"} 30`,
-    `listeners{${g},role="target",generation="newest"} 1`,
-    `listeners{${g},role="target",generation="older"} 1`,
-    `listeners{${g},role="unknown",generation="older"} 1`,
+    `decisions_total{stage="accept_queue",outcome="selected",${g}} 30`,
+    `decisions_total{stage="accept_queue",outcome="fallback",reason="gone",${g}} 2`,
+    `listener_migrations_total{slot="closed",direction="out",${g}} 30`,
+    `listener_migrations_total{slot="0",direction="into",${g}} 30`,
+    `listeners{role="target",generation="newest",${g}} 1`,
+    `listeners{role="target",generation="older",${g}} 1`,
+    `listeners{role="unknown",generation="older",${g}} 1`,
     `generation{${g}} 5`,
     `accept_queue_length{${g}} 6`,
     `accept_queue_limit{${g}} 300`,
@@ -145,6 +145,90 @@ test("when status cannot be read the scrape answers, and counts it", async () =>
     ),
     true,
   );
+});
+
+test("a group that fails in the middle costs itself only, and the next scrape is whole again", async () => {
+  const exporter = new Exporter({ process: false });
+  const whole = await lines(exporter, () => status);
+  const broken = { ...group, name: "broken", listeners: null as unknown as [] };
+  const found = await lines(exporter, () => ({ ...status, groups: [broken, group] }));
+  assert.ok(found.includes("collection_errors_total 1"));
+  for (const line of whole.filter((each) => each.includes(group.name))) {
+    assert.ok(found.includes(line), line);
+  }
+  assert.deepEqual(
+    await lines(exporter, () => status),
+    whole.map((line) => line.replace(/^(collection_errors_total) 0$/, "$1 1")),
+  );
+});
+
+test("who scrapes while a scrape is under way gets the same, and status is read once", async () => {
+  const exporter = new Exporter({ process: false });
+  let reads = 0;
+  const read = async () => {
+    reads++;
+    return status;
+  };
+  const [one, other] = await Promise.all([exporter.scrape(read), exporter.scrape(read)]);
+  assert.equal(one, other);
+  assert.equal(reads, 1);
+  assert.equal(await exporter.scrape(read), one);
+  assert.equal(reads, 2);
+});
+
+/** A thousand groups of eight listeners, each of which something was migrated to. */
+function many(groups: number): Status {
+  const listeners = Array.from({ length: 8 }, (_, slot) => listener(slot, 5, 3n));
+  const all = Array.from({ length: groups }, (_, i) => ({
+    ...group,
+    name: `4026532249-ipv4-127_0_0_1-${20_000 + i}`,
+    service: `127.0.0.1:${20_000 + i}`,
+    hold: null,
+    listeners,
+  }));
+  return { ...status, groups: all };
+}
+
+test("the event loop has its turn while a thousand groups are rendered", async () => {
+  const exporter = new Exporter({ process: false });
+  const turns = async (groups: number) => {
+    let count = 0;
+    let running = true;
+    const turn = () => {
+      count++;
+      if (running) setImmediate(turn);
+    };
+    setImmediate(turn);
+    await exporter.scrape(() => many(groups));
+    running = false;
+    return count;
+  };
+  assert.ok((await turns(1_000)) >= 8);
+  assert.ok((await turns(4_000)) >= 32);
+});
+
+test("a thousand groups of eight listeners fit into 2 MB, and 3 MB when all were migrated to", async () => {
+  const used = many(1_000);
+  const fresh = used.groups.map((each) => ({
+    ...each,
+    listeners: each.listeners.map((one) => ({ ...one, migratedInto: 0n })),
+  }));
+  const size = async (groups: readonly GroupStatus[]) =>
+    (await new Exporter({ process: true }).scrape(() => ({ ...status, groups }))).length;
+  assert.ok((await size(fresh)) <= 2e6);
+  assert.ok((await size(used.groups)) <= 3e6);
+});
+
+test("what is rendered in slices is what is rendered at once", async () => {
+  const text = await new Exporter({ process: false }).scrape(() => many(1_000));
+  const families = text.split("\n\n").map((family) => family.trimEnd().split("\n"));
+  for (const [help = "", type = "", ...values] of families) {
+    const [, , name = ""] = help.split(" ");
+    assert.match(help, /^# HELP reuseport_migrate_/);
+    assert.match(type, new RegExp(`^# TYPE ${name} (counter|gauge|histogram)$`));
+    for (const value of values) assert.ok(value.startsWith(name), value);
+    assert.equal(new Set(values).size, values.length, name);
+  }
 });
 
 test("status as text shows groups, listeners and decisions; cookies in JSON are whole", () => {

@@ -1,13 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import {
-  capacityFor,
-  makePlan,
-  type Policy,
-  RESPAWN_MS,
-  type Slot,
-  START_GAP_MS,
-} from "../../loader/plan.ts";
+import { RESPAWN_MS, START_GAP_MS } from "../../loader/generations.ts";
+import { capacityFor, makePlan, type Policy, type Slot, slotsNow } from "../../loader/plan.ts";
 import { roleOf } from "../../loader/targets.ts";
 
 const DEFAULT: Policy = { migrate: "newest", route: "kernel" };
@@ -32,6 +26,8 @@ class History {
     }
     const seen = [...this.#live].map(([cookie, rest]) => ({ cookie, ...rest }));
     const plan = makePlan(this.slots, seen, this.policy, this.capacity, nowMs);
+    // What a status says of it without a plan: the same, once nobody is new.
+    assert.deepEqual(slotsNow(plan.slots, this.#live, nowMs), plan.slots);
     this.slots = plan.slots;
     return plan;
   }

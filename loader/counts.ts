@@ -1,0 +1,124 @@
+/** What a group has counted: its `counters` and `migrations`, decoded. Pure. */
+import { LAYOUT, MIGRATING_STAGES, MIGRATION_DECISIONS, OUTCOMES, type Stage } from "./abi.ts";
+
+/** One decision count. */
+export interface Decision {
+  readonly stage: string;
+  readonly outcome: string;
+  /** Of outcome `fallback`. */
+  readonly reason?: string;
+  readonly count: bigint;
+}
+
+/** What one slot counts of connections that its listener was given or lost. */
+export interface Row {
+  /** New connections it was selected for. */
+  readonly syn: bigint;
+  /** Migrations from it to a target. */
+  readonly out: bigint;
+  /** Migrations to it. */
+  readonly into: bigint;
+}
+
+export const NO_ROW: Row = { syn: 0n, out: 0n, into: 0n };
+
+/** What was counted in `row` since it was `base`. */
+export function since(row: Row, base: Row): Row {
+  return { syn: row.syn - base.syn, out: row.out - base.out, into: row.into - base.into };
+}
+
+/** 64-bit words of a row of `migrations`. */
+const MIGRATION_CELLS = LAYOUT.rm_migrations.size / 8;
+
+/**
+ * Entries of 64-bit words, `copies` of each side by side, added up. As numbers, which are many
+ * times faster than bigints, and exact up to 2^53: a count gets there by a million a second for 285 years.
+ */
+export function sumWords(bytes: Buffer, copies = 1): Float64Array {
+  const halves = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+  const sums = new Float64Array(bytes.length / 8 / copies);
+  for (let entry = 0, at = 0; entry < sums.length; entry++) {
+    let sum = 0;
+    for (let copy = 0; copy < copies; copy++, at += 2) {
+      sum += (halves[at] ?? 0) + (halves[at + 1] ?? 0) * 2 ** 32;
+    }
+    sums[entry] = sum;
+  }
+  return sums;
+}
+
+/** The counts of a whole group, all CPUs added up. */
+export class Counts {
+  readonly #syn: Float64Array;
+  readonly #migrations: Float64Array;
+  /** The sum of all rows of `migrations`. */
+  readonly #all = new Float64Array(MIGRATION_CELLS);
+
+  readonly #slots: number;
+
+  /**
+   * Both maps, slots that were never used left out: what is before the slots, the slots, the standby.
+   * @param counters of each entry the value of every CPU
+   */
+  constructor(counters: Buffer, migrations: Buffer, cpus: number) {
+    this.#syn = sumWords(counters, cpus);
+    this.#migrations = sumWords(migrations);
+    for (let at = 0; at < this.#migrations.length; at += MIGRATION_CELLS) {
+      for (let i = 0; i < MIGRATION_CELLS; i++) {
+        this.#all[i] = (this.#all[i] ?? 0) + (this.#migrations[at + i] ?? 0);
+      }
+    }
+    this.#slots = migrations.length / LAYOUT.rm_migrations.size - 2;
+  }
+
+  /** One slot's, or the standby's: beyond all slots, used or not. */
+  row(slot: number): Row {
+    const row = Math.min(slot, this.#slots);
+    const at = (row + 1) * MIGRATION_CELLS;
+    const cells = this.#migrations.subarray(at, at + MIGRATION_CELLS);
+    return rowOf(this.#syn[OUTCOMES.length + row] ?? 0, cells);
+  }
+
+  /** Every slot's and the group's own together. */
+  total(): Row {
+    return rowOf(this.#selected(), this.#all);
+  }
+
+  /** By stage and outcome, those that happened; with `zero` also those that never did. */
+  decisions(zero = false): Decision[] {
+    const decisions: Decision[] = [];
+    const add = (stage: Stage, cell: number, count: number) => {
+      const outcome = OUTCOMES[cell];
+      if (outcome && (zero || count > 0)) {
+        decisions.push({ stage, ...outcome, count: BigInt(count) });
+      }
+    };
+    for (const cell of OUTCOMES.keys()) {
+      add("syn", cell, cell === SELECTED ? this.#selected() : (this.#syn[cell] ?? 0));
+    }
+    for (const [i, stage] of MIGRATING_STAGES.entries()) {
+      for (const cell of OUTCOMES.keys()) {
+        add(stage, cell, this.#all[i * OUTCOMES.length + cell] ?? 0);
+      }
+    }
+    return decisions;
+  }
+
+  /** New connections that some slot's listener was selected for. */
+  #selected(): number {
+    return this.#syn.subarray(OUTCOMES.length).reduce((sum, count) => sum + count, 0);
+  }
+}
+
+const SELECTED = OUTCOMES.findIndex(({ outcome }) => outcome === "selected");
+
+/** @param cells a row of `migrations` */
+export function rowOf(syn: number, cells: Float64Array): Row {
+  let out = 0;
+  let into = 0;
+  for (let stage = 0; stage < MIGRATING_STAGES.length; stage++) {
+    out += cells[stage * OUTCOMES.length + SELECTED] ?? 0;
+    into += cells[MIGRATION_DECISIONS + stage] ?? 0;
+  }
+  return { syn: BigInt(syn), out: BigInt(out), into: BigInt(into) };
+}

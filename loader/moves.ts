@@ -1,0 +1,49 @@
+/** A group's telling of migrations from accept queues: `moved`, and `moves` with the ring buffer of who listens. */
+import { MAP_TYPE } from "./abi.ts";
+import { BpfMap } from "./map.ts";
+import { decodeMoved, encodeMoved } from "./plan_codec.ts";
+
+/** Bytes; a page, and one event at a time is told. */
+const RING_SIZE = 4096;
+
+export class Moves {
+  readonly #moved: BpfMap;
+  readonly #moves: BpfMap;
+
+  constructor(maps: { readonly moved: BpfMap; readonly moves: BpfMap }) {
+    this.#moved = maps.moved;
+    this.#moves = maps.moves;
+  }
+
+  /** Makes a ring buffer that says when connections were migrated; the group keeps it until the next one. */
+  listen(): BpfMap {
+    const ring = BpfMap.create(MAP_TYPE.ringbuf, RING_SIZE);
+    const value = Buffer.alloc(4);
+    value.writeUInt32LE(ring.fd);
+    this.#moves.update(0, value);
+    return ring;
+  }
+
+  /** Nobody listens any more: the ring buffer goes with its holder. */
+  leave(): void {
+    this.#moves.delete(0);
+  }
+
+  /** Listeners that were woken, since the group was pinned. */
+  get wakeups(): number {
+    return decodeMoved(this.#moved.lookup(0)).wakeups;
+  }
+
+  /** Counts listeners that were woken. */
+  addWakeups(count: number): void {
+    const { told, wakeups } = decodeMoved(this.#moved.lookup(0));
+    this.#moved.update(0, encodeMoved({ told, wakeups: wakeups + count }));
+  }
+
+  /** True when migrations were told of; those that come from now on are told of again. */
+  take(): boolean {
+    const { told, wakeups } = decodeMoved(this.#moved.lookup(0));
+    if (told) this.#moved.update(0, encodeMoved({ told: false, wakeups }));
+    return told;
+  }
+}

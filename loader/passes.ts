@@ -1,0 +1,207 @@
+/**
+ * Passes of a sidecar: observe, and look after what is due. A pass is made in slices, between which
+ * everything else of the process has its turn, and the state's lock is free.
+ */
+import { type Assigned, assign, ServicesByPort } from "./assign.ts";
+import type { When } from "./belonging.ts";
+import { LiveNetns } from "./live_netns.ts";
+import { type Journal, message } from "./log.ts";
+import type { ManagedGroups } from "./managed_groups.ts";
+import type { Observed } from "./observation.ts";
+import type { Observer } from "./observe.ts";
+import { Patience } from "./patience.ts";
+import type { Service } from "./service.ts";
+import type { State } from "./state.ts";
+import { boottimeMs } from "./sys/libc.ts";
+
+/** How long a pass waits for a command that changes state; then the next pass does it. */
+const PATIENCE_MS = 20;
+
+/** So long a slice takes, ms, and what it has begun by then; and the pause after it, in which a command may take the lock. */
+const SLICE_MS = 10;
+const PAUSE_MS = 1;
+
+/** What passes work with. */
+export interface Place {
+  readonly state: State;
+  readonly observer: Observer;
+  readonly groups: ManagedGroups;
+  readonly journal: Journal;
+  readonly idleMs: number;
+  services(): readonly Service[];
+  /** Asks for a look in so many ms. */
+  soon(afterMs: number): void;
+  /** Something changed. */
+  stir(): void;
+  /** `detach` has taken the last group. */
+  released(): void;
+}
+
+/** What is left of a pass. */
+interface Pass {
+  readonly observed: Observed;
+  readonly when: When;
+  due: string[];
+  adopting: Service[];
+  fresh: Assigned[];
+}
+
+export class Passes implements Disposable {
+  readonly #place: Place;
+  readonly #live = new LiveNetns();
+  readonly #patience = new Patience();
+  /** Of the state, when we last looked at it or changed it ourselves. */
+  #changes: bigint | null = null;
+  #observed: Observed | null = null;
+  #next: NodeJS.Timeout | undefined;
+  #reading = false;
+  #lookAgain = false;
+  #closed = false;
+  #services: readonly Service[] = [];
+  #byPort = new ServicesByPort([]);
+
+  constructor(place: Place) {
+    this.#place = place;
+  }
+
+  /** Begins a pass; what was left of the one before is part of it. Does not throw. */
+  look(): void {
+    const { observer, journal } = this.#place;
+    if (this.#reading) this.#lookAgain = true;
+    else if (observer.isSlow) void this.#lookBeside();
+    else journal.attempt("reconcile", () => this.#begin(observer.observe()));
+  }
+
+  /** A look may wait: no command has changed anything, and all else that may change is told of. */
+  get isQuiet(): boolean {
+    const { state, services } = this.#place;
+    return state.changes === this.#changes && !services().some(({ isUnsettled }) => isUnsettled);
+  }
+
+  /** A whole pass at once, over all groups, whatever is due. */
+  whole(): void {
+    const { observer, groups } = this.#place;
+    groups.demand();
+    const pass = this.#prepare(observer.observe());
+    this.drop();
+    this.#slice(pass, Number.POSITIVE_INFINITY);
+  }
+
+  /** Forgets what is left of a pass: services or groups are others now. */
+  drop(): void {
+    clearTimeout(this.#next);
+  }
+
+  [Symbol.dispose](): void {
+    this.#closed = true;
+    this.drop();
+  }
+
+  async #lookBeside(): Promise<void> {
+    const { observer, journal } = this.#place;
+    this.#reading = true;
+    try {
+      const observed = await observer.observeBeside();
+      if (!this.#closed) journal.attempt("reconcile", () => this.#begin(observed));
+    } catch (error) {
+      if (!this.#closed) journal.warn("reconcile", message(error));
+    }
+    this.#reading = false;
+    if (this.#lookAgain && !this.#closed) this.#place.soon(0);
+    this.#lookAgain = false;
+  }
+
+  #begin(observed: Observed): void {
+    const pass = this.#prepare(observed);
+    if (observed !== this.#observed) this.#place.stir();
+    this.#observed = observed;
+    const idle = pass.due.length + pass.adopting.length + pass.fresh.length === 0;
+    this.drop();
+    if (idle && this.#place.state.changes === this.#changes) this.#finish();
+    else this.#goOn(pass);
+  }
+
+  #prepare(observed: Observed): Pass {
+    const { groups, idleMs } = this.#place;
+    const services = this.#place.services();
+    const nowMs = boottimeMs();
+    const gone = this.#live.gone(groups.emptyNetns(observed.groups), nowMs);
+    for (const service of services) {
+      service.forget(gone);
+      service.locate();
+    }
+    const when = { nowMs, idleMs, gone };
+    const adopting = services.filter(({ adopts }) => adopts);
+    const due = groups.due(observed.groups, when);
+    return { observed, when, due, adopting, fresh: this.#fresh(observed, services) };
+  }
+
+  /** Groups to take on. */
+  #fresh(observed: Observed, services: readonly Service[]): Assigned[] {
+    const { groups } = this.#place;
+    const fresh: Assigned[] = [];
+    if (services !== this.#services) this.#byPort = new ServicesByPort(services);
+    this.#services = services;
+    for (const [name, members] of observed.groups) {
+      if (groups.has(name)) continue;
+      const match = assign(name, members, this.#byPort);
+      if (match && !groups.isDetached(match)) fresh.push(match);
+    }
+    return fresh;
+  }
+
+  /** A slice now, and the others in turn. */
+  #goOn(pass: Pass): void {
+    const slice = () => {
+      if (!this.#slice(pass, SLICE_MS)) {
+        this.#finish();
+        return;
+      }
+      this.#next = setTimeout(
+        () => this.#place.journal.attempt("reconcile", () => this.#goOn(pass)),
+        PAUSE_MS,
+      );
+    };
+    this.#patience.pass(slice, () => this.#place.soon(PATIENCE_MS));
+  }
+
+  /** Does what it can in that time, and something in any case; false: the pass is done. */
+  #slice(pass: Pass, forMs: number): boolean {
+    const { state, groups, journal } = this.#place;
+    const { observed, when } = pass;
+    using _lock = state.lock(PATIENCE_MS);
+    const untilMs = performance.now() + forMs;
+    const isOver = () => performance.now() >= untilMs;
+    this.#lookBehind(pass);
+    while (pass.due.length > 0 && !isOver()) {
+      const name = pass.due.shift() ?? "";
+      groups.refresh(state, name, observed.groups.get(name) ?? [], when);
+    }
+    for (const service of pass.adopting) service.lookAfterAdoption(state, observed.listeners);
+    pass.adopting = [];
+    while (pass.fresh.length > 0 && !isOver()) {
+      const match = pass.fresh.shift();
+      if (match) journal.attempt(match.name, () => groups.takeOn(state, match));
+    }
+    this.#changes = state.changes;
+    return pass.due.length + pass.fresh.length > 0;
+  }
+
+  /** Something changed that we did not do: groups may be gone, and any may have another policy. */
+  #lookBehind(pass: Pass): void {
+    const { state, groups } = this.#place;
+    if (state.changes === this.#changes) return;
+    const dropped = groups.dropDetached(state);
+    const waits = this.#place.services().some((service) => service.waits);
+    if (dropped && groups.size === 0 && !waits) this.#place.released();
+    groups.demand();
+    pass.due = groups.due(pass.observed.groups, pass.when);
+    pass.fresh = pass.fresh.filter((match) => !groups.isDetached(match));
+  }
+
+  /** Another pass soon while a group holds. */
+  #finish(): void {
+    const due = this.#place.groups.holdDueMs;
+    if (due !== null) this.#place.soon(Math.max(0, due - boottimeMs()));
+  }
+}

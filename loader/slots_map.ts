@@ -1,0 +1,46 @@
+/** The slots of one group as pinned: who has or had each, and what it had counted before. */
+import { LAYOUT } from "./abi.ts";
+import { decodeSlot, encodeSlot, type SlotRecord } from "./codec.ts";
+import type { BpfMap } from "./map.ts";
+
+/** So many are read at first, and most groups never use more; then twice as many, until they are all. */
+const FIRST = 16;
+
+export class SlotsMap {
+  readonly #map: BpfMap;
+  #count = FIRST;
+  #last: { readonly bytes: Buffer; readonly records: readonly SlotRecord[] } | null = null;
+
+  /** @param map stays the caller's */
+  constructor(map: BpfMap) {
+    this.#map = map;
+  }
+
+  /** Those ever used; the same array as before where nothing changed. */
+  all(): readonly SlotRecord[] {
+    const bytes = this.#read();
+    if (this.#last?.bytes.equals(bytes)) return this.#last.records;
+    const records: SlotRecord[] = [];
+    for (let number = 0; number * LAYOUT.rm_slot.size < bytes.length; number++) {
+      const record = decodeSlot(bytes, number);
+      if (record) records.push(record);
+    }
+    this.#last = { bytes, records };
+    return records;
+  }
+
+  set(record: SlotRecord): void {
+    this.#map.update(record.slot.slot, encodeSlot(record));
+  }
+
+  /** The beginning of the map: slots are taken in order, so after one that never was there is none. */
+  #read(): Buffer {
+    const { entries } = this.#map.shape;
+    for (;;) {
+      const count = Math.min(this.#count, entries);
+      const bytes = this.#map.readAll(count);
+      if (count === entries || decodeSlot(bytes, count - 1) === null) return bytes;
+      this.#count *= 2;
+    }
+  }
+}

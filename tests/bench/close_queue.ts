@@ -1,0 +1,123 @@
+/** 7: a listener closes with a long queue; how long until the last of it is accepted elsewhere. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { Crowd, Taker } from "../helpers/crowd.ts";
+import { kernelMigrations } from "../helpers/netstat.ts";
+import { SidecarProcess } from "../helpers/sidecar.ts";
+import { groupOf } from "../helpers/status.ts";
+import { setSysctl } from "../helpers/sysctl.ts";
+import { until } from "../helpers/until.ts";
+import { alone, compare, type Figure } from "./figures.ts";
+import type { Question } from "./question.ts";
+
+const PORTS = { ours: 8001, sysctl: 8002 } as const;
+const QUEUED = 10_000;
+const MANY = 60_000;
+const ROUNDS = 10;
+/** The sidecar looks again up to 200 ms after a bind; that is no part of a close(). */
+const QUIET_MS = 250;
+
+interface Moved {
+  /** From the call of close() to the last accept() at the destination. */
+  readonly ms: number;
+  /** The call of close() itself. */
+  readonly closeMs: number;
+  readonly lost: number;
+}
+
+/** Two servers of one port that take turns: one closes, the other is where its queue goes. */
+class Pair implements AsyncDisposable {
+  readonly port: number;
+  readonly #servers: readonly [Taker, Taker];
+  #turn = 0;
+
+  constructor(port: number) {
+    this.port = port;
+    this.#servers = [new Taker(port, MANY), new Taker(port, MANY)];
+  }
+
+  /** The first listens. */
+  async start(): Promise<void> {
+    await this.#servers[0].listen();
+  }
+
+  async close(crowd: Crowd, count: number, attached: boolean): Promise<Moved> {
+    const [closing, destination] = this.#inTurn();
+    const before = kernelMigrations();
+    await crowd.come();
+    await destination.listen();
+    if (attached) await until("both are targets", () => targets(this.port) === 2);
+    await sleep(QUIET_MS);
+    const taking = destination.accept(count);
+    await sleep(20);
+    const closed = await closing.close();
+    const taken = await taking;
+    await crowd.go();
+    const failures = kernelMigrations().failure - before.failure;
+    return {
+      ms: (taken.at - closed.at) / 1e6,
+      closeMs: (closed.done - closed.at) / 1e6,
+      lost: Math.max(count - taken.requests, failures),
+    };
+  }
+
+  #inTurn(): [closing: Taker, destination: Taker] {
+    const [first, second] = this.#servers;
+    return this.#turn++ % 2 === 0 ? [first, second] : [second, first];
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const server of this.#servers) await server[Symbol.asyncDispose]();
+  }
+}
+
+function targets(port: number): number {
+  return groupOf(port).listeners.filter(({ role }) => role === "target").length;
+}
+
+export const question: Question = {
+  number: 7,
+  name: "close_queue",
+  title: "closing a listener with 10,000 queued connections, to the last accept",
+  reference: "tcp_migrate_req=1",
+  measure: async () => {
+    setSysctl("net.core.somaxconn", MANY);
+    setSysctl("net.ipv4.tcp_max_syn_backlog", MANY);
+    setSysctl("net.ipv4.tcp_migrate_req", 1);
+    await using ours = new Pair(PORTS.ours);
+    await using sysctl = new Pair(PORTS.sysctl);
+    await ours.start();
+    await sysctl.start();
+    await using _sidecar = await SidecarProcess.attach(`127.0.0.1:${PORTS.ours}`);
+    return [...(await queued(ours, sysctl)), ...(await many(ours))];
+  },
+};
+
+async function queued(ours: Pair, sysctl: Pair): Promise<Figure[]> {
+  const moved: { ours: Moved[]; sysctl: Moved[] } = { ours: [], sysctl: [] };
+  await using crowdOfOurs = new Crowd(ours.port, QUEUED);
+  await using crowd = new Crowd(sysctl.port, QUEUED);
+  for (let round = 0; round < ROUNDS; round++) {
+    moved.ours.push(await ours.close(crowdOfOurs, QUEUED, true));
+    moved.sysctl.push(await sysctl.close(crowd, QUEUED, false));
+  }
+  const each = (of: readonly Moved[], what: keyof Moved) => of.map((one) => one[what]);
+  const pair = (what: keyof Moved) => [each(moved.ours, what), each(moved.sysctl, what)] as const;
+  return [
+    compare(...pair("ms"), { unit: "ms", atMost: 1.1 }),
+    compare(...pair("closeMs"), { label: "close() itself", unit: "ms" }),
+    alone([Math.max(...each(moved.ours, "lost"))], {
+      label: "lost",
+      unit: "connections",
+      atMost: 0,
+    }),
+  ];
+}
+
+async function many(ours: Pair): Promise<Figure[]> {
+  await using crowd = new Crowd(ours.port, MANY);
+  const { ms, lost } = await ours.close(crowd, MANY, true);
+  return [
+    alone([ms], { label: "60,000 queued", unit: "ms" }),
+    alone([lost], { label: "60,000 queued, lost", unit: "connections", atMost: 0 }),
+  ];
+}

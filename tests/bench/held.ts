@@ -1,0 +1,113 @@
+/** 16: what a held connection takes of memory, and how long it takes to hand 10,000 of them over. */
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { Crowd, Taker } from "../helpers/crowd.ts";
+import { kernelMigrations } from "../helpers/netstat.ts";
+import { SidecarProcess } from "../helpers/sidecar.ts";
+import { groupOf } from "../helpers/status.ts";
+import { setSysctl } from "../helpers/sysctl.ts";
+import { until } from "../helpers/until.ts";
+import { alone } from "./figures.ts";
+import type { Question } from "./question.ts";
+
+const PORT = 8001;
+const HELD = 10_000;
+const ROUNDS = 12;
+const MAX = 16_384;
+
+interface Round {
+  /** From the new server's listen() to its last accept(). */
+  readonly ms: number;
+  readonly lost: number;
+  /** Kernel memory of one held connection. */
+  readonly bytes: number;
+}
+
+export const question: Question = {
+  number: 16,
+  name: "held",
+  title: "10,000 held connections",
+  reference: "",
+  measure: async () => {
+    setSysctl("net.core.somaxconn", MAX);
+    setSysctl("net.ipv4.tcp_max_syn_backlog", MAX);
+    await using first = new Taker(PORT, MAX);
+    await using second = new Taker(PORT, MAX);
+    await using crowd = new Crowd(PORT, HELD);
+    await first.listen();
+    const options = ["--hold", "30s", "--hold-max", String(MAX)];
+    await using _sidecar = await SidecarProcess.attach(`127.0.0.1:${PORT}`, ...options);
+    const rounds: Round[] = [];
+    for (let i = 0; i < ROUNDS; i++) {
+      rounds.push(await (i % 2 === 0 ? stopAndStart(first, second) : stopAndStart(second, first)));
+    }
+    return [
+      alone(
+        rounds.map(({ ms }) => ms),
+        { label: "from listen() to the last accept", unit: "ms", atMost: 1000 },
+      ),
+      alone([Math.max(...rounds.map(({ lost }) => lost))], {
+        label: "lost, most of a round",
+        unit: "connections",
+        atMost: 0,
+      }),
+      alone(
+        rounds.map(({ bytes }) => bytes),
+        { label: "memory of each, its request included", unit: "bytes" },
+      ),
+    ];
+
+    async function stopAndStart(old: Taker, next: Taker): Promise<Round> {
+      await until("the server is a target", () => standby()?.queueLength === 0);
+      const migrations = kernelMigrations();
+      await old.close();
+      await until("the standby holds", () => groupOf(PORT).hold?.holding);
+      const before = slabs();
+      await crowd.come();
+      await until("all are held", () => standby()?.queueLength === HELD);
+      const bytes = memoryOfEach(before);
+      const listened = await next.listen();
+      const taken = await next.accept(HELD);
+      await crowd.go();
+      const failures = kernelMigrations().failure - migrations.failure;
+      return {
+        ms: (taken.at - listened.at) / 1e6,
+        lost: Math.max(HELD - taken.requests, failures),
+        bytes,
+      };
+    }
+  },
+};
+
+function standby() {
+  const group = groupOf(PORT);
+  return group.listeners.find(({ role }) => role === "standby");
+}
+
+/** Bytes in use of the kernel's kinds of objects, by their name. */
+function slabs(): Map<string, number> {
+  const lines = readFileSync("/proc/slabinfo", "utf8").split("\n").slice(2);
+  return new Map(
+    lines.map((line) => {
+      const [name = "", active, , size] = line.split(/\s+/);
+      return [name, Number(active) * Number(size)];
+    }),
+  );
+}
+
+/** Of the server's end: socket, request and what is in the socket's receive queue. */
+function memoryOfEach(before: ReadonlyMap<string, number>): number {
+  const now = slabs();
+  const grown = (name: string) => (now.get(name) ?? Number.NaN) - (before.get(name) ?? Number.NaN);
+  // The clients' ends are sockets too.
+  return (grown("TCP") / 2 + grown("request_sock_TCP") + received()) / HELD;
+}
+
+/** Bytes of memory of what waits to be read in this namespace's connections with the port. */
+function received(): number {
+  const args = ["-Htm", "state", "established", "sport", "=", `:${PORT}`];
+  const text = execFileSync("ss", args, { encoding: "utf8", maxBuffer: 2 ** 26 });
+  let sum = 0;
+  for (const [, bytes] of text.matchAll(/skmem:\(r(\d+),/g)) sum += Number(bytes);
+  return sum;
+}

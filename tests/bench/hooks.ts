@@ -1,0 +1,70 @@
+/**
+ * 10: what the hooks at bind(), the notification's and adopt's, cost a connection. Clients that do
+ * not bind run neither, so these do.
+ */
+import { mkdirSync, rmdirSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { adopt, unadopt } from "../../loader/adopt.ts";
+import { BindEvents } from "../../loader/events.ts";
+import { State } from "../../loader/state.ts";
+import { Nginx } from "../helpers/nginx.ts";
+import { BPFFS } from "../helpers/scene.ts";
+import { compare, inTurn } from "./figures.ts";
+import type { Question } from "./question.ts";
+import { PINNED, Saturation } from "./saturation.ts";
+
+const PORT = 8001;
+const PAIRS = 1500;
+const SLICE_MS = 10;
+
+export const question: Question = {
+  number: 10,
+  name: "hooks",
+  title: "both hooks at bind(), short HTTP connections a second of clients that bind",
+  reference: "not attached",
+  measure: async () => {
+    await using _nginx = await Nginx.start({ port: PORT, workers: 2, under: PINNED });
+    using cgroups = new Cgroups();
+    await using load = await Saturation.binding(PORT);
+    // One process that changes its cgroup: two processes alike differ by half a percent.
+    const within = (cgroup: string) => () => {
+      writeFileSync(join(cgroup, "cgroup.procs"), String(load.pid));
+      return load.slice(SLICE_MS);
+    };
+    const { hooked, plain } = cgroups;
+    const rates = await inTurn(PAIRS, { hooked: within(hooked), plain: within(plain) });
+    await load.end();
+    return [compare(rates.hooked, rates.plain, { unit: "1/s", atLeast: 0.995 })];
+  },
+};
+
+/** Two cgroups alike, one of them below one that has the hooks; a host has the notification's at its root. */
+class Cgroups implements Disposable {
+  readonly hooked: string;
+  readonly plain: string;
+  readonly #events: BindEvents;
+  readonly #state = new State(BPFFS);
+
+  constructor() {
+    const sandbox = process.env["SANDBOX_CGROUP"];
+    if (!sandbox) throw new Error("the sandbox has no cgroup: mount cgroup v2");
+    this.hooked = join(sandbox, "hooked", "load");
+    this.plain = join(sandbox, "plain", "load");
+    for (const each of [this.hooked, this.plain]) mkdirSync(each, { recursive: true });
+    this.#events = new BindEvents(join(this.hooked, ".."), [PORT], () => {});
+    using _lock = this.#state.lock();
+    adopt(this.#state, `/${basename(sandbox)}/hooked/app`, [PORT]);
+  }
+
+  [Symbol.dispose](): void {
+    const lock = this.#state.lock();
+    unadopt(this.#state, "all");
+    lock[Symbol.dispose]();
+    this.#state.tidy();
+    this.#events[Symbol.dispose]();
+    for (const each of [this.hooked, this.plain]) {
+      rmdirSync(each);
+      rmdirSync(join(each, ".."));
+    }
+  }
+}

@@ -1,0 +1,49 @@
+/** Many listeners of one group, in a process that does nothing else. */
+import { netnsInode } from "../../loader/index.ts";
+import type { Listener as Observed } from "../../loader/listener.ts";
+import { Observer } from "../../loader/observe.ts";
+import { type Listener, ListenerProcess } from "../helpers/listener.ts";
+
+export const ADDRESS = "127.0.0.1";
+export const NETNS = netnsInode("/proc/self/ns/net");
+
+/** Owns them. */
+export class Many implements AsyncDisposable {
+  readonly port: number;
+  readonly listeners: readonly Listener[];
+  readonly #process: ListenerProcess;
+
+  private constructor(port: number, listeners: readonly Listener[], process: ListenerProcess) {
+    this.port = port;
+    this.listeners = listeners;
+    this.#process = process;
+  }
+
+  static async open(port: number, count: number, backlog = 1024): Promise<Many> {
+    const process = await ListenerProcess.start();
+    const options = { address: ADDRESS, port, backlog };
+    const listeners = await Promise.all(Array.from({ length: count }, () => process.open(options)));
+    return new Many(port, listeners, process);
+  }
+
+  /** These, and others of another process, which alone ends with the result. */
+  async join(count: number): Promise<Many> {
+    const others = await Many.open(this.port, count);
+    return new Many(this.port, [...this.listeners, ...others.listeners], others.#process);
+  }
+
+  async close(): Promise<void> {
+    for (const listener of this.listeners) await listener.close();
+  }
+
+  /** As the kernel has them now, in the order in which they were opened; ours in the group left out. */
+  observed(): Observed[] {
+    using observer = new Observer();
+    const byCookie = new Map(observer.read().map((each) => [String(each.cookie), each]));
+    return this.listeners.flatMap(({ cookie }) => byCookie.get(cookie) ?? []);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#process.kill();
+  }
+}

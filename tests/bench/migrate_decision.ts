@@ -1,0 +1,75 @@
+/** 4: what the program costs a connection that migrates out of an accept queue. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { connectTo, openSocket } from "../../loader/connection.ts";
+import { START_GAP_MS } from "../../loader/generations.ts";
+import type { GroupKey } from "../../loader/index.ts";
+import * as libc from "../../loader/sys/libc.ts";
+import { until } from "../helpers/until.ts";
+import { compare, inTurn } from "./figures.ts";
+import { ADDRESS, Many, NETNS } from "./many.ts";
+import type { Question } from "./question.ts";
+import { RunTimes } from "./run_time.ts";
+import { selftest } from "./selftest.ts";
+import { Subject } from "./subject.ts";
+
+const ROUNDS = 12;
+const PORT = 21_040;
+const CONNECTIONS = 3_000;
+
+/** Connections to a port of the loopback, until they are closed. */
+class Clients implements Disposable {
+  readonly #fds: number[] = [];
+
+  constructor(port: number, count: number) {
+    const where = { netns: NETNS, family: "ipv4", address: ADDRESS, ifindex: 0 } as const;
+    const key: GroupKey = { ...where, port, v6only: false };
+    for (let i = 0; i < count; i++) {
+      const fd = openSocket(key);
+      this.#fds.push(fd);
+      connectTo(fd, key);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    for (const fd of this.#fds.splice(0)) libc.close(fd);
+  }
+}
+
+/**
+ * Nanoseconds a decision, when a listener closes and another one takes over.
+ * @param laterMs how much later that one opens
+ */
+async function nsPerDecision(
+  port: number,
+  laterMs: number,
+  attach: (many: Many) => Subject,
+): Promise<number> {
+  await using old = await Many.open(port, 1, CONNECTIONS);
+  using _clients = new Clients(port, CONNECTIONS);
+  await until("all are queued", () => old.observed()[0]?.queueLength === CONNECTIONS);
+  await sleep(laterMs);
+  await using both = await old.join(1);
+  using subject = attach(both);
+  const { runs } = subject;
+  const before = runs.read().runCount;
+  const ns = await runs.mean(() => old.close());
+  const decided = runs.read().runCount - before;
+  if (decided !== BigInt(CONNECTIONS)) throw new Error(`${decided} decisions`);
+  return ns;
+}
+
+export const question: Question = {
+  number: 4,
+  name: "migrate_decision",
+  title: "a migration out of an accept queue",
+  reference: "the kernel's selftest: cookie, hash, SOCKARRAY select",
+  async measure() {
+    using _times = new RunTimes();
+    const samples = await inTurn(ROUNDS, {
+      // Of another generation then.
+      ours: () => nsPerDecision(PORT, START_GAP_MS, (many) => Subject.ours(many, {})),
+      reference: () => nsPerDecision(PORT + 1, 0, selftest),
+    });
+    return [compare(samples.ours, samples.reference, { unit: "ns", atMost: 1 })];
+  },
+};

@@ -1,0 +1,120 @@
+/**
+ * 9: how long after its listen() returned a listener is a target, while the machine is saturated. Looked
+ * at from outside: the moment the program's `control` says that another plan is in force.
+ */
+import { setPriority } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Group } from "../../loader/group.ts";
+import { BpfMap } from "../../loader/map.ts";
+import { obtain } from "../../loader/pin.ts";
+import { findBpffs, State } from "../../loader/state.ts";
+import * as libc from "../../loader/sys/libc.ts";
+import { socketAddress } from "../helpers/address.ts";
+import { Child, TempDir } from "../helpers/child.ts";
+import { Many } from "../helpers/many.ts";
+import { Nginx } from "../helpers/nginx.ts";
+import { SidecarProcess } from "../helpers/sidecar.ts";
+import { alone, type Figure, quantile } from "./figures.ts";
+import type { Question } from "./question.ts";
+
+const PORT = 20_009;
+const LISTENERS = 8;
+const ARRIVALS = 110;
+/** Until the next one, on average: other looks of the sidecar fall before, into and after an arrival. */
+const EVERY_MS = 120;
+/** So many in a row before those that came leave: groups have few slots. */
+const BATCH = 40;
+/** The sidecar has seen all that happened. */
+const SETTLE_MS = 2_500;
+/** A listener that is no target by then is an error. */
+const PATIENCE_MS = 5_000;
+const TAKE_ON_MS = 60_000;
+/** nice(1) of this process: it is the clock, and its own turn is not what is measured. */
+const CLOCK_NICE = -15;
+/** Two processors' worth of clients, of a server in one of the groups. */
+const LOAD = ["--threads", "2", "--connections", "64", "--duration", "120"];
+
+export const question: Question = {
+  number: 9,
+  name: "new_listener",
+  title: `from listen() to target under load, ${ARRIVALS} arrivals`,
+  reference: "",
+
+  async measure(): Promise<Figure[]> {
+    const figures: Figure[] = [];
+    for (const groups of [1, 200]) {
+      const tookMs = await measure(groups);
+      const label = groups === 1 ? "1 group" : `${groups} groups`;
+      figures.push(
+        alone(tookMs, { label: `${label}, median`, unit: "ms" }),
+        alone([quantile(tookMs, 0.99)], { label: `${label}, p99`, unit: "ms", atMost: 20 }),
+      );
+    }
+    return figures;
+  },
+};
+
+/** Of each arrival, in any of the groups. */
+async function measure(groups: number): Promise<number[]> {
+  await using _nginx = await Nginx.start({ port: PORT, workers: 2 });
+  await using _sidecar = await SidecarProcess.attach(`:${PORT}`, "--route", "newest", "--wait");
+  using many = new Many();
+  await many.groups(PORT, 0, groups, LISTENERS);
+  const state = new State(findBpffs());
+  await managed(state, groups + 1);
+  using directory = new TempDir();
+  const url = `http://127.0.0.1:${PORT}/`;
+  await using _load = new Child("wrk", [...LOAD, url], directory.file("wrk"));
+  setPriority(CLOCK_NICE); // after the others were started, who would inherit it
+  await sleep(SETTLE_MS);
+  const names = state.groups().filter((name) => !name.includes("127_0_0_1"));
+  const tookMs: number[] = [];
+  while (tookMs.length < ARRIVALS) {
+    const open: number[] = [];
+    for (let i = 0; i < BATCH && tookMs.length < ARRIVALS; i++) {
+      const name = names[tookMs.length % names.length] ?? "";
+      const { fd, ms } = await arrive(state, name);
+      open.push(fd);
+      tookMs.push(ms);
+      await sleep(EVERY_MS * (0.5 + Math.random()));
+    }
+    // They leave while nothing is measured: that changes plans too.
+    for (const fd of open) libc.close(fd);
+    await sleep(SETTLE_MS);
+  }
+  setPriority(0);
+  return tookMs;
+}
+
+/** The sidecar has taken on so many groups. */
+async function managed(state: State, groups: number): Promise<void> {
+  for (let waited = 0; state.groups().length < groups; waited += 100) {
+    if (waited > TAKE_ON_MS) throw new Error(`it has not taken on ${groups} groups`);
+    await sleep(100);
+  }
+}
+
+/** Listens in a group; how long after that another plan, with it, is in force. */
+async function arrive(state: State, name: string): Promise<{ fd: number; ms: number }> {
+  const directory = state.directory(name);
+  using group = Group.open(directory);
+  using control = new BpfMap(obtain(join(directory, "control")));
+  const before = control.lookup(0);
+  const { address, port } = group.record.key;
+  const fd = libc.socket(libc.AF_INET, libc.SOCK_STREAM | libc.SOCK_NONBLOCK, 0);
+  libc.setsockopt(fd, libc.SOL_SOCKET, libc.SO_REUSEPORT, 1);
+  const cookie = libc.getsockopt(fd, libc.SOL_SOCKET, libc.SO_COOKIE, 8).readBigUInt64LE();
+  libc.bind(fd, socketAddress(address, port));
+  libc.listen(fd, 16);
+  const begin = performance.now();
+  const clock = new Int32Array(new SharedArrayBuffer(4));
+  while (before && control.lookup(0)?.equals(before)) {
+    Atomics.wait(clock, 0, 0, 0.2);
+    if (performance.now() - begin > PATIENCE_MS) throw new Error(`${name}: no target in time`);
+  }
+  const ms = performance.now() - begin;
+  const known = group.slots().some(({ slot }) => slot.cookie === cookie);
+  if (!known) throw new Error(`${name}: the plan changed, and the listener is not in it`);
+  return { fd, ms };
+}

@@ -1,0 +1,122 @@
+/**
+ * 11: one observe-plan-apply pass over every group with nothing changed, as the sidecar makes it: every
+ * group is looked at anew, whatever was seen before. And how long the event loop stands still meanwhile.
+ */
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { setTimeout as sleep } from "node:timers/promises";
+import { netnsInode, parseSpec, Sidecar } from "../../loader/index.ts";
+import { YOUNG_MS } from "../../loader/readings.ts";
+import { findBpffs, State } from "../../loader/state.ts";
+import { Many } from "../helpers/many.ts";
+import { alone, type Figure, quantile } from "./figures.ts";
+import type { Question } from "./question.ts";
+
+const PORT = 20_011;
+const LISTENERS = 8;
+const GROUPS = [10, 100, 1_000] as const;
+const FILES = [10_000, 200_000] as const;
+const ROUNDS = 10;
+/** Passes before any is measured: V8 compiles what runs often, and a sidecar runs for months. */
+const WARM = 5;
+/** Passes in slices, one after the other, while the event loop is watched. */
+const WATCHED_MS = 4_000;
+
+export const question: Question = {
+  number: 11,
+  name: "reconcile",
+  title: `one pass over groups of ${LISTENERS} listeners with nothing changed`,
+  reference: "",
+
+  async measure(): Promise<Figure[]> {
+    using many = new Many();
+    await many.files(FILES[0]);
+    const few = [];
+    let have = 0;
+    for (const groups of GROUPS) {
+      await many.groups(PORT, have, groups, LISTENERS);
+      few.push(await measure(groups - have));
+      have = groups;
+    }
+    await many.files(FILES[1] - FILES[0]);
+    const most = await measure(0);
+    return [...figures(few), ...withMostFiles(most)];
+  },
+};
+
+interface Measured {
+  /** Of each whole pass, in one go. */
+  readonly passMs: readonly number[];
+  /** The longest the event loop stood still while passes were made in slices. */
+  readonly blockedMs: number;
+  /** To take on a group that was not pinned before. */
+  readonly takeOnMs: number;
+}
+
+/**
+ * @param fresh so many groups are not pinned yet; what is pinned stays: most of what one costs is the
+ *   verifier's, and a thousand take a minute
+ */
+async function measure(fresh: number): Promise<Measured> {
+  const specs = [parseSpec(`:${PORT}`)];
+  const filter = { netns: netnsInode("/proc/self/ns/net") };
+  using sidecar = new Sidecar({ specs, migrate: "newest", route: "kernel", filter });
+  const begin = performance.now();
+  await sidecar.startInTurns();
+  const takeOnMs = (performance.now() - begin) / fresh;
+  await sleep(YOUNG_MS);
+  for (let i = 0; i < WARM; i++) sidecar.reconcile();
+  const passMs: number[] = [];
+  for (let i = 0; i < ROUNDS; i++) {
+    const start = performance.now();
+    sidecar.reconcile();
+    passMs.push(performance.now() - start);
+    await sleep(10);
+  }
+  sidecar.watch();
+  const blockedMs = await longestBlock();
+  sidecar.close({ keep: true });
+  return { passMs, blockedMs, takeOnMs };
+}
+
+/** The sidecar makes whole passes meanwhile, as after a command that changed something. */
+async function longestBlock(): Promise<number> {
+  const state = new State(findBpffs());
+  const delay = monitorEventLoopDelay({ resolution: 1 });
+  await sleep(0);
+  delay.enable();
+  const untilMs = performance.now() + WATCHED_MS;
+  while (performance.now() < untilMs) {
+    state.mark();
+    await sleep(100);
+  }
+  delay.disable();
+  return delay.max / 1e6;
+}
+
+function figures(measured: readonly Measured[]): Figure[] {
+  const all = measured.flatMap(({ passMs, blockedMs }, i) => {
+    const of = `${number(GROUPS[i] ?? 0)} groups, ${number(FILES[0])} files`;
+    return [
+      alone(passMs, { label: of, unit: "ms" }),
+      alone([blockedMs], { label: `${of}, event loop`, unit: "ms", atMost: 50 }),
+    ];
+  });
+  const each = measured.map(({ passMs }, i) => passMs.map((ms) => (ms * 1_000) / (GROUPS[i] ?? 1)));
+  const [, hundred = [], thousand = []] = each;
+  const growth = quantile(thousand, 0.5) / quantile(hundred, 0.5);
+  return [
+    ...all,
+    alone([measured.at(-1)?.takeOnMs ?? Number.NaN], { label: "taking on a group", unit: "ms" }),
+    alone([growth], { label: "a group of 1,000 against one of 100", unit: "x", atMost: 1.1 }),
+  ];
+}
+
+function withMostFiles({ passMs, blockedMs }: Measured): Figure[] {
+  const of = `${number(GROUPS.at(-1) ?? 0)} groups, ${number(FILES[1])} files`;
+  return [
+    alone(passMs, { label: of, unit: "ms", atMost: 250 }),
+    alone([blockedMs], { label: `${of}, event loop`, unit: "ms", atMost: 50 }),
+  ];
+}
+
+const number = (n: number) => n.toLocaleString("en-US");

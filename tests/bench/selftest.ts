@@ -1,0 +1,24 @@
+/** A group under a program of the shape of the kernel's own selftest. */
+import type { Listener } from "../../loader/listener.ts";
+import type { BpfObject } from "../../loader/object.ts";
+import type { Many } from "./many.ts";
+import { fillSockets, mapOf, Subject } from "./subject.ts";
+
+/** Each listener's connections go to the next one. */
+export function selftest(many: Many): Subject {
+  const subject = Subject.reference(many, "syn_selftest", fill);
+  subject.attach();
+  return subject;
+}
+
+function fill(object: BpfObject, members: readonly Listener[]): void {
+  fillSockets(object, members);
+  using destinations = mapOf(object, "destinations");
+  for (const [i, { cookie }] of members.entries()) {
+    const key = Buffer.alloc(8);
+    key.writeBigUInt64LE(cookie);
+    const value = Buffer.alloc(4);
+    value.writeUInt32LE((i + 1) % members.length);
+    destinations.update(key, value);
+  }
+}

@@ -1,0 +1,109 @@
+/** What is compared: programs, attached by turns to a group of real listeners. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { attachProgram } from "../../loader/attachment.ts";
+import { borrow } from "../../loader/borrow.ts";
+import { drain, parseSpec, Sidecar, type SidecarOptions } from "../../loader/index.ts";
+import type { Listener } from "../../loader/listener.ts";
+import { BpfMap } from "../../loader/map.ts";
+import { BpfObject } from "../../loader/object.ts";
+import * as libc from "../../loader/sys/libc.ts";
+import { BPFFS } from "../helpers/scene.ts";
+import { ADDRESS, type Many, NETNS } from "./many.ts";
+import { Runs } from "./run_time.ts";
+
+/** Of one sample, and what is left to the caches to get used to another program. */
+const SAMPLE_MS = 60;
+const SETTLE_MS = 5;
+
+/** A loaded program and the group it is for. */
+export class Subject implements Disposable {
+  readonly runs: Runs;
+  readonly #members: readonly Listener[];
+  readonly #end: () => void;
+
+  private constructor(members: readonly Listener[], runs: Runs, end: () => void) {
+    this.#members = members;
+    this.runs = runs;
+    this.#end = end;
+  }
+
+  /** Ours, as the product loads, fills and attaches it. */
+  static ours(
+    many: Many,
+    options: Partial<SidecarOptions> & { readonly drained?: number },
+  ): Subject {
+    const { drained = 0, ...rest } = options;
+    const specs = [parseSpec(`${ADDRESS}:${many.port}`)];
+    const sidecar = new Sidecar({
+      specs,
+      migrate: "newest",
+      route: "kernel",
+      bpffs: BPFFS,
+      wait: false,
+      replace: false,
+      filter: { netns: NETNS },
+      ...rest,
+    });
+    sidecar.start();
+    for (const { cookie } of many.listeners.slice(0, drained)) {
+      drain(specs, { cookie: BigInt(cookie) }, { bpffs: BPFFS });
+    }
+    sidecar.reconcile();
+    const members = many.observed();
+    const id = members[0]?.programId;
+    if (!id) throw new Error(`nothing is attached to port ${many.port}`);
+    return new Subject(members, Runs.ofId(id), () => sidecar.close({ keep: false }));
+  }
+
+  /** `reference` of tests/bench/NAME.bpf.c; not attached yet. */
+  static reference(
+    many: Many,
+    name: string,
+    fill: (object: BpfObject, members: readonly Listener[]) => void = () => {},
+    adjust: (object: BpfObject) => void = () => {},
+  ): Subject {
+    const path = fileURLToPath(new URL(`./${name}.bpf.o`, import.meta.url));
+    const object = new BpfObject(name, path);
+    adjust(object);
+    object.load();
+    const members = many.observed();
+    fill(object, members);
+    const runs = new Runs(libc.duplicate(object.programFd("reference")));
+    return new Subject(members, runs, () => object[Symbol.dispose]());
+  }
+
+  /** Puts it in the place of whichever is attached. */
+  attach(): void {
+    if (!attachProgram(this.#members, this.runs.fd)) throw new Error("nobody to attach through");
+  }
+
+  /** Nanoseconds a run, while SYNs come. */
+  async nsPerSyn(): Promise<number> {
+    this.attach();
+    await sleep(SETTLE_MS);
+    return this.runs.mean(() => sleep(SAMPLE_MS));
+  }
+
+  [Symbol.dispose](): void {
+    this.runs[Symbol.dispose]();
+    this.#end();
+  }
+}
+
+/** A map of a reference's object, the caller's to close. */
+export function mapOf(object: BpfObject, name: string): BpfMap {
+  return new BpfMap(libc.duplicate(object.mapFd(name)));
+}
+
+/** Puts each listener into the map `sockets`, by number. */
+export function fillSockets(object: BpfObject, members: readonly Listener[]): void {
+  using map = mapOf(object, "sockets");
+  for (const [i, listener] of members.entries()) {
+    borrow(listener, (fd) => {
+      const value = Buffer.alloc(8);
+      value.writeUInt32LE(fd);
+      map.update(i, value);
+    });
+  }
+}

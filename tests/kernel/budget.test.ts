@@ -1,0 +1,55 @@
+/** What the BPF programs cost stays within what is checked in: tests/bench/budget.json. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+  CONTROL_SECTION,
+  GROUP_MAPS,
+  type GroupMap,
+  groupEntries,
+  MAP_TYPE,
+} from "../../loader/abi.ts";
+import { possibleCpus } from "../../loader/map.ts";
+import { BpfObject } from "../../loader/object.ts";
+import { mapBytes } from "../bench/footprint.ts";
+import { memlock } from "../bench/memlock.ts";
+import { overBudget, programCosts, readBudget } from "../bench/programs.ts";
+
+test("no program takes more than its budget", () => {
+  const costs = programCosts();
+  assert.ok(costs.every(({ instructions, maps }) => instructions > 0 && maps > 0));
+  assert.deepEqual(overBudget(costs, readBudget()), []);
+});
+
+test("what is over its budget, or has none, is said in one sentence", () => {
+  const cost = { object: "select", program: "p", stack: 10, maps: 10, file: 10 } as const;
+  const budget = { p: { instructions: 10, stack: 10, maps: 10, file: 10 } };
+  assert.deepEqual(overBudget([{ ...cost, instructions: 10 }], budget), []);
+  const [sentence, ...more] = overBudget([{ ...cost, instructions: 11 }], budget);
+  assert.match(
+    sentence ?? "",
+    /^program p of bpf\/select\.bpf\.c takes 11 instructions of the verifier, more than its budget of 10: /,
+  );
+  assert.deepEqual(more, []);
+  assert.equal(overBudget([{ ...cost, instructions: 10 }], {}).length, 4);
+});
+
+test("a group's maps take what tests/bench/footprint.ts says for so many CPUs", () => {
+  for (const slots of [64, 1024]) {
+    using object = new BpfObject("select");
+    for (const [map, entries] of Object.entries(groupEntries(slots)))
+      object.setEntries(map, entries);
+    object.setFlags(CONTROL_SECTION, 0);
+    object.load();
+    const bytes = (map: string) => memlock(object.mapFd(map === "control" ? CONTROL_SECTION : map));
+    // Of the kernel's own beside the entries: the same for every array.
+    const own = bytes("moved") - mapBytes("moved", slots, possibleCpus());
+    assert.ok(own > 0 && own < 1024, `${own} bytes of its own`);
+    for (const map of Object.keys(GROUP_MAPS) as GroupMap[]) {
+      if (GROUP_MAPS[map].type === MAP_TYPE.array || map === "counters") {
+        assert.equal(bytes(map) - own, mapBytes(map, slots, possibleCpus()), map);
+      } else {
+        assert.ok(bytes(map) - mapBytes(map, slots, possibleCpus()) < 1024, map);
+      }
+    }
+  }
+});

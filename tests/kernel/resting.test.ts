@@ -1,0 +1,77 @@
+/** A sidecar that looks only after what changed still learns of what it is not told. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Group } from "../../loader/group.ts";
+import { drain, parseSpec } from "../../loader/index.ts";
+import { YOUNG_MS } from "../../loader/readings.ts";
+import { State } from "../../loader/state.ts";
+import { addressOf, Many } from "../helpers/many.ts";
+import { BPFFS, scene } from "../helpers/scene.ts";
+import { groupOf } from "../helpers/status.ts";
+import { until } from "../helpers/until.ts";
+
+/** Its listeners are young no more, so that nothing is due for minutes. */
+const settle = () => sleep(YOUNG_MS + 1_500);
+
+describe("a sidecar at rest", () => {
+  test(
+    "a drain by another command begins a hold",
+    scene(async (s) => {
+      const { cookie } = await s.listener();
+      s.sidecar({ hold: { timeMs: 60_000, max: 16 } }).watch();
+      await settle();
+      assert.equal(groupOf(s.port).hold?.holding, false);
+      drain([parseSpec(s.spec)], { cookie: BigInt(cookie) }, { bpffs: BPFFS, force: true });
+      await until("it holds", () => groupOf(s.port).hold?.holding);
+    }),
+  );
+
+  test(
+    "what was taken out of the sockmap is put back: by a whole pass, and when a command has changed anything",
+    scene(async (s) => {
+      const { cookie } = await s.listener();
+      const sidecar = s.sidecar();
+      sidecar.watch();
+      await settle();
+      const state = new State(BPFFS);
+      const { name, listeners } = groupOf(s.port);
+      using group = Group.open(state.directory(name));
+      const slot = listeners[0]?.slot ?? -1;
+      const isThere = () => group.cookieIn(slot) === BigInt(cookie);
+      assert.equal(isThere(), true);
+      for (const mend of [() => sidecar.reconcile(), () => state.mark()]) {
+        group.removeListener(slot);
+        assert.equal(isThere(), false);
+        mend();
+        await until("it is there again", isThere);
+      }
+    }),
+  );
+
+  test(
+    "many groups that appear at once are taken on in turns",
+    scene(async (s) => {
+      const GROUPS = 12;
+      const sidecar = s.sidecar({ spec: `:${s.port}`, wait: true });
+      sidecar.watch();
+      let turns = 0;
+      const ticking = setInterval(() => turns++, 1);
+      s.defer(() => clearInterval(ticking));
+      using many = new Many();
+      await many.groups(s.port, 0, GROUPS, 2);
+      const names = (): string[] => new State(BPFFS).groups();
+      const has = (group: number) =>
+        names().some((name) => name.includes(addressOf(group).replaceAll(".", "_")));
+      await until("the first is taken on", () => names().length > 0, 1);
+      const before = turns;
+      await until(
+        "all are taken on",
+        () => has(0) && has(GROUPS - 1) && names().length === GROUPS,
+        1,
+      );
+      assert.ok(turns - before >= (GROUPS - 1) / 2, `${turns - before} turns of the event loop`);
+      sidecar.close();
+    }),
+  );
+});

@@ -1,0 +1,75 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { Attention, CHECK_MS, nextCheckMs } from "../../loader/attention.ts";
+import type { Listener } from "../../loader/listener.ts";
+
+const OWNERS = [{ pid: 7, fd: 3, comm: "server", startMs: 1 }];
+
+function listener(cookie: bigint, more: Partial<Listener> = {}): Listener {
+  const key = {
+    netns: 1,
+    family: "ipv4",
+    address: "127.0.0.1",
+    port: 80,
+    ifindex: 0,
+    v6only: false,
+  } as const;
+  return {
+    ...{ cookie, key, protocol: "tcp", uid: 0, reuseport: true, group: 1n, groupSize: 2 },
+    ...{
+      programId: 5,
+      sockarray: false,
+      queueLength: 0,
+      queueLimit: 16,
+      halfOpen: 0,
+      owners: OWNERS,
+    },
+    ...more,
+  };
+}
+
+describe("when a group is looked after", () => {
+  const STANDBY = 9n;
+  const members = [listener(1n), listener(STANDBY)];
+
+  function settled(): Attention {
+    const attention = new Attention();
+    attention.given(members, STANDBY, 1_000);
+    return attention;
+  }
+
+  test("at first, and not again while nothing changes", () => {
+    assert.equal(new Attention().isDue(members, 0), true);
+    assert.equal(settled().isDue(members, 999), false);
+    assert.equal(settled().isDue([...members], 999), false);
+  });
+
+  test("when it is time, whatever is seen", () => {
+    assert.equal(settled().isDue(members, 1_000), true);
+  });
+
+  test("when it is demanded", () => {
+    const attention = settled();
+    attention.demand();
+    assert.equal(attention.isDue(members, 0), true);
+  });
+
+  test("when a listener comes, leaves, or is other than it was", () => {
+    const due = (now: readonly Listener[]) => settled().isDue(now, 0);
+    assert.equal(due([...members, listener(2n)]), true);
+    assert.equal(due([listener(STANDBY)]), true);
+    assert.equal(due([listener(1n, { owners: [...OWNERS] }), listener(STANDBY)]), true);
+  });
+
+  test("not for a queue, but the standby's", () => {
+    const due = (now: readonly Listener[]) => settled().isDue(now, 0);
+    assert.equal(due([listener(1n, { queueLength: 3 }), listener(STANDBY)]), false);
+    assert.equal(due([listener(1n), listener(STANDBY, { queueLength: 1 })]), true);
+    assert.equal(due([listener(1n), listener(STANDBY, { halfOpen: 1 })]), true);
+  });
+
+  test("checks are spread, and none is later than it is said", () => {
+    assert.equal(nextCheckMs(0, 1), CHECK_MS);
+    assert.ok(nextCheckMs(0, 0) >= CHECK_MS / 2);
+  });
+});

@@ -1,0 +1,100 @@
+/** /metrics as clients have it: several at once, some that go away, some that ask for something else. */
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect } from "node:net";
+import { test } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
+import { type MetricsServer, serveMetrics } from "../../cli/server.ts";
+import type { Status } from "../../loader/index.ts";
+import { groupStatus, statusOf } from "../helpers/fixtures.ts";
+
+const STATUS = statusOf([groupStatus()], 0n);
+
+/** A server, and the reading it waits for. */
+async function serving(
+  body: (server: MetricsServer, reading: { count: number; end(): void }) => Promise<void>,
+): Promise<void> {
+  let waiting: (() => void)[] = [];
+  const reading = {
+    count: 0,
+    end: () => {
+      for (const go of waiting) go();
+      waiting = [];
+    },
+  };
+  const read = () => {
+    reading.count++;
+    return new Promise<Status>((resolve) => waiting.push(() => resolve(STATUS)));
+  };
+  const server = await serveMetrics({ host: "127.0.0.1", port: 0 }, read);
+  try {
+    await body(server, reading);
+  } finally {
+    reading.end();
+    await server.close();
+  }
+}
+
+async function begun(reading: { count: number }, count: number): Promise<void> {
+  while (reading.count < count) await turn();
+}
+
+test("who asks while it is read for shares the reading", () =>
+  serving(async ({ url }, reading) => {
+    const { hostname, port } = new URL(url);
+    const socket = connect(Number(port), hostname);
+    let text = "";
+    socket.setEncoding("utf8").on("data", (chunk: string) => {
+      text += chunk;
+    });
+    // In one piece: the server has both before it answers one.
+    socket.write("GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n".repeat(2));
+    await begun(reading, 1);
+    await turn();
+    reading.end();
+    const answers = () =>
+      text.match(/^reuseport_migrate_groups\{service=":80"\} 1$/gm)?.length ?? 0;
+    while (answers() < 2) await once(socket, "data");
+    socket.destroy();
+    assert.equal(reading.count, 1);
+  }));
+
+test("a client that goes away while it is read for leaves nothing", () =>
+  serving(async ({ url }, reading) => {
+    for (let i = 1; i <= 20; i++) {
+      const { hostname, port } = new URL(url);
+      const socket = connect(Number(port), hostname);
+      socket.write("GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n");
+      await begun(reading, i);
+      socket.resetAndDestroy();
+      await once(socket, "close");
+      reading.end();
+      await turn();
+    }
+    const whole = fetch(url);
+    await begun(reading, 21);
+    reading.end();
+    const response = await whole;
+    assert.equal(response.status, 200);
+    assert.match(await response.text(), /collection_errors_total 0\n/);
+  }));
+
+test("a reading that fails is answered, and counted", async () => {
+  const fail = () => Promise.reject(new Error("no"));
+  const server = await serveMetrics({ host: "127.0.0.1", port: 0 }, fail);
+  try {
+    const response = await fetch(server.url);
+    assert.equal(response.status, 200);
+    assert.match(await response.text(), /reuseport_migrate_collection_errors_total 1\n/);
+  } finally {
+    await server.close();
+  }
+});
+
+test("anything else than GET /metrics is said to be", () =>
+  serving(async ({ url }, reading) => {
+    assert.equal((await fetch(url, { method: "POST" })).status, 405);
+    assert.equal((await fetch(new URL("/other", url))).status, 404);
+    assert.match(await (await fetch(new URL("/", url))).text(), /see \/metrics/);
+    assert.equal(reading.count, 0);
+  }));

@@ -1,0 +1,53 @@
+/** Work in steps: what it comes to, and whose turn it is meanwhile. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { atOnce, inSlices } from "../../loader/slices.ts";
+
+/** Each step takes `ms` of the processor. */
+function* working(
+  steps: number,
+  ms: number,
+  ended: () => void = () => {},
+): Generator<void, string> {
+  try {
+    for (let step = 0; step < steps; step++) {
+      const untilMs = performance.now() + ms;
+      while (performance.now() < untilMs);
+      yield;
+    }
+    return "done";
+  } finally {
+    ended();
+  }
+}
+
+test("at once and in slices it comes to the same", async () => {
+  assert.equal(atOnce(working(3, 0)), "done");
+  assert.equal(await inSlices(working(3, 0)), "done");
+});
+
+test("in slices others have their turn, at once nobody has", async () => {
+  let turns = 0;
+  let running = true;
+  const turn = () => {
+    turns++;
+    if (running) setImmediate(turn);
+  };
+  setImmediate(turn);
+  atOnce(working(20, 6));
+  assert.equal(turns, 0);
+  await inSlices(working(20, 6)); // two of them are a slice
+  running = false;
+  assert.ok(turns >= 8, String(turns));
+});
+
+test("what fails ends it, and what it held is let go of", async () => {
+  let ended = 0;
+  function* failing(): Generator<void, string> {
+    yield* working(1, 0, () => ended++);
+    throw new Error("no");
+  }
+  assert.throws(() => atOnce(failing()), /no/);
+  await assert.rejects(inSlices(failing()), /no/);
+  assert.equal(ended, 2);
+});

@@ -55,7 +55,6 @@ need_test() {
 need_bench() {
 	command_of wrk wrk
 	command_of apache2-utils ab
-	command_of nghttp2-client h2load
 	command_of hping3 hping3
 }
 

@@ -4,6 +4,7 @@
  */
 import { COMM_LEN, LAYOUT } from "./abi.ts";
 import { type Family, formatAddress } from "./address.ts";
+import { AF_INET, IPPROTO_MPTCP, IPPROTO_TCP, IPPROTO_UDP } from "./inet.ts";
 import { groupName, isMember, type Listener, type Owner, type Protocol } from "./listener.ts";
 
 const RECORD = LAYOUT.rm_listener.size;
@@ -11,11 +12,10 @@ const AT = LAYOUT.rm_listener.members;
 /** What changes with every connection is in one stretch of a record. */
 const QUEUES = { from: AT.queue_length, to: AT.half_open + 4 };
 
-const AF_INET = 2;
 const PROTOCOLS: ReadonlyMap<number, Protocol> = new Map([
-  [6, "tcp"],
-  [17, "udp"],
-  [262, "mptcp"], // IPPROTO_MPTCP
+  [IPPROTO_TCP, "tcp"],
+  [IPPROTO_UDP, "udp"],
+  [IPPROTO_MPTCP, "mptcp"],
 ]);
 
 /** Who listens. */

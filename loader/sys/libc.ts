@@ -5,8 +5,11 @@
  */
 import koffi from "koffi";
 import { hasCode } from "../errors.ts";
+import { AF_INET, IPPROTO_TCP } from "../inet.ts";
 import { checkSys } from "./check.ts";
 import * as guard from "./guard.ts";
+
+export { AF_INET, AF_INET6, IPPROTO_MPTCP, IPPROTO_TCP, IPPROTO_UDP } from "../inet.ts";
 
 const lib = koffi.load(null);
 const c = {
@@ -63,8 +66,6 @@ const c = {
 };
 
 export const AF_UNIX = 1;
-export const AF_INET = 2;
-export const AF_INET6 = 10;
 export const SOCK_STREAM = 1;
 export const SOCK_DGRAM = 2;
 export const SOCK_NONBLOCK = 0o4000;
@@ -81,9 +82,6 @@ export const SO_ATTACH_REUSEPORT_EBPF = 52;
 export const SO_BINDTOIFINDEX = 62;
 export const SO_COOKIE = 57;
 export const SO_DETACH_REUSEPORT_BPF = 68;
-export const IPPROTO_TCP = 6;
-export const IPPROTO_UDP = 17;
-export const IPPROTO_MPTCP = 262;
 export const IPPROTO_IPV6 = 41;
 export const IPV6_V6ONLY = 26;
 export const TCP_INFO = 11;

@@ -11,10 +11,10 @@ import { libbpf } from "../../loader/sys/lib.ts";
 import * as bpf from "../../loader/sys/libbpf.ts";
 import * as libc from "../../loader/sys/libc.ts";
 import { ListenerProcess } from "../helpers/listener.ts";
-import { BPFFS } from "../helpers/scene.ts";
+import { BPFFS, PLAIN } from "../helpers/scene.ts";
 import { alone, type Figure } from "./figures.ts";
-import { ADDRESS, NETNS } from "./many.ts";
 import { memlock } from "./memlock.ts";
+import { ADDRESS } from "./one_group.ts";
 import type { Question } from "./question.ts";
 
 const GROUPS = 40;
@@ -95,15 +95,7 @@ export const question: Question = {
 };
 
 async function figures(ports: readonly number[]): Promise<Figure[]> {
-  const options = {
-    specs: ports.map((port) => parseSpec(`${ADDRESS}:${port}`)),
-    migrate: "newest",
-    route: "kernel",
-    bpffs: BPFFS,
-    wait: false,
-    replace: false,
-    filter: { netns: NETNS },
-  } as const;
+  const options = { ...PLAIN, specs: ports.map((port) => parseSpec(`${ADDRESS}:${port}`)) };
   const grown: number[] = [];
   const parts: ReturnType<typeof counted>[] = [];
   // The first fills caches.

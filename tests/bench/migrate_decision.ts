@@ -6,7 +6,7 @@ import type { GroupKey } from "../../loader/index.ts";
 import * as libc from "../../loader/sys/libc.ts";
 import { until } from "../helpers/until.ts";
 import { compare, inTurn } from "./figures.ts";
-import { ADDRESS, Many, NETNS } from "./many.ts";
+import { ADDRESS, NETNS, OneGroup } from "./one_group.ts";
 import type { Question } from "./question.ts";
 import { RunTimes } from "./run_time.ts";
 import { selftest } from "./selftest.ts";
@@ -42,9 +42,9 @@ class Clients implements Disposable {
 async function nsPerDecision(
   port: number,
   laterMs: number,
-  attach: (many: Many) => Subject,
+  attach: (group: OneGroup) => Subject,
 ): Promise<number> {
-  await using old = await Many.open(port, 1, CONNECTIONS);
+  await using old = await OneGroup.open(port, 1, CONNECTIONS);
   using _clients = new Clients(port, CONNECTIONS);
   await until("all are queued", () => old.observed()[0]?.queueLength === CONNECTIONS);
   await sleep(laterMs);
@@ -67,7 +67,7 @@ export const question: Question = {
     using _times = new RunTimes();
     const samples = await inTurn(ROUNDS, {
       // Of another generation then.
-      ours: () => nsPerDecision(PORT, START_GAP_MS, (many) => Subject.ours(many, {})),
+      ours: () => nsPerDecision(PORT, START_GAP_MS, (group) => Subject.ours(group, {})),
       reference: () => nsPerDecision(PORT + 1, 0, selftest),
     });
     return [compare(samples.ours, samples.reference, { unit: "ns", atMost: 1 })];

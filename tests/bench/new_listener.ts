@@ -11,8 +11,8 @@ import { obtain } from "../../loader/pin.ts";
 import { findBpffs, State } from "../../loader/state.ts";
 import * as libc from "../../loader/sys/libc.ts";
 import { socketAddress } from "../helpers/address.ts";
+import { BigHost } from "../helpers/big_host.ts";
 import { Child, TempDir } from "../helpers/child.ts";
-import { Many } from "../helpers/many.ts";
 import { Nginx } from "../helpers/nginx.ts";
 import { SidecarProcess } from "../helpers/sidecar.ts";
 import { alone, type Figure, quantile } from "./figures.ts";
@@ -59,8 +59,8 @@ export const question: Question = {
 async function measure(groups: number): Promise<number[]> {
   await using _nginx = await Nginx.start({ port: PORT, workers: 2 });
   await using _sidecar = await SidecarProcess.attach(`:${PORT}`, "--route", "newest", "--wait");
-  using many = new Many();
-  await many.groups(PORT, 0, groups, LISTENERS);
+  using host = new BigHost();
+  await host.groups(PORT, 0, groups, LISTENERS);
   const state = new State(findBpffs());
   await managed(state, groups + 1);
   using directory = new TempDir();

@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Many } from "../helpers/many.ts";
+import { BigHost } from "../helpers/big_host.ts";
 import { SidecarProcess } from "../helpers/sidecar.ts";
 import { until } from "../helpers/until.ts";
 import { alone, type Figure } from "./figures.ts";
@@ -23,8 +23,8 @@ export const question: Question = {
   reference: "an idle Node process with an HTTP server",
 
   async measure(): Promise<Figure[]> {
-    using many = new Many();
-    await many.groups(PORT, 0, GROUPS, LISTENERS);
+    using host = new BigHost();
+    await host.groups(PORT, 0, GROUPS, LISTENERS);
     await using sidecar = await SidecarProcess.attach(`:${PORT}`, "--metrics", "127.0.0.1:0");
     const idle = spawn(process.execPath, ["-e", IDLE], { stdio: "ignore" });
     try {

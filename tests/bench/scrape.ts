@@ -4,7 +4,7 @@ import { get, type IncomingMessage } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Exporter } from "../../cli/exporter.ts";
 import { readStatus, type Status } from "../../loader/index.ts";
-import { Many } from "../helpers/many.ts";
+import { BigHost } from "../helpers/big_host.ts";
 import { alone } from "./figures.ts";
 import { ProbedSidecar } from "./probed_sidecar.ts";
 import type { Question } from "./question.ts";
@@ -58,8 +58,8 @@ export const question: Question = {
   title: `/metrics of ${GROUPS.toLocaleString("en-US")} groups of ${LISTENERS} listeners`,
   reference: "",
   async measure() {
-    using many = new Many();
-    await many.groups(PORT, 0, GROUPS, LISTENERS);
+    using host = new BigHost();
+    await host.groups(PORT, 0, GROUPS, LISTENERS);
     const startMs = performance.now();
     await using sidecar = await ProbedSidecar.attach(`:${PORT}`, "--metrics", "9948");
     const takenOnS = (performance.now() - startMs) / 1000;

@@ -1,12 +1,12 @@
 /** A group under a program of the shape of the kernel's own selftest. */
 import type { Listener } from "../../loader/listener.ts";
 import type { BpfObject } from "../../loader/object.ts";
-import type { Many } from "./many.ts";
+import type { OneGroup } from "./one_group.ts";
 import { fillSockets, mapOf, Subject } from "./subject.ts";
 
 /** Each listener's connections go to the next one. */
-export function selftest(many: Many): Subject {
-  const subject = Subject.reference(many, "syn_selftest", fill);
+export function selftest(group: OneGroup): Subject {
+  const subject = Subject.reference(group, "syn_selftest", fill);
   subject.attach();
   return subject;
 }

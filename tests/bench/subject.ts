@@ -8,8 +8,8 @@ import type { Listener } from "../../loader/listener.ts";
 import { BpfMap } from "../../loader/map.ts";
 import { BpfObject } from "../../loader/object.ts";
 import * as libc from "../../loader/sys/libc.ts";
-import { BPFFS } from "../helpers/scene.ts";
-import { ADDRESS, type Many, NETNS } from "./many.ts";
+import { BPFFS, PLAIN } from "../helpers/scene.ts";
+import { ADDRESS, type OneGroup } from "./one_group.ts";
 import { Runs } from "./run_time.ts";
 
 /** Of one sample, and what is left to the caches to get used to another program. */
@@ -30,35 +30,30 @@ export class Subject implements Disposable {
 
   /** Ours, as the product loads, fills and attaches it. */
   static ours(
-    many: Many,
+    group: OneGroup,
     options: Partial<SidecarOptions> & { readonly drained?: number },
   ): Subject {
     const { drained = 0, ...rest } = options;
-    const specs = [parseSpec(`${ADDRESS}:${many.port}`)];
+    const specs = [parseSpec(`${ADDRESS}:${group.port}`)];
     const sidecar = new Sidecar({
+      ...PLAIN,
       specs,
-      migrate: "newest",
-      route: "kernel",
-      bpffs: BPFFS,
-      wait: false,
-      replace: false,
-      filter: { netns: NETNS },
       ...rest,
     });
     sidecar.start();
-    for (const { cookie } of many.listeners.slice(0, drained)) {
+    for (const { cookie } of group.listeners.slice(0, drained)) {
       drain(specs, { cookie: BigInt(cookie) }, { bpffs: BPFFS });
     }
     sidecar.reconcile();
-    const members = many.observed();
+    const members = group.observed();
     const id = members[0]?.programId;
-    if (!id) throw new Error(`nothing is attached to port ${many.port}`);
+    if (!id) throw new Error(`nothing is attached to port ${group.port}`);
     return new Subject(members, Runs.ofId(id), () => sidecar.close({ keep: false }));
   }
 
   /** `reference` of tests/bench/NAME.bpf.c; not attached yet. */
   static reference(
-    many: Many,
+    group: OneGroup,
     name: string,
     fill: (object: BpfObject, members: readonly Listener[]) => void = () => {},
     adjust: (object: BpfObject) => void = () => {},
@@ -67,7 +62,7 @@ export class Subject implements Disposable {
     const object = new BpfObject(name, path);
     adjust(object);
     object.load();
-    const members = many.observed();
+    const members = group.observed();
     fill(object, members);
     const runs = new Runs(libc.duplicate(object.programFd("reference")));
     return new Subject(members, runs, () => object[Symbol.dispose]());

@@ -1,7 +1,7 @@
 /** 1: what the program costs a new connection under `--route kernel`. */
 import { compare, inTurn } from "./figures.ts";
 import { flood } from "./flood.ts";
-import { Many } from "./many.ts";
+import { OneGroup } from "./one_group.ts";
 import type { Question } from "./question.ts";
 import { RunTimes } from "./run_time.ts";
 import { Subject } from "./subject.ts";
@@ -16,9 +16,9 @@ export const question: Question = {
   reference: "an empty program",
   async measure() {
     using _times = new RunTimes();
-    await using many = await Many.open(PORT, 2);
-    using ours = Subject.ours(many, {});
-    using empty = Subject.reference(many, "syn_kernel");
+    await using group = await OneGroup.open(PORT, 2);
+    using ours = Subject.ours(group, {});
+    using empty = Subject.reference(group, "syn_kernel");
     const samples = await flood(PORT, () =>
       inTurn(ROUNDS, { ours: () => ours.nsPerSyn(), empty: () => empty.nsPerSyn() }),
     );

@@ -2,7 +2,7 @@
 import type { SidecarOptions } from "../../loader/index.ts";
 import { compare, type Figure, inTurn } from "./figures.ts";
 import { flood } from "./flood.ts";
-import { Many } from "./many.ts";
+import { OneGroup } from "./one_group.ts";
 import type { Question } from "./question.ts";
 import { RunTimes } from "./run_time.ts";
 import { fillSockets, Subject } from "./subject.ts";
@@ -18,18 +18,18 @@ const SITUATIONS: Readonly<Record<string, Partial<SidecarOptions> & { drained?: 
 };
 
 /** A bare select out of a sockmap, over the same listeners. */
-function bareSelect(many: Many): Subject {
+function bareSelect(group: OneGroup): Subject {
   const count = Buffer.alloc(4);
-  count.writeUInt32LE(many.listeners.length);
-  return Subject.reference(many, "syn_select", fillSockets, (object) =>
+  count.writeUInt32LE(group.listeners.length);
+  return Subject.reference(group, "syn_select", fillSockets, (object) =>
     object.setData(".rodata", count),
   );
 }
 
 async function measure(situation: string, port: number, listeners: number): Promise<Figure> {
-  await using many = await Many.open(port, listeners);
-  using ours = Subject.ours(many, SITUATIONS[situation] ?? {});
-  using bare = bareSelect(many);
+  await using group = await OneGroup.open(port, listeners);
+  using ours = Subject.ours(group, SITUATIONS[situation] ?? {});
+  using bare = bareSelect(group);
   const samples = await flood(port, () =>
     inTurn(ROUNDS, { ours: () => ours.nsPerSyn(), bare: () => bare.nsPerSyn() }),
   );

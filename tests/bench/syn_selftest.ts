@@ -1,7 +1,7 @@
 /** 3: the same against the shape of the kernel's own selftest. */
 import { compare, inTurn } from "./figures.ts";
 import { flood } from "./flood.ts";
-import { Many } from "./many.ts";
+import { OneGroup } from "./one_group.ts";
 import type { Question } from "./question.ts";
 import { RunTimes } from "./run_time.ts";
 import { selftest } from "./selftest.ts";
@@ -18,8 +18,8 @@ export const question: Question = {
   async measure() {
     using _times = new RunTimes();
     // No socket can be in a sockmap and in a sockarray.
-    await using one = await Many.open(PORT, 2);
-    await using other = await Many.open(PORT + 1, 2);
+    await using one = await OneGroup.open(PORT, 2);
+    await using other = await OneGroup.open(PORT + 1, 2);
     using ours = Subject.ours(one, { route: "newest" });
     using reference = selftest(other);
     const samples = await inTurn(ROUNDS, {

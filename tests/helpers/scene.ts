@@ -18,6 +18,17 @@ import { setSysctl } from "./sysctl.ts";
 
 export const BPFFS = "/sys/fs/bpf";
 
+/** Options of a sidecar in a test. */
+export const PLAIN = {
+  migrate: "newest",
+  route: "kernel",
+  bpffs: BPFFS,
+  wait: false,
+  replace: false,
+  // Without it a sidecar covers the whole host.
+  filter: { netns: netnsInode("/proc/self/ns/net") },
+} as const;
+
 /* The files of one run share a network namespace: let them not share ports too soon. */
 let lastPort = 20_000 + ((process.pid * 50) % 10_000);
 
@@ -84,19 +95,8 @@ export class Scene {
   /** A sidecar that is attached, by default to the scene's address and port, and looks again only when told. */
   sidecar(options: Partial<SidecarOptions> & { readonly spec?: string } = {}): Sidecar {
     const { spec = this.spec, ...rest } = options;
-    const sidecar = new Sidecar(
-      {
-        specs: [parseSpec(spec)],
-        migrate: "newest",
-        route: "kernel",
-        bpffs: BPFFS,
-        wait: false,
-        replace: false,
-        // Without it a sidecar covers the whole host.
-        filter: { netns: netnsInode("/proc/self/ns/net") },
-        ...rest,
-      },
-      (event) => this.log.push(event),
+    const sidecar = new Sidecar({ ...PLAIN, specs: [parseSpec(spec)], ...rest }, (event) =>
+      this.log.push(event),
     );
     this.defer(() => sidecar.close({ keep: false }));
     sidecar.start();

@@ -1,6 +1,8 @@
 /** Sidecars, listeners and groups come and go; what is pinned carries on. */
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
+import { getPriority, setPriority } from "node:os";
 import { describe, test } from "node:test";
 import { NoMatchError } from "../../loader/errors.ts";
 import { bpf_prog_get_fd_by_id } from "../../loader/sys/libbpf.ts";
@@ -104,6 +106,33 @@ describe("a sidecar killed with SIGKILL", () => {
       adopter.close({ keep: true });
       assert.deepEqual(decisions(groupOf(s.port)), before);
       s.sidecar().close({ keep: false });
+    }),
+  );
+});
+
+describe("a sidecar's priority", () => {
+  /** Whether this host lets us have a higher one. */
+  const mayHurry = spawnSync("nice", ["-n", "-10", "true"], { encoding: "utf8" }).stderr === "";
+
+  test(
+    "is above that of others, as far as is permitted",
+    scene(async (s) => {
+      await s.listener();
+      const sidecar = await attached(s);
+      assert.equal(getPriority(sidecar.pid), mayHurry ? -10 : 0);
+      await sidecar.stop();
+    }),
+  );
+
+  test(
+    "is left alone where somebody has set one",
+    scene(async (s) => {
+      await s.listener();
+      setPriority(5);
+      s.defer(() => mayHurry && setPriority(0));
+      const sidecar = await attached(s);
+      assert.equal(getPriority(sidecar.pid), 5);
+      await sidecar.stop();
     }),
   );
 });

@@ -6,7 +6,7 @@ import { Group } from "../../loader/group.ts";
 import { drain, parseSpec } from "../../loader/index.ts";
 import { YOUNG_MS } from "../../loader/readings.ts";
 import { State } from "../../loader/state.ts";
-import { addressOf, Many } from "../helpers/many.ts";
+import { addressOf, BigHost } from "../helpers/big_host.ts";
 import { BPFFS, scene } from "../helpers/scene.ts";
 import { groupOf } from "../helpers/status.ts";
 import { until } from "../helpers/until.ts";
@@ -58,8 +58,8 @@ describe("a sidecar at rest", () => {
       let turns = 0;
       const ticking = setInterval(() => turns++, 1);
       s.defer(() => clearInterval(ticking));
-      using many = new Many();
-      await many.groups(s.port, 0, GROUPS, 2);
+      using host = new BigHost();
+      await host.groups(s.port, 0, GROUPS, 2);
       const names = (): string[] => new State(BPFFS).groups();
       const has = (group: number) =>
         names().some((name) => name.includes(addressOf(group).replaceAll(".", "_")));

@@ -1,8 +1,8 @@
-/** The process behind {@link Many}: opens its share, says so, and keeps it until it is killed. */
+/** The process behind {@link BigHost}: opens its share, says so, and keeps it until it is killed. */
 import { openSync } from "node:fs";
 import * as libc from "../../loader/sys/libc.ts";
 import { socketAddress } from "./address.ts";
-import { addressOf, type Share } from "./many.ts";
+import { addressOf, type Share } from "./big_host.ts";
 
 const { port, from, to, listeners, files } = JSON.parse(process.argv[2] ?? "") as Share;
 for (let group = from; group < to; group++) {

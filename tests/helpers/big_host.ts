@@ -24,7 +24,7 @@ export function addressOf(group: number): string {
 }
 
 /** Owns the processes. */
-export class Many implements Disposable {
+export class BigHost implements Disposable {
   readonly #processes: ChildProcess[] = [];
 
   /** Groups from `from` up to `to`, of `listeners` each, on one port. */
@@ -45,7 +45,7 @@ export class Many implements Disposable {
   }
 
   async #open(share: Share): Promise<void> {
-    const path = new URL("./many_main.js", import.meta.url);
+    const path = new URL("./big_host_main.js", import.meta.url);
     const process = forkUnder([], path, [JSON.stringify(share)]);
     this.#processes.push(process);
     await message(process);

@@ -1,4 +1,4 @@
-/** Many listeners of one group, in a process that does nothing else. */
+/** OneGroup listeners of one group, in a process that does nothing else. */
 import { netnsInode } from "../../loader/index.ts";
 import type { Listener as Observed } from "../../loader/listener.ts";
 import { Observer } from "../../loader/observe.ts";
@@ -8,7 +8,7 @@ export const ADDRESS = "127.0.0.1";
 export const NETNS = netnsInode("/proc/self/ns/net");
 
 /** Owns them. */
-export class Many implements AsyncDisposable {
+export class OneGroup implements AsyncDisposable {
   readonly port: number;
   readonly listeners: readonly Listener[];
   readonly #process: ListenerProcess;
@@ -19,17 +19,17 @@ export class Many implements AsyncDisposable {
     this.#process = process;
   }
 
-  static async open(port: number, count: number, backlog = 1024): Promise<Many> {
+  static async open(port: number, count: number, backlog = 1024): Promise<OneGroup> {
     const process = await ListenerProcess.start();
     const options = { address: ADDRESS, port, backlog };
     const listeners = await Promise.all(Array.from({ length: count }, () => process.open(options)));
-    return new Many(port, listeners, process);
+    return new OneGroup(port, listeners, process);
   }
 
   /** These, and others of another process, which alone ends with the result. */
-  async join(count: number): Promise<Many> {
-    const others = await Many.open(this.port, count);
-    return new Many(this.port, [...this.listeners, ...others.listeners], others.#process);
+  async join(count: number): Promise<OneGroup> {
+    const others = await OneGroup.open(this.port, count);
+    return new OneGroup(this.port, [...this.listeners, ...others.listeners], others.#process);
   }
 
   async close(): Promise<void> {

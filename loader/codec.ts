@@ -12,9 +12,9 @@ import {
 } from "./abi.ts";
 import { addressBytes, type Family, formatAddress } from "./address.ts";
 import type { Row } from "./counts.ts";
-import { AF_INET, AF_INET6 } from "./inet.ts";
 import type { GroupKey } from "./listener.ts";
 import type { HoldPolicy, Slot } from "./plan.ts";
+import { AF_INET, AF_INET6 } from "./sys/inet.ts";
 
 /** The pinned record of a group: who it is and its policy. */
 export interface GroupRecord {

@@ -4,8 +4,8 @@
  */
 import { COMM_LEN, LAYOUT } from "./abi.ts";
 import { type Family, formatAddress } from "./address.ts";
-import { AF_INET, IPPROTO_MPTCP, IPPROTO_TCP, IPPROTO_UDP } from "./inet.ts";
 import { groupName, isMember, type Listener, type Owner, type Protocol } from "./listener.ts";
+import { AF_INET, IPPROTO_MPTCP, IPPROTO_TCP, IPPROTO_UDP } from "./sys/inet.ts";
 
 const RECORD = LAYOUT.rm_listener.size;
 const AT = LAYOUT.rm_listener.members;

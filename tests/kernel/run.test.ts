@@ -20,6 +20,9 @@ const COUNT = 20;
 const SOON = ["--settle", "300ms"];
 
 const kill = ({ process }: Listener) => ["kill", "-KILL", String(process.pid)];
+/** For a shell: it has ended, and with it the decisions about its listener, when this has. */
+const killAndWait = (pid: number) =>
+  `kill -KILL ${pid}; while kill -0 ${pid} 2>&-; do sleep 0.02; done`;
 
 /** A listener with a queue, and one that can take it. */
 async function oldAndNext(s: Scene, options: Parameters<Scene["sidecar"]>[0] = {}) {
@@ -152,7 +155,7 @@ describe("a hold", () => {
       s.defer(() => sidecar[Symbol.asyncDispose]());
       const { peers } = await bringTo("accept queue", COUNT, s);
       const { pid } = last.process;
-      const script = `kill -KILL ${pid}; while kill -0 ${pid} 2>&-; do sleep 0.02; done`;
+      const script = killAndWait(pid);
       const stop = await runJson(["--settle", "0"], ["sh", "-c", script]);
       assert.deepEqual(
         [stop.outcome.exit_code, stop.outcome.lost, stop.outcome.moved, stop.outcome.held],
@@ -213,7 +216,7 @@ describe("the command", () => {
     scene(async (s) => {
       const { old } = await oldAndNext(s);
       using dir = new TempDir();
-      const script = `${kill(old).join(" ")}; echo killed; exec sleep 600`;
+      const script = `${killAndWait(old.process.pid)}; echo killed; exec sleep 600`;
       const bin = new URL("../../cli/bin.js", import.meta.url).pathname;
       const args = [bin, "run", s.spec, "--", "sh", "-c", script];
       await using run = new Child(process.execPath, args, dir.file("log"));

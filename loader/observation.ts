@@ -26,82 +26,195 @@ export interface Observed {
   readonly groups: ReadonlyMap<string, readonly Listener[]>;
 }
 
-/** A listener, and where its records are: one of each owner. */
+/** A listener from its first read to its last. */
 interface Entry {
   listener: Listener;
   /** Its group's name; null: it is in none. */
   name: string | null;
-  readonly at: number[];
 }
 
 const NOTHING: Observed = { listeners: [], groups: new Map() };
 
-/** Reads, one after the other. */
+/** Reads, one after the other. Costs what has changed, not what there is. */
 export class Observations {
   #bytes: Buffer = Buffer.alloc(0);
-  #entries: ReadonlyMap<bigint, Entry> = new Map();
+  /** Whose each of its records is: a listener has one of each owner. */
+  #records: readonly Entry[] = [];
+  readonly #entries = new Map<bigint, Entry>();
   #observed: Observed = NOTHING;
 
   /** @param bytes whole records; the caller's again afterwards */
   next(bytes: Buffer): Observed {
-    if (bytes.equals(this.#bytes)) return this.#observed;
-    const entries = new Map<bigint, Entry>();
-    for (let at = 0; at + RECORD <= bytes.length; at += RECORD) {
-      const cookie = bytes.readBigUInt64LE(at + AT.cookie);
-      const known = entries.get(cookie);
-      if (known) known.at.push(at);
-      else entries.set(cookie, { listener: UNKNOWN, name: null, at: [at] });
+    const was = this.#bytes;
+    if (bytes.equals(was)) return this.#observed;
+    const { head, tail, inPlace } = compareReads(was, bytes);
+    const before = this.#records;
+    const gone = before.slice(head, before.length - tail);
+    const came = this.#entriesOf(bytes, head, count(bytes) - tail);
+    const records = [...before.slice(0, head), ...came, ...before.slice(before.length - tail)];
+    const changed = new Changes();
+    // Whose records came, went, or say something other than before; of the rest only the queues do.
+    const touched = new Set([...gone, ...came]);
+    for (const [a, b] of inPlace) {
+      const entry = records[b] as Entry;
+      if (alikeButQueues(was, a, bytes, b)) changed.queues(entry, bytes, b);
+      else touched.add(entry);
     }
-    for (const [cookie, entry] of entries) this.#identify(bytes, entry, this.#entries.get(cookie));
-    this.#observed = {
-      listeners: [...entries.values()].map(({ listener }) => listener),
-      groups: grouped(entries.values(), this.#observed.groups),
-    };
+    const [from, to] = [placesOf(touched, before), placesOf(touched, records)];
+    for (const entry of touched) {
+      const [old, now] = [from.get(entry) ?? [], to.get(entry) ?? []];
+      const same = old.length === now.length;
+      if (now.length === 0) this.#entries.delete(entry.listener.cookie);
+      if (now.length === 0) changed.add(entry);
+      else if (!same || !now.every((b, i) => alikeButQueues(was, old[i] ?? 0, bytes, b))) {
+        changed.decode(entry, bytes, now);
+      } else changed.queues(entry, bytes, now[0] ?? 0);
+    }
     this.#bytes = Buffer.from(bytes);
-    this.#entries = entries;
+    this.#records = records;
+    if (changed.any) this.#observed = this.#patch(changed.groups);
     return this.#observed;
   }
 
-  /** As before, as before but for its queues, or decoded. */
-  #identify(bytes: Buffer, entry: Entry, before: Entry | undefined): void {
-    const same = (from: number, to: number) =>
-      entry.at.every((at, i) => {
-        const was = before?.at[i] ?? 0;
-        return bytes.compare(this.#bytes, was + from, was + to, at + from, at + to) === 0;
-      });
-    const isKnown =
-      before?.at.length === entry.at.length && same(0, QUEUES.from) && same(QUEUES.to, RECORD);
-    const [first = 0] = entry.at;
-    if (!isKnown) {
-      entry.listener = decode(bytes, entry.at);
-      entry.name = isMember(entry.listener) ? groupName(entry.listener.key) : null;
-      return;
+  /** Of each record from `from` up to `to`. */
+  #entriesOf(bytes: Buffer, from: number, to: number): Entry[] {
+    const found: Entry[] = [];
+    for (let record = from; record < to; record++) {
+      const cookie = bytes.readBigUInt64LE(record * RECORD + AT.cookie);
+      const entry = this.#entries.get(cookie) ?? { listener: UNKNOWN, name: null };
+      this.#entries.set(cookie, entry);
+      found.push(entry);
     }
-    entry.name = before.name;
-    entry.listener = same(QUEUES.from, QUEUES.to)
-      ? before.listener
-      : { ...before.listener, ...queues(bytes, first) };
+    return found;
+  }
+
+  /** What was observed, with the members of these groups as they are now. */
+  #patch(names: ReadonlySet<string>): Observed {
+    const groups = new Map(this.#observed.groups);
+    const listeners: Listener[] = [];
+    const members = new Map<string, Listener[]>();
+    for (const name of names) members.set(name, []);
+    for (const { name, listener } of this.#entries.values()) {
+      listeners.push(listener);
+      if (name !== null) members.get(name)?.push(listener);
+    }
+    for (const [name, list] of members) {
+      if (list.length > 0) groups.set(name, list);
+      else groups.delete(name);
+    }
+    return { listeners, groups };
   }
 }
 
-function grouped(
-  entries: Iterable<Entry>,
-  before: Observed["groups"],
-): Map<string, readonly Listener[]> {
-  const groups = new Map<string, Listener[]>();
-  for (const { name, listener } of entries) {
-    if (name === null) continue;
-    const members = groups.get(name);
-    if (members) members.push(listener);
-    else groups.set(name, [listener]);
+/** What is other than it was in one read. */
+class Changes {
+  /** Names of groups of which a member is. */
+  readonly groups = new Set<string>();
+  any = false;
+
+  add({ name }: Entry): void {
+    this.any = true;
+    if (name !== null) this.groups.add(name);
   }
-  const result = new Map<string, readonly Listener[]>(groups);
-  for (const [name, members] of groups) {
-    const was = before.get(name);
-    const same = was?.length === members.length && members.every((one, i) => one === was[i]);
-    if (same) result.set(name, was);
+
+  decode(entry: Entry, bytes: Buffer, records: readonly number[]): void {
+    this.add(entry); // it may leave a group
+    entry.listener = decode(
+      bytes,
+      records.map((record) => record * RECORD),
+    );
+    entry.name = isMember(entry.listener) ? groupName(entry.listener.key) : null;
+    this.add(entry);
   }
-  return result;
+
+  /** Nothing but its queues may have changed. */
+  queues(entry: Entry, bytes: Buffer, record: number): void {
+    const { queueLength, queueLimit, halfOpen } = entry.listener;
+    const now = queues(bytes, record * RECORD);
+    if (
+      now.queueLength === queueLength &&
+      now.queueLimit === queueLimit &&
+      now.halfOpen === halfOpen
+    ) {
+      return;
+    }
+    entry.listener = { ...entry.listener, ...now };
+    this.add(entry);
+  }
+}
+
+const count = (bytes: Buffer) => Math.floor(bytes.length / RECORD);
+
+/** Where the records of these are among `records`. */
+function placesOf(entries: ReadonlySet<Entry>, records: readonly Entry[]): Map<Entry, number[]> {
+  const places = new Map<Entry, number[]>();
+  if (entries.size === 0) return places;
+  for (let record = 0; record < records.length; record++) {
+    const entry = records[record] as Entry;
+    if (!entries.has(entry)) continue;
+    const found = places.get(entry);
+    if (found) found.push(record);
+    else places.set(entry, [record]);
+  }
+  return places;
+}
+
+/** How two reads differ; numbers of records. */
+interface Comparison {
+  /** So many at the beginning, and at the end, are of the same owners of the same listeners. */
+  readonly head: number;
+  readonly tail: number;
+  /** Those of them that do not say the same: their numbers in the one and the other. */
+  readonly inPlace: readonly (readonly [number, number])[];
+}
+
+function compareReads(a: Buffer, b: Buffer): Comparison {
+  const inPlace: [number, number][] = [];
+  const walk = (most: number, at: (bytes: Buffer, n: number, length: number) => number) => {
+    for (let n = 0; ; n++) {
+      n += equalFrom(most - n, (from, length) => {
+        const [i, j] = [at(a, n + from, length), at(b, n + from, length)];
+        return same(a, i, b, j, 0, length * RECORD);
+      });
+      if (n === most) return n;
+      const [i, j] = [at(a, n, 1), at(b, n, 1)];
+      if (!same(a, i, b, j, AT.cookie, AT.cookie + 8)) return n;
+      if (!same(a, i, b, j, AT.pid, AT.fd + 4)) return n;
+      inPlace.push([i, j]);
+    }
+  };
+  const most = Math.min(count(a), count(b));
+  const head = walk(most, (_, n) => n);
+  const tail = walk(most - head, (bytes, n, length) => count(bytes) - n - length);
+  return { head, tail, inPlace };
+}
+
+/** How many in a row are equal, at most `most`; asks for few and long stretches. */
+function equalFrom(most: number, equal: (from: number, length: number) => boolean): number {
+  let found = 0;
+  let grows = true;
+  for (let step = 1; found < most; ) {
+    const length = Math.min(step, most - found);
+    if (equal(found, length)) {
+      found += length;
+      step = grows ? step * 2 : Math.max(1, step >> 1);
+    } else {
+      if (length === 1) break;
+      grows = false;
+      step = length >> 1;
+    }
+  }
+  return found;
+}
+
+/** The bytes from `from` up to `to`, counted from the beginning of a record of each. */
+function same(a: Buffer, i: number, b: Buffer, j: number, from: number, to: number): boolean {
+  const [x, y] = [i * RECORD, j * RECORD];
+  return a.compare(b, y + from, y + to, x + from, x + to) === 0;
+}
+
+function alikeButQueues(a: Buffer, i: number, b: Buffer, j: number): boolean {
+  return same(a, i, b, j, 0, QUEUES.from) && same(a, i, b, j, QUEUES.to, RECORD);
 }
 
 /**

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { LAYOUT } from "../../loader/abi.ts";
-import { Observations } from "../../loader/observation.ts";
+import type { Listener } from "../../loader/listener.ts";
+import { Observations, type Observed } from "../../loader/observation.ts";
 
 const { size, members: at } = LAYOUT.rm_listener;
 
@@ -81,4 +82,63 @@ describe("reads one after the other", () => {
     assert.equal(observations.next(read()).listeners.length, 0);
     assert.equal(observations.next(read({ cookie: 1n })).groups.size, 1);
   });
+
+  test("a listener that moved to the middle of others changes nothing", () => {
+    const observations = new Observations();
+    const [a, b, c] = [{ cookie: 1n }, { cookie: 2n, port: 81 }, { cookie: 3n, port: 82 }];
+    const first = observations.next(read(a, b, c));
+    assert.equal(observations.next(read(b, a, c)), first);
+  });
+
+  test("after any changes it says what a first read would", () => {
+    const random = numbers(20_261_125);
+    for (let run = 0; run < 200; run++) {
+      const observations = new Observations();
+      let fields: Fields[] = [];
+      for (let step = 0; step < 12; step++) {
+        fields = changed(fields, random);
+        const bytes = read(...fields);
+        assert.deepEqual(sorted(observations.next(bytes)), sorted(new Observations().next(bytes)));
+      }
+    }
+  });
 });
+
+/** Pseudo-random numbers from 0 up to `below`. */
+function numbers(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
+    return (state >>> 8) % below;
+  };
+}
+
+/** A few records come, go, move, or say something else. */
+function changed(fields: readonly Fields[], random: (below: number) => number): Fields[] {
+  const next = [...fields];
+  for (let i = random(5); i >= 0; i--) {
+    const at = random(next.length + 1);
+    const [old] = next.slice(at, at + 1);
+    const cookie = BigInt(1 + random(6));
+    const one = { cookie, pid: 7 + random(2), fd: random(40), port: 80 + Number(cookie % 3n) };
+    const what = random(5);
+    if (what === 0 || !old) next.splice(at, 0, one);
+    else if (what === 1) next.splice(at, 1);
+    else if (what === 2) next[at] = { ...old, queue: random(3) };
+    else if (what === 3) next[at] = { ...old, program: random(3) };
+    else next.push(...next.splice(at, 1));
+  }
+  // The iterator gives an owner's file descriptor once, and all records of a listener say the same.
+  const once = new Map(next.map((one) => [`${one.cookie} ${one.pid} ${one.fd}`, one]));
+  const ofListener = new Map(next.map((one) => [one.cookie, one]));
+  return [...once.values()].map(({ cookie, pid, fd }) => {
+    const owner = { pid, fd } as Pick<Required<Fields>, "pid" | "fd">;
+    return { ...(ofListener.get(cookie) as Fields), ...owner };
+  });
+}
+
+function sorted({ listeners, groups }: Observed) {
+  const order = (all: readonly Listener[]) => all.toSorted((a, b) => Number(a.cookie - b.cookie));
+  const names = [...groups.keys()].toSorted();
+  return [order(listeners), names.map((name) => [name, order(groups.get(name) ?? [])])];
+}

@@ -57,14 +57,16 @@ struct {
 } moves SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, RM_OUTCOMES + RM_MAX_SLOTS);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1); /* for each CPU so many as its slots need */
 	__type(key, __u32);
-	__type(value, __u64);
+	__type(value, struct rm_counts);
 } counters SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, RM_MAX_SLOTS + 1);
 	__type(key, __u32);
 	__type(value, struct rm_migrations);

@@ -18,10 +18,11 @@
 
 static __always_inline void count_syn(__u32 cell)
 {
-	__u64 *count = bpf_map_lookup_elem(&counters, &cell);
+	__u32 line = bpf_get_smp_processor_id() * control.cpu_lines + cell / RM_COUNT_CELLS;
+	struct rm_counts *counts = bpf_map_lookup_elem(&counters, &line);
 
-	if (count)
-		++*count;
+	if (counts)
+		++counts->cells[cell % RM_COUNT_CELLS];
 }
 
 static __always_inline void count(__u32 row, __u32 stage, __u32 outcome)

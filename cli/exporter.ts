@@ -2,22 +2,13 @@
  * Prometheus metrics, made from one status at each scrape. Every label set is bounded. Rendering many
  * groups takes a while: the event loop has its turn again and again.
  */
-import { createRequire } from "node:module";
 import { setImmediate as turn } from "node:timers/promises";
 import { ABI_VERSION } from "../loader/abi.ts";
 import type { Status } from "../loader/index.ts";
 import { Families, type Labels } from "./family.ts";
 import { GROUP_FAMILIES, tellGroup } from "./group_metrics.ts";
+import { addProcessMetrics } from "./process_metrics.ts";
 import { version } from "./version.ts";
-
-/** prom-client's metrics of the process; its Node ones keep a 10 ms timer running and fail promtool's lint. */
-export const PROCESS = [
-  "processCpuTotal",
-  "processStartTime",
-  "osMemoryHeap",
-  "processOpenFileDescriptors",
-  "processMaxFileDescriptors",
-];
 
 /** Owns a registry of its own. */
 export class Exporter {
@@ -29,10 +20,7 @@ export class Exporter {
   /** @param options.process also say how this process is: not where it is gone a moment later. */
   constructor(options: { readonly process: boolean }) {
     const families = this.#families;
-    const load = createRequire(import.meta.url);
-    for (const name of options.process ? PROCESS : []) {
-      load(`prom-client/lib/metrics/${name}.js`)(families.registry);
-    }
+    if (options.process) addProcessMetrics(families.registry);
     families.add("build_info", "gauge", "Always 1; the labels say what is running.");
     families.add(
       "collection_errors_total",

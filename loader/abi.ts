@@ -4,7 +4,7 @@
  * with the BTF of the built objects. Imports nothing of ours.
  */
 
-export const ABI_VERSION = 4;
+export const ABI_VERSION = 5;
 export const MAX_SLOTS = 1024;
 export const MAX_CLASSES = 16;
 export const TRIES = 8;
@@ -13,7 +13,8 @@ export const SOURCE_COOKIE_SHIFT = 16;
 export const SOURCE_ROW_SHIFT = 4;
 export const SOURCE_HASH = 2_654_435_769;
 export const LINE_CELLS = 32;
-export const FEW = 24;
+export const COUNT_CELLS = 8;
+export const FEW = 23;
 export const RANGE_LINES = 3;
 export const SERVICE_LEN = 64;
 export const COMM_LEN = 16;
@@ -76,6 +77,7 @@ export const EXTRA_ENTRIES = 2;
 
 /** Size and member offsets in bytes of every struct of the header. */
 export const LAYOUT = {
+  rm_counts: { size: 64, members: { cells: 0 } },
   rm_migrations: { size: 240, members: { decisions: 0, into: 216 } },
   rm_line: { size: 64, members: { as: 0 } },
   rm_range: { size: 8, members: { first: 0, count: 2, total: 4, pad: 6 } },
@@ -91,7 +93,8 @@ export const LAYOUT = {
       syn_count: 10,
       standby: 12,
       way: 14,
-      few: 16,
+      cpu_lines: 16,
+      few: 18,
     },
   },
   rm_moved: { size: 16, members: { told: 0, pad: 4, wakeups: 8 } },
@@ -174,11 +177,13 @@ export const LAYOUT = {
 export const MAP_TYPE = {
   hash: 1,
   array: 2,
-  percpu_array: 6,
   array_of_maps: 12,
   sockmap: 15,
   ringbuf: 27,
 } as const;
+
+/** BPF_F_MMAPABLE of uapi/linux/bpf.h: user space may map its memory. */
+export const MMAPABLE = 1 << 10;
 
 /** The maps of select.bpf.o as pinned; `entries` is omitted where it is the group's own size. */
 export const GROUP_MAPS = {
@@ -188,8 +193,8 @@ export const GROUP_MAPS = {
   control: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_control.size, entries: 1 },
   moved: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_moved.size, entries: 1 },
   moves: { type: MAP_TYPE.array_of_maps, key: 4, value: 4, entries: 1 },
-  counters: { type: MAP_TYPE.percpu_array, key: 4, value: 8 },
-  migrations: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_migrations.size },
+  counters: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_counts.size, flags: MMAPABLE },
+  migrations: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_migrations.size, flags: MMAPABLE },
   slots: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_slot.size },
   group: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_group.size, entries: 1 },
   standby: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_standby.size, entries: 1 },
@@ -202,14 +207,22 @@ export function planLines(slots: number): number {
   return RANGE_LINES + (3 * slots) / LINE_CELLS;
 }
 
-/** Entries of those maps of a group that have its size, by its slots: a power of two. */
-export function groupEntries(slots: number) {
+/** Entries of `counters` that each CPU has: all outcomes, all slots and the standby. */
+export function cpuLines(slots: number): number {
+  return Math.ceil((OUTCOMES.length + slots + 1) / COUNT_CELLS);
+}
+
+/**
+ * Entries of those maps of a group that have its size, by its slots: a power of two.
+ * @param cpus those the kernel may ever number
+ */
+export function groupEntries(slots: number, cpus: number) {
   return {
     listeners: slots + EXTRA_ENTRIES,
     // A quarter full at most: then a cookie finds a free one among its SOURCE_TRIES.
     sources: 4 * slots,
     plans: 2 * planLines(slots),
-    counters: OUTCOMES.length + slots + 1, // the standby's too
+    counters: cpus * cpuLines(slots),
     migrations: slots + 2, // the group's own row, and the standby's
     slots,
   } as const satisfies Partial<Record<GroupMap, number>>;
@@ -227,6 +240,7 @@ export interface MapShape {
   readonly key: number;
   readonly value: number;
   readonly entries?: number;
+  readonly flags?: number;
 }
 
 /** Names in the objects. */

@@ -12,6 +12,7 @@ export class Attention {
   #seen: readonly Listener[] | null = null;
   #standby = 0n;
   #dueMs = Number.NEGATIVE_INFINITY;
+  #checkMs = Number.NEGATIVE_INFINITY;
 
   /**
    * It was looked after, with these members.
@@ -24,21 +25,31 @@ export class Attention {
     this.#dueMs = dueMs;
   }
 
-  /** Something else changed: look after it in the next pass. */
+  /** What is pinned of it was read again. @param dueMs when to do so next */
+  checked(dueMs: number): void {
+    this.#checkMs = dueMs;
+  }
+
+  /** What is pinned of it may have been changed by somebody else: look into it in the next pass. */
   demand(): void {
-    this.#dueMs = Number.NEGATIVE_INFINITY;
+    this.#checkMs = Number.NEGATIVE_INFINITY;
+  }
+
+  /** Whether what is pinned is to be read again. */
+  isUnchecked(nowMs: number): boolean {
+    return nowMs >= this.#checkMs;
   }
 
   /** Whether it wants to be looked after. */
   isDue(members: readonly Listener[], nowMs: number): boolean {
-    if (nowMs >= this.#dueMs || this.#seen === null) return true;
+    if (nowMs >= this.#dueMs || this.isUnchecked(nowMs) || this.#seen === null) return true;
     if (!alike(members, this.#seen, this.#standby)) return true;
     this.#seen = members; // compared by identity the next time
     return false;
   }
 }
 
-/** When a group is due that was checked now: groups that began together do not stay together. */
+/** When a group is to be checked that was checked now: groups that began together do not stay together. */
 export function nextCheckMs(nowMs: number, random: number): number {
   return nowMs + CHECK_MS * (0.5 + random / 2);
 }

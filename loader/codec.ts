@@ -97,9 +97,9 @@ export function encodeSlot({ slot, base }: SlotRecord): Buffer {
   out.writeUInt32LE(slot.generation, at.generation);
   out.writeUInt32LE(slot.class, at.class);
   out.writeUInt32LE(slot.drained ? 1 : 0, at.drained);
-  out.writeBigUInt64LE(base.syn, at.base_syn);
-  out.writeBigUInt64LE(base.out, at.base_out);
-  out.writeBigUInt64LE(base.into, at.base_into);
+  out.writeBigUInt64LE(BigInt(base.syn), at.base_syn);
+  out.writeBigUInt64LE(BigInt(base.out), at.base_out);
+  out.writeBigUInt64LE(BigInt(base.into), at.base_into);
   return out;
 }
 
@@ -122,9 +122,9 @@ export function decodeSlot(values: Buffer, number: number): SlotRecord | null {
       drained: value.readUInt32LE(at.drained) !== 0,
     },
     base: {
-      syn: value.readBigUInt64LE(at.base_syn),
-      out: value.readBigUInt64LE(at.base_out),
-      into: value.readBigUInt64LE(at.base_into),
+      syn: Number(value.readBigUInt64LE(at.base_syn)),
+      out: Number(value.readBigUInt64LE(at.base_out)),
+      into: Number(value.readBigUInt64LE(at.base_into)),
     },
   };
 }

@@ -13,14 +13,14 @@ export interface Decision {
 /** What one slot counts of connections that its listener was given or lost. */
 export interface Row {
   /** New connections it was selected for. */
-  readonly syn: bigint;
+  readonly syn: number;
   /** Migrations from it to a target. */
-  readonly out: bigint;
+  readonly out: number;
   /** Migrations to it. */
-  readonly into: bigint;
+  readonly into: number;
 }
 
-export const NO_ROW: Row = { syn: 0n, out: 0n, into: 0n };
+export const NO_ROW: Row = { syn: 0, out: 0, into: 0 };
 
 /** What was counted in `row` since it was `base`. */
 export function since(row: Row, base: Row): Row {
@@ -31,20 +31,21 @@ export function since(row: Row, base: Row): Row {
 const MIGRATION_CELLS = LAYOUT.rm_migrations.size / 8;
 
 /**
- * Entries of 64-bit words, `copies` of each side by side, added up. As numbers, which are many
- * times faster than bigints, and exact up to 2^53: a count gets there by a million a second for 285 years.
+ * Adds 64-bit words, which are where 32-bit ones may be, to `sums`. As numbers, which are many times faster than bigints, and exact up to
+ * 2^53: a count gets there by a million a second for 285 years.
  */
-export function sumWords(bytes: Buffer, copies = 1): Float64Array {
-  const halves = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
-  const sums = new Float64Array(bytes.length / 8 / copies);
-  for (let entry = 0, at = 0; entry < sums.length; entry++) {
-    let sum = 0;
-    for (let copy = 0; copy < copies; copy++, at += 2) {
-      sum += (halves[at] ?? 0) + (halves[at + 1] ?? 0) * 2 ** 32;
-    }
-    sums[entry] = sum;
+export function addWords(sums: Float64Array, bytes: Buffer): Float64Array {
+  const halves = new Uint32Array(bytes.buffer, bytes.byteOffset, 2 * sums.length);
+  for (let i = 0; i < sums.length; i++) {
+    const word = (halves[2 * i] ?? 0) + (halves[2 * i + 1] ?? 0) * 2 ** 32;
+    sums[i] = (sums[i] ?? 0) + word;
   }
   return sums;
+}
+
+/** 64-bit words as numbers. */
+export function wordsOf(bytes: Buffer): Float64Array {
+  return addWords(new Float64Array(bytes.length / 8), bytes);
 }
 
 /** The counts of a whole group, all CPUs added up. */
@@ -58,11 +59,12 @@ export class Counts {
 
   /**
    * Both maps, slots that were never used left out: what is before the slots, the slots, the standby.
-   * @param counters of each entry the value of every CPU
+   * @param syn cells of `counters`, those of all CPUs added up
+   * @param migrations rows
    */
-  constructor(counters: Buffer, migrations: Buffer, cpus: number) {
-    this.#syn = sumWords(counters, cpus);
-    this.#migrations = sumWords(migrations);
+  constructor(syn: Float64Array, migrations: Buffer) {
+    this.#syn = syn;
+    this.#migrations = wordsOf(migrations);
     for (let at = 0; at < this.#migrations.length; at += MIGRATION_CELLS) {
       for (let i = 0; i < MIGRATION_CELLS; i++) {
         this.#all[i] = (this.#all[i] ?? 0) + (this.#migrations[at + i] ?? 0);
@@ -120,5 +122,5 @@ export function rowOf(syn: number, cells: Float64Array): Row {
     out += cells[stage * OUTCOMES.length + SELECTED] ?? 0;
     into += cells[MIGRATION_DECISIONS + stage] ?? 0;
   }
-  return { syn: BigInt(syn), out: BigInt(out), into: BigInt(into) };
+  return { syn, out, into };
 }

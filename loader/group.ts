@@ -6,7 +6,8 @@ import { renameSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { ABI_VERSION, type GroupMap, LAYOUT, OUTCOMES } from "./abi.ts";
 import { decodeGroup, encodeGroup, type GroupRecord, type SlotRecord } from "./codec.ts";
-import { Counts, NO_ROW, type Row, rowOf, sumWords } from "./counts.ts";
+import { Counters } from "./counters.ts";
+import { Counts, type Row, rowOf, wordsOf } from "./counts.ts";
 import { AbiMismatchError } from "./errors.ts";
 import { type GroupPins, makePins, makeUnpinned, openPins } from "./group_pins.ts";
 import {
@@ -17,7 +18,7 @@ import {
   type Holds,
   type StandbyRecord,
 } from "./holds.ts";
-import { type BpfMap, possibleCpus } from "./map.ts";
+import type { BpfMap } from "./map.ts";
 import { Moves } from "./moves.ts";
 import type { Slot } from "./plan.ts";
 import type { Control, Probe } from "./plan_codec.ts";
@@ -39,6 +40,7 @@ export class Group implements Disposable {
   readonly #slots: SlotsMap;
   readonly #sources: Sources;
   readonly #plan: PlanInForce;
+  readonly #counters: Counters;
   readonly moves: Moves;
   /** As it is pinned; null: not read since {@link reload}. Only the group's own sidecar writes it. */
   #standby: StandbyRecord | null = null;
@@ -53,12 +55,14 @@ export class Group implements Disposable {
     this.#sources = new Sources(maps.sources);
     const slots = maps.slots.shape.entries;
     this.#plan = new PlanInForce(maps, { slots, sourceMask: this.#sources.mask });
+    this.#counters = new Counters(maps.counters, slots);
     this.moves = new Moves(maps);
   }
 
-  /** Reads again what a command may have changed meanwhile: the policy, the sources, which plan is in force. */
+  /** Reads again what others may have changed: all of it but counts is read once, and known from then on. */
   reload(): void {
     this.#record = this.#readRecord();
+    this.#slots.reload();
     this.#sources.reload();
     this.#plan.reload();
     this.#standby = null;
@@ -215,21 +219,20 @@ export class Group implements Disposable {
 
   /** All it has counted, `used` being the slots that were ever used. */
   counts(used = this.#record.slots): Counts {
-    const { counters, migrations } = this.#maps;
-    const read = (map: BpfMap, before: number) => {
-      const standby = map.lookup(before + this.standbySlot);
-      return Buffer.concat([map.readAll(before + used), ...(standby ? [standby] : [])]);
-    };
-    return new Counts(read(counters, OUTCOMES.length), read(migrations, 1), possibleCpus());
+    const { migrations } = this.#maps;
+    const standby = OUTCOMES.length + this.standbySlot;
+    const syn = new Float64Array(OUTCOMES.length + used + 1);
+    syn.set(this.#counters.sum(0, OUTCOMES.length + used));
+    syn.set(this.#counters.sum(standby, standby + 1), OUTCOMES.length + used);
+    const rows = [migrations.read(0, 1 + used), migrations.read(1 + this.standbySlot, 1)];
+    return new Counts(syn, Buffer.concat(rows));
   }
 
   /** What one slot has counted. */
   row(slot: number): Row {
-    const { counters, migrations } = this.#maps;
-    const syn = counters.lookup(OUTCOMES.length + slot);
-    const cells = migrations.lookup(slot + 1);
-    if (!syn || !cells) return NO_ROW;
-    return rowOf(sumWords(syn, possibleCpus())[0] ?? 0, sumWords(cells));
+    const cell = OUTCOMES.length + slot;
+    const [syn = 0] = this.#counters.sum(cell, cell + 1);
+    return rowOf(syn, wordsOf(this.#maps.migrations.read(1 + slot, 1)));
   }
 
   [Symbol.dispose](): void {

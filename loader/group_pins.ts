@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { CONTROL_SECTION, GROUP_MAPS, type GroupMap, groupEntries, SELECT_PROGRAM } from "./abi.ts";
+import { cpuNumbers } from "./cpus.ts";
 import { AbiMismatchError, NotSupportedError, VerifierError } from "./errors.ts";
 import { BpfMap } from "./map.ts";
 import { hasMigrateCounters } from "./netstat.ts";
@@ -45,7 +46,8 @@ function nameIn(map: GroupMap): string {
 function load(slots: number): BpfObject {
   const object = new BpfObject("select");
   object.setFlags(CONTROL_SECTION, 0);
-  for (const [map, entries] of Object.entries(groupEntries(slots))) object.setEntries(map, entries);
+  for (const [map, entries] of Object.entries(groupEntries(slots, cpuNumbers())))
+    object.setEntries(map, entries);
   try {
     object.load();
     return object;

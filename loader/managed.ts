@@ -121,7 +121,10 @@ export class ManagedGroup implements Disposable {
   refresh(members: readonly Listener[]): Refreshed {
     const nowMs = boottimeMs();
     try {
+      const unchecked = this.#attention.isUnchecked(nowMs);
+      if (unchecked) this.group.reload();
       const refreshed = this.#refresh(members, nowMs);
+      if (unchecked) this.#attention.checked(nextCheckMs(nowMs, Math.random()));
       const dueMs = this.#dueMs(nowMs);
       this.#attention.given(members, this.group.standby.cookie, dueMs);
       return refreshed;
@@ -135,12 +138,10 @@ export class ManagedGroup implements Disposable {
   /** When to look after it next if nothing changes. */
   #dueMs(nowMs: number): number {
     if (this.#hold.isRestless(nowMs)) return nowMs;
-    if (this.#readings.haveYoung(nowMs)) return nowMs + YOUNG_EVERY_MS;
-    return nextCheckMs(nowMs, Math.random());
+    return this.#readings.haveYoung(nowMs) ? nowMs + YOUNG_EVERY_MS : Number.POSITIVE_INFINITY;
   }
 
   #refresh(members: readonly Listener[], nowMs: number): Refreshed {
-    this.group.reload();
     this.#hold.unlessHidden(members, nowMs);
     const { standby, others } = splitStandby(this.group, members);
     const able = others.filter(isSelectable);
@@ -162,6 +163,7 @@ export class ManagedGroup implements Disposable {
    */
   change(service: string, options: ManageOptions, members: readonly Listener[]): void {
     this.#attention.demand();
+    this.group.reload();
     this.#hold.change(options, members);
     this.#options = options;
     this.group.setRecord({ ...this.group.record, ...recorded(options), service });
@@ -183,6 +185,7 @@ export class ManagedGroup implements Disposable {
     const able = () => others().filter(isSelectable);
     this.#waker?.[Symbol.dispose]();
     this.#waker = on ? new Waker(group, able, failed) : null;
+    group.reload();
     this.#apply(others(), boottimeMs());
   }
 
@@ -221,6 +224,7 @@ export class ManagedGroup implements Disposable {
    * be there to hand over what it holds.
    */
   leave(members: readonly Listener[]): void {
+    this.group.reload();
     const { others } = splitStandby(this.group, members);
     this.#waker?.[Symbol.dispose]();
     this.#waker = null;

@@ -1,16 +1,13 @@
 /** A BPF map by file descriptor: lookups and updates with checked sizes. */
-import { MAP_TYPE, type MapShape } from "./abi.ts";
+import { type MapShape, MMAPABLE } from "./abi.ts";
 import { hasCode } from "./errors.ts";
 import { checkRet } from "./sys/check.ts";
 import * as guard from "./sys/guard.ts";
 import * as bpf from "./sys/libbpf.ts";
 import * as libc from "./sys/libc.ts";
+import { Mapping } from "./sys/mapping.ts";
 
-const CPUS = bpf.libbpf_num_possible_cpus();
 const INFO_SIZE = 88; // struct bpf_map_info of Linux 5.13; later members stay out
-
-/** Number of CPUs the kernel keeps per-CPU values for. */
-export const possibleCpus = (): number => checkRet("libbpf_num_possible_cpus", CPUS);
 
 /** What the kernel says of a map: sizes in bytes. */
 export function mapShape(fd: number): Required<MapShape> {
@@ -22,8 +19,12 @@ export function mapShape(fd: number): Required<MapShape> {
     key: info.readUInt32LE(8),
     value: info.readUInt32LE(12),
     entries: info.readUInt32LE(16),
+    flags: info.readUInt32LE(20),
   };
 }
+
+/** Of the call that is under way. */
+const NUMBER = Buffer.alloc(4);
 
 /** A key: an unsigned 32-bit number, or bytes. */
 export type Key = number | Buffer;
@@ -32,6 +33,8 @@ export type Key = number | Buffer;
 export class BpfMap implements Disposable {
   readonly shape: Required<MapShape>;
   #fd: number;
+  /** Its memory; null where there is none to be had, undefined until it is wanted. */
+  #memory: Mapping | null | undefined;
 
   /** A map without keys, such as a ring buffer. */
   static create(type: number, entries: number): BpfMap {
@@ -52,14 +55,13 @@ export class BpfMap implements Disposable {
 
   #key(key: Key): Buffer {
     if (typeof key !== "number") return guard.bytes("a map key", key, this.shape.key);
-    const bytes = Buffer.alloc(4);
-    bytes.writeUInt32LE(guard.u32("a map key", key));
-    return guard.bytes("a map key", bytes, this.shape.key);
+    NUMBER.writeUInt32LE(guard.u32("a map key", key));
+    return guard.bytes("a map key", NUMBER, this.shape.key);
   }
 
-  /** The value's bytes (of a per-CPU map those of every CPU), or null where there is none. */
+  /** The value's bytes, or null where there is none. */
   lookup(key: Key): Buffer | null {
-    const value = Buffer.alloc(this.#stride);
+    const value = Buffer.allocUnsafe(this.shape.value);
     try {
       checkRet("bpf_map_lookup_elem", bpf.bpf_map_lookup_elem(this.fd, this.#key(key), value));
     } catch (error) {
@@ -73,6 +75,16 @@ export class BpfMap implements Disposable {
   update(key: Key, value: Buffer): void {
     guard.bytes("a map value", value, this.shape.value);
     checkRet("bpf_map_update_elem", bpf.bpf_map_update_elem(this.fd, this.#key(key), value, 0));
+  }
+
+  /** Replaces entries of an array, one after the other from `first` on, in one call. */
+  write(first: number, values: Buffer): void {
+    const entries = values.length / this.shape.value;
+    const keys = Buffer.alloc(4 * entries);
+    for (let i = 0; i < entries; i++) keys.writeUInt32LE(first + i, 4 * i);
+    const count: [number] = [entries];
+    const ret = bpf.bpf_map_update_batch(this.fd, keys, values, count, null);
+    checkRet("bpf_map_update_batch", ret);
   }
 
   /** Removes an entry; false where there was none (sockmaps say EINVAL for that). */
@@ -102,22 +114,21 @@ export class BpfMap implements Disposable {
     }
   }
 
-  /** Bytes of one entry as user space sees it: per-CPU maps give one value a possible CPU. */
-  get #stride(): number {
-    const { type, value } = this.shape;
-    return type === MAP_TYPE.percpu_array ? Math.ceil(value / 8) * 8 * possibleCpus() : value;
-  }
-
   /**
-   * Every value of an array in one call, or the first so many (the kernel takes a third of a
-   * microsecond for each); of a per-CPU array all CPUs of entry 0, then of entry 1, ...
+   * Values of an array, one after the other, from entry `first` on. No system call where its memory
+   * can be mapped; else one, which takes the kernel a third of a microsecond for each.
    */
-  readAll(entries = this.shape.entries): Buffer {
-    const stride = this.#stride;
-    const values = Buffer.alloc(entries * stride);
-    const keys = Buffer.alloc(entries * 4);
+  read(first = 0, entries = this.shape.entries - first): Buffer {
+    const size = this.shape.value;
+    if (this.#memory === undefined) this.#memory = this.#map();
+    if (this.#memory) return this.#memory.read(first * size, (first + entries) * size);
+    const values = Buffer.allocUnsafe(entries * size);
+    const [before, next] = [Buffer.alloc(4), Buffer.alloc(4)];
+    if (first > 0) before.writeUInt32LE(guard.u32("an entry", first - 1));
+    const keys = Buffer.allocUnsafe(entries * 4);
     const count: [number] = [entries];
-    const ret = bpf.bpf_map_lookup_batch(this.fd, null, Buffer.alloc(8), keys, values, count, null);
+    const from = first > 0 ? before : null;
+    const ret = bpf.bpf_map_lookup_batch(this.fd, from, next, keys, values, count, null);
     try {
       checkRet("bpf_map_lookup_batch", ret);
     } catch (error) {
@@ -126,8 +137,21 @@ export class BpfMap implements Disposable {
     return values;
   }
 
+  /** As {@link read}, always by a system call where the kernel refuses: too many mappings, for one. */
+  #map(): Mapping | null {
+    const { flags, entries, value } = this.shape;
+    // There entries are at multiples of 8 (kernel/bpf/arraymap.c), and in what a call returns they are not.
+    if ((flags & MMAPABLE) === 0 || value % 8 !== 0) return null;
+    try {
+      return new Mapping(this.fd, entries * value);
+    } catch {
+      return null;
+    }
+  }
+
   [Symbol.dispose](): void {
     if (this.#fd < 0) return;
+    this.#memory?.[Symbol.dispose]();
     libc.close(this.#fd);
     this.#fd = -1;
   }

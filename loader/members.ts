@@ -9,8 +9,9 @@ import * as libc from "./sys/libc.ts";
 export function splitStandby(
   group: Group,
   members: readonly Listener[],
-): { standby: Listener | undefined; others: Listener[] } {
+): { standby: Listener | undefined; others: readonly Listener[] } {
   const { cookie } = group.standby;
+  if (cookie === 0n) return { standby: undefined, others: members };
   return {
     standby: members.find((member) => member.cookie === cookie),
     others: members.filter((member) => member.cookie !== cookie),

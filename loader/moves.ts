@@ -9,6 +9,8 @@ const RING_SIZE = 4096;
 export class Moves {
   readonly #moved: BpfMap;
   readonly #moves: BpfMap;
+  /** Only who wakes adds to them, and has them in here then. */
+  #wakeups: number | null = null;
 
   constructor(maps: { readonly moved: BpfMap; readonly moves: BpfMap }) {
     this.#moved = maps.moved;
@@ -31,13 +33,15 @@ export class Moves {
 
   /** Listeners that were woken, since the group was pinned. */
   get wakeups(): number {
-    return decodeMoved(this.#moved.lookup(0)).wakeups;
+    this.#wakeups ??= decodeMoved(this.#moved.lookup(0)).wakeups;
+    return this.#wakeups;
   }
 
   /** Counts listeners that were woken. */
   addWakeups(count: number): void {
     const { told, wakeups } = decodeMoved(this.#moved.lookup(0));
-    this.#moved.update(0, encodeMoved({ told, wakeups: wakeups + count }));
+    this.#wakeups = wakeups + count;
+    this.#moved.update(0, encodeMoved({ told, wakeups: this.#wakeups }));
   }
 
   /** True when migrations were told of; those that come from now on are told of again. */

@@ -15,7 +15,7 @@ export function obtain(path: string): number {
 
 /** One phrase for each way in which a pinned map is not of this version. */
 export function differ(map: string, want: MapShape, have: Required<MapShape>): string[] {
-  const names = ["type", "key", "value", "entries"] as const;
+  const names = ["type", "key", "value", "entries", "flags"] as const;
   return names.flatMap((name) => {
     const wanted = want[name];
     return wanted === undefined || wanted === have[name]

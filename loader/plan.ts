@@ -76,6 +76,10 @@ export function makePlan(
   nowMs: number,
 ): Plan {
   const listening = new Map(seen.map((one) => [one.cookie, one]));
+  if (isSettled(previous, listening)) {
+    const none = { added: [], changed: [], forgotten: [], waiting: [] };
+    return { slots: previous, ...none, targets: chooseTargets(previous, policy) };
+  }
   const slots = new Map(previous.map((s) => [s.slot, leaveOrStay(s, listening, nowMs)]));
   const classes = new Classes(slots.values());
   for (const slot of slots.values()) {
@@ -125,6 +129,18 @@ export function makePlan(
   const unchanged = new Set([...previous, ...added]);
   const changed = next.filter((slot) => !unchanged.has(slot));
   return { slots: next, added, changed, forgotten, waiting, targets: chooseTargets(next, policy) };
+}
+
+/** Nobody came, left, or has other settings: nearly every time. */
+function isSettled(slots: readonly Slot[], listening: ReadonlyMap<bigint, Seen>): boolean {
+  let known = 0;
+  for (const { cookie, closedMs, settings } of slots) {
+    const one = listening.get(cookie);
+    if ((one === undefined) === (closedMs === null)) return false;
+    if (one?.settings && one.settings !== settings) return false;
+    if (one) known++;
+  }
+  return known === listening.size;
 }
 
 /** Slots as they are while these of their listeners listen. */

@@ -1,5 +1,6 @@
 /** A plan as the program reads it: its lines of `plans`, and `control`, which puts it in force. */
 import {
+  cpuLines,
   FEW,
   LAYOUT,
   LINE_CELLS,
@@ -90,6 +91,7 @@ export function encodeControl(
   out.writeUInt16LE(active * planLines(slots), at.plan);
   out.writeUInt16LE(sourceMask, at.source_mask);
   out.writeUInt16LE(wayOf(targets, control, probe), at.way);
+  out.writeUInt16LE(cpuLines(slots), at.cpu_lines);
   for (const [i, slot] of targets.syn.slice(0, FEW).entries()) {
     out.writeUInt16LE(slot, at.few + i * CELL);
   }
@@ -105,17 +107,16 @@ function wayOf({ syn, refuse }: Targets, { standby }: Control, { port }: Probe):
 }
 
 /** What of `control` outlives a plan; all of it is zero before the first. */
-export function decodeControl(value: Buffer | null): {
+export function decodeControl(value: Buffer): {
   active: number;
   tells: boolean;
   probe: Probe;
 } {
   const at = LAYOUT.rm_control.members;
-  const port = value?.readUInt16LE(at.probe) ?? 0;
   return {
-    active: value?.readUInt16LE(at.plan) ? 1 : 0,
-    tells: value?.readUInt8(at.tell) === 1,
-    probe: { port, slot: value?.readUInt16LE(at.probe_slot) ?? 0 },
+    active: value.readUInt16LE(at.plan) ? 1 : 0,
+    tells: value.readUInt8(at.tell) === 1,
+    probe: { port: value.readUInt16LE(at.probe), slot: value.readUInt16LE(at.probe_slot) },
   };
 }
 

@@ -12,14 +12,14 @@ import {
 } from "./plan_codec.ts";
 import type { Targets } from "./targets.ts";
 
-const LINE = LAYOUT.rm_line.size;
-
 export class PlanInForce {
   readonly #plans: BpfMap;
   readonly #map: BpfMap;
   readonly #tables: Tables;
   #targets: Targets | null = null;
   #plan: Buffer | null = null;
+  /** What the map says. */
+  #entry: Buffer = Buffer.alloc(0);
   #active = 0;
   #control: Control = { mode: "select", standby: 0, tell: false };
   #probe = NO_PROBE;
@@ -34,7 +34,8 @@ export class PlanInForce {
 
   /** Reads again what a command may have changed meanwhile: which plan is in force. */
   reload(): void {
-    const { active, tells, probe } = decodeControl(this.#map.lookup(0));
+    this.#entry = this.#map.lookup(0) ?? Buffer.alloc(LAYOUT.rm_control.size);
+    const { active, tells, probe } = decodeControl(this.#entry);
     this.#active = active;
     this.#probe = probe;
     this.#tells = tells;
@@ -71,15 +72,11 @@ export class PlanInForce {
   }
 
   #read(): Buffer {
-    const size = this.#lines * LINE;
-    return this.#plans.readAll().subarray(this.#active * size, (this.#active + 1) * size);
+    return this.#plans.read(this.#active * this.#lines, this.#lines);
   }
 
   #write(plan: Buffer): void {
-    const first = this.#active * this.#lines;
-    for (let line = 0; line < this.#lines; line++) {
-      this.#plans.update(first + line, plan.subarray(line * LINE, (line + 1) * LINE));
-    }
+    this.#plans.write(this.#active * this.#lines, plan);
   }
 
   #setControl(): void {
@@ -91,6 +88,7 @@ export class PlanInForce {
       this.#probe,
       this.#tables,
     );
-    if (!this.#map.lookup(0)?.equals(entry)) this.#map.update(0, entry);
+    if (!this.#entry.equals(entry)) this.#map.update(0, entry);
+    this.#entry = entry;
   }
 }

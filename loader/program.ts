@@ -23,9 +23,12 @@ export interface ProgramInfo {
 const INFO_SIZE = 224;
 const OFFSET = { id: 4, name: 64, runTimeNs: 192, runCount: 200 };
 
+/** Of the call that is under way. */
+const info = Buffer.alloc(INFO_SIZE);
+
 /** Info on the program behind `fd`. */
 export function programInfo(fd: number): ProgramInfo {
-  const info = Buffer.alloc(INFO_SIZE);
+  info.fill(0); // what it says beforehand is what is asked for
   const len: [number] = [info.length];
   checkRet("bpf_obj_get_info_by_fd", bpf.bpf_obj_get_info_by_fd(guard.fd(fd), info, len));
   const name = info.subarray(OFFSET.name, OFFSET.name + 16);

@@ -9,28 +9,39 @@ const FIRST = 16;
 export class SlotsMap {
   readonly #map: BpfMap;
   #count = FIRST;
-  #last: { readonly bytes: Buffer; readonly records: readonly SlotRecord[] } | null = null;
+  #bytes: Buffer = Buffer.alloc(0);
+  #records: readonly SlotRecord[] = [];
+  #known = false;
 
   /** @param map stays the caller's */
   constructor(map: BpfMap) {
     this.#map = map;
   }
 
+  /** Reads them again: others may have changed them. */
+  reload(): void {
+    this.#known = false;
+  }
+
   /** Those ever used; the same array as before where nothing changed. */
   all(): readonly SlotRecord[] {
+    if (this.#known) return this.#records;
+    this.#known = true;
     const bytes = this.#read();
-    if (this.#last?.bytes.equals(bytes)) return this.#last.records;
+    if (this.#bytes.equals(bytes)) return this.#records;
     const records: SlotRecord[] = [];
     for (let number = 0; number * LAYOUT.rm_slot.size < bytes.length; number++) {
       const record = decodeSlot(bytes, number);
       if (record) records.push(record);
     }
-    this.#last = { bytes, records };
+    this.#bytes = bytes;
+    this.#records = records;
     return records;
   }
 
   set(record: SlotRecord): void {
     this.#map.update(record.slot.slot, encodeSlot(record));
+    this.#known = false;
   }
 
   /** The beginning of the map: slots are taken in order, so after one that never was there is none. */
@@ -38,7 +49,7 @@ export class SlotsMap {
     const { entries } = this.#map.shape;
     for (;;) {
       const count = Math.min(this.#count, entries);
-      const bytes = this.#map.readAll(count);
+      const bytes = this.#map.read(0, count);
       if (count === entries || decodeSlot(bytes, count - 1) === null) return bytes;
       this.#count *= 2;
     }

@@ -12,7 +12,7 @@ import type { Slot } from "./plan.ts";
 export interface Words {
   readonly shape: { readonly entries: number };
   update(key: number, value: Buffer): void;
-  readAll(): Buffer;
+  read(): Buffer;
 }
 
 /** Cookies are counted up from 1: none gets to 2^48. */
@@ -78,7 +78,7 @@ export class Sources {
 
   #read(): BigUint64Array {
     if (this.#words === null) {
-      const bytes = this.#map.readAll();
+      const bytes = this.#map.read();
       this.#words = new BigUint64Array(this.#entries);
       for (const i of this.#words.keys()) this.#words[i] = bytes.readBigUInt64LE(i * 8);
     }

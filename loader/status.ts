@@ -104,7 +104,7 @@ export function groupStatus(
   const listening = new Set(others.map(({ cookie }) => cookie));
   // Who would be a target now.
   const targets = chooseTargets(slotsNow(slots, listening, boottimeMs()), record);
-  const open = { out: 0n, into: 0n };
+  const open = { out: 0, into: 0 };
   const listeners = members.map((member): ListenerStatus => {
     const { cookie, protocol, owners, queueLength, queueLimit, halfOpen } = member;
     const own = known.get(cookie);
@@ -123,8 +123,8 @@ export function groupStatus(
       queueLength,
       queueLimit,
       halfOpen,
-      migratedOut: out,
-      migratedInto: into,
+      migratedOut: BigInt(out),
+      migratedInto: BigInt(into),
     };
   });
   const all = counts.total();
@@ -147,7 +147,7 @@ export function groupStatus(
     decisions: counts.decisions(),
     wakeups: group.moves.wakeups,
     hold: holdStatus(group, standby, counts.row(group.standbySlot)),
-    closed: { out: all.out - open.out, into: all.into - open.into },
+    closed: { out: BigInt(all.out - open.out), into: BigInt(all.into - open.into) },
     run: { timeNs: info.runTimeNs, count: info.runCount },
   };
 }
@@ -163,7 +163,7 @@ function holdStatus(group: Group, standby: Listener | undefined, row: Row): Hold
     holding,
     leftMs: holding ? leftMs(hold, heldSinceMs, boottimeMs()) : null,
     connections: standby?.queueLength ?? 0,
-    received: { syn: row.syn, migrated: row.into },
+    received: { syn: BigInt(row.syn), migrated: BigInt(row.into) },
     holds: group.holds,
   };
 }

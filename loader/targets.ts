@@ -33,12 +33,16 @@ export function chooseTargets(slots: readonly Slot[], policy: Policy): Targets {
   const routed = policy.route === "newest" ? able.filter((s) => s.generation === newest) : [];
   // Without an explicit choice the kernel's hash gives a drained listener, or a standby, its share.
   const explicit = policy.hold || able.length < live.length;
+  const any = runOf(live, policy);
   return {
     syn: numbers(policy.route === "kernel" && explicit ? able : routed),
     refuse: able.length === 0 && live.length > 0 && !policy.hold,
     // A drained listener is a destination only when there is no other: it still accepts.
-    classes: runs(able.length > 0 ? able : live, policy),
-    other: policy.settings === "strict" ? NOBODY : runOf(live, policy),
+    classes:
+      able.length === 0 || able.length === live.length
+        ? runs(live, any, policy)
+        : runs(able, runOf(able, policy), policy),
+    other: policy.settings === "strict" ? NOBODY : any,
     count: able.length,
   };
 }
@@ -48,30 +52,35 @@ function byPreference(a: Slot, b: Slot): number {
   return Number(a.drained) - Number(b.drained) || b.generation - a.generation || a.slot - b.slot;
 }
 
-/** Each class's run. */
-function runs(live: readonly Slot[], policy: Policy): Run[] {
-  const all = runOf(live, policy);
-  const classes = Array.from({ length: MAX_CLASSES }, (_, number) => {
-    if (policy.settings === "ignore") return all;
-    return number === 0
-      ? NOBODY
-      : runOf(
-          live.filter((slot) => slot.class === number),
-          policy,
-        );
-  });
-  // A source never seen alive: its settings are not known, unless all there are are equal.
-  const [one, ...more] = new Set(live.map((slot) => slot.class));
-  if (one && more.length === 0) classes[0] = classes[one] ?? NOBODY;
+/** Each class's run; `all` is that of all of these. */
+function runs(live: readonly Slot[], all: Run, policy: Policy): Run[] {
+  const classes = new Array<Run>(MAX_CLASSES).fill(policy.settings === "ignore" ? all : NOBODY);
+  if (policy.settings === "ignore") return classes;
+  const byClass = new Map<number, Slot[]>();
+  for (const slot of live) {
+    const same = byClass.get(slot.class);
+    if (same) same.push(slot);
+    else byClass.set(slot.class, [slot]);
+  }
+  for (const [number, same] of byClass) {
+    if (number === 0) continue;
+    classes[number] = byClass.size === 1 ? all : runOf(same, policy);
+    // A source never seen alive: its settings are not known, unless all there are are equal.
+    if (byClass.size === 1) classes[0] = all;
+  }
   return classes;
 }
 
 /** The best of these first, by policy: its newest generation, or any that is not drained. */
 function runOf(slots: readonly Slot[], { migrate }: Policy): Run {
   const [first] = slots;
-  const isBest = ({ generation, drained }: Slot) =>
-    drained === first?.drained && (migrate === "any" || generation === first?.generation);
-  return { best: numbers(slots.filter(isBest)), rest: numbers(slots.filter((s) => !isBest(s))) };
+  const [best, rest]: [number[], number[]] = [[], []];
+  for (const { slot, generation, drained } of slots) {
+    const isBest =
+      drained === first?.drained && (migrate === "any" || generation === first?.generation);
+    (isBest ? best : rest).push(slot);
+  }
+  return { best, rest };
 }
 
 const numbers = (slots: readonly Slot[]): number[] => slots.map(({ slot }) => slot);

@@ -17,6 +17,8 @@ export function unlikeClasses(
   listeners: readonly Listener[],
   known: Set<string> = new Set(),
 ): Unlike[] {
+  const [one] = slots;
+  if (slots.every((slot) => slot.class === one?.class)) return [];
   const samples = new Map<number, Listener>();
   const byCookie = new Map(listeners.map((listener) => [listener.cookie, listener]));
   for (const slot of slots) {

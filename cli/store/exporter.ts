@@ -1,8 +1,7 @@
 /** The store's Prometheus metrics, made from one status at each scrape. Names are bounded by --max-names. */
-import { createRequire } from "node:module";
 import { Counter, Gauge, Registry } from "prom-client";
 import type { StoreStatus } from "../../loader/store/index.ts";
-import { PROCESS } from "../exporter.ts";
+import { addProcessMetrics } from "../process_metrics.ts";
 
 const PREFIX = "reuseport_migrate_store_";
 
@@ -42,10 +41,7 @@ export class StoreExporter {
 
   /** @param options.process also say how this process is: not beside an exporter that does. */
   constructor(options: { readonly process: boolean }) {
-    const load = createRequire(import.meta.url);
-    for (const name of options.process ? PROCESS : []) {
-      load(`prom-client/lib/metrics/${name}.js`)(this.#registry);
-    }
+    if (options.process) addProcessMetrics(this.#registry);
   }
 
   get contentType(): string {

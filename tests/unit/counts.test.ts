@@ -1,23 +1,31 @@
 /** What is counted, decoded: whatever the number of CPUs, and what all of it costs in memory. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { groupEntries, LAYOUT, OUTCOMES, STAGES } from "../../loader/abi.ts";
-import { Counts, since, sumWords } from "../../loader/counts.ts";
+import { cpuLines, groupEntries, LAYOUT, OUTCOMES, STAGES } from "../../loader/abi.ts";
+import { Counters } from "../../loader/counters.ts";
+import { addWords, Counts, since, wordsOf } from "../../loader/counts.ts";
+import { numbersIn } from "../../loader/cpus.ts";
 
 const SLOTS = 64;
-const ENTRIES = groupEntries(SLOTS);
+const ENTRIES = groupEntries(SLOTS, 1);
 const ROW_CELLS = LAYOUT.rm_migrations.size / 8;
+const CELLS = OUTCOMES.length + SLOTS + 1;
 
-/** `counters` as the kernel gives it: entry by entry, of each the word of every CPU. */
-function counters(cpus: number, count: (entry: number, cpu: number) => bigint): Buffer {
-  const bytes = Buffer.alloc(ENTRIES.counters * cpus * 8);
-  for (let entry = 0; entry < ENTRIES.counters; entry++) {
-    for (let cpu = 0; cpu < cpus; cpu++) {
-      bytes.writeBigUInt64LE(count(entry, cpu), (entry * cpus + cpu) * 8);
+/** A map `counters`, in which each CPU has counted. */
+function counters(cpus: number, count: (cell: number, cpu: number) => bigint): Counters {
+  const lines = cpuLines(SLOTS);
+  const bytes = Buffer.alloc(cpus * lines * LAYOUT.rm_counts.size);
+  for (let cpu = 0; cpu < cpus; cpu++) {
+    for (let cell = 0; cell < CELLS; cell++) {
+      bytes.writeBigUInt64LE(count(cell, cpu), cpu * lines * LAYOUT.rm_counts.size + cell * 8);
     }
   }
-  return bytes;
+  const read = (first: number, entries: number) =>
+    bytes.subarray(first * 64, (first + entries) * 64);
+  return new Counters({ shape: { entries: cpus * lines }, read }, SLOTS);
 }
+
+const all = (map: Counters) => map.sum(0, CELLS);
 
 function migrations(count: (row: number, cell: number) => bigint): Buffer {
   const bytes = Buffer.alloc(ENTRIES.migrations * LAYOUT.rm_migrations.size);
@@ -33,46 +41,54 @@ const nothing = () => 0n;
 
 for (const cpus of [1, 2, 128, 1024]) {
   test(`${cpus} CPUs: every count of every one is added up`, () => {
-    const syn = counters(cpus, (entry, cpu) => BigInt(entry * 10_000 + cpu));
-    const counts = new Counts(syn, migrations(nothing), cpus);
-    const sum = (entry: number) => BigInt(entry * 10_000 * cpus + (cpus * (cpus - 1)) / 2);
+    const map = counters(cpus, (cell, cpu) => BigInt(cell * 10_000 + cpu));
+    const counts = new Counts(all(map), migrations(nothing));
+    const sum = (cell: number) => BigInt(cell * 10_000 * cpus + (cpus * (cpus - 1)) / 2);
+    for (const [from, to] of [
+      [0, 1],
+      [7, 9],
+      [15, 17],
+      [CELLS - 1, CELLS],
+    ] as const) {
+      const cells = Array.from({ length: to - from }, (_, i) => Number(sum(from + i)));
+      assert.deepEqual([...map.sum(from, to)], cells, `cells ${from} to ${to}`);
+    }
     for (const slot of [0, 1, SLOTS - 1, SLOTS]) {
-      assert.deepEqual(counts.row(slot), { syn: sum(OUTCOMES.length + slot), out: 0n, into: 0n });
+      assert.deepEqual(counts.row(slot), {
+        syn: Number(sum(OUTCOMES.length + slot)),
+        out: 0,
+        into: 0,
+      });
     }
     const decisions = counts.decisions();
     const find = (outcome: string) => decisions.find((one) => one.outcome === outcome)?.count;
     assert.equal(find("kernel"), sum(1));
-    const all = Array.from({ length: SLOTS + 1 }, (_, slot) => sum(OUTCOMES.length + slot));
-    const selected = all.reduce((total, count) => total + count, 0n);
+    const each = Array.from({ length: SLOTS + 1 }, (_, slot) => sum(OUTCOMES.length + slot));
+    const selected = each.reduce((total, count) => total + count, 0n);
     assert.equal(find("selected"), selected);
-    assert.equal(counts.total().syn, selected);
+    assert.equal(counts.total().syn, Number(selected));
     assert.equal(decisions.length, OUTCOMES.length, "nothing migrated");
   });
 }
 
 test("slots that were never used may be left out; the standby's row is the last in any case", () => {
   const used = 8;
-  const cpus = 2;
   const size = LAYOUT.rm_migrations.size;
   // Rows of slots that were never used are 0.
   const isUsed = (slot: number) => slot < used || slot === SLOTS;
-  const syn = counters(cpus, (entry) =>
-    entry < OUTCOMES.length || isUsed(entry - OUTCOMES.length) ? BigInt(entry + 1) : 0n,
+  const map = counters(2, (cell) =>
+    cell < OUTCOMES.length || isUsed(cell - OUTCOMES.length) ? BigInt(cell + 1) : 0n,
   );
-  const all = migrations((row, cell) =>
+  const rows = migrations((row, cell) =>
     row === 0 || isUsed(row - 1) ? BigInt(row * 100 + cell) : 0n,
   );
-  const whole = new Counts(syn, all, cpus);
+  const whole = new Counts(all(map), rows);
   const some = new Counts(
-    Buffer.concat([
-      syn.subarray(0, (OUTCOMES.length + used) * cpus * 8),
-      syn.subarray((OUTCOMES.length + SLOTS) * cpus * 8),
-    ]),
-    Buffer.concat([all.subarray(0, (1 + used) * size), all.subarray((1 + SLOTS) * size)]),
-    cpus,
+    Float64Array.from([...map.sum(0, OUTCOMES.length + used), ...map.sum(CELLS - 1, CELLS)]),
+    Buffer.concat([rows.subarray(0, (1 + used) * size), rows.subarray((1 + SLOTS) * size)]),
   );
   for (const slot of [0, used - 1, SLOTS]) assert.deepEqual(some.row(slot), whole.row(slot));
-  assert.notEqual(some.row(SLOTS).into, 0n);
+  assert.notEqual(some.row(SLOTS).into, 0);
   assert.deepEqual(some.total(), whole.total());
   assert.deepEqual(some.decisions(true), whole.decisions(true));
 });
@@ -82,16 +98,16 @@ test("counts beyond 32 bits are whole", () => {
   const bytes = Buffer.alloc(24);
   bytes.writeBigUInt64LE(large, 8);
   bytes.writeBigUInt64LE(2n ** 32n, 16);
-  assert.deepEqual([...sumWords(bytes)], [0, Number(large), 2 ** 32]);
-  assert.deepEqual([...sumWords(bytes, 3)], [Number(large) + 2 ** 32]);
-  assert.deepEqual([...sumWords(bytes.subarray(8))], [Number(large), 2 ** 32], "wherever they are");
+  assert.deepEqual([...wordsOf(bytes)], [0, Number(large), 2 ** 32]);
+  const sums = wordsOf(bytes);
+  assert.deepEqual([...addWords(sums, bytes)], [0, 2 * Number(large), 2 ** 33]);
+  assert.deepEqual([...wordsOf(bytes.subarray(8))], [Number(large), 2 ** 32], "wherever they are");
 });
 
 test("every cell of a row is one decision; migrations are what was selected and received", () => {
   const counts = new Counts(
-    counters(2, nothing),
+    all(counters(2, nothing)),
     migrations((row, cell) => (row < 2 ? BigInt(cell + 1) : 0n)),
-    2,
   );
   const decisions = counts.decisions();
   assert.equal(decisions.length, (STAGES.length - 1) * OUTCOMES.length);
@@ -102,10 +118,17 @@ test("every cell of a row is one decision; migrations are what was selected and 
     reason: "settings",
     count: 54n,
   });
-  const row = { syn: 0n, out: 1n + 10n + 19n, into: 28n + 29n + 30n };
+  const row = { syn: 0, out: 1 + 10 + 19, into: 28 + 29 + 30 };
   assert.deepEqual(counts.row(0), row);
-  assert.deepEqual(counts.row(1), { syn: 0n, out: 0n, into: 0n });
-  assert.deepEqual(counts.total(), { syn: 0n, out: 2n * row.out, into: 2n * row.into });
-  assert.deepEqual(since(row, row), { syn: 0n, out: 0n, into: 0n });
+  assert.deepEqual(counts.row(1), { syn: 0, out: 0, into: 0 });
+  assert.deepEqual(counts.total(), { syn: 0, out: 2 * row.out, into: 2 * row.into });
+  assert.deepEqual(since(row, row), { syn: 0, out: 0, into: 0 });
   assert.equal(counts.decisions(true).length, STAGES.length * OUTCOMES.length);
+});
+
+test("CPUs are counted by the highest number there may be", () => {
+  assert.equal(numbersIn("0-1\n"), 2);
+  assert.equal(numbersIn("0\n"), 1);
+  assert.equal(numbersIn("0-3,8-11\n"), 12);
+  assert.throws(() => numbersIn("\n"), /names no CPU/);
 });

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { closeSync, openSync, readdirSync } from "node:fs";
 import { test } from "node:test";
 import { Exporter } from "../../cli/exporter.ts";
 import { statusJson, statusText, table } from "../../cli/format.ts";
+import { openFiles } from "../../cli/process_metrics.ts";
 import type { GroupStatus, ListenerStatus, Status } from "../../loader/index.ts";
 
 const listener = (slot: number | null, generation: number | null, into = 0n): ListenerStatus => ({
@@ -280,4 +282,15 @@ test("columns are as wide as their widest cell, numbers to the right", () => {
     ),
     ["name         n", "a            1", "long name  100"],
   );
+});
+
+test("open file descriptors are counted as they are", () => {
+  const before = openFiles();
+  assert.equal(before, readdirSync("/proc/self/fd").length - 1);
+  const fd = openSync("/dev/null", "r");
+  try {
+    assert.equal(openFiles(), before + 1);
+  } finally {
+    closeSync(fd);
+  }
 });

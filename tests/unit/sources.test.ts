@@ -20,7 +20,7 @@ class Table {
     this.words[key] = value.readBigUInt64LE();
   }
 
-  readAll(): Buffer {
+  read(): Buffer {
     return Buffer.from(this.words.buffer);
   }
 
@@ -40,7 +40,7 @@ class Table {
 
 test("listeners come and go, and the program finds those there are", () => {
   for (const slots of [64, 1024]) {
-    const table = new Table(groupEntries(slots).sources);
+    const table = new Table(groupEntries(slots, 1).sources);
     const sources = new Sources(table);
     // Two CPUs hand out cookies, each from a range of its own; some are large.
     const cookies = Array.from({ length: 5 * slots }, (_, i) =>

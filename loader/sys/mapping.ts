@@ -1,0 +1,62 @@
+/** Memory of the kernel's that we see too: mmap(2). */
+import koffi from "koffi";
+import { checkSys } from "./check.ts";
+import * as guard from "./guard.ts";
+
+const lib = koffi.load(null);
+const c = {
+  mmap: lib.func(
+    "void *mmap(void *addr, size_t length, int prot, int flags, int fd, long offset)",
+  ) as (
+    addr: null,
+    length: number,
+    prot: number,
+    flags: number,
+    fd: number,
+    offset: number,
+  ) => bigint,
+  munmap: lib.func("int munmap(void *addr, size_t length)") as (
+    addr: bigint,
+    length: number,
+  ) => number,
+};
+
+const PROT_READ = 1;
+const MAP_SHARED = 1;
+const MAP_FAILED = 2n ** 64n - 1n;
+
+/** Owns a mapping, which keeps what is mapped. Only copies leave it: none is of memory that is gone. */
+export class Mapping implements Disposable {
+  readonly #address: bigint;
+  readonly #length: number;
+  #bytes: Buffer | null;
+
+  /**
+   * The first `length` bytes behind `fd`, to be read.
+   * @throws SysError
+   */
+  constructor(fd: number, length: number) {
+    const address = c.mmap(null, length, PROT_READ, MAP_SHARED, guard.fd(fd), 0);
+    checkSys("mmap", address === MAP_FAILED ? -1 : 0);
+    this.#address = address;
+    this.#length = length;
+    this.#bytes = Buffer.from(koffi.view(this.#address, length));
+  }
+
+  /** A copy of the bytes from `from` up to `to`. */
+  read(from: number, to: number): Buffer {
+    if (this.#bytes === null) throw new Error("the mapping is closed");
+    if (from < 0 || to < from || to > this.#length) {
+      throw new RangeError(`bytes ${from} to ${to} of a mapping of ${this.#length}`);
+    }
+    const copy = Buffer.allocUnsafe(to - from);
+    this.#bytes.copy(copy, 0, from, to);
+    return copy;
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#bytes === null) return;
+    this.#bytes = null;
+    checkSys("munmap", c.munmap(this.#address, this.#length));
+  }
+}

@@ -43,7 +43,7 @@ static __always_inline int is_probe(struct sk_reuseport_md *ctx)
 /* A new connection that is not simply given to the first target that is tried. */
 static __always_inline int on_rare_syn(struct sk_reuseport_md *ctx)
 {
-	__u32 n = control.syn_count, last = control.standby;
+	__u32 n = control.syn_count, last = control.standby, cell;
 	int slot;
 
 	if (is_probe(ctx)) {
@@ -52,28 +52,20 @@ static __always_inline int on_rare_syn(struct sk_reuseport_md *ctx)
 		return bpf_sk_select_reuseport(ctx, &listeners, &slot, 0) ? SK_DROP : SK_PASS;
 	}
 	if (n == RM_SYN_REFUSE) {
-		count_syn(RM_OUTCOME_DROPPED);
-		return SK_DROP;
+		cell = RM_OUTCOME_DROPPED;
+	} else if (!n && !last) {
+		cell = RM_OUTCOME_KERNEL; /* only a probe is under way */
+	} else {
+		slot = try_run(ctx, (__u32)control.plan << 16 | SYN_CELL, n, n, GROUP_ROW);
+		if (slot >= 0)
+			cell = SELECTED(slot);
+		else if (try_standby(ctx, GROUP_ROW))
+			cell = SELECTED(last);
+		else /* Those targets have just closed; any live listener is better than a refusal. */
+			cell = failed(slot, RM_OUTCOME_FALLBACK_NO_TARGET);
 	}
-	/* Only a probe is under way. */
-	if (!n && !last) {
-		count_syn(RM_OUTCOME_KERNEL);
-		return SK_PASS;
-	}
-
-	slot = try_run(ctx, (__u32)control.plan << 16 | SYN_CELL, n, n, GROUP_ROW);
-	if (slot >= 0) {
-		count_syn(SELECTED(slot));
-		return SK_PASS;
-	}
-	if (try_standby(ctx, GROUP_ROW)) {
-		count_syn(SELECTED(last));
-		return SK_PASS;
-	}
-
-	/* Those targets have just closed; any live listener is better than a refusal. */
-	count_syn(failed(slot, RM_OUTCOME_FALLBACK_NO_TARGET));
-	return SK_PASS;
+	count_syn(cell);
+	return cell == RM_OUTCOME_DROPPED ? SK_DROP : SK_PASS;
 }
 
 static __always_inline __u64 find_source(__u64 cookie, __u32 mask, __u32 tries)

@@ -4,11 +4,16 @@
  */
 import { setImmediate as turn } from "node:timers/promises";
 import { ABI_VERSION } from "../loader/abi.ts";
-import type { Status } from "../loader/index.ts";
+import type { GroupStatus, Status } from "../loader/index.ts";
 import { Families, type Labels } from "./family.ts";
 import { GROUP_FAMILIES, tellGroup } from "./group_metrics.ts";
 import { addProcessMetrics } from "./process_metrics.ts";
 import { version } from "./version.ts";
+
+/** Reads status: tells of groups one by one as it reads them, or gives them in the end. */
+export type StatusSource = (
+  each: (group: GroupStatus) => void | Promise<void>,
+) => Status | Promise<Status>;
 
 /** Owns a registry of its own. */
 export class Exporter {
@@ -53,17 +58,17 @@ export class Exporter {
    * Reads status once and says it in the text format; when that fails, the scrape still answers. Who
    * asks while one is under way gets the same.
    */
-  scrape(status: () => Status | Promise<Status>): Promise<string> {
+  scrape(status: StatusSource): Promise<string> {
     this.#running ??= this.#scrape(status).finally(() => {
       this.#running = null;
     });
     return this.#running;
   }
 
-  async #scrape(status: () => Status | Promise<Status>): Promise<string> {
+  async #scrape(status: StatusSource): Promise<string> {
     const families = this.#families;
     try {
-      await this.#tell(await status());
+      await this.#tell(status);
     } catch {
       this.#errors++;
     }
@@ -72,21 +77,21 @@ export class Exporter {
     return families.take();
   }
 
-  async #tell({ groups, adoptions, kernel, errors }: Status): Promise<void> {
+  async #tell(status: StatusSource): Promise<void> {
     const families = this.#families;
-    this.#errors += errors.length;
     const attached = new Map<string, number>();
-    for (const group of groups) {
+    const tellOne = (group: GroupStatus) => {
       try {
         tellGroup(families, group);
       } catch {
         this.#errors++;
       }
       attached.set(group.service, (attached.get(group.service) ?? 0) + (group.attached ? 1 : 0));
-      if (!families.full) continue;
-      await families.render();
-      await turn();
-    }
+      return families.full ? families.render().then(() => turn()) : undefined;
+    };
+    const { groups, adoptions, kernel, errors } = await status(tellOne);
+    for (const group of groups) await tellOne(group);
+    this.#errors += errors.length;
     for (const [service, count] of attached) families.tell("groups", count, { service });
     const tell = (name: string, value: bigint, labels: Labels) =>
       families.tell(name, value, undefined, labels);

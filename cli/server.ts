@@ -2,8 +2,8 @@
 import { createServer } from "node:http";
 import { isIP } from "node:net";
 import { ConflictError } from "../loader/errors.ts";
-import type { Status, StoreServer } from "../loader/index.ts";
-import { Exporter } from "./exporter.ts";
+import type { StoreServer } from "../loader/index.ts";
+import { Exporter, type StatusSource } from "./exporter.ts";
 import type { MetricsAddress } from "./metrics_address.ts";
 import { StoreExporter } from "./store/exporter.ts";
 
@@ -21,7 +21,7 @@ export interface MetricsServer {
  */
 export function serveMetrics(
   address: MetricsAddress,
-  status: () => Promise<Status>,
+  status: StatusSource,
   store: () => StoreServer | null = () => null,
 ): Promise<MetricsServer> {
   const exporter = new Exporter({ process: true });

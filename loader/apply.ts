@@ -3,6 +3,7 @@
 import type { Mode } from "./abi.ts";
 import { borrow } from "./borrow.ts";
 import type { GroupRecord, SlotRecord } from "./codec.ts";
+import { NO_ROW } from "./counts.ts";
 import { AlreadyManagedError, hasCode } from "./errors.ts";
 import type { Group } from "./group.ts";
 import { endpoint, isSelectable, type Listener } from "./listener.ts";
@@ -44,7 +45,8 @@ export function applyGroup(
   // record comes after its source: one that was cut short between them is new again next time.
   for (const cookie of plan.forgotten) group.removeSource(cookie);
   for (const slot of plan.added) {
-    const base = group.row(slot.slot);
+    // Of one that nobody had before there is nothing to read, and its memory need not be mapped for it.
+    const base = records.has(slot.slot) ? group.row(slot.slot) : NO_ROW;
     group.setSource(slot);
     group.setSlot({ slot, base });
   }

@@ -2,7 +2,7 @@
 import type { Assigned, ServicesByPort } from "./assign.ts";
 import { type Entry, successor, type When, whyGivenUp } from "./belonging.ts";
 import { giveBackPatiently } from "./give_back.ts";
-import type { Listener } from "./listener.ts";
+import type { GroupKey, Listener } from "./listener.ts";
 import { type Journal, message } from "./log.ts";
 import { ManagedGroup } from "./managed.ts";
 import type { Service } from "./service.ts";
@@ -161,20 +161,30 @@ export class ManagedGroups implements Disposable {
     this.#all((name, managed) => managed.leave(groups.get(name) ?? []));
   }
 
-  /** Status of each that can be read, and why the others cannot; a step each. */
-  *status(groups: Members): Generator<void, { groups: GroupStatus[]; errors: string[] }> {
-    const found: GroupStatus[] = [];
+  /** Reads again what is pinned of all of them. */
+  reload(): void {
+    for (const { managed } of this.#entries.values()) managed.group.reload();
+  }
+
+  /** Who is in each. */
+  members(groups: Members): { key: GroupKey; listeners: readonly Listener[] }[] {
+    return [...this.#entries].map(([name, { managed }]) => {
+      return { key: managed.group.record.key, listeners: groups.get(name) ?? NOBODY };
+    });
+  }
+
+  /** Status of each that can be read; in the end why the others cannot. */
+  *status(groups: Members): Generator<GroupStatus, string[]> {
     const errors: string[] = [];
     for (const [name, entry] of [...this.#entries]) {
       if (this.#entries.get(name) !== entry) continue; // let go of between two steps
       try {
-        found.push(groupStatus(entry.managed.group, groups.get(name) ?? [], process.pid));
+        yield groupStatus(entry.managed.group, groups.get(name) ?? NOBODY, process.pid);
       } catch (error) {
         errors.push(`${name}: ${message(error)}`);
       }
-      yield;
     }
-    return { groups: found, errors };
+    return errors;
   }
 
   [Symbol.dispose](): void {

@@ -32,7 +32,7 @@ export class KernelCounts implements Disposable {
   }
 
   /** As {@link read}, a step each namespace. */
-  *steps(groups: Groups): Generator<void, ReadonlyMap<number, KernelMigrations>> {
+  *steps(groups: Groups): Generator<null, ReadonlyMap<number, KernelMigrations>> {
     const own = netnsInode("/proc/self/ns/net");
     for (const { key, listeners } of groups) {
       if (this.#fds.has(key.netns)) continue;
@@ -45,7 +45,7 @@ export class KernelCounts implements Disposable {
     for (const [netns, fd] of this.#fds) {
       const found = parse(readWhole(fd));
       if (found) counts.set(netns, found);
-      yield;
+      yield null;
     }
     return counts;
   }
@@ -72,7 +72,7 @@ export function kernelCounts(groups: Groups): ReadonlyMap<number, KernelMigratio
 /** As {@link kernelCounts}, a step each namespace. */
 export function* kernelCountsInSteps(
   groups: Groups,
-): Generator<void, ReadonlyMap<number, KernelMigrations>> {
+): Generator<null, ReadonlyMap<number, KernelMigrations>> {
   using counts = new KernelCounts();
   return yield* counts.steps(groups);
 }

@@ -74,8 +74,12 @@ export class Passes implements Disposable {
 
   /** A look may wait: no command has changed anything, and all else that may change is told of. */
   get isQuiet(): boolean {
-    const { state, services } = this.#place;
-    return state.changes === this.#changes && !services().some(({ isUnsettled }) => isUnsettled);
+    return !this.isBehind && !this.#place.services().some(({ isUnsettled }) => isUnsettled);
+  }
+
+  /** Others have changed what is pinned, and no pass has looked since. */
+  get isBehind(): boolean {
+    return this.#place.state.changes !== this.#changes;
   }
 
   /** A whole pass at once, over all groups, whatever is due. */
@@ -117,7 +121,7 @@ export class Passes implements Disposable {
     this.#observed = observed;
     const idle = pass.due.length + pass.adopting.length + pass.fresh.length === 0;
     this.drop();
-    if (idle && this.#place.state.changes === this.#changes) this.#finish();
+    if (idle && !this.isBehind) this.#finish();
     else this.#goOn(pass);
   }
 
@@ -190,7 +194,7 @@ export class Passes implements Disposable {
   /** Something changed that we did not do: groups may be gone, and any may have another policy. */
   #lookBehind(pass: Pass): void {
     const { state, groups } = this.#place;
-    if (state.changes === this.#changes) return;
+    if (!this.isBehind) return;
     const dropped = groups.dropDetached(state);
     const waits = this.#place.services().some((service) => service.waits);
     if (dropped && groups.size === 0 && !waits) this.#place.released();

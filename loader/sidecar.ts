@@ -10,10 +10,10 @@ import { Passes, type Place } from "./passes.ts";
 import { type Reloaded, succession } from "./reload.ts";
 import { Service, type ServiceOptions } from "./service.ts";
 import { IDLE_MS, type ServicesOptions, type SidecarOptions } from "./sidecar_options.ts";
-import { sidecarStatus, sidecarStatusInSlices } from "./sidecar_status.ts";
+import { sidecarStatus, tellSidecarStatus } from "./sidecar_status.ts";
 import { findAtStart, requireMatch, someOf } from "./start.ts";
 import { findBpffs, State } from "./state.ts";
-import type { Status } from "./status.ts";
+import type { GroupStatus, Status } from "./status.ts";
 import { StoreServer } from "./store/server.ts";
 import { trimMemory } from "./sys/malloc.ts";
 import { everyStep } from "./undo.ts";
@@ -180,9 +180,9 @@ export class Sidecar implements Disposable {
     return sidecarStatus(this.#use(), this.#groups, this.#services);
   }
 
-  /** As {@link status}, while other things go on. */
-  async statusInSlices(): Promise<Status> {
-    return sidecarStatusInSlices(this.#use(), this.#groups, this.#services);
+  /** As {@link status}, while other things go on: each group is told as it is read, the result has none. */
+  async tellStatus(each: (group: GroupStatus) => void | Promise<void>): Promise<Status> {
+    return tellSidecarStatus(this.#use(), each, this.#groups, this.#services);
   }
 
   /** Its store, while it runs one. */

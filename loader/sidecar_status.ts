@@ -3,41 +3,50 @@ import type { ManagedGroups } from "./managed_groups.ts";
 import { kernelCountsInSteps } from "./netstat.ts";
 import type { Observed } from "./observation.ts";
 import type { Observer } from "./observe.ts";
+import type { Passes } from "./passes.ts";
 import type { Service } from "./service.ts";
 import { atOnce, inSlices } from "./slices.ts";
 import type { State } from "./state.ts";
-import type { Status } from "./status.ts";
+import type { GroupStatus, Status } from "./status.ts";
 
 interface Place {
   readonly state: State;
   readonly observer: Observer;
+  readonly passes: Passes;
 }
 
 type Managed = readonly [groups: ManagedGroups, services: readonly Service[]];
 
-export function sidecarStatus({ state, observer }: Place, ...managed: Managed): Status {
-  return atOnce(steps(state, observer.observe(), ...managed));
+export function sidecarStatus(place: Place, ...managed: Managed): Status {
+  const groups: GroupStatus[] = [];
+  const rest = atOnce(steps(place, place.observer.observe(), ...managed), (group) => {
+    if (group) groups.push(group);
+  });
+  return { ...rest, groups };
 }
 
-export async function sidecarStatusInSlices(
-  { state, observer }: Place,
+/** Tells each group as soon as it is read, and keeps none: thousands of them are a lot. */
+export async function tellSidecarStatus(
+  place: Place,
+  each: (group: GroupStatus) => void | Promise<void>,
   ...managed: Managed
 ): Promise<Status> {
-  const slow = observer.isSlow;
-  return inSlices(
-    steps(state, slow ? await observer.observeBeside() : observer.observe(), ...managed),
-  );
+  const { observer } = place;
+  const observed = observer.isSlow ? await observer.observeBeside() : observer.observe();
+  return inSlices(steps(place, observed, ...managed), (group) => group && each(group));
 }
 
+/** A group, or null: a moment at which others may have their turn. */
 function* steps(
-  state: State,
+  { state, passes }: Place,
   observed: Observed,
   managed: ManagedGroups,
   services: readonly Service[],
-): Generator<void, Status> {
-  yield;
-  const { groups, errors } = yield* managed.status(observed.groups);
+): Generator<GroupStatus | null, Status> {
+  yield null;
+  if (passes.isBehind) managed.reload();
+  const errors = yield* managed.status(observed.groups);
   const adoptions = services.flatMap((service) => service.adoptionStatus(state));
-  const kernel = yield* kernelCountsInSteps(groups);
-  return { groups, adoptions, unmanaged: [], kernel, errors };
+  const kernel = yield* kernelCountsInSteps(managed.members(observed.groups));
+  return { groups: [], adoptions, unmanaged: [], kernel, errors };
 }

@@ -4,20 +4,26 @@ import { setImmediate as turn } from "node:timers/promises";
 /** What a slice may take, ms; its last step comes on top. */
 const SLICE_MS = 10;
 
-/** What the steps come to. */
-export function atOnce<T>(steps: Iterator<unknown, T>): T {
+/** What the steps come to. @param each told what each of them gives */
+export function atOnce<S, T>(steps: Iterator<S, T>, each: (given: S) => void = () => {}): T {
   for (;;) {
     const step = steps.next();
     if (step.done) return step.value;
+    each(step.value);
   }
 }
 
-/** As {@link atOnce}; between two slices anything may happen. */
-export async function inSlices<T>(steps: Iterator<unknown, T>): Promise<T> {
+/** As {@link atOnce}; between two slices anything may happen. A promise of `each` is waited for. */
+export async function inSlices<S, T>(
+  steps: Iterator<S, T>,
+  each: (given: S) => unknown = () => {},
+): Promise<T> {
   let untilMs = performance.now() + SLICE_MS;
   for (;;) {
     const step = steps.next();
     if (step.done) return step.value;
+    const told = each(step.value);
+    if (told instanceof Promise) await told;
     if (performance.now() < untilMs) continue;
     await turn();
     untilMs = performance.now() + SLICE_MS;

@@ -5,11 +5,11 @@ import type { MetricsAddress } from "../metrics_address.ts";
 import type { MetricsServer } from "../server.ts";
 
 export class Endpoint {
-  readonly #sidecar: Pick<Sidecar, "statusInSlices" | "store">;
+  readonly #sidecar: Pick<Sidecar, "tellStatus" | "store">;
   #address: MetricsAddress | null = null;
   #server: MetricsServer | null = null;
 
-  constructor(sidecar: Pick<Sidecar, "statusInSlices" | "store">) {
+  constructor(sidecar: Pick<Sidecar, "tellStatus" | "store">) {
     this.#sidecar = sidecar;
   }
 
@@ -39,7 +39,7 @@ export class Endpoint {
     const { serveMetrics } = await import("../server.ts");
     return serveMetrics(
       address,
-      () => sidecar.statusInSlices(),
+      (each) => sidecar.tellStatus(each),
       () => sidecar.store,
     );
   }

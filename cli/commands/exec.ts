@@ -38,7 +38,7 @@ async function run(env: Env, wanted: Request): Promise<number> {
     },
   );
   const metricsServer = metrics
-    ? await (await import("../server.ts")).serveMetrics(metrics, () => sidecar.statusInSlices())
+    ? await (await import("../server.ts")).serveMetrics(metrics, (each) => sidecar.tellStatus(each))
     : null;
   try {
     sidecar.start();

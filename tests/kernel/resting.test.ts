@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Group } from "../../loader/group.ts";
-import { drain, parseSpec } from "../../loader/index.ts";
+import { drain, parseSpec, undrain } from "../../loader/index.ts";
 import { YOUNG_MS } from "../../loader/readings.ts";
 import { State } from "../../loader/state.ts";
 import { addressOf, BigHost } from "../helpers/big_host.ts";
@@ -24,6 +24,39 @@ describe("a sidecar at rest", () => {
       assert.equal(groupOf(s.port).hold?.holding, false);
       drain([parseSpec(s.spec)], { cookie: BigInt(cookie) }, { bpffs: BPFFS, force: true });
       await until("it holds", () => groupOf(s.port).hold?.holding);
+    }),
+  );
+
+  test(
+    "what a command has drained is drained in its status at once, and stays so when it leaves",
+    scene(async (s) => {
+      const { cookie } = await s.listener();
+      await s.listener();
+      const sidecar = s.sidecar();
+      sidecar.reconcile();
+      const roles = () => {
+        const [group] = sidecar.status().groups;
+        return group?.listeners.map((one) => [one.cookie === BigInt(cookie), one.role]);
+      };
+      assert.deepEqual(roles(), [
+        [true, "target"],
+        [false, "target"],
+      ]);
+      drain([parseSpec(s.spec)], { cookie: BigInt(cookie) }, { bpffs: BPFFS });
+      assert.deepEqual(roles(), [
+        [true, "draining"],
+        [false, "target"],
+      ]);
+      undrain([parseSpec(s.spec)], null, { bpffs: BPFFS });
+      drain([parseSpec(s.spec)], { cookie: BigInt(cookie) }, { bpffs: BPFFS });
+      sidecar.close({ keep: true });
+      const { name } = groupOf(s.port);
+      using group = Group.open(new State(BPFFS).directory(name));
+      const drained = group.slots().filter(({ slot }) => slot.drained);
+      assert.deepEqual(
+        drained.map(({ slot }) => slot.cookie),
+        [BigInt(cookie)],
+      );
     }),
   );
 

@@ -35,6 +35,7 @@ describe("when a group is looked after", () => {
   function settled(): Attention {
     const attention = new Attention();
     attention.given(members, STANDBY, 1_000);
+    attention.checked(2_000);
     return attention;
   }
 
@@ -46,12 +47,29 @@ describe("when a group is looked after", () => {
 
   test("when it is time, whatever is seen", () => {
     assert.equal(settled().isDue(members, 1_000), true);
+    const unhurried = settled();
+    unhurried.given(members, STANDBY, Number.POSITIVE_INFINITY);
+    assert.equal(unhurried.isDue(members, 1_999), false);
+    assert.equal(unhurried.isDue(members, 2_000), true, "to be checked");
   });
 
   test("when it is demanded", () => {
     const attention = settled();
     attention.demand();
     assert.equal(attention.isDue(members, 0), true);
+    attention.given(members, STANDBY, 1_000);
+    assert.equal(attention.isDue(members, 0), true, "until it was checked");
+  });
+
+  test("what is pinned is read at first, when it is time, and on demand; not for what listeners do", () => {
+    assert.equal(new Attention().isUnchecked(0), true);
+    const attention = settled();
+    assert.equal(attention.isUnchecked(1_999), false);
+    assert.equal(attention.isUnchecked(2_000), true);
+    assert.equal(attention.isDue([listener(1n)], 0), true);
+    assert.equal(attention.isUnchecked(0), false);
+    attention.demand();
+    assert.equal(attention.isUnchecked(0), true);
   });
 
   test("when a listener comes, leaves, or is other than it was", () => {

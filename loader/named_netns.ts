@@ -19,15 +19,24 @@ export class NamedNetns {
    * @throws PermissionError
    */
   locate(): number | null {
+    this.#inode = this.#now();
+    return this.#inode;
+  }
+
+  /** It is another one than when it was located last, or there is one now, or none. @throws PermissionError */
+  get isOther(): boolean {
+    return this.#now() !== this.#inode;
+  }
+
+  #now(): number | null {
     if (this.#ended || (this.#isProcess && this.#inode !== null)) return this.#inode;
     try {
-      this.#inode = netnsInode(this.name);
+      return netnsInode(this.name);
     } catch (error) {
       if (!(error instanceof UsageError)) throw error;
-      this.#inode = null;
       this.#why = error.message;
+      return null;
     }
-    return this.#inode;
   }
 
   /** Why there is none. */

@@ -68,9 +68,14 @@ export class Service {
     return this.#adopted !== null;
   }
 
-  /** Something of it may change that no bind tells of: its network namespace, its cgroup's parent. */
+  /** Something of it is other than it was, or may be, and no bind tells of it: its network namespace, its cgroup's parent. */
   get isUnsettled(): boolean {
-    return this.#adopted !== null || this.#netns !== null;
+    if (this.#adopted !== null) return true;
+    try {
+      return this.#netns?.isOther === true;
+    } catch {
+      return true; // the pass says why
+    }
   }
 
   get ports(): number[] {

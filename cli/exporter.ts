@@ -1,19 +1,13 @@
-/**
- * Prometheus metrics, made from one status at each scrape. Every label set is bounded. Rendering many
- * groups takes a while: the event loop has its turn again and again.
- */
-import { setImmediate as turn } from "node:timers/promises";
+/** Prometheus metrics, made from one status at each scrape. Every label set is bounded. */
 import { ABI_VERSION } from "../loader/abi.ts";
 import type { GroupStatus, Status } from "../loader/index.ts";
-import { Families, type Labels } from "./family.ts";
+import { Families, type Labels, labelText } from "./family.ts";
 import { GROUP_FAMILIES, tellGroup } from "./group_metrics.ts";
 import { addProcessMetrics } from "./process_metrics.ts";
 import { version } from "./version.ts";
 
 /** Reads status: tells of groups one by one as it reads them, or gives them in the end. */
-export type StatusSource = (
-  each: (group: GroupStatus) => void | Promise<void>,
-) => Status | Promise<Status>;
+export type StatusSource = (each: (group: GroupStatus) => void) => Status | Promise<Status>;
 
 /** Owns a registry of its own. */
 export class Exporter {
@@ -72,7 +66,7 @@ export class Exporter {
     } catch {
       this.#errors++;
     }
-    families.tell("build_info", 1, { version: version(), abi: String(ABI_VERSION) });
+    families.tell("build_info", 1, labelText({ version: version(), abi: ABI_VERSION }));
     families.tell("collection_errors_total", this.#errors);
     return families.take();
   }
@@ -87,14 +81,13 @@ export class Exporter {
         this.#errors++;
       }
       attached.set(group.service, (attached.get(group.service) ?? 0) + (group.attached ? 1 : 0));
-      return families.full ? families.render().then(() => turn()) : undefined;
     };
     const { groups, adoptions, kernel, errors } = await status(tellOne);
-    for (const group of groups) await tellOne(group);
+    for (const group of groups) tellOne(group);
     this.#errors += errors.length;
-    for (const [service, count] of attached) families.tell("groups", count, { service });
-    const tell = (name: string, value: bigint, labels: Labels) =>
-      families.tell(name, value, undefined, labels);
+    const tell = (name: string, value: number | bigint, labels: Labels) =>
+      families.tell(name, value, labelText(labels));
+    for (const [service, count] of attached) tell("groups", count, { service });
     for (const { cgroup, ports } of adoptions) {
       for (const { port, binds, failed } of ports) {
         tell("adopted_binds_total", binds, { cgroup, port, result: "set" });

@@ -1,7 +1,7 @@
 /** What /metrics says of a group: the families, and the values of one group's status. */
 import { HOLD_RESULTS } from "../loader/abi.ts";
 import type { GroupStatus, HoldStatus } from "../loader/index.ts";
-import type { Families, Labels, Type } from "./family.ts";
+import { type Families, type Labels, labelText, type Type } from "./family.ts";
 import { holdSeconds } from "./hold_histogram.ts";
 
 /** Name, type and help; all have the labels service and group. */
@@ -74,16 +74,16 @@ export const GROUP_FAMILIES: readonly (readonly [name: string, type: Type, help:
 
 /** Tells all of a group's values. */
 export function tellGroup(families: Families, group: GroupStatus): void {
-  const labels: Labels = { service: group.service, group: group.name };
-  const tell = (name: string, value: number | bigint, own?: Labels) =>
-    families.tell(name, value, labels, own);
+  const labels = labelText({ service: group.service, group: group.name });
+  const tell: Tell = (name, value, own, suffix) =>
+    families.tell(name, value, own ? `${labelText(own)},${labels}` : labels, suffix);
   for (const { stage, outcome, reason, count } of group.decisions) {
     tell("decisions_total", count, { stage, outcome, ...(reason ? { reason } : {}) });
   }
   tellMigrations(tell, group);
   tellListeners(tell, group);
   tell("wakeups_total", group.wakeups);
-  if (group.hold) tellHold(tell, families, group.hold, labels);
+  if (group.hold) tellHold(tell, group.hold);
   tell("generation", group.generation);
   tell("reattachments_total", Math.max(0, group.attachments - 1));
   if (group.run.count > 0n) {
@@ -92,7 +92,7 @@ export function tellGroup(families: Families, group: GroupStatus): void {
   }
 }
 
-type Tell = (name: string, value: number | bigint, own?: Labels) => void;
+type Tell = (name: string, value: number | bigint, own?: Labels, suffix?: string) => void;
 
 const DIRECTIONS = ["out", "into"] as const;
 
@@ -131,7 +131,7 @@ function tellListeners(tell: Tell, group: GroupStatus): void {
   tell("half_open_requests", halfOpen);
 }
 
-function tellHold(tell: Tell, families: Families, hold: HoldStatus, labels: Labels): void {
+function tellHold(tell: Tell, hold: HoldStatus): void {
   tell("held_connections", hold.connections);
   tell("standby_connections_total", hold.received.syn, { kind: "new" });
   tell("standby_connections_total", hold.received.migrated, { kind: "migrated" });
@@ -141,6 +141,6 @@ function tellHold(tell: Tell, families: Families, hold: HoldStatus, labels: Labe
   const { handed_over, expired, released } = hold.holds;
   if (handed_over + expired + released === 0) return;
   for (const { suffix, le, value } of holdSeconds(hold)) {
-    families.tell("hold_seconds", value, labels, le === undefined ? {} : { le }, suffix);
+    tell("hold_seconds", value, le === undefined ? undefined : { le }, suffix);
   }
 }

@@ -181,7 +181,7 @@ export class Sidecar implements Disposable {
   }
 
   /** As {@link status}, while other things go on: each group is told as it is read, the result has none. */
-  async tellStatus(each: (group: GroupStatus) => void | Promise<void>): Promise<Status> {
+  async tellStatus(each: (group: GroupStatus) => void): Promise<Status> {
     return tellSidecarStatus(this.#use(), each, this.#groups, this.#services);
   }
 

@@ -28,12 +28,14 @@ export function sidecarStatus(place: Place, ...managed: Managed): Status {
 /** Tells each group as soon as it is read, and keeps none: thousands of them are a lot. */
 export async function tellSidecarStatus(
   place: Place,
-  each: (group: GroupStatus) => void | Promise<void>,
+  each: (group: GroupStatus) => void,
   ...managed: Managed
 ): Promise<Status> {
   const { observer } = place;
   const observed = observer.isSlow ? await observer.observeBeside() : observer.observe();
-  return inSlices(steps(place, observed, ...managed), (group) => group && each(group));
+  return inSlices(steps(place, observed, ...managed), (group) => {
+    if (group) each(group);
+  });
 }
 
 /** A group, or null: a moment at which others may have their turn. */

@@ -13,17 +13,16 @@ export function atOnce<S, T>(steps: Iterator<S, T>, each: (given: S) => void = (
   }
 }
 
-/** As {@link atOnce}; between two slices anything may happen. A promise of `each` is waited for. */
+/** As {@link atOnce}; between two slices anything may happen. */
 export async function inSlices<S, T>(
   steps: Iterator<S, T>,
-  each: (given: S) => unknown = () => {},
+  each: (given: S) => void = () => {},
 ): Promise<T> {
   let untilMs = performance.now() + SLICE_MS;
   for (;;) {
     const step = steps.next();
     if (step.done) return step.value;
-    const told = each(step.value);
-    if (told instanceof Promise) await told;
+    each(step.value);
     if (performance.now() < untilMs) continue;
     await turn();
     untilMs = performance.now() + SLICE_MS;

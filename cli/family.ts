@@ -20,12 +20,21 @@ function escaped(value: string): string {
   return value.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
 }
 
+/** So many lines are made one string: a collection of garbage then has little to look at. */
+const BLOCK = 32;
+
+/** Lines of one family. */
+interface Lines {
+  readonly blocks: string[];
+  readonly latest: string[];
+}
+
 /** The families of one exporter: told what there is, taken at the end of a scrape. */
 export class Families {
   readonly registry = new Registry();
   readonly #prefix: string;
   /** What was told, by family. */
-  readonly #lines = new Map<string, string[]>();
+  readonly #lines = new Map<string, Lines>();
 
   /** @param prefix of every name */
   constructor(prefix: string) {
@@ -36,7 +45,7 @@ export class Families {
     const full = this.#prefix + name;
     const get = async () => ({ name: full, help, type, values: [] });
     this.registry.registerMetric({ name: full, get } as unknown as Metric);
-    this.#lines.set(full, []);
+    this.#lines.set(full, { blocks: [], latest: [] });
   }
 
   /**
@@ -47,7 +56,8 @@ export class Families {
     const full = this.#prefix + name;
     const lines = this.#lines.get(full);
     if (!lines) throw new Error(`there is no metric ${name}`);
-    lines.push(`${full}${suffix}${labels && `{${labels}}`} ${value}`);
+    lines.latest.push(`${full}${suffix}${labels && `{${labels}}`} ${value}`);
+    if (lines.latest.length === BLOCK) lines.blocks.push(lines.latest.splice(0).join("\n"));
   }
 
   /** The whole text, other metrics of the registry included; then nothing is told any more. */
@@ -55,7 +65,8 @@ export class Families {
     const parts: string[] = [];
     for (const { name } of this.registry.getMetricsAsArray()) {
       parts.push(await this.registry.getSingleMetricAsString(name));
-      for (const line of this.#lines.get(name)?.splice(0) ?? []) parts.push(line);
+      const { blocks = [], latest = [] } = this.#lines.get(name) ?? {};
+      parts.push(...blocks.splice(0), ...latest.splice(0));
       parts.push("");
     }
     return parts.join("\n");

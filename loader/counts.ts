@@ -28,17 +28,17 @@ export function since(row: Row, base: Row): Row {
 }
 
 /** 64-bit words of a row of `migrations`. */
-const MIGRATION_CELLS = LAYOUT.rm_migrations.size / 8;
+export const MIGRATION_CELLS = LAYOUT.rm_migrations.size / 8;
 
 /**
- * Adds 64-bit words, which are where 32-bit ones may be, to `sums`. As numbers, which are many times faster than bigints, and exact up to
+ * Adds 64-bit words, which are where 32-bit ones may be, to `sums` from there on. As numbers, which are many times faster than bigints, and exact up to
  * 2^53: a count gets there by a million a second for 285 years.
  */
-export function addWords(sums: Float64Array, bytes: Buffer): Float64Array {
-  const halves = new Uint32Array(bytes.buffer, bytes.byteOffset, 2 * sums.length);
-  for (let i = 0; i < sums.length; i++) {
-    const word = (halves[2 * i] ?? 0) + (halves[2 * i + 1] ?? 0) * 2 ** 32;
-    sums[i] = (sums[i] ?? 0) + word;
+export function addWords(sums: Float64Array, bytes: Buffer, from = 0): Float64Array {
+  const halves = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+  for (let i = 0, at = from; i < halves.length; i += 2, at++) {
+    const word = (halves[i] ?? 0) + (halves[i + 1] ?? 0) * 2 ** 32;
+    sums[at] = (sums[at] ?? 0) + word;
   }
   return sums;
 }
@@ -60,25 +60,24 @@ export class Counts {
   /**
    * Both maps, slots that were never used left out: what is before the slots, the slots, the standby.
    * @param syn cells of `counters`, those of all CPUs added up
-   * @param migrations rows
+   * @param migrations cells of the rows
    */
-  constructor(syn: Float64Array, migrations: Buffer) {
+  constructor(syn: Float64Array, migrations: Float64Array) {
     this.#syn = syn;
-    this.#migrations = wordsOf(migrations);
+    this.#migrations = migrations;
     for (let at = 0; at < this.#migrations.length; at += MIGRATION_CELLS) {
       for (let i = 0; i < MIGRATION_CELLS; i++) {
         this.#all[i] = (this.#all[i] ?? 0) + (this.#migrations[at + i] ?? 0);
       }
     }
-    this.#slots = migrations.length / LAYOUT.rm_migrations.size - 2;
+    this.#slots = migrations.length / MIGRATION_CELLS - 2;
   }
 
   /** One slot's, or the standby's: beyond all slots, used or not. */
   row(slot: number): Row {
     const row = Math.min(slot, this.#slots);
-    const at = (row + 1) * MIGRATION_CELLS;
-    const cells = this.#migrations.subarray(at, at + MIGRATION_CELLS);
-    return rowOf(this.#syn[OUTCOMES.length + row] ?? 0, cells);
+    const syn = this.#syn[OUTCOMES.length + row] ?? 0;
+    return rowOf(syn, this.#migrations, (row + 1) * MIGRATION_CELLS);
   }
 
   /** Every slot's and the group's own together. */
@@ -108,19 +107,21 @@ export class Counts {
 
   /** New connections that some slot's listener was selected for. */
   #selected(): number {
-    return this.#syn.subarray(OUTCOMES.length).reduce((sum, count) => sum + count, 0);
+    let sum = 0;
+    for (let cell = OUTCOMES.length; cell < this.#syn.length; cell++) sum += this.#syn[cell] ?? 0;
+    return sum;
   }
 }
 
 const SELECTED = OUTCOMES.findIndex(({ outcome }) => outcome === "selected");
 
-/** @param cells a row of `migrations` */
-export function rowOf(syn: number, cells: Float64Array): Row {
+/** @param cells of `migrations`, in which the row begins at `from` */
+export function rowOf(syn: number, cells: Float64Array, from = 0): Row {
   let out = 0;
   let into = 0;
   for (let stage = 0; stage < MIGRATING_STAGES.length; stage++) {
-    out += cells[stage * OUTCOMES.length + SELECTED] ?? 0;
-    into += cells[MIGRATION_DECISIONS + stage] ?? 0;
+    out += cells[from + stage * OUTCOMES.length + SELECTED] ?? 0;
+    into += cells[from + MIGRATION_DECISIONS + stage] ?? 0;
   }
   return { syn, out, into };
 }

@@ -7,7 +7,7 @@ import { basename, dirname, join } from "node:path";
 import { ABI_VERSION, type GroupMap, LAYOUT, OUTCOMES } from "./abi.ts";
 import { decodeGroup, encodeGroup, type GroupRecord, type SlotRecord } from "./codec.ts";
 import { Counters } from "./counters.ts";
-import { Counts, type Row, rowOf, wordsOf } from "./counts.ts";
+import { addWords, Counts, MIGRATION_CELLS, type Row, rowOf, wordsOf } from "./counts.ts";
 import { AbiMismatchError } from "./errors.ts";
 import { type GroupPins, makePins, makeUnpinned, openPins } from "./group_pins.ts";
 import {
@@ -224,8 +224,10 @@ export class Group implements Disposable {
     const syn = new Float64Array(OUTCOMES.length + used + 1);
     syn.set(this.#counters.sum(0, OUTCOMES.length + used));
     syn.set(this.#counters.sum(standby, standby + 1), OUTCOMES.length + used);
-    const rows = [migrations.read(0, 1 + used), migrations.read(1 + this.standbySlot, 1)];
-    return new Counts(syn, Buffer.concat(rows));
+    const rows = new Float64Array((1 + used + 1) * MIGRATION_CELLS);
+    addWords(rows, migrations.read(0, 1 + used));
+    addWords(rows, migrations.read(1 + this.standbySlot, 1), (1 + used) * MIGRATION_CELLS);
+    return new Counts(syn, rows);
   }
 
   /** What one slot has counted. */

@@ -5,6 +5,7 @@ import { giveBackPatiently } from "./give_back.ts";
 import type { GroupKey, Listener } from "./listener.ts";
 import { type Journal, message } from "./log.ts";
 import { ManagedGroup } from "./managed.ts";
+import { countsRuns } from "./program.ts";
 import type { Service } from "./service.ts";
 import type { State } from "./state.ts";
 import { type GroupStatus, groupStatus } from "./status.ts";
@@ -176,10 +177,11 @@ export class ManagedGroups implements Disposable {
   /** Status of each that can be read; in the end why the others cannot. */
   *status(groups: Members): Generator<GroupStatus, string[]> {
     const errors: string[] = [];
+    const runs = countsRuns();
     for (const [name, entry] of [...this.#entries]) {
       if (this.#entries.get(name) !== entry) continue; // let go of between two steps
       try {
-        yield groupStatus(entry.managed.group, groups.get(name) ?? NOBODY, process.pid);
+        yield groupStatus(entry.managed.group, groups.get(name) ?? NOBODY, process.pid, runs);
       } catch (error) {
         errors.push(`${name}: ${message(error)}`);
       }

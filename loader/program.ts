@@ -1,5 +1,5 @@
 /** What the kernel says of a loaded program, by file descriptor or id. */
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { hasCode } from "./errors.ts";
 import { checkRet } from "./sys/check.ts";
@@ -38,6 +38,15 @@ export function programInfo(fd: number): ProgramInfo {
     runTimeNs: info.readBigUInt64LE(OFFSET.runTimeNs),
     runCount: info.readBigUInt64LE(OFFSET.runCount),
   };
+}
+
+/** Whether the kernel counts runs of programs (kernel.bpf_stats_enabled, proc_sys_kernel(5)). */
+export function countsRuns(): boolean {
+  try {
+    return readFileSync("/proc/sys/kernel/bpf_stats_enabled", "latin1").trim() !== "0";
+  } catch {
+    return true; // it cannot be told: each program can
+  }
 }
 
 /** Name of a program by id, or null when it cannot be told (it wants CAP_SYS_ADMIN). */

@@ -74,7 +74,7 @@ export interface GroupStatus {
   readonly hold: HoldStatus | null;
   /** Migrations of listeners that are gone. */
   readonly closed: { readonly out: bigint; readonly into: bigint };
-  /** Nanoseconds and runs of the program, while kernel.bpf_stats_enabled is 1. */
+  /** Nanoseconds and runs of the program, while kernel.bpf_stats_enabled is 1; else 0. */
   readonly run: { readonly timeNs: bigint; readonly count: bigint };
 }
 
@@ -89,11 +89,16 @@ export interface Status {
   readonly errors: readonly string[];
 }
 
-/** Status of one group from its pinned maps and its listeners now. */
+/**
+ * Status of one group from its pinned maps and its listeners now.
+ * @param sidecar pid of the one that manages it
+ * @param runs the kernel counts the program's runs
+ */
 export function groupStatus(
   group: Group,
   members: readonly Listener[],
   sidecar: number | null,
+  runs: boolean,
 ): GroupStatus {
   const { record } = group;
   const records = group.slots();
@@ -123,12 +128,12 @@ export function groupStatus(
       queueLength,
       queueLimit,
       halfOpen,
-      migratedOut: BigInt(out),
-      migratedInto: BigInt(into),
+      migratedOut: out === 0 ? 0n : BigInt(out),
+      migratedInto: into === 0 ? 0n : BigInt(into),
     };
   });
   const all = counts.total();
-  const info = group.programInfo();
+  const info = runs ? group.programInfo() : null;
   return {
     name: group.name,
     service: record.service,
@@ -148,7 +153,7 @@ export function groupStatus(
     wakeups: group.moves.wakeups,
     hold: holdStatus(group, standby, counts.row(group.standbySlot)),
     closed: { out: BigInt(all.out - open.out), into: BigInt(all.into - open.into) },
-    run: { timeNs: info.runTimeNs, count: info.runCount },
+    run: { timeNs: info?.runTimeNs ?? 0n, count: info?.runCount ?? 0n },
   };
 }
 

@@ -7,6 +7,7 @@ import { Group } from "./group.ts";
 import { byGroup, isMember, type Listener } from "./listener.ts";
 import { KernelCounts, kernelCounts } from "./netstat.ts";
 import { Observer } from "./observe.ts";
+import { countsRuns } from "./program.ts";
 import type { Spec } from "./spec.ts";
 import { findBpffs, lockHolder, State } from "./state.ts";
 import { type GroupStatus, groupStatus, type Status } from "./status.ts";
@@ -66,7 +67,7 @@ export class StatusReader implements Disposable {
   #group(name: string, members: readonly Listener[]): GroupStatus | null {
     using group = Group.open(this.#state.directory(name));
     if (this.#specs.length > 0 && !specOf(this.#specs, group.record.key)) return null;
-    return groupStatus(group, members, lockHolder(this.#state.directory(name)));
+    return groupStatus(group, members, lockHolder(this.#state.directory(name)), countsRuns());
   }
 
   [Symbol.dispose](): void {

@@ -42,7 +42,7 @@ const nothing = () => 0n;
 for (const cpus of [1, 2, 128, 1024]) {
   test(`${cpus} CPUs: every count of every one is added up`, () => {
     const map = counters(cpus, (cell, cpu) => BigInt(cell * 10_000 + cpu));
-    const counts = new Counts(all(map), migrations(nothing));
+    const counts = new Counts(all(map), wordsOf(migrations(nothing)));
     const sum = (cell: number) => BigInt(cell * 10_000 * cpus + (cpus * (cpus - 1)) / 2);
     for (const [from, to] of [
       [0, 1],
@@ -82,10 +82,12 @@ test("slots that were never used may be left out; the standby's row is the last 
   const rows = migrations((row, cell) =>
     row === 0 || isUsed(row - 1) ? BigInt(row * 100 + cell) : 0n,
   );
-  const whole = new Counts(all(map), rows);
+  const whole = new Counts(all(map), wordsOf(rows));
   const some = new Counts(
     Float64Array.from([...map.sum(0, OUTCOMES.length + used), ...map.sum(CELLS - 1, CELLS)]),
-    Buffer.concat([rows.subarray(0, (1 + used) * size), rows.subarray((1 + SLOTS) * size)]),
+    wordsOf(
+      Buffer.concat([rows.subarray(0, (1 + used) * size), rows.subarray((1 + SLOTS) * size)]),
+    ),
   );
   for (const slot of [0, used - 1, SLOTS]) assert.deepEqual(some.row(slot), whole.row(slot));
   assert.notEqual(some.row(SLOTS).into, 0);
@@ -101,13 +103,15 @@ test("counts beyond 32 bits are whole", () => {
   assert.deepEqual([...wordsOf(bytes)], [0, Number(large), 2 ** 32]);
   const sums = wordsOf(bytes);
   assert.deepEqual([...addWords(sums, bytes)], [0, 2 * Number(large), 2 ** 33]);
+  addWords(sums, bytes.subarray(8, 16), 2);
+  assert.deepEqual([...sums], [0, 2 * Number(large), 2 ** 33 + Number(large)]);
   assert.deepEqual([...wordsOf(bytes.subarray(8))], [Number(large), 2 ** 32], "wherever they are");
 });
 
 test("every cell of a row is one decision; migrations are what was selected and received", () => {
   const counts = new Counts(
     all(counters(2, nothing)),
-    migrations((row, cell) => (row < 2 ? BigInt(cell + 1) : 0n)),
+    wordsOf(migrations((row, cell) => (row < 2 ? BigInt(cell + 1) : 0n))),
   );
   const decisions = counts.decisions();
   assert.equal(decisions.length, (STAGES.length - 1) * OUTCOMES.length);

@@ -3,9 +3,9 @@ import { borrow } from "./borrow.ts";
 import type { Listener, Owner } from "./listener.ts";
 import { readSettings, settingsDigest } from "./settings.ts";
 
-/** Servers set options after listen() too (nginx does): so long they are read whenever the group is looked after. */
+/** Servers set options after listen() too (nginx does): so long they are read again and again. */
 export const YOUNG_MS = 2_000;
-/** And so often it then is, whatever else changed: each time takes milliseconds, which other groups wait for. */
+/** And so often: a reading is a hundred system calls, which other listeners wait for. */
 export const YOUNG_EVERY_MS = 500;
 /** After that somebody may still change them: read with the first pass over the group after so long. */
 export const SETTLED_MS = 300_000;
@@ -28,9 +28,10 @@ export class Readings {
   read(listener: Listener, known: boolean, nowMs: number): bigint | null {
     const { cookie, key, owners } = listener;
     const before = this.#readings.get(cookie);
-    const sinceMs = before?.owners === owners ? before.sinceMs : nowMs;
-    const wait = nowMs - sinceMs < YOUNG_MS ? 0 : SETTLED_MS;
-    if (before && known && nowMs - before.lastMs < wait) return null;
+    const same = before?.owners === owners;
+    const sinceMs = same ? before.sinceMs : nowMs;
+    const wait = nowMs - sinceMs < YOUNG_MS ? YOUNG_EVERY_MS : SETTLED_MS;
+    if (same && known && nowMs - before.lastMs < wait) return null;
     this.#readings.set(cookie, { sinceMs, lastMs: nowMs, owners });
     return borrow(listener, (fd) => settingsDigest(readSettings(fd, key.family))) ?? 0n;
   }

@@ -1,4 +1,5 @@
 /** Status of what a sidecar manages: at once, or in slices, as that of a thousand groups takes a while. */
+import { setImmediate as turn } from "node:timers/promises";
 import type { ManagedGroups } from "./managed_groups.ts";
 import { kernelCountsInSteps } from "./netstat.ts";
 import type { Observed } from "./observation.ts";
@@ -33,6 +34,7 @@ export async function tellSidecarStatus(
 ): Promise<Status> {
   const { observer } = place;
   const observed = observer.isSlow ? await observer.observeBeside() : observer.observe();
+  await turn();
   return inSlices(steps(place, observed, ...managed), (group) => {
     if (group) each(group);
   });

@@ -11,6 +11,7 @@
 #include <bpf/bpf_core_read.h>
 
 #include "kernel_types.h"
+#include "pid.h"
 #include "reuseport_migrate.h"
 
 #define AF_INET 2
@@ -22,8 +23,6 @@
 
 /* Low bit of sk_user_data (include/net/sock.h) that a REUSEPORT_SOCKARRAY sets, and nothing else on TCP. */
 #define SK_USER_DATA_BPF 2
-
-#define MAX_PID_NS_LEVEL 32 /* include/linux/pid_namespace.h */
 
 const volatile struct rm_observe observe = {};
 
@@ -90,22 +89,6 @@ static __always_inline void read_mptcp(struct sock *sk, struct rm_listener *r)
 	read_group(BPF_CORE_READ(tcp, sk_reuseport_cb), 1, r);
 }
 
-/* The process's id in the loader's pid namespace, which pidfd_open(2) there understands. */
-static __always_inline __u32 read_pid(struct task_struct *leader)
-{
-	struct pid *pid = leader->thread_pid;
-	__u32 level = pid->level;
-	const char *numbers = (const char *)pid + bpf_core_field_offset(pid->numbers);
-
-	for (__u32 i = 0; i < MAX_PID_NS_LEVEL && i <= level; i++) {
-		const struct upid *number = (const void *)(numbers + i * sizeof(*number));
-
-		if (BPF_CORE_READ(number, ns, ns.inum) == observe.pidns)
-			return BPF_CORE_READ(number, nr);
-	}
-	return 0; /* not of that namespace: the iterator does not come here then */
-}
-
 /* Not inlined, so that struct rm_listener is in BTF for the ABI test. */
 static __noinline int emit(struct seq_file *seq, struct rm_listener *r)
 {
@@ -120,6 +103,7 @@ int list_listeners(struct bpf_iter__task_file *ctx)
 	struct rm_listener r = {};
 	struct socket *sock;
 	struct sock *sk;
+	struct pid *pid;
 	__u16 family;
 
 	if (!task || !file)
@@ -140,7 +124,9 @@ int list_listeners(struct bpf_iter__task_file *ctx)
 	r.cookie = bpf_get_socket_cookie(sk);
 	r.fd = ctx->fd;
 	leader = task->group_leader;
-	r.pid = read_pid(leader);
+	pid = leader->thread_pid;
+	/* 0: not of that namespace; the iterator does not come here then. */
+	r.pid = pid_number(pid, pid->level, observe.pidns);
 	r.start_ns = leader->start_boottime;
 	bpf_core_read_str(r.comm, sizeof(r.comm), &leader->comm);
 

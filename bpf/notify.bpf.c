@@ -7,9 +7,16 @@
  */
 #include <linux/bpf.h>
 #include <linux/in.h>
+#include <linux/in6.h>
 #include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
 
+#include "kernel_types.h"
+#include "pid.h"
 #include "reuseport_migrate.h"
+
+/* Inode number of the loader's pid namespace. */
+const volatile __u32 pidns = 0;
 
 /* Ports of a bit in `ranges`. */
 #define RANGE 1024
@@ -38,6 +45,15 @@ struct {
 	__uint(max_entries, 4096); /* bytes */
 } events SEC(".maps");
 
+/* Who binds. The helper that other programs have for it knows the host's pid namespace only. */
+static __always_inline __u32 binder(void)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct pid *pid = BPF_CORE_READ(task, group_leader, thread_pid);
+
+	return pid_number(pid, BPF_CORE_READ(pid, level), pidns);
+}
+
 /* Not inlined, so that struct rm_event stays in BTF for the ABI test. */
 static __noinline int tell(const struct rm_event *e)
 {
@@ -64,6 +80,7 @@ static __always_inline int bound(struct bpf_sock *sk)
 	bits = bpf_map_lookup_elem(&ports, &word);
 	if (bits && *bits >> (port % WORD_BITS) & 1) {
 		e.port = port;
+		e.pid = binder();
 		tell(&e);
 	}
 	return 1; /* allow, always */

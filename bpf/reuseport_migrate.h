@@ -256,7 +256,8 @@ struct rm_observe {
 /* Record of the ring buffer `events`: a TCP socket was bound to a watched port. */
 struct rm_event {
 	__u16 port; /* host byte order */
-	__u16 pad[3];
+	__u16 pad;
+	__u32 pid; /* who bound it, in the loader's pid namespace; 0: not of that one */
 };
 
 /*

@@ -168,7 +168,7 @@ export const LAYOUT = {
     },
   },
   rm_observe: { size: 8, members: { pidns: 0, udp: 4, pad: 5 } },
-  rm_event: { size: 8, members: { port: 0, pad: 2 } },
+  rm_event: { size: 8, members: { port: 0, pad: 2, pid: 4 } },
   rm_adoption: { size: 1296, members: { abi_version: 0, pad: 4, parent: 8, name: 16, path: 272 } },
   rm_adopted_port: { size: 16, members: { binds: 0, failed: 8 } },
 } as const;

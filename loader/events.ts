@@ -1,6 +1,6 @@
 /** Bind events: the kernel tells when a TCP socket is bound to a watched port. */
-import { closeSync, openSync } from "node:fs";
-import { BOUND_PROGRAMS } from "./abi.ts";
+import { closeSync, openSync, statSync } from "node:fs";
+import { BOUND_PROGRAMS, LAYOUT } from "./abi.ts";
 import { BpfObject } from "./object.ts";
 import { checkPtr, checkRet } from "./sys/check.ts";
 import * as guard from "./sys/guard.ts";
@@ -11,7 +11,10 @@ import { RingBuffer } from "./sys/ring.ts";
 const RANGE = 1024;
 const WORD_BITS = 64;
 
-/** Calls back for each batch of binds to its ports, in any process below `cgroup`. Ends with the process. */
+/**
+ * Calls back for each batch of binds to its ports, with the pids of those who bound (0: one that we
+ * cannot name), in any process below `cgroup`. Ends with the process.
+ */
 export class BindEvents implements Disposable {
   readonly #object = new BpfObject("notify");
   /** The words of `ports` that are not 0. */
@@ -19,11 +22,24 @@ export class BindEvents implements Disposable {
   readonly #links: bpf.Ptr<"bpf_link">[] = [];
   #ring: RingBuffer | null = null;
 
-  constructor(cgroup: string, ports: Iterable<number>, arrived: () => void) {
+  constructor(
+    cgroup: string,
+    ports: Iterable<number>,
+    arrived: (pids: ReadonlySet<number>) => void,
+  ) {
+    let pids = new Set<number>();
+    const batch = () => {
+      const told = pids;
+      pids = new Set();
+      arrived(told);
+    };
+    const { pid } = LAYOUT.rm_event.members;
+    const record = (bytes: Buffer) => pids.add(bytes.readUInt32LE(pid));
     try {
+      this.#object.setData(".rodata", ownPidns());
       this.#object.load();
       this.setPorts(ports);
-      this.#ring = new RingBuffer(this.#object.mapFd("events"), arrived);
+      this.#ring = new RingBuffer(this.#object.mapFd("events"), batch, record);
       const fd = openSync(cgroup, "r");
       try {
         for (const name of BOUND_PROGRAMS) {
@@ -66,6 +82,13 @@ export class BindEvents implements Disposable {
     this.#ring = null;
     this.#object[Symbol.dispose]();
   }
+}
+
+/** The notification's .rodata. */
+function ownPidns(): Buffer {
+  const out = Buffer.alloc(4);
+  out.writeUInt32LE(statSync("/proc/self/ns/pid").ino);
+  return out;
 }
 
 /** A bit each of `numbers`, by word. */

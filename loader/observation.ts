@@ -76,6 +76,25 @@ export class Observations {
     return this.#observed;
   }
 
+  /**
+   * What one process has now, and all others had in the read before; null: its records are in more
+   * than one place (a thread with files of its own), and only a whole read tells.
+   * @param bytes its records
+   */
+  ofProcess(pid: number, bytes: Buffer): Observed | null {
+    const all = this.#bytes;
+    let [first, after] = [-1, -1];
+    for (let record = 0, at = AT.pid; at < all.length; record++, at += RECORD) {
+      if (all.readUInt32LE(at) !== pid) continue;
+      if (first >= 0 && record !== after) return null;
+      if (first < 0) first = record;
+      after = record + 1;
+    }
+    if (first < 0) first = after = count(all);
+    const [before, rest] = [all.subarray(0, first * RECORD), all.subarray(after * RECORD)];
+    return this.next(Buffer.concat([before, bytes, rest]));
+  }
+
   /** Of each record from `from` up to `to`. */
   #entriesOf(bytes: Buffer, from: number, to: number): Entry[] {
     const found: Entry[] = [];

@@ -1,10 +1,12 @@
 /** observe: every listener of the host, in one read of the task_file iterator. */
 import { read, readSync, statSync } from "node:fs";
 import { ITERATOR_PROGRAM, LAYOUT } from "./abi.ts";
+import { hasCode } from "./errors.ts";
 import type { Listener } from "./listener.ts";
 import { BpfObject } from "./object.ts";
 import { Observations, type Observed } from "./observation.ts";
 import { checkPtr, checkRet } from "./sys/check.ts";
+import * as guard from "./sys/guard.ts";
 import * as bpf from "./sys/libbpf.ts";
 import * as libc from "./sys/libc.ts";
 
@@ -14,6 +16,10 @@ const CHUNK = 64 * 1024;
 const SLOW_MS = 20;
 const SLOW_READS = 3;
 
+/** Sizes and offsets, bytes, of struct bpf_iter_attach_opts (libbpf.h) and union bpf_iter_link_info (uapi/linux/bpf.h): its `task`. */
+const ITER_OPTIONS = 24;
+const TASK_INFO = { size: 12, pid: 4 } as const;
+
 /** Reads listeners; holds the loaded iterator between reads. */
 export class Observer implements Disposable {
   readonly #object: BpfObject;
@@ -21,6 +27,8 @@ export class Observer implements Disposable {
   #link: bpf.Ptr<"bpf_link"> | null;
   readonly #room = new Room();
   readonly #roomBeside = new Room();
+  /** This kernel reads the files of one process: since Linux 6.1. */
+  #readsOne = true;
   /** Reads in a row that were slow. */
   #slow = 0;
   #beside: Promise<unknown> = Promise.resolve();
@@ -48,14 +56,54 @@ export class Observer implements Disposable {
 
   /** One read, by group too; the event loop waits for it. */
   observe(): Observed {
-    const fd = this.#open();
-    const room = this.#room;
     const before = process.cpuUsage();
+    const bytes = this.#read(this.#opened);
+    this.#took(before);
+    return this.#observations.next(bytes);
+  }
+
+  /**
+   * What these processes have now, and all others had when they were read last: it costs what these
+   * have open, and not what the host has. null: this kernel, or only a whole read, can tell.
+   */
+  observeProcesses(pids: Iterable<number>): Observed | null {
+    let observed: Observed | null = null;
+    for (const pid of pids) {
+      const bytes = this.#readProcess(pid);
+      observed = bytes && this.#observations.ofProcess(pid, bytes);
+      if (observed === null) return null;
+    }
+    return observed;
+  }
+
+  #readProcess(pid: number): Buffer | null {
+    if (!this.#readsOne) return null;
+    const info = Buffer.alloc(TASK_INFO.size);
+    info.writeUInt32LE(guard.pid(pid), TASK_INFO.pid);
+    const options = { sz: ITER_OPTIONS, link_info: info, link_info_len: info.length };
+    const program = this.#object.program(ITERATOR_PROGRAM);
+    let link: bpf.Ptr<"bpf_link">;
+    try {
+      link = checkPtr("bpf_program__attach_iter", bpf.bpf_program__attach_iter(program, options));
+    } catch (error) {
+      this.#readsOne = !hasCode(error, "E2BIG", "EINVAL");
+      return null;
+    }
+    try {
+      return this.#read(link);
+    } finally {
+      bpf.bpf_link__destroy(link);
+    }
+  }
+
+  /** All records; they are in `#room`. */
+  #read(link: bpf.Ptr<"bpf_link">): Buffer {
+    const fd = checkRet("bpf_iter_create", bpf.bpf_iter_create(bpf.bpf_link__fd(link)));
+    const room = this.#room;
     try {
       room.empty();
       while (room.fill(again(() => readSync(fd, ...room.rest)))) {}
-      this.#took(before);
-      return this.#observations.next(room.bytes);
+      return room.bytes;
     } finally {
       libc.close(fd);
     }
@@ -74,7 +122,7 @@ export class Observer implements Disposable {
   }
 
   async #readBeside(): Promise<Observed> {
-    const fd = this.#open();
+    const fd = checkRet("bpf_iter_create", bpf.bpf_iter_create(bpf.bpf_link__fd(this.#opened)));
     const room = this.#roomBeside;
     const before = process.cpuUsage();
     try {
@@ -87,9 +135,9 @@ export class Observer implements Disposable {
     }
   }
 
-  #open(): number {
+  get #opened(): bpf.Ptr<"bpf_link"> {
     if (this.#link === null) throw new Error("Observer is closed");
-    return checkRet("bpf_iter_create", bpf.bpf_iter_create(bpf.bpf_link__fd(this.#link)));
+    return this.#link;
   }
 
   #took(before: NodeJS.CpuUsage): void {

@@ -13,6 +13,7 @@ import { Patience } from "./patience.ts";
 import type { Service } from "./service.ts";
 import type { State } from "./state.ts";
 import { boottimeMs } from "./sys/libc.ts";
+import type { Looked } from "./watch.ts";
 
 /** How long a pass waits for a command that changes state; then the next pass does it. */
 const PATIENCE_MS = 20;
@@ -64,12 +65,28 @@ export class Passes implements Disposable {
     this.#place = place;
   }
 
-  /** Begins a pass; what was left of the one before is part of it. Does not throw. */
-  look(): void {
+  /**
+   * Begins a pass; what was left of the one before is part of it. Does not throw.
+   * @param at who may have changed: groups that nobody manages yet wait for a look at all
+   */
+  look(at: Looked = "all"): void {
     const { observer, journal } = this.#place;
     if (this.#reading) this.#lookAgain = true;
+    else if (at !== "all" && !this.#isUnfinished && this.#lookAt(at)) return;
     else if (observer.isSlow) void this.#lookBeside();
-    else journal.attempt("reconcile", () => this.#begin(observer.observe()));
+    else journal.attempt("reconcile", () => this.#begin(observer.observe(), true));
+  }
+
+  /** False: only a look at all tells. */
+  #lookAt(pids: ReadonlySet<number>): boolean {
+    const { observer, journal } = this.#place;
+    let seen = false;
+    journal.attempt("reconcile", () => {
+      const observed = observer.observeProcesses(pids);
+      seen = observed !== null;
+      if (observed) this.#begin(observed, false);
+    });
+    return seen;
   }
 
   /** A look may wait: no command has changed anything, and all else that may change is told of. */
@@ -86,7 +103,7 @@ export class Passes implements Disposable {
   whole(): void {
     const { observer, groups } = this.#place;
     groups.demand();
-    const pass = this.#prepare(observer.observe());
+    const pass = this.#prepare(observer.observe(), true);
     this.drop();
     this.#slice(pass, Number.POSITIVE_INFINITY);
   }
@@ -94,6 +111,12 @@ export class Passes implements Disposable {
   /** Forgets what is left of a pass: services or groups are others now. */
   drop(): void {
     clearTimeout(this.#next);
+    this.#next = undefined;
+  }
+
+  /** Some of a pass is left. */
+  get #isUnfinished(): boolean {
+    return this.#next !== undefined;
   }
 
   [Symbol.dispose](): void {
@@ -106,7 +129,7 @@ export class Passes implements Disposable {
     this.#reading = true;
     try {
       const observed = await observer.observeBeside();
-      if (!this.#closed) journal.attempt("reconcile", () => this.#begin(observed));
+      if (!this.#closed) journal.attempt("reconcile", () => this.#begin(observed, true));
     } catch (error) {
       if (!this.#closed) journal.warn("reconcile", message(error));
     }
@@ -115,8 +138,8 @@ export class Passes implements Disposable {
     this.#lookAgain = false;
   }
 
-  #begin(observed: Observed): void {
-    const pass = this.#prepare(observed);
+  #begin(observed: Observed, whole: boolean): void {
+    const pass = this.#prepare(observed, whole);
     if (observed !== this.#observed) this.#place.stir();
     this.#observed = observed;
     const idle = pass.due.length + pass.adopting.length + pass.fresh.length === 0;
@@ -125,7 +148,7 @@ export class Passes implements Disposable {
     else this.#goOn(pass);
   }
 
-  #prepare(observed: Observed): Pass {
+  #prepare(observed: Observed, whole: boolean): Pass {
     const { groups, idleMs } = this.#place;
     const services = this.#place.services();
     const nowMs = boottimeMs();
@@ -135,8 +158,9 @@ export class Passes implements Disposable {
       service.locate();
     }
     const when = { nowMs, idleMs, gone };
-    const adopting = services.filter(({ adopts }) => adopts);
     const due = groups.due(observed.groups, when);
+    if (!whole) return { observed, when, due, adopting: [], fresh: [] };
+    const adopting = services.filter(({ adopts }) => adopts);
     return { observed, when, due, adopting, fresh: this.#fresh(observed, services) };
   }
 
@@ -156,6 +180,7 @@ export class Passes implements Disposable {
 
   /** A slice now, and the others in turn. */
   #goOn(pass: Pass): void {
+    this.#next = undefined;
     const slice = () => {
       if (!this.#slice(pass, SLICE_MS)) {
         this.#finish();

@@ -18,7 +18,7 @@ import { StoreServer } from "./store/server.ts";
 import { trimMemory } from "./sys/malloc.ts";
 import { everyStep } from "./undo.ts";
 import { Waking } from "./waking.ts";
-import { RECONCILE_MS, Watch } from "./watch.ts";
+import { type Looked, RECONCILE_MS, Watch } from "./watch.ts";
 
 interface Running {
   readonly state: State;
@@ -100,7 +100,7 @@ export class Sidecar implements Disposable {
   watch(released: () => void = () => {}): void {
     this.#onReleased = released;
     this.#watch = new Watch(
-      () => this.#look(),
+      (at) => this.#look(at),
       () => this.#use().passes.isQuiet,
     );
     this.#listen();
@@ -152,8 +152,8 @@ export class Sidecar implements Disposable {
     }
   }
 
-  #look(): void {
-    this.#running?.passes.look();
+  #look(at: Looked = "all"): void {
+    this.#running?.passes.look(at);
   }
 
   /** One observe-plan-apply pass over all groups, whatever is due. */

@@ -12,17 +12,23 @@ export const RECONCILE_MS = 1_000;
 export const RESTING_MS = 5_000;
 /** For so long after anything changed, or a bind was told of, it is no rest: a bind may be long before its listen(). */
 const RESTLESS_MS = 10_000;
-/** After a bind the listener appears moments later: when to look, ms after the event. */
-const AFTER_BIND_MS = [1, 4, 10, 50, 200] as const;
+/** After a bind the listener appears moments later: when to look, ms after the event, at who bound; in the end at everybody. */
+const AFTER_BIND_MS = [1, 4, 10, 50] as const;
+const WHOLE_AFTER_BIND_MS = 200;
+/** More processes than this are looked at like all others. */
+const FEW_PROCESSES = 8;
+
+/** At these processes, or at everybody. */
+export type Looked = ReadonlySet<number> | "all";
 
 /** Calls `look` until it is disposed. */
 export class Watch implements Disposable {
-  readonly #look: () => void;
+  readonly #look: (at: Looked) => void;
   readonly #isQuiet: () => boolean;
   readonly #interval: NodeJS.Timeout;
   #timer: NodeJS.Timeout | undefined;
-  /** When to look after binds; whole ms of performance.now(), so that those of many binds are few. */
-  readonly #moments = new Set<number>();
+  /** When to look after binds, and at whom; whole ms of performance.now(), so that those of many binds are few. */
+  readonly #moments = new Map<number, Looked>();
   /** When to look as was asked for; null: it was not. */
   #asked: number | null = null;
   /** Looks may take no more than half of the time, however many binds there are. */
@@ -33,7 +39,7 @@ export class Watch implements Disposable {
   #closed = false;
 
   /** @param isQuiet nothing has changed that can be told without looking */
-  constructor(look: () => void, isQuiet: () => boolean) {
+  constructor(look: (at: Looked) => void, isQuiet: () => boolean) {
     this.#look = look;
     this.#isQuiet = isQuiet;
     this.#interval = setInterval(() => this.#tick(), RECONCILE_MS);
@@ -51,7 +57,7 @@ export class Watch implements Disposable {
     }
     const cgroup = findCgroup2();
     if (cgroup === null) throw new NotSupportedError("cgroup v2", "no cgroup v2 is mounted");
-    this.#events = new BindEvents(cgroup, ports, () => this.#bound());
+    this.#events = new BindEvents(cgroup, ports, (pids) => this.#bound(pids));
   }
 
   /** Looks in `delayMs` at the latest. */
@@ -72,32 +78,47 @@ export class Watch implements Disposable {
     // Half an interval of grace: ticks are not exact.
     const rested = now - this.#lookedAt >= RESTING_MS - RECONCILE_MS / 2;
     const rests = this.#events !== null && now >= this.#restlessUntil && this.#isQuiet();
-    if (!rests || rested) this.#lookNow();
+    if (!rests || rested) this.#lookNow("all");
   }
 
-  #bound(): void {
+  #bound(pids: ReadonlySet<number>): void {
     const now = performance.now();
     this.stir();
-    for (const delay of AFTER_BIND_MS) this.#moments.add(Math.floor(now + delay));
+    for (const delay of AFTER_BIND_MS) this.#plan(now + delay, pids.has(0) ? "all" : pids);
+    this.#plan(now + WHOLE_AFTER_BIND_MS, "all");
     this.#arm();
+  }
+
+  #plan(atMs: number, at: Looked): void {
+    const moment = Math.floor(atMs);
+    this.#moments.set(moment, together(this.#moments.get(moment) ?? NOBODY, at));
   }
 
   /** For the next moment that is due. */
   #arm(): void {
     clearTimeout(this.#timer);
     let next = this.#asked ?? Infinity;
-    for (const moment of this.#moments) next = Math.min(next, moment);
+    for (const moment of this.#moments.keys()) next = Math.min(next, moment);
     if (next === Infinity || this.#closed) return;
     const waitMs = Math.max(next, this.#notBefore) - performance.now();
-    this.#timer = setTimeout(() => this.#lookNow(), Math.max(0, waitMs));
+    this.#timer = setTimeout(() => this.#lookNow(NOBODY), Math.max(0, waitMs));
   }
 
-  #lookNow(): void {
+  /** At these, and at whom it is time to look. */
+  #lookNow(at: Looked): void {
     const begin = performance.now();
-    this.#lookedAt = begin;
-    for (const moment of this.#moments) if (moment <= begin) this.#moments.delete(moment);
-    if (this.#asked !== null && this.#asked <= begin) this.#asked = null;
-    this.#look();
+    let due = at;
+    for (const [moment, those] of this.#moments) {
+      if (moment > begin) continue;
+      this.#moments.delete(moment);
+      due = together(due, those);
+    }
+    if (this.#asked !== null && this.#asked <= begin) {
+      this.#asked = null;
+      due = "all";
+    }
+    if (due === "all") this.#lookedAt = begin;
+    if (due === "all" || due.size > 0) this.#look(due);
     const end = performance.now();
     this.#notBefore = end + (end - begin);
     this.#arm();
@@ -110,4 +131,12 @@ export class Watch implements Disposable {
     this.#events?.[Symbol.dispose]();
     this.#events = null;
   }
+}
+
+const NOBODY: Looked = new Set();
+
+function together(a: Looked, b: Looked): Looked {
+  if (a === "all" || b === "all") return "all";
+  const both = new Set([...a, ...b]);
+  return both.size > FEW_PROCESSES ? "all" : both;
 }

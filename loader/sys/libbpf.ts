@@ -14,6 +14,14 @@ for (const name of ["bpf_object", "bpf_map", "bpf_program", "bpf_link", "btf", "
 }
 koffi.alias("bpf_map_type", "int"); // an enum
 koffi.proto("int ring_buffer_sample_fn(void *ctx, void *data, size_t size)");
+koffi.struct("bpf_iter_attach_opts", { sz: "size_t", link_info: "void *", link_info_len: "uint32_t" });
+
+/** struct bpf_iter_attach_opts; `link_info` is read during the call only. */
+export interface IterOptions {
+  readonly sz: number;
+  readonly link_info: Buffer;
+  readonly link_info_len: number;
+}
 
 /* libbpf.h: objects */
 export const bpf_object__open_file = lib.func("bpf_object *bpf_object__open_file(const char *path, const void *opts)") as (path: string, opts: null) => Ptr<"bpf_object"> | null;
@@ -31,7 +39,7 @@ export const bpf_map__set_initial_value = lib.func("int bpf_map__set_initial_val
 export const bpf_program__fd = lib.func("int bpf_program__fd(const bpf_program *prog)") as (prog: Ptr<"bpf_program">) => number;
 
 /* libbpf.h: links and the ring buffer */
-export const bpf_program__attach_iter = lib.func("bpf_link *bpf_program__attach_iter(const bpf_program *prog, const void *opts)") as (prog: Ptr<"bpf_program">, opts: null) => Ptr<"bpf_link"> | null;
+export const bpf_program__attach_iter = lib.func("bpf_link *bpf_program__attach_iter(const bpf_program *prog, const bpf_iter_attach_opts *opts)") as (prog: Ptr<"bpf_program">, opts: IterOptions | null) => Ptr<"bpf_link"> | null;
 export const bpf_program__attach_cgroup = lib.func("bpf_link *bpf_program__attach_cgroup(const bpf_program *prog, int cgroup_fd)") as (prog: Ptr<"bpf_program">, fd: number) => Ptr<"bpf_link"> | null;
 export const bpf_link__fd = lib.func("int bpf_link__fd(const bpf_link *link)") as (link: Ptr<"bpf_link">) => number;
 export const bpf_link__destroy = lib.func("int bpf_link__destroy(bpf_link *link)") as (link: Ptr<"bpf_link">) => number;

@@ -4,15 +4,20 @@ import { checkPtr, checkRet } from "./check.ts";
 import * as bpf from "./libbpf.ts";
 import { onReadable } from "./poll.ts";
 
-/** Calls `arrived` once for each batch of records; what they say is in the map, not needed here. */
+/** Calls `arrived` once for each batch of records. */
 export class RingBuffer implements Disposable {
   readonly #callback: bigint;
   readonly #stop: () => void;
   #ring: bpf.Ptr<"ring_buffer"> | null;
 
-  constructor(mapFd: number, arrived: () => void) {
+  /** @param record told each of them first; its bytes are the callee's. It must not throw */
+  constructor(mapFd: number, arrived: () => void, record?: (bytes: Buffer) => void) {
     // Must not throw: libbpf would take it for "go on" and the error would surface elsewhere.
-    this.#callback = koffi.register(() => 0, "ring_buffer_sample_fn *");
+    const sample = (_ctx: null, data: bigint, size: number) => {
+      record?.(Buffer.from(koffi.decode(data, "uint8_t", size)));
+      return 0;
+    };
+    this.#callback = koffi.register(sample, "ring_buffer_sample_fn *");
     try {
       const ring = bpf.ring_buffer__new(mapFd, this.#callback, null, null);
       this.#ring = checkPtr("ring_buffer__new", ring);

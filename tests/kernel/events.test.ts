@@ -62,3 +62,17 @@ test(
     assert.equal(told, 2);
   }, "::1"),
 );
+
+test(
+  "who bound is told",
+  scene(async (s) => {
+    const [one, other] = [await s.process(), await s.process()];
+    const told: number[] = [];
+    using _events = new BindEvents(cgroup(), [s.port], (pids) => told.push(...pids));
+    await one.churn({ address: s.address, port: s.port }, 2);
+    await until("the first is told", () => told.includes(one.pid));
+    assert.equal(told.includes(other.pid), false);
+    await other.churn({ address: s.address, port: s.port }, 1);
+    await until("the other is told", () => told.includes(other.pid));
+  }),
+);

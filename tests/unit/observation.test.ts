@@ -90,6 +90,44 @@ describe("reads one after the other", () => {
     assert.equal(observations.next(read(b, a, c)), first);
   });
 
+  test("a read of one process changes what that one has, and nothing else", () => {
+    const observations = new Observations();
+    const others = [
+      { cookie: 1n, pid: 7, port: 81 },
+      { cookie: 2n, pid: 9, port: 82 },
+    ];
+    const [a, b] = others as [Fields, Fields];
+    const first = observations.next(read(a, { cookie: 3n, pid: 8 }, b));
+    assert.equal(observations.ofProcess(8, read({ cookie: 3n, pid: 8 })), first);
+    const opened = [
+      { cookie: 3n, pid: 8 },
+      { cookie: 4n, pid: 8, port: 81 },
+    ];
+    const next = observations.ofProcess(8, read(...opened));
+    assert.ok(next);
+    assert.deepEqual(sorted(next), sorted(new Observations().next(read(a, ...opened, b))));
+    const untouched = first.groups.get("0-ipv4-0_0_0_0-82");
+    assert.equal(untouched?.length, 1);
+    assert.equal(next.groups.get("0-ipv4-0_0_0_0-82"), untouched);
+    const gone = observations.ofProcess(8, read());
+    assert.deepEqual(gone?.listeners.map(({ cookie }) => cookie).toSorted(), [1n, 2n]);
+    const came = observations.ofProcess(5, read({ cookie: 5n, pid: 5 }));
+    assert.equal(came?.listeners.length, 3, "of a process that had none");
+    assert.equal(
+      observations.next(read({ cookie: 5n, pid: 5 }, a, b)),
+      came,
+      "wherever it was put",
+    );
+  });
+
+  test("of a process whose records are in two places only a whole read tells", () => {
+    const observations = new Observations();
+    const bytes = read({ cookie: 1n, pid: 8 }, { cookie: 2n, pid: 9 }, { cookie: 3n, pid: 8 });
+    const first = observations.next(bytes);
+    assert.equal(observations.ofProcess(8, read()), null);
+    assert.equal(observations.next(bytes), first);
+  });
+
   test("after any changes it says what a first read would", () => {
     const random = numbers(20_261_125);
     for (let run = 0; run < 200; run++) {

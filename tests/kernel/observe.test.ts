@@ -1,0 +1,42 @@
+/** Reads of the iterator: of the whole host, and of one process alone. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { Observer } from "../../loader/observe.ts";
+import { scene } from "../helpers/scene.ts";
+
+describe("a read of some processes", () => {
+  test(
+    "sees what they opened and closed since, and of all others what was seen before",
+    scene(async (s) => {
+      const [one, other] = [await s.process(), await s.process()];
+      const [before, elsewhere] = [await s.listener({}, one), await s.listener({}, other)];
+      using observer = new Observer();
+      const cookies = (observed = observer.observe()) =>
+        observed.listeners
+          .filter(({ key }) => key.port === s.port)
+          .map(({ cookie }) => cookie)
+          .toSorted();
+      const sorted = (...all: readonly (typeof before)[]) =>
+        all.map(({ cookie }) => BigInt(cookie)).toSorted();
+      assert.deepEqual(cookies(), sorted(before, elsewhere));
+
+      const [opened, unseen] = [await s.listener({}, one), await s.listener({}, other)];
+      const observed = observer.observeProcesses([one.pid]);
+      assert.ok(observed, "Linux 6.1 or newer");
+      assert.deepEqual(cookies(observed), sorted(before, elsewhere, opened));
+      const both = observer.observeProcesses([one.pid, other.pid]);
+      assert.ok(both);
+      assert.deepEqual(cookies(both), sorted(before, elsewhere, opened, unseen));
+      await before.close();
+      const closed = observer.observeProcesses([one.pid]);
+      assert.ok(closed);
+      assert.deepEqual(cookies(closed), sorted(elsewhere, opened, unseen));
+      assert.deepEqual(cookies(), sorted(elsewhere, opened, unseen));
+      await one.kill();
+      const gone = observer.observeProcesses([one.pid]);
+      assert.ok(gone);
+      assert.deepEqual(cookies(gone), sorted(elsewhere, unseen));
+      assert.equal(observer.observeProcesses([]), null);
+    }),
+  );
+});

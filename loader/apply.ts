@@ -34,10 +34,15 @@ export function applyGroup(
   const { record } = group;
   const known = new Set(before.map(({ cookie }) => cookie));
   const openedMs = openings(members, before, watched, nowMs);
+  // Who waits to be a target does not wait for others to be read again: that is for the next step.
+  const waits = members.some(({ cookie }) => !known.has(cookie));
   const seen = members.map((member, i) => ({
     cookie: member.cookie,
     openedMs: openedMs[i] ?? nowMs,
-    settings: readings.read(member, known.has(member.cookie), nowMs),
+    settings:
+      waits && known.has(member.cookie)
+        ? null
+        : readings.read(member, known.has(member.cookie), nowMs),
   }));
   const plan = makePlan(before, seen, record, record.slots, nowMs);
 

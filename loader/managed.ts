@@ -11,7 +11,7 @@ import { endpoint, isSelectable, type Listener } from "./listener.ts";
 import type { ManageOptions, Refreshed } from "./manage_options.ts";
 import { refuseHidden, splitStandby } from "./members.ts";
 import type { Plan } from "./plan.ts";
-import { Readings, YOUNG_EVERY_MS } from "./readings.ts";
+import { Readings } from "./readings.ts";
 import { newRecord, recorded } from "./record.ts";
 import { Lock, type State } from "./state.ts";
 import { boottimeMs } from "./sys/libc.ts";
@@ -138,7 +138,7 @@ export class ManagedGroup implements Disposable {
   /** When to look after it next if nothing changes. */
   #dueMs(nowMs: number): number {
     if (this.#hold.isRestless(nowMs)) return nowMs;
-    return this.#readings.haveYoung(nowMs) ? nowMs + YOUNG_EVERY_MS : Number.POSITIVE_INFINITY;
+    return this.#readings.dueMs;
   }
 
   #refresh(members: readonly Listener[], nowMs: number): Refreshed {

@@ -67,7 +67,7 @@ export class Passes implements Disposable {
 
   /**
    * Begins a pass; what was left of the one before is part of it. Does not throw.
-   * @param at who may have changed: groups that nobody manages yet wait for a look at all
+   * @param at who may have changed
    */
   look(at: Looked = "all"): void {
     const { observer, journal } = this.#place;
@@ -83,8 +83,10 @@ export class Passes implements Disposable {
     let seen = false;
     journal.attempt("reconcile", () => {
       const observed = observer.observeProcesses(pids);
-      seen = observed !== null;
-      if (observed) this.#begin(observed, false);
+      // Who takes on a group wants to see all of it.
+      if (!observed || this.#fresh(observed, this.#place.services()).length > 0) return;
+      seen = true;
+      this.#begin(observed, false);
     });
     return seen;
   }

@@ -3,17 +3,18 @@ import { borrow } from "./borrow.ts";
 import type { Listener, Owner } from "./listener.ts";
 import { readSettings, settingsDigest } from "./settings.ts";
 
-/** Servers set options after listen() too (nginx does): so long they are read again and again. */
-export const YOUNG_MS = 2_000;
-/** And so often: a reading is a hundred system calls, which other listeners wait for. */
-export const YOUNG_EVERY_MS = 500;
+/** Servers set options after listen() too (nginx does): at these ages, ms, they are read again. */
+const YOUNG_AGES_MS = [500, 2_000] as const;
+/** A listener is young no more. */
+export const YOUNG_MS: number = YOUNG_AGES_MS[1];
 /** After that somebody may still change them: read with the first pass over the group after so long. */
 export const SETTLED_MS = 300_000;
 
 interface Reading {
   /** Since when it is young: it opened then, or other processes held it (nginx sets options at a reload too). */
   readonly sinceMs: number;
-  readonly lastMs: number;
+  /** When to read it next. */
+  readonly nextMs: number;
   readonly owners: readonly Owner[];
 }
 
@@ -29,17 +30,21 @@ export class Readings {
     const { cookie, key, owners } = listener;
     const before = this.#readings.get(cookie);
     const same = before?.owners === owners;
+    if (same && known && nowMs < before.nextMs) return null;
     const sinceMs = same ? before.sinceMs : nowMs;
-    const wait = nowMs - sinceMs < YOUNG_MS ? YOUNG_EVERY_MS : SETTLED_MS;
-    if (same && known && nowMs - before.lastMs < wait) return null;
-    this.#readings.set(cookie, { sinceMs, lastMs: nowMs, owners });
+    const age = YOUNG_AGES_MS.find((ms) => nowMs < sinceMs + ms);
+    const nextMs = age === undefined ? nowMs + SETTLED_MS : sinceMs + age;
+    this.#readings.set(cookie, { sinceMs, nextMs, owners });
     return borrow(listener, (fd) => settingsDigest(readSettings(fd, key.family))) ?? 0n;
   }
 
-  /** Some are to be read every {@link YOUNG_EVERY_MS}. */
-  haveYoung(nowMs: number): boolean {
-    for (const { sinceMs } of this.#readings.values()) if (nowMs - sinceMs < YOUNG_MS) return true;
-    return false;
+  /** When the first that is young is to be read again; nobody waits for the others. */
+  get dueMs(): number {
+    let dueMs = Number.POSITIVE_INFINITY;
+    for (const { sinceMs, nextMs } of this.#readings.values()) {
+      if (nextMs <= sinceMs + YOUNG_MS) dueMs = Math.min(dueMs, nextMs);
+    }
+    return dueMs;
   }
 
   /** Forgets listeners that are not among these. */

@@ -117,8 +117,17 @@ function read(fd: number, level: number, option: number, size: number): Buffer |
   }
 }
 
+/** Digests by what they are of: a host has few settings, and reads them again and again. */
+const DIGESTS = new Map<string, bigint>();
+const MANY = 256;
+
 /** 64-bit digest of settings, never 0n: equal digests are one class. */
 export function settingsDigest(settings: Settings): bigint {
-  const hash = createHash("sha256").update(JSON.stringify(settings)).digest();
-  return hash.readBigUInt64LE() || 1n;
+  const text = JSON.stringify(settings);
+  const known = DIGESTS.get(text);
+  if (known !== undefined) return known;
+  const digest = createHash("sha256").update(text).digest().readBigUInt64LE() || 1n;
+  if (DIGESTS.size === MANY) DIGESTS.clear();
+  DIGESTS.set(text, digest);
+  return digest;
 }

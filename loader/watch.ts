@@ -14,7 +14,7 @@ export const RESTING_MS = 5_000;
 const RESTLESS_MS = 10_000;
 /** After a bind the listener appears moments later: when to look, ms after the event, at who bound; in the end at everybody. */
 const AFTER_BIND_MS = [1, 4, 10, 50] as const;
-const WHOLE_AFTER_BIND_MS = 200;
+const ALL_AFTER_BIND_MS = 200;
 /** More processes than this are looked at like all others. */
 const FEW_PROCESSES = 8;
 
@@ -85,7 +85,8 @@ export class Watch implements Disposable {
     const now = performance.now();
     this.stir();
     for (const delay of AFTER_BIND_MS) this.#plan(now + delay, pids.has(0) ? "all" : pids);
-    this.#plan(now + WHOLE_AFTER_BIND_MS, "all");
+    const planned = [...this.#moments.values()].includes("all");
+    if (!planned) this.#plan(now + ALL_AFTER_BIND_MS, "all");
     this.#arm();
   }
 

@@ -42,8 +42,12 @@ export class Attention {
 
   /** Whether it wants to be looked after. */
   isDue(members: readonly Listener[], nowMs: number): boolean {
-    if (nowMs >= this.#dueMs || this.isUnchecked(nowMs) || this.#seen === null) return true;
-    if (!alike(members, this.#seen, this.#standby)) return true;
+    return nowMs >= this.#dueMs || this.isUnchecked(nowMs) || this.isOther(members);
+  }
+
+  /** Its members are other than when it was looked after last. */
+  isOther(members: readonly Listener[]): boolean {
+    if (this.#seen === null || !alike(members, this.#seen, this.#standby)) return true;
     this.#seen = members; // compared by identity the next time
     return false;
   }

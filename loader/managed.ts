@@ -112,6 +112,11 @@ export class ManagedGroup implements Disposable {
     return this.#attention.isDue(members, nowMs);
   }
 
+  /** Its members are other than at the last {@link refresh}. */
+  isOther(members: readonly Listener[]): boolean {
+    return this.#attention.isOther(members);
+  }
+
   /** What is pinned may have been changed by a command. */
   demand(): void {
     this.#attention.demand();

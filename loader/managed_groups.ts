@@ -87,18 +87,20 @@ export class ManagedGroups implements Disposable {
     for (const { managed } of this.#entries.values()) managed.demand();
   }
 
-  /** Names of those that are to be looked after now. */
+  /** Names of those that are to be looked after now: first those in which somebody waits for it. */
   due(groups: Members, when: When): string[] {
-    const due: string[] = [];
+    const changed: string[] = [];
+    const others: string[] = [];
     for (const [name, entry] of this.#entries) {
       const { managed, service } = entry;
       const members = groups.get(name) ?? NOBODY;
-      const changed = service === null || managed.options !== service.manage;
-      if (changed || managed.isDue(members, when.nowMs) || whyGivenUp(entry, members, when)) {
-        due.push(name);
+      const isOther = service === null || managed.options !== service.manage;
+      if (managed.isOther(members)) changed.push(name);
+      else if (isOther || managed.isDue(members, when.nowMs) || whyGivenUp(entry, members, when)) {
+        others.push(name);
       }
     }
-    return due;
+    return [...changed, ...others];
   }
 
   /** One step of one; gives it up when nothing has listened for long, or when its namespace is gone. */

@@ -55,6 +55,8 @@ export class Passes implements Disposable {
   #changes: bigint | null = null;
   #observed: Observed | null = null;
   #next: NodeJS.Timeout | undefined;
+  /** What is left of a pass are groups to take on, too. */
+  #isTakingOn = false;
   #reading = false;
   #lookAgain = false;
   #closed = false;
@@ -72,7 +74,7 @@ export class Passes implements Disposable {
   look(at: Looked = "all"): void {
     const { observer, journal } = this.#place;
     if (this.#reading) this.#lookAgain = true;
-    else if (at !== "all" && !this.#isUnfinished && this.#lookAt(at)) return;
+    else if (at !== "all" && !this.#isTakingOn && this.#lookAt(at)) return;
     else if (observer.isSlow) void this.#lookBeside();
     else journal.attempt("reconcile", () => this.#begin(observer.observe(), true));
   }
@@ -113,12 +115,7 @@ export class Passes implements Disposable {
   /** Forgets what is left of a pass: services or groups are others now. */
   drop(): void {
     clearTimeout(this.#next);
-    this.#next = undefined;
-  }
-
-  /** Some of a pass is left. */
-  get #isUnfinished(): boolean {
-    return this.#next !== undefined;
+    this.#isTakingOn = false;
   }
 
   [Symbol.dispose](): void {
@@ -182,7 +179,6 @@ export class Passes implements Disposable {
 
   /** A slice now, and the others in turn. */
   #goOn(pass: Pass): void {
-    this.#next = undefined;
     const slice = () => {
       if (!this.#slice(pass, SLICE_MS)) {
         this.#finish();
@@ -215,6 +211,7 @@ export class Passes implements Disposable {
       if (match) journal.attempt(match.name, () => groups.takeOn(state, match));
     }
     this.#changes = state.changes;
+    this.#isTakingOn = pass.fresh.length > 0;
     return pass.due.length + pass.fresh.length > 0;
   }
 

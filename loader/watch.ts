@@ -18,6 +18,9 @@ const ALL_AFTER_BIND_MS = 200;
 /** More processes than this are looked at like all others. */
 const FEW_PROCESSES = 8;
 
+/** What a bind says who is not to be named. */
+const UNNAMED = 0;
+
 /** At these processes, or at everybody. */
 export type Looked = ReadonlySet<number> | "all";
 
@@ -27,12 +30,12 @@ export class Watch implements Disposable {
   readonly #isQuiet: () => boolean;
   readonly #interval: NodeJS.Timeout;
   #timer: NodeJS.Timeout | undefined;
-  /** When to look after binds, and at whom; whole ms of performance.now(), so that those of many binds are few. */
-  readonly #moments = new Map<number, Looked>();
-  /** When to look as was asked for; null: it was not. */
-  #asked: number | null = null;
-  /** Looks may take no more than half of the time, however many binds there are. */
-  #notBefore = 0;
+  /** When to look at whom after binds; whole ms of performance.now(), so that those of many binds are few. */
+  readonly #some = new Map<number, ReadonlySet<number>>();
+  /** When to look at everybody. */
+  #all = Infinity;
+  /** Looks of either kind may take no more than half of the time, however many binds there are. */
+  readonly #notBefore = { some: 0, all: 0 };
   #lookedAt = 0;
   #restlessUntil = performance.now() + RESTLESS_MS;
   #events: BindEvents | null = null;
@@ -60,11 +63,9 @@ export class Watch implements Disposable {
     this.#events = new BindEvents(cgroup, ports, (pids) => this.#bound(pids));
   }
 
-  /** Looks in `delayMs` at the latest. */
+  /** Looks at everybody in `delayMs` at the latest. */
   soon(delayMs: number): void {
-    const at = performance.now() + delayMs;
-    if (this.#asked !== null && this.#asked <= at) return;
-    this.#asked = at;
+    this.#everybodyBy(performance.now() + delayMs);
     this.#arm();
   }
 
@@ -78,51 +79,61 @@ export class Watch implements Disposable {
     // Half an interval of grace: ticks are not exact.
     const rested = now - this.#lookedAt >= RESTING_MS - RECONCILE_MS / 2;
     const rests = this.#events !== null && now >= this.#restlessUntil && this.#isQuiet();
-    if (!rests || rested) this.#lookNow("all");
+    if (!rests || rested) this.#lookNow(true);
   }
 
   #bound(pids: ReadonlySet<number>): void {
     const now = performance.now();
     this.stir();
-    for (const delay of AFTER_BIND_MS) this.#plan(now + delay, pids.has(0) ? "all" : pids);
-    const planned = [...this.#moments.values()].includes("all");
-    if (!planned) this.#plan(now + ALL_AFTER_BIND_MS, "all");
+    for (const delay of AFTER_BIND_MS) {
+      const moment = Math.floor(now + delay);
+      this.#some.set(moment, new Set([...(this.#some.get(moment) ?? []), ...pids]));
+    }
+    this.#everybodyBy(now + ALL_AFTER_BIND_MS);
     this.#arm();
   }
 
-  #plan(atMs: number, at: Looked): void {
-    const moment = Math.floor(atMs);
-    this.#moments.set(moment, together(this.#moments.get(moment) ?? NOBODY, at));
+  #everybodyBy(moment: number): void {
+    this.#all = Math.min(this.#all, moment);
   }
 
   /** For the next moment that is due. */
   #arm(): void {
     clearTimeout(this.#timer);
-    let next = this.#asked ?? Infinity;
-    for (const moment of this.#moments.keys()) next = Math.min(next, moment);
+    let next = Math.max(this.#all, this.#notBefore.all);
+    for (const moment of this.#some.keys()) {
+      next = Math.min(next, Math.max(moment, this.#notBefore.some));
+    }
     if (next === Infinity || this.#closed) return;
-    const waitMs = Math.max(next, this.#notBefore) - performance.now();
-    this.#timer = setTimeout(() => this.#lookNow(NOBODY), Math.max(0, waitMs));
+    this.#timer = setTimeout(() => this.#lookNow(false), Math.max(0, next - performance.now()));
   }
 
-  /** At these, and at whom it is time to look. */
-  #lookNow(at: Looked): void {
+  /** At whom it is time to look. */
+  #lookNow(isTime: boolean): void {
     const begin = performance.now();
-    let due = at;
-    for (const [moment, those] of this.#moments) {
-      if (moment > begin) continue;
-      this.#moments.delete(moment);
-      due = together(due, those);
+    const all = isTime || (begin >= this.#all && begin >= this.#notBefore.all);
+    const some = all || begin >= this.#notBefore.some ? this.#due(begin) : new Set<number>();
+    if (all || some.has(UNNAMED) || some.size > FEW_PROCESSES) {
+      if (begin >= this.#all) this.#all = Infinity;
+      this.#lookedAt = begin;
+      this.#look("all");
+      this.#notBefore.all = twiceAsLong(begin);
+    } else if (some.size > 0) {
+      this.#look(some);
+      this.#notBefore.some = twiceAsLong(begin);
     }
-    if (this.#asked !== null && this.#asked <= begin) {
-      this.#asked = null;
-      due = "all";
-    }
-    if (due === "all") this.#lookedAt = begin;
-    if (due === "all" || due.size > 0) this.#look(due);
-    const end = performance.now();
-    this.#notBefore = end + (end - begin);
     this.#arm();
+  }
+
+  /** Takes those whose moment has come. */
+  #due(now: number): ReadonlySet<number> {
+    const due = new Set<number>();
+    for (const [moment, pids] of this.#some) {
+      if (moment > now) continue;
+      this.#some.delete(moment);
+      for (const pid of pids) due.add(pid);
+    }
+    return due;
   }
 
   [Symbol.dispose](): void {
@@ -134,10 +145,8 @@ export class Watch implements Disposable {
   }
 }
 
-const NOBODY: Looked = new Set();
-
-function together(a: Looked, b: Looked): Looked {
-  if (a === "all" || b === "all") return "all";
-  const both = new Set([...a, ...b]);
-  return both.size > FEW_PROCESSES ? "all" : both;
+/** What began then and has ended now may be done again then. */
+function twiceAsLong(begin: number): number {
+  const end = performance.now();
+  return end + (end - begin);
 }

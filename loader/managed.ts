@@ -127,7 +127,10 @@ export class ManagedGroup implements Disposable {
     const nowMs = boottimeMs();
     try {
       const unchecked = this.#attention.isUnchecked(nowMs);
-      if (unchecked) this.group.reload();
+      if (unchecked) {
+        this.group.reload();
+        this.#readings.demand(nowMs);
+      }
       const refreshed = this.#refresh(members, nowMs);
       if (unchecked) this.#attention.checked(nextCheckMs(nowMs, Math.random()));
       const dueMs = this.#dueMs(nowMs);

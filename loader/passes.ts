@@ -83,6 +83,8 @@ export class Passes implements Disposable {
   #lookAt(pids: ReadonlySet<number>): boolean {
     const { observer, journal } = this.#place;
     let seen = false;
+    // Who holds wants to know who left, too.
+    if (this.#place.services().some(({ manage }) => manage.hold)) return false;
     journal.attempt("reconcile", () => {
       const observed = observer.observeProcesses(pids);
       // Who takes on a group wants to see all of it.

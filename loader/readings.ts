@@ -4,9 +4,9 @@ import type { Listener, Owner } from "./listener.ts";
 import { readSettings, settingsDigest } from "./settings.ts";
 
 /** Servers set options after listen() too (nginx does): at these ages, ms, they are read again. */
-const YOUNG_AGES_MS = [500, 2_000] as const;
+const YOUNG_AGES_MS = [50, 500, 2_000] as const;
 /** A listener is young no more. */
-export const YOUNG_MS: number = YOUNG_AGES_MS[1];
+export const YOUNG_MS: number = YOUNG_AGES_MS[2];
 /** After that somebody may still change them: read with the first pass over the group after so long. */
 export const SETTLED_MS = 300_000;
 
@@ -36,6 +36,15 @@ export class Readings {
     const nextMs = age === undefined ? nowMs + SETTLED_MS : sinceMs + age;
     this.#readings.set(cookie, { sinceMs, nextMs, owners });
     return borrow(listener, (fd) => settingsDigest(readSettings(fd, key.family))) ?? 0n;
+  }
+
+  /** Those that are young are to be read in the next step, whatever their age. */
+  demand(nowMs: number): void {
+    for (const [cookie, reading] of this.#readings) {
+      if (reading.nextMs <= reading.sinceMs + YOUNG_MS) {
+        this.#readings.set(cookie, { ...reading, nextMs: nowMs });
+      }
+    }
   }
 
   /** When the first that is young is to be read again; nobody waits for the others. */

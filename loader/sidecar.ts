@@ -11,7 +11,7 @@ import { type Reloaded, succession } from "./reload.ts";
 import { Service, type ServiceOptions } from "./service.ts";
 import { IDLE_MS, type ServicesOptions, type SidecarOptions } from "./sidecar_options.ts";
 import { sidecarStatus, tellSidecarStatus } from "./sidecar_status.ts";
-import { findAtStart, requireMatch, someOf } from "./start.ts";
+import { takeOnAtStart } from "./start.ts";
 import { findBpffs, State } from "./state.ts";
 import type { GroupStatus, Status } from "./status.ts";
 import { StoreServer } from "./store/server.ts";
@@ -77,11 +77,9 @@ export class Sidecar implements Disposable {
     try {
       this.#store = this.#openStore();
       for (const service of this.#services) service.locate();
-      const { listeners, matches } = findAtStart(this.#running, this.#services);
-      requireMatch(this.#services, matches);
       const takeOn = (match: Assigned) =>
         this.#attempt(match.name, () => this.#groups.takeOn(state, match));
-      while (someOf(matches, state, takeOn)) yield;
+      const listeners = yield* takeOnAtStart(this.#running, this.#services, takeOn);
       using _lock = state.lock();
       for (const service of this.#services) {
         const about = `adoption ${service.label}`;

@@ -15,11 +15,49 @@ const READS = 3;
 /** The event loop has its turn this often, ms. */
 const TURN_MS = 10;
 
-/** The groups to take on, and all that was observed. */
-export function findAtStart(
-  { state, observer }: { readonly state: State; readonly observer: Observer },
+interface Place {
+  readonly state: State;
+  readonly observer: Observer;
+}
+
+/**
+ * Takes on what there is, a few groups at a time; yields when others should have their turn.
+ * Each time the state is locked; what is there is observed under the first lock, so that who starts
+ * beside another sees what that one has done.
+ * @returns all that was observed
+ * @throws NoMatchError
+ */
+export function* takeOnAtStart(
+  place: Place,
   services: readonly Service[],
-): { listeners: readonly Listener[]; matches: Assigned[] } {
+  takeOn: (match: Assigned) => void,
+): Generator<void, readonly Listener[]> {
+  let found: Found | null = null;
+  const some = (): Found => {
+    using _lock = place.state.lock();
+    const all = found ?? findAtStart(place, services);
+    if (found === null) requireMatch(services, all.matches);
+    const untilMs = performance.now() + TURN_MS;
+    for (let match = all.matches.shift(); match; match = all.matches.shift()) {
+      takeOn(match);
+      if (performance.now() >= untilMs) break;
+    }
+    return all;
+  };
+  for (;;) {
+    found = some();
+    if (found.matches.length === 0) return found.listeners;
+    yield;
+  }
+}
+
+interface Found {
+  readonly listeners: readonly Listener[];
+  /** Those that are left. */
+  readonly matches: Assigned[];
+}
+
+function findAtStart({ state, observer }: Place, services: readonly Service[]): Found {
   const byPort = new ServicesByPort(services);
   for (let reads = 1; ; reads++) {
     const { listeners, groups } = observer.observe();
@@ -31,23 +69,8 @@ export function findAtStart(
   }
 }
 
-/** Takes on some of them, which are removed from the list, with the state locked; false: that were all. */
-export function someOf(
-  matches: Assigned[],
-  state: State,
-  takeOn: (match: Assigned) => void,
-): boolean {
-  using _lock = state.lock();
-  const untilMs = performance.now() + TURN_MS;
-  for (let match = matches.shift(); match; match = matches.shift()) {
-    takeOn(match);
-    if (performance.now() >= untilMs) break;
-  }
-  return matches.length > 0;
-}
-
 /** @throws NoMatchError for a service that does not wait, with what is there instead */
-export function requireMatch(services: readonly Service[], matches: readonly Assigned[]): void {
+function requireMatch(services: readonly Service[], matches: readonly Assigned[]): void {
   const has = (service: Service) => matches.some(({ owner }) => owner === service);
   const idle = services.find((service) => !service.waits && !has(service));
   if (!idle) return;

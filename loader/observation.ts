@@ -2,21 +2,13 @@
  * What one read of the iterator says, as plain data. Most reads say what the one before did: then
  * the same objects are given again, so that who compares them need not look into them. Pure.
  */
-import { COMM_LEN, LAYOUT } from "./abi.ts";
-import { type Family, formatAddress } from "./address.ts";
-import { groupName, isMember, type Listener, type Owner, type Protocol } from "./listener.ts";
-import { AF_INET, IPPROTO_MPTCP, IPPROTO_TCP, IPPROTO_UDP } from "./sys/inet.ts";
+import { LAYOUT } from "./abi.ts";
+import { alikeButQueues, compareReads, count } from "./comparison.ts";
+import { groupName, isMember, type Listener } from "./listener.ts";
+import { decode, queues } from "./listener_codec.ts";
 
 const RECORD = LAYOUT.rm_listener.size;
 const AT = LAYOUT.rm_listener.members;
-/** What changes with every connection is in one stretch of a record. */
-const QUEUES = { from: AT.queue_length, to: AT.half_open + 4 };
-
-const PROTOCOLS: ReadonlyMap<number, Protocol> = new Map([
-  [IPPROTO_TCP, "tcp"],
-  [IPPROTO_UDP, "udp"],
-  [IPPROTO_MPTCP, "mptcp"],
-]);
 
 /** Who listens. */
 export interface Observed {
@@ -162,8 +154,6 @@ class Changes {
   }
 }
 
-const count = (bytes: Buffer) => Math.floor(bytes.length / RECORD);
-
 /** Where the records of these are among `records`. */
 function placesOf(entries: ReadonlySet<Entry>, records: readonly Entry[]): Map<Entry, number[]> {
   const places = new Map<Entry, number[]>();
@@ -176,64 +166,6 @@ function placesOf(entries: ReadonlySet<Entry>, records: readonly Entry[]): Map<E
     else places.set(entry, [record]);
   }
   return places;
-}
-
-/** How two reads differ; numbers of records. */
-interface Comparison {
-  /** So many at the beginning, and at the end, are of the same owners of the same listeners. */
-  readonly head: number;
-  readonly tail: number;
-  /** Those of them that do not say the same: their numbers in the one and the other. */
-  readonly inPlace: readonly (readonly [number, number])[];
-}
-
-function compareReads(a: Buffer, b: Buffer): Comparison {
-  const inPlace: [number, number][] = [];
-  const walk = (most: number, at: (bytes: Buffer, n: number, length: number) => number) => {
-    for (let n = 0; ; n++) {
-      n += equalFrom(most - n, (from, length) => {
-        const [i, j] = [at(a, n + from, length), at(b, n + from, length)];
-        return same(a, i, b, j, 0, length * RECORD);
-      });
-      if (n === most) return n;
-      const [i, j] = [at(a, n, 1), at(b, n, 1)];
-      if (!same(a, i, b, j, AT.cookie, AT.cookie + 8)) return n;
-      if (!same(a, i, b, j, AT.pid, AT.fd + 4)) return n;
-      inPlace.push([i, j]);
-    }
-  };
-  const most = Math.min(count(a), count(b));
-  const head = walk(most, (_, n) => n);
-  const tail = walk(most - head, (bytes, n, length) => count(bytes) - n - length);
-  return { head, tail, inPlace };
-}
-
-/** How many in a row are equal, at most `most`; asks for few and long stretches. */
-function equalFrom(most: number, equal: (from: number, length: number) => boolean): number {
-  let found = 0;
-  let grows = true;
-  for (let step = 1; found < most; ) {
-    const length = Math.min(step, most - found);
-    if (equal(found, length)) {
-      found += length;
-      step = grows ? step * 2 : Math.max(1, step >> 1);
-    } else {
-      if (length === 1) break;
-      grows = false;
-      step = length >> 1;
-    }
-  }
-  return found;
-}
-
-/** The bytes from `from` up to `to`, counted from the beginning of a record of each. */
-function same(a: Buffer, i: number, b: Buffer, j: number, from: number, to: number): boolean {
-  const [x, y] = [i * RECORD, j * RECORD];
-  return a.compare(b, y + from, y + to, x + from, x + to) === 0;
-}
-
-function alikeButQueues(a: Buffer, i: number, b: Buffer, j: number): boolean {
-  return same(a, i, b, j, 0, QUEUES.from) && same(a, i, b, j, QUEUES.to, RECORD);
 }
 
 /**
@@ -251,50 +183,6 @@ export function alike(a: readonly Listener[], b: readonly Listener[], standby: b
     if (one.cookie !== standby) return true;
     return one.queueLength === other.queueLength && one.halfOpen === other.halfOpen;
   });
-}
-
-function decode(bytes: Buffer, at: readonly number[]): Listener {
-  const [first = 0] = at;
-  const r = bytes.subarray(first, first + RECORD);
-  const family: Family = r.readUInt16LE(AT.family) === AF_INET ? "ipv4" : "ipv6";
-  return {
-    cookie: r.readBigUInt64LE(AT.cookie),
-    key: {
-      netns: r.readUInt32LE(AT.netns),
-      family,
-      address: formatAddress(family, r.subarray(AT.addr, AT.addr + 16)),
-      port: r.readUInt16LE(AT.port),
-      ifindex: r.readUInt32LE(AT.ifindex),
-      v6only: family === "ipv6" && r.readUInt8(AT.v6only) !== 0,
-    },
-    protocol: PROTOCOLS.get(r.readUInt16LE(AT.protocol)) ?? "tcp",
-    uid: r.readUInt32LE(AT.uid),
-    reuseport: r.readUInt8(AT.reuseport) !== 0,
-    group: r.readBigUInt64LE(AT.group),
-    groupSize: r.readUInt16LE(AT.group_size),
-    programId: r.readUInt8(AT.has_prog) ? r.readUInt32LE(AT.prog_id) : null,
-    sockarray: r.readUInt8(AT.sockarray) !== 0,
-    ...queues(bytes, first),
-    owners: at.map((one) => owner(bytes.subarray(one, one + RECORD))),
-  };
-}
-
-function queues(bytes: Buffer, at: number) {
-  return {
-    queueLength: bytes.readUInt32LE(at + AT.queue_length),
-    queueLimit: bytes.readUInt32LE(at + AT.queue_limit),
-    halfOpen: bytes.readUInt32LE(at + AT.half_open),
-  };
-}
-
-function owner(r: Buffer): Owner {
-  const comm = r.toString("utf8", AT.comm, AT.comm + COMM_LEN);
-  return {
-    pid: r.readUInt32LE(AT.pid),
-    fd: r.readUInt32LE(AT.fd),
-    comm: comm.slice(0, comm.indexOf("\0")),
-    startMs: Number(r.readBigUInt64LE(AT.start_ns) / 1_000_000n),
-  };
 }
 
 /** Until it is identified. */

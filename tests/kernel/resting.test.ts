@@ -4,6 +4,7 @@ import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Group } from "../../loader/group.ts";
 import { drain, parseSpec, undrain } from "../../loader/index.ts";
+import { Observer } from "../../loader/observe.ts";
 import { YOUNG_MS } from "../../loader/readings.ts";
 import { State } from "../../loader/state.ts";
 import { addressOf, BigHost } from "../helpers/big_host.ts";
@@ -80,6 +81,34 @@ describe("a sidecar at rest", () => {
       }
     }),
   );
+
+  for (const hold of [null, { timeMs: 60_000, max: 16 }]) {
+    test(
+      `after a bind it looks at ${hold ? "everybody, as it holds" : "who bound"}`,
+      scene(async (s) => {
+        await s.listener();
+        const seen: bigint[] = [];
+        const { observeProcesses } = Observer.prototype;
+        Observer.prototype.observeProcesses = function (pids) {
+          const observed = observeProcesses.call(this, pids);
+          seen.push(...(observed?.listeners ?? []).map(({ cookie }) => cookie));
+          return observed;
+        };
+        s.defer(() => {
+          Observer.prototype.observeProcesses = observeProcesses;
+        });
+        s.sidecar({ hold }).watch();
+        await settle();
+        const next = BigInt((await s.listener()).cookie);
+        const isTarget = () =>
+          groupOf(s.port).listeners.some(
+            ({ cookie, role }) => cookie === next && role === "target",
+          );
+        await until("it is a target", isTarget);
+        assert.equal(seen.includes(next), hold === null);
+      }),
+    );
+  }
 
   test(
     "many groups that appear at once are taken on in turns",

@@ -11,8 +11,8 @@ import type { Question } from "./question.ts";
 const PORT = 20_014;
 const GROUPS = 100;
 const LISTENERS = 8;
-/** Longer than a listener is young, and than V8 compiles and collects what the start left (once, 15 to 30 s after READY, 160 ms of CPU). */
-const SETTLE_MS = 45_000;
+/** Longer than a listener is young, and than V8 compiles and collects what the start left (once, 15 to 60 s after READY, 160 ms of CPU). */
+const SETTLE_MS = 90_000;
 const REST_MS = 60_000;
 const IDLE = "require('node:http').createServer().listen(0, '127.0.0.1')";
 

@@ -32,7 +32,8 @@ async function measure(situation: string, port: number, listeners: number): Prom
   await using group = await OneGroup.open(port, listeners);
   const samples: Record<"ours" | "bare", number[]> = { ours: [], bare: [] };
   for (let scene = 0; scene < SCENES; scene++) {
-    using ours = Subject.ours(group, SITUATIONS[situation] ?? {});
+    // What the scene before attached last is attached still.
+    using ours = Subject.ours(group, { ...SITUATIONS[situation], replace: true });
     using bare = bareSelect(group);
     const some = await flood(port, () =>
       inTurn(ROUNDS, { ours: () => ours.nsPerSyn(), bare: () => bare.nsPerSyn() }),

@@ -6,7 +6,9 @@ import type { Question } from "./question.ts";
 import { RunTimes } from "./run_time.ts";
 import { Subject } from "./subject.ts";
 
-const ROUNDS = 100;
+/** Programs are loaded anew for each scene: where the kernel puts their code and maps is worth some percent. */
+const SCENES = 6;
+const ROUNDS = 16;
 const PORT = 21_001;
 
 export const question: Question = {
@@ -17,11 +19,17 @@ export const question: Question = {
   async measure() {
     using _times = new RunTimes();
     await using group = await OneGroup.open(PORT, 2);
-    using ours = Subject.ours(group, {});
-    using empty = Subject.reference(group, "syn_kernel");
-    const samples = await flood(PORT, () =>
-      inTurn(ROUNDS, { ours: () => ours.nsPerSyn(), empty: () => empty.nsPerSyn() }),
-    );
+    const samples: Record<"ours" | "empty", number[]> = { ours: [], empty: [] };
+    for (let scene = 0; scene < SCENES; scene++) {
+      // What the scene before attached last is attached still.
+      using ours = Subject.ours(group, { replace: true });
+      using empty = Subject.reference(group, "syn_kernel");
+      const some = await flood(PORT, () =>
+        inTurn(ROUNDS, { ours: () => ours.nsPerSyn(), empty: () => empty.nsPerSyn() }),
+      );
+      samples.ours.push(...some.ours);
+      samples.empty.push(...some.empty);
+    }
     return [compare(samples.ours, samples.empty, { unit: "ns", atMost: 1.15 })];
   },
 };

@@ -26,8 +26,8 @@ export class SlotsMap {
   /** Those ever used; the same array as before where nothing changed. */
   all(): readonly SlotRecord[] {
     if (this.#known) return this.#records;
-    this.#known = true;
     const bytes = this.#read();
+    this.#known = true;
     if (this.#bytes.equals(bytes)) return this.#records;
     const records: SlotRecord[] = [];
     for (let number = 0; number * LAYOUT.rm_slot.size < bytes.length; number++) {

@@ -120,7 +120,9 @@ export class Watch implements Disposable {
       this.#notBefore.all = twiceAsLong(begin);
     } else if (some.size > 0) {
       this.#look(some);
+      // It may have come to a look at everybody.
       this.#notBefore.some = twiceAsLong(begin);
+      this.#notBefore.all = Math.max(this.#notBefore.all, this.#notBefore.some);
     }
     this.#arm();
   }

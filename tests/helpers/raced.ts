@@ -8,13 +8,14 @@ import { spawnSync } from "node:child_process";
 import {
   existsSync,
   mkdirSync,
+  mkdtempSync,
   readdirSync,
   readFileSync,
   rmdirSync,
   writeFileSync,
 } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { TempDir } from "./child.ts";
 
 const PREFIX = "reuseport-migrate-test-";
 const EVENT = "tcp_send_reset:";
@@ -23,13 +24,13 @@ const RACE = "inet_csk_complete_hashdance";
 /** Listens to the kernel, in a trace buffer of its own. Where it cannot, nothing is taken for the race. */
 export class Races implements Disposable {
   readonly #from: string;
-  readonly #directory = new TempDir();
+  readonly #directory = mkdtempSync(join(tmpdir(), "reuseport-migrate-"));
   #instance: string | null = null;
 
   /** @param port the listeners', on IPv4 */
   constructor(port: number) {
     this.#from = `:${port} `;
-    const { path } = this.#directory;
+    const path = this.#directory;
     if (spawnSync("mount", ["-t", "tracefs", "tracefs", path]).status !== 0) return;
     const instances = join(path, "instances");
     for (const name of existsSync(instances) ? readdirSync(instances) : []) {
@@ -64,7 +65,7 @@ export class Races implements Disposable {
 
   [Symbol.dispose](): void {
     this.#remove();
-    spawnSync("umount", [this.#directory.path]);
-    this.#directory[Symbol.dispose]();
+    spawnSync("umount", [this.#directory]);
+    rmdirSync(this.#directory); // never what is in it: while it is mounted that is the kernel's
   }
 }

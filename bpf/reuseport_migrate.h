@@ -21,8 +21,7 @@
 #define RM_TRIES 8         /* targets tried for one connection, at most */
 #define RM_SOURCE_TRIES 32 /* entries of `sources` that one cookie may be in */
 #define RM_LINE_CELLS 32   /* of rm_line: a cache line */
-#define RM_COUNT_CELLS 8   /* of rm_counts: a cache line */
-#define RM_FEW 23          /* of rm_control */
+#define RM_FEW 56          /* of rm_control */
 #define RM_RANGE_LINES 3   /* of a plan: RM_MAX_CLASSES + 1 ranges */
 #define RM_HOLD_BUCKETS 10 /* of rm_holds.buckets */
 #define RM_SETTINGS_LEN 2032
@@ -81,18 +80,8 @@
 #define RM_ROUTE_NEWEST 1
 
 /*
- * Counts, in memory that the loader maps (BPF_F_MMAPABLE). New connections are counted per CPU, in
- * `counters`: SYNs come on all CPUs at once, and no two may write to one cache line. Each CPU has
- * rm_control.cpu_lines entries, one after the other. Cell RM_OUTCOMES + slot of them: those that a
- * listener was selected for. Cell outcome: the others, which belong to no listener.
- */
-struct rm_counts {
-	__u64 cells[RM_COUNT_CELLS];
-};
-
-/*
- * Migrating connections are rare, and rows are large: `migrations` is memory that all CPUs share,
- * and is added to atomically. Row 0 is the group's own: sources that are not known. Row slot + 1 is
+ * Migrating connections are rare, and rows are large: `migrations` is memory that all CPUs share
+ * and the loader maps (BPF_F_MMAPABLE), and is added to atomically. Row 0 is the group's own: sources that are not known. Row slot + 1 is
  * the listener's in that slot: its decisions when it closes, and what it was given.
  */
 struct rm_migrations {
@@ -140,8 +129,10 @@ struct rm_line {
  * that of the candidate, a listener which is asked whether it accepts and is no
  * target before.
  *
- * The one entry of `control`, written at once. A program that sees half of a
- * write may choose by the other plan's numbers: a listener, or an empty slot.
+ * The one entry of `control`: what the program goes by, and behind it what it counts of new
+ * connections, so that what a SYN needs is on one page, at an address that is in the code. The loader
+ * makes this map, as long as the group wants it, and maps it (BPF_F_MMAPABLE). A program that sees
+ * half of a write may choose by the other plan's numbers: a listener, or an empty slot.
  */
 struct rm_control {
 	__u16 plan;        /* in force: its first line */
@@ -154,10 +145,22 @@ struct rm_control {
 	__u16 standby;   /* its entry in `listeners`: then every decision is explicit; 0: none */
 
 	/* What most new connections need, side by side. */
-	__u16 way;       /* 0: the kernel's hash; so many targets to choose among; RM_WAY_OTHER */
-	__u16 cpu_lines; /* entries of `counters` that each CPU has */
+	__u16 way; /* 0: the kernel's hash; so many targets to choose among; RM_WAY_OTHER */
 	__u16 few
 		[RM_FEW]; /* the first targets of new connections in the plan: most groups have no more */
+
+	/*
+	 * Each CPU's, one after the other: SYNs come on all CPUs at once, and no two write to one cache
+	 * line. Of those of a CPU, RM_OUTCOMES + slot: new connections that a listener was selected for;
+	 * outcome: the others, which belong to no listener.
+	 */
+	__u64 counters[];
+};
+
+/* The .rodata of the group's program: how long `control` is. */
+struct rm_sizes {
+	__u32 counters;     /* of all CPUs */
+	__u32 cpu_counters; /* of each: whole cache lines */
 };
 
 /* The one entry of `moved`. */
@@ -283,15 +286,15 @@ struct rm_adopted_port {
 #define RM_ASSERT_OFFSET(type, member, offset) \
 	_Static_assert(__builtin_offsetof(struct type, member) == (offset), #type "." #member)
 
-RM_ASSERT_SIZE(rm_counts, 64);
 RM_ASSERT_SIZE(rm_migrations, 240);
 RM_ASSERT_OFFSET(rm_migrations, into, 216);
 RM_ASSERT_SIZE(rm_line, 64);
 RM_ASSERT_SIZE(rm_range, 8);
-RM_ASSERT_SIZE(rm_control, 64);
+RM_ASSERT_SIZE(rm_control, 128);
 RM_ASSERT_OFFSET(rm_control, mode, 8);
-RM_ASSERT_OFFSET(rm_control, cpu_lines, 16);
-RM_ASSERT_OFFSET(rm_control, few, 18);
+RM_ASSERT_OFFSET(rm_control, few, 16);
+RM_ASSERT_OFFSET(rm_control, counters, 128);
+RM_ASSERT_SIZE(rm_sizes, 8);
 RM_ASSERT_SIZE(rm_moved, 16);
 RM_ASSERT_SIZE(rm_slot, 72);
 RM_ASSERT_OFFSET(rm_slot, generation, 32);

@@ -33,8 +33,9 @@ struct {
 	__type(value, struct rm_line);
 } plans SEC(".maps");
 
-/* A section, and so its address is known: what every packet needs costs no lookup. */
+/* Sections, and so addresses are known: what every packet needs costs no lookup. */
 struct rm_control control SEC(".data.control");
+const volatile struct rm_sizes sizes = {};
 
 /* Told through `moves`, once until the loader has taken it. */
 struct {
@@ -55,14 +56,6 @@ struct {
 			__uint(max_entries, 4096); /* bytes */
 		});
 } moves SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1); /* for each CPU so many as its slots need */
-	__type(key, __u32);
-	__type(value, struct rm_counts);
-} counters SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

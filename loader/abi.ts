@@ -13,8 +13,7 @@ export const SOURCE_COOKIE_SHIFT = 16;
 export const SOURCE_ROW_SHIFT = 4;
 export const SOURCE_HASH = 2_654_435_769;
 export const LINE_CELLS = 32;
-export const COUNT_CELLS = 8;
-export const FEW = 23;
+export const FEW = 56;
 export const RANGE_LINES = 3;
 export const SERVICE_LEN = 64;
 export const COMM_LEN = 16;
@@ -77,12 +76,11 @@ export const EXTRA_ENTRIES = 2;
 
 /** Size and member offsets in bytes of every struct of the header. */
 export const LAYOUT = {
-  rm_counts: { size: 64, members: { cells: 0 } },
   rm_migrations: { size: 240, members: { decisions: 0, into: 216 } },
   rm_line: { size: 64, members: { as: 0 } },
   rm_range: { size: 8, members: { first: 0, count: 2, total: 4, pad: 6 } },
   rm_control: {
-    size: 64,
+    size: 128,
     members: {
       plan: 0,
       probe: 2,
@@ -93,10 +91,11 @@ export const LAYOUT = {
       syn_count: 10,
       standby: 12,
       way: 14,
-      cpu_lines: 16,
-      few: 18,
+      few: 16,
+      counters: 128,
     },
   },
+  rm_sizes: { size: 8, members: { counters: 0, cpu_counters: 4 } },
   rm_moved: { size: 16, members: { told: 0, pad: 4, wakeups: 8 } },
   rm_slot: {
     size: 72,
@@ -184,16 +183,17 @@ export const MAP_TYPE = {
 
 /** BPF_F_MMAPABLE of uapi/linux/bpf.h: user space may map its memory. */
 export const MMAPABLE = 1 << 10;
+/** BPF_F_RDONLY_PROG of uapi/linux/bpf.h: programs may only read it, so that the verifier knows what is in it. */
+export const RDONLY_PROG = 1 << 7;
 
-/** The maps of select.bpf.o as pinned; `entries` is omitted where it is the group's own size. */
+/** The maps of select.bpf.o as pinned; what is the group's own size is omitted ({@link groupShapes}). */
 export const GROUP_MAPS = {
   listeners: { type: MAP_TYPE.sockmap, key: 4, value: 8 },
   sources: { type: MAP_TYPE.array, key: 4, value: 8 },
   plans: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_line.size },
-  control: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_control.size, entries: 1 },
+  control: { type: MAP_TYPE.array, key: 4, entries: 1, flags: MMAPABLE },
   moved: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_moved.size, entries: 1 },
   moves: { type: MAP_TYPE.array_of_maps, key: 4, value: 4, entries: 1 },
-  counters: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_counts.size, flags: MMAPABLE },
   migrations: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_migrations.size, flags: MMAPABLE },
   slots: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_slot.size },
   group: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_group.size, entries: 1 },
@@ -207,25 +207,34 @@ export function planLines(slots: number): number {
   return RANGE_LINES + (3 * slots) / LINE_CELLS;
 }
 
-/** Entries of `counters` that each CPU has: all outcomes, all slots and the standby. */
-export function cpuLines(slots: number): number {
-  return Math.ceil((OUTCOMES.length + slots + 1) / COUNT_CELLS);
+/** Counters in a cache line, which only one CPU writes. */
+const LINE_COUNTERS = 8;
+
+/** Of `control`, those of each CPU: all outcomes, all slots and the standby. */
+export function cpuCounters(slots: number): number {
+  return Math.ceil((OUTCOMES.length + slots + 1) / LINE_COUNTERS) * LINE_COUNTERS;
 }
 
 /**
- * Entries of those maps of a group that have its size, by its slots: a power of two.
+ * The maps of a group, by its slots: a power of two.
  * @param cpus those the kernel may ever number
  */
-export function groupEntries(slots: number, cpus: number) {
-  return {
-    listeners: slots + EXTRA_ENTRIES,
+export function groupShapes(slots: number, cpus: number): Record<GroupMap, Required<MapShape>> {
+  const { size } = LAYOUT.rm_control;
+  const sizes: Partial<Record<GroupMap, Partial<MapShape>>> = {
+    listeners: { entries: slots + EXTRA_ENTRIES },
     // A quarter full at most: then a cookie finds a free one among its SOURCE_TRIES.
-    sources: 4 * slots,
-    plans: 2 * planLines(slots),
-    counters: cpus * cpuLines(slots),
-    migrations: slots + 2, // the group's own row, and the standby's
-    slots,
-  } as const satisfies Partial<Record<GroupMap, number>>;
+    sources: { entries: 4 * slots },
+    plans: { entries: 2 * planLines(slots) },
+    control: { value: size + cpus * cpuCounters(slots) * 8 },
+    migrations: { entries: slots + 2 }, // the group's own row, and the standby's
+    slots: { entries: slots },
+  };
+  const maps = Object.entries(GROUP_MAPS).map(([map, fixed]) => {
+    const own = sizes[map as GroupMap];
+    return [map, { value: 0, entries: 0, flags: 0, ...fixed, ...own }] as const;
+  });
+  return Object.fromEntries(maps) as Record<GroupMap, Required<MapShape>>;
 }
 
 /** The maps of adopt.bpf.o as pinned. */
@@ -238,13 +247,14 @@ export const ADOPTION_MAPS = {
 export interface MapShape {
   readonly type: number;
   readonly key: number;
-  readonly value: number;
+  readonly value?: number;
   readonly entries?: number;
   readonly flags?: number;
 }
 
 /** Names in the objects. */
 export const CONTROL_SECTION = ".data.control";
+export const RODATA = ".rodata";
 export const SELECT_PROGRAM = "select_listener";
 export const ITERATOR_PROGRAM = "list_listeners";
 export const BOUND_PROGRAMS = ["bound4", "bound6"] as const;

@@ -1,6 +1,6 @@
 /** Bind events: the kernel tells when a TCP socket is bound to a watched port. */
 import { closeSync, openSync, statSync } from "node:fs";
-import { BOUND_PROGRAMS, LAYOUT } from "./abi.ts";
+import { BOUND_PROGRAMS, LAYOUT, RODATA } from "./abi.ts";
 import { BpfObject } from "./object.ts";
 import { checkPtr, checkRet } from "./sys/check.ts";
 import * as guard from "./sys/guard.ts";
@@ -36,7 +36,7 @@ export class BindEvents implements Disposable {
     const { pid } = LAYOUT.rm_event.members;
     const record = (bytes: Buffer) => pids.add(bytes.readUInt32LE(pid));
     try {
-      this.#object.setData(".rodata", ownPidns());
+      this.#object.setData(RODATA, ownPidns());
       this.#object.load();
       this.setPorts(ports);
       this.#ring = new RingBuffer(this.#object.mapFd("events"), batch, record);

@@ -55,7 +55,7 @@ export class Group implements Disposable {
     this.#sources = new Sources(maps.sources);
     const slots = maps.slots.shape.entries;
     this.#plan = new PlanInForce(maps, { slots, sourceMask: this.#sources.mask });
-    this.#counters = new Counters(maps.counters, slots);
+    this.#counters = new Counters(maps.control, slots);
     this.moves = new Moves(maps);
   }
 

@@ -1,7 +1,18 @@
 /** The pins of one group: loaded and made, or opened and checked. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { CONTROL_SECTION, GROUP_MAPS, type GroupMap, groupEntries, SELECT_PROGRAM } from "./abi.ts";
+import {
+  CONTROL_SECTION,
+  cpuCounters,
+  GROUP_MAPS,
+  type GroupMap,
+  groupShapes,
+  LAYOUT,
+  MAP_TYPE,
+  RDONLY_PROG,
+  RODATA,
+  SELECT_PROGRAM,
+} from "./abi.ts";
 import { cpuNumbers } from "./cpus.ts";
 import { AbiMismatchError, NotSupportedError, VerifierError } from "./errors.ts";
 import { BpfMap } from "./map.ts";
@@ -45,10 +56,8 @@ function nameIn(map: GroupMap): string {
 
 function load(slots: number): BpfObject {
   const object = new BpfObject("select");
-  object.setFlags(CONTROL_SECTION, 0);
-  for (const [map, entries] of Object.entries(groupEntries(slots, cpuNumbers())))
-    object.setEntries(map, entries);
   try {
+    fit(object, slots);
     object.load();
     return object;
   } catch (error) {
@@ -62,6 +71,25 @@ function load(slots: number): BpfObject {
     }
     throw error;
   }
+}
+
+/** Gives an object's maps the sizes of a group with so many slots. */
+export function fit(object: BpfObject, slots: number): void {
+  const cpus = cpuNumbers();
+  const shapes = groupShapes(slots, cpus);
+  for (const map of MAP_NAMES) {
+    const { type, entries } = shapes[map];
+    if (type !== MAP_TYPE.array_of_maps && map !== "control") object.setEntries(map, entries);
+  }
+  using control = BpfMap.create("control", shapes.control);
+  object.useMap(CONTROL_SECTION, control);
+  const { size, members: at } = LAYOUT.rm_sizes;
+  const sizes = Buffer.alloc(size);
+  sizes.writeUInt32LE(cpus * cpuCounters(slots), at.counters);
+  sizes.writeUInt32LE(cpuCounters(slots), at.cpu_counters);
+  object.setData(RODATA, sizes);
+  // Nobody maps it: else it would take whole pages.
+  object.setFlags(RODATA, RDONLY_PROG);
 }
 
 /** @throws AbiMismatchError with every difference when they are of another version */
@@ -78,7 +106,10 @@ export function openPins(directory: string): GroupPins {
       continue;
     }
     maps[map] = new BpfMap(obtain(path(map)));
-    differences.push(...differ(map, GROUP_MAPS[map], maps[map].shape));
+  }
+  const shapes = maps.slots ? groupShapes(maps.slots.shape.entries, cpuNumbers()) : GROUP_MAPS;
+  for (const [name, { shape }] of Object.entries(maps)) {
+    differences.push(...differ(name, shapes[name as GroupMap], shape));
   }
   if (differences.length === 0) return { programFd, maps: maps as GroupPins["maps"] };
   if (programFd >= 0) libc.close(programFd);

@@ -8,6 +8,7 @@ import * as libc from "./sys/libc.ts";
 import { Mapping } from "./sys/mapping.ts";
 
 const INFO_SIZE = 88; // struct bpf_map_info of Linux 5.13; later members stay out
+const CREATE_OPTIONS = 32; // struct bpf_map_create_opts to its map_flags
 
 /** What the kernel says of a map: sizes in bytes. */
 export function mapShape(fd: number): Required<MapShape> {
@@ -36,9 +37,10 @@ export class BpfMap implements Disposable {
   /** Its memory; null where there is none to be had, undefined until it is wanted. */
   #memory: Mapping | null | undefined;
 
-  /** A map without keys, such as a ring buffer. */
-  static create(type: number, entries: number): BpfMap {
-    const fd = bpf.bpf_map_create(type, null, 0, 0, entries, null);
+  /** A map that belongs to no object. @param name as the kernel shows it */
+  static create(name: string, { type, key, value, entries, flags }: Required<MapShape>): BpfMap {
+    const options = { sz: CREATE_OPTIONS, map_flags: flags };
+    const fd = bpf.bpf_map_create(type, name, key, value, entries, options);
     return new BpfMap(checkRet("bpf_map_create", fd));
   }
 
@@ -120,8 +122,8 @@ export class BpfMap implements Disposable {
    */
   read(first = 0, entries = this.shape.entries - first): Buffer {
     const size = this.shape.value;
-    if (this.#memory === undefined) this.#memory = this.#map();
-    if (this.#memory) return this.#memory.read(first * size, (first + entries) * size);
+    const memory = this.#mapped();
+    if (memory) return memory.read(first * size, (first + entries) * size);
     const values = Buffer.allocUnsafe(entries * size);
     const [before, next] = [Buffer.alloc(4), Buffer.alloc(4)];
     if (first > 0) before.writeUInt32LE(guard.u32("an entry", first - 1));
@@ -137,16 +139,36 @@ export class BpfMap implements Disposable {
     return values;
   }
 
-  /** As {@link read}, always by a system call where the kernel refuses: too many mappings, for one. */
-  #map(): Mapping | null {
-    const { flags, entries, value } = this.shape;
+  /** As {@link read}: the bytes from `from` up to `to` of an array's only value. */
+  readPart(from: number, to: number): Buffer {
+    const memory = this.#mapped();
+    if (memory) return memory.read(from, to);
+    return (this.lookup(0) ?? Buffer.alloc(this.shape.value)).subarray(from, to);
+  }
+
+  /**
+   * Replaces the first bytes of an array's only value, while programs write to others of it.
+   * @throws SysError where its memory cannot be mapped
+   */
+  writeStart(bytes: Buffer): void {
+    this.#memory ??= this.#map();
+    this.#memory.writeStart(bytes);
+  }
+
+  /** Its memory; null, and calls must do, where the kernel refuses: too many mappings, for one. */
+  #mapped(): Mapping | null {
+    if (this.#memory !== undefined) return this.#memory;
+    this.#memory = null;
     // There entries are at multiples of 8 (kernel/bpf/arraymap.c), and in what a call returns they are not.
-    if ((flags & MMAPABLE) === 0 || value % 8 !== 0) return null;
+    if ((this.shape.flags & MMAPABLE) === 0 || this.shape.value % 8 !== 0) return null;
     try {
-      return new Mapping(this.fd, entries * value);
-    } catch {
-      return null;
-    }
+      this.#memory = this.#map();
+    } catch {}
+    return this.#memory;
+  }
+
+  #map(): Mapping {
+    return new Mapping(this.fd, this.shape.entries * this.shape.value);
   }
 
   [Symbol.dispose](): void {

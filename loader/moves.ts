@@ -4,7 +4,7 @@ import { BpfMap } from "./map.ts";
 import { decodeMoved, encodeMoved } from "./plan_codec.ts";
 
 /** Bytes; a page, and one event at a time is told. */
-const RING_SIZE = 4096;
+const RING = { type: MAP_TYPE.ringbuf, key: 0, value: 0, entries: 4096, flags: 0 };
 
 export class Moves {
   readonly #moved: BpfMap;
@@ -19,7 +19,7 @@ export class Moves {
 
   /** Makes a ring buffer that says when connections were migrated; the group keeps it until the next one. */
   listen(): BpfMap {
-    const ring = BpfMap.create(MAP_TYPE.ringbuf, RING_SIZE);
+    const ring = BpfMap.create("moves_ring", RING);
     const value = Buffer.alloc(4);
     value.writeUInt32LE(ring.fd);
     this.#moves.update(0, value);

@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { hasCode, NotSupportedError, PermissionError, SysError, VerifierError } from "./errors.ts";
+import { BpfMap } from "./map.ts";
 import { checkPtr, checkRet } from "./sys/check.ts";
 import * as bpf from "./sys/libbpf.ts";
 import { takeMessages } from "./sys/print.ts";
@@ -15,6 +16,8 @@ export function objectPath(name: string): string {
 export class BpfObject implements Disposable {
   readonly #name: string;
   #ptr: bpf.Ptr<"bpf_object"> | null;
+  /** What libbpf must have instead of {@link useMap}'s when it closes the object. */
+  readonly #standIns: { readonly pointer: bpf.Ptr<"bpf_map">; readonly map: BpfMap }[] = [];
 
   /** Opens `NAME.bpf.o`; nothing is in the kernel yet. */
   constructor(name: string, path = objectPath(name)) {
@@ -43,6 +46,20 @@ export class BpfObject implements Disposable {
   /** Before load: the flags of a map. A section's are else those of memory that can be mapped, in whole pages. */
   setFlags(map: string, flags: number): void {
     checkRet("bpf_map__set_map_flags", bpf.bpf_map__set_map_flags(this.#map(map), flags));
+  }
+
+  /**
+   * Before load: a map of one's own, of any length, instead of a data section's.
+   *
+   * libbpf maps memory as long as the section when it opens the object. When it closes it, it unmaps
+   * as much as the map is long that it has then (bpf_map__destroy() of 1.1 and 1.7), whoever's memory
+   * follows. So it gets one of the section's length in time.
+   */
+  useMap(section: string, map: BpfMap): void {
+    const pointer = this.#map(section);
+    const shape = { ...map.shape, value: bpf.bpf_map__value_size(pointer), flags: 0 };
+    this.#standIns.push({ pointer, map: BpfMap.create("section", shape) });
+    checkRet("bpf_map__reuse_fd", bpf.bpf_map__reuse_fd(pointer, map.fd));
   }
 
   /** Before load: the whole content of a data section such as `.rodata`. */
@@ -102,6 +119,11 @@ export class BpfObject implements Disposable {
 
   [Symbol.dispose](): void {
     if (this.#ptr === null) return;
+    // Where that fails the object is left as it is: rather a leak.
+    for (const { pointer, map } of this.#standIns) {
+      checkRet("bpf_map__reuse_fd", bpf.bpf_map__reuse_fd(pointer, map.fd));
+      map[Symbol.dispose]();
+    }
     bpf.bpf_object__close(this.#ptr);
     this.#ptr = null;
   }

@@ -1,6 +1,6 @@
 /** observe: every listener of the host, in one read of the task_file iterator. */
 import { read, readSync, statSync } from "node:fs";
-import { ITERATOR_PROGRAM, LAYOUT } from "./abi.ts";
+import { ITERATOR_PROGRAM, LAYOUT, RODATA } from "./abi.ts";
 import { hasCode } from "./errors.ts";
 import type { Listener } from "./listener.ts";
 import { BpfObject } from "./object.ts";
@@ -37,7 +37,7 @@ export class Observer implements Disposable {
   constructor(options: { readonly udp?: boolean } = {}) {
     this.#object = new BpfObject("listeners");
     try {
-      this.#object.setData(".rodata", parameters(options.udp === true));
+      this.#object.setData(RODATA, parameters(options.udp === true));
       this.#object.load();
       this.#link = checkPtr(
         "bpf_program__attach_iter",

@@ -1,6 +1,5 @@
 /** A plan as the program reads it: its lines of `plans`, and `control`, which puts it in force. */
 import {
-  cpuLines,
   FEW,
   LAYOUT,
   LINE_CELLS,
@@ -91,7 +90,6 @@ export function encodeControl(
   out.writeUInt16LE(active * planLines(slots), at.plan);
   out.writeUInt16LE(sourceMask, at.source_mask);
   out.writeUInt16LE(wayOf(targets, control, probe), at.way);
-  out.writeUInt16LE(cpuLines(slots), at.cpu_lines);
   for (const [i, slot] of targets.syn.slice(0, FEW).entries()) {
     out.writeUInt16LE(slot, at.few + i * CELL);
   }

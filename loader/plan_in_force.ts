@@ -34,7 +34,7 @@ export class PlanInForce {
 
   /** Reads again what a command may have changed meanwhile: which plan is in force. */
   reload(): void {
-    this.#entry = this.#map.lookup(0) ?? Buffer.alloc(LAYOUT.rm_control.size);
+    this.#entry = this.#map.readPart(0, LAYOUT.rm_control.size);
     const { active, tells, probe } = decodeControl(this.#entry);
     this.#active = active;
     this.#probe = probe;
@@ -88,7 +88,7 @@ export class PlanInForce {
       this.#probe,
       this.#tables,
     );
-    if (!this.#entry.equals(entry)) this.#map.update(0, entry);
+    if (!this.#entry.equals(entry)) this.#map.writeStart(entry);
     this.#entry = entry;
   }
 }

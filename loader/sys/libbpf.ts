@@ -14,7 +14,14 @@ for (const name of ["bpf_object", "bpf_map", "bpf_program", "bpf_link", "btf", "
 }
 koffi.alias("bpf_map_type", "int"); // an enum
 koffi.proto("int ring_buffer_sample_fn(void *ctx, void *data, size_t size)");
+koffi.struct("bpf_map_create_opts", { sz: "size_t", btf_fd: "uint32_t", btf_key_type_id: "uint32_t", btf_value_type_id: "uint32_t", btf_vmlinux_value_type_id: "uint32_t", inner_map_fd: "uint32_t", map_flags: "uint32_t" });
 koffi.struct("bpf_iter_attach_opts", { sz: "size_t", link_info: "void *", link_info_len: "uint32_t" });
+
+/** struct bpf_map_create_opts, the part of it that is in use: libbpf takes what is beyond `sz` as zero. */
+export interface MapOptions {
+  readonly sz: number;
+  readonly map_flags: number;
+}
 
 /** struct bpf_iter_attach_opts; `link_info` is read during the call only. */
 export interface IterOptions {
@@ -35,6 +42,8 @@ export const bpf_object__find_program_by_name = lib.func("bpf_program *bpf_objec
 export const bpf_map__fd = lib.func("int bpf_map__fd(const bpf_map *map)") as (map: Ptr<"bpf_map">) => number;
 export const bpf_map__set_max_entries = lib.func("int bpf_map__set_max_entries(bpf_map *map, uint32_t max_entries)") as (map: Ptr<"bpf_map">, entries: number) => number;
 export const bpf_map__set_map_flags = lib.func("int bpf_map__set_map_flags(bpf_map *map, uint32_t flags)") as (map: Ptr<"bpf_map">, flags: number) => number;
+export const bpf_map__value_size = lib.func("uint32_t bpf_map__value_size(const bpf_map *map)") as (map: Ptr<"bpf_map">) => number;
+export const bpf_map__reuse_fd = lib.func("int bpf_map__reuse_fd(bpf_map *map, int fd)") as (map: Ptr<"bpf_map">, fd: number) => number;
 export const bpf_map__set_initial_value = lib.func("int bpf_map__set_initial_value(bpf_map *map, const void *data, size_t size)") as (map: Ptr<"bpf_map">, data: Buffer, size: number) => number;
 export const bpf_program__fd = lib.func("int bpf_program__fd(const bpf_program *prog)") as (prog: Ptr<"bpf_program">) => number;
 
@@ -50,7 +59,7 @@ export const ring_buffer__free = lib.func("void ring_buffer__free(ring_buffer *r
 export const libbpf_version_string = lib.func("const char *libbpf_version_string(void)") as () => string;
 
 /* bpf.h: by file descriptor */
-export const bpf_map_create = lib.func("int bpf_map_create(bpf_map_type map_type, const char *map_name, uint32_t key_size, uint32_t value_size, uint32_t max_entries, const void *opts)") as (type: number, name: null, key: number, value: number, entries: number, opts: null) => number;
+export const bpf_map_create = lib.func("int bpf_map_create(bpf_map_type map_type, const char *map_name, uint32_t key_size, uint32_t value_size, uint32_t max_entries, const bpf_map_create_opts *opts)") as (type: number, name: string | null, key: number, value: number, entries: number, opts: MapOptions) => number;
 export const bpf_map_lookup_elem = lib.func("int bpf_map_lookup_elem(int fd, const void *key, _Out_ void *value)") as (fd: number, key: Buffer, value: Buffer) => number;
 export const bpf_map_update_elem = lib.func("int bpf_map_update_elem(int fd, const void *key, const void *value, uint64_t flags)") as (fd: number, key: Buffer, value: Buffer, flags: number) => number;
 export const bpf_map_delete_elem = lib.func("int bpf_map_delete_elem(int fd, const void *key)") as (fd: number, key: Buffer) => number;

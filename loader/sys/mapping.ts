@@ -22,21 +22,22 @@ const c = {
 };
 
 const PROT_READ = 1;
+const PROT_WRITE = 2;
 const MAP_SHARED = 1;
 const MAP_FAILED = 2n ** 64n - 1n;
 
-/** Owns a mapping, which keeps what is mapped. Only copies leave it: none is of memory that is gone. */
+/** Owns a mapping, which keeps what is mapped. Only copies leave it and come in: none is of memory that is gone. */
 export class Mapping implements Disposable {
   readonly #address: bigint;
   readonly #length: number;
   #bytes: Buffer | null;
 
   /**
-   * The first `length` bytes behind `fd`, to be read.
+   * The first `length` bytes behind `fd`.
    * @throws SysError
    */
   constructor(fd: number, length: number) {
-    const address = c.mmap(null, length, PROT_READ, MAP_SHARED, guard.fd(fd), 0);
+    const address = c.mmap(null, length, PROT_READ | PROT_WRITE, MAP_SHARED, guard.fd(fd), 0);
     checkSys("mmap", address === MAP_FAILED ? -1 : 0);
     this.#address = address;
     this.#length = length;
@@ -52,6 +53,20 @@ export class Mapping implements Disposable {
     const copy = Buffer.allocUnsafe(to - from);
     this.#bytes.copy(copy, 0, from, to);
     return copy;
+  }
+
+  /**
+   * Replaces its first bytes, their first eight last: who sees those sees the others, and all that
+   * was written before (Atomics are sequentially consistent).
+   */
+  writeStart(bytes: Buffer): void {
+    if (this.#bytes === null) throw new Error("the mapping is closed");
+    if (bytes.length < 8 || bytes.length > this.#length) {
+      throw new RangeError(`${bytes.length} bytes into a mapping of ${this.#length}`);
+    }
+    const { buffer, byteOffset } = this.#bytes;
+    bytes.copy(this.#bytes, 8, 8);
+    Atomics.store(new BigUint64Array(buffer, byteOffset, 1), 0, bytes.readBigUInt64LE());
   }
 
   [Symbol.dispose](): void {

@@ -1,10 +1,9 @@
 /** What a group's maps take, by its slots and the host's CPUs: arithmetic over the ABI. Pure. */
 import {
-  COUNT_CELLS,
   GROUP_MAPS,
   type GroupMap,
-  groupEntries,
-  type MapShape,
+  groupShapes,
+  LAYOUT,
   MMAPABLE,
   OUTCOMES,
 } from "../../loader/abi.ts";
@@ -18,9 +17,8 @@ const pages = (bytes: number) => Math.ceil(bytes / PAGE) * PAGE;
  * map has some 300 bytes of the kernel's own besides.
  */
 export function mapBytes(map: GroupMap, slots: number, cpus: number): number {
-  const { value, flags = 0, entries = 0 }: MapShape = GROUP_MAPS[map];
-  const sized: Partial<Record<GroupMap, number>> = groupEntries(slots, cpus);
-  const bytes = (sized[map] ?? entries) * Math.ceil(value / 8) * 8;
+  const { value, flags, entries } = groupShapes(slots, cpus)[map];
+  const bytes = entries * Math.ceil(value / 8) * 8;
   return flags & MMAPABLE ? PAGE + pages(bytes) : bytes;
 }
 
@@ -33,8 +31,8 @@ export function groupBytes(slots: number, cpus: number): number {
 /** Bytes that a scrape reads of the maps that grow with slots and CPUs, `used` being the slots ever used. */
 export function scrapeBytes(used: number, cpus: number): number {
   const standby = 1;
-  const lines = Math.ceil((OUTCOMES.length + used) / COUNT_CELLS) + standby;
+  const counters = OUTCOMES.length + used + standby;
   const group = 1;
   const rows = group + used + standby;
-  return cpus * lines * GROUP_MAPS.counters.value + rows * GROUP_MAPS.migrations.value;
+  return cpus * counters * 8 + rows * LAYOUT.rm_migrations.size;
 }

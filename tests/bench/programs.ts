@@ -1,25 +1,24 @@
 /** What each BPF program costs: what the verifier says, what its maps take, how large its object is. */
 import { readFileSync, statSync } from "node:fs";
 import koffi from "koffi";
-import { CONTROL_SECTION, groupEntries } from "../../loader/abi.ts";
-import { cpuNumbers } from "../../loader/cpus.ts";
-import { objectPath } from "../../loader/object.ts";
+import {
+  BIND_PROGRAMS,
+  BOUND_PROGRAMS,
+  ITERATOR_PROGRAM,
+  SELECT_PROGRAM,
+} from "../../loader/abi.ts";
+import { fit } from "../../loader/group_pins.ts";
+import { BpfObject, objectPath } from "../../loader/object.ts";
 import { capacityFor } from "../../loader/plan.ts";
-import { checkPtr, checkRet } from "../../loader/sys/check.ts";
+import { checkRet } from "../../loader/sys/check.ts";
 import { libbpf } from "../../loader/sys/lib.ts";
-import * as bpf from "../../loader/sys/libbpf.ts";
+import type { Ptr } from "../../loader/sys/libbpf.ts";
 import { mapFds, memlock } from "./memlock.ts";
 
 const LOG_SIZE = 1 << 16;
 const LOG_STATS = 4; // BPF_LOG_STATS, include/linux/bpf_verifier.h
 
-type Program = bpf.Ptr<"bpf_program">;
-const next = libbpf.func(
-  "bpf_program *bpf_object__next_program(const bpf_object *obj, bpf_program *prog)",
-) as (object: bpf.Ptr<"bpf_object">, program: Program | null) => Program | null;
-const name = libbpf.func("const char *bpf_program__name(const bpf_program *prog)") as (
-  program: Program,
-) => string;
+type Program = Ptr<"bpf_program">;
 const setLevel = libbpf.func(
   "int bpf_program__set_log_level(bpf_program *prog, uint32_t level)",
 ) as (program: Program, level: number) => number;
@@ -27,9 +26,15 @@ const setLog = libbpf.func(
   "int bpf_program__set_log_buf(bpf_program *prog, void *buf, size_t size)",
 ) as (program: Program, buffer: bigint, size: number) => number;
 
-/** The objects of the product. */
-export const OBJECTS = ["select", "listeners", "notify", "adopt"] as const;
-export type ObjectName = (typeof OBJECTS)[number];
+/** The objects of the product, and their programs. */
+const PROGRAMS = {
+  select: [SELECT_PROGRAM],
+  listeners: [ITERATOR_PROGRAM],
+  notify: BOUND_PROGRAMS,
+  adopt: BIND_PROGRAMS,
+} as const;
+export type ObjectName = keyof typeof PROGRAMS;
+export const OBJECTS = Object.keys(PROGRAMS) as ObjectName[];
 
 /** The figures that have a budget. */
 export const FIGURES = ["instructions", "stack", "maps", "file"] as const;
@@ -54,47 +59,30 @@ export function programCosts(): ProgramCost[] {
   return OBJECTS.flatMap(costsOf);
 }
 
-function costsOf(object: ObjectName): ProgramCost[] {
-  const path = objectPath(object);
-  const file = statSync(path).size;
-  const opened = checkPtr("bpf_object__open_file", bpf.bpf_object__open_file(path, null));
-  const logs: { program: Program; log: bigint }[] = [];
+function costsOf(name: ObjectName): ProgramCost[] {
+  const file = statSync(objectPath(name)).size;
+  const before = new Set(mapFds());
+  const logs: { program: string; log: bigint }[] = [];
+  const object = new BpfObject(name);
   try {
-    if (object === "select") asAGroup(opened, groupEntries(capacityFor(8), cpuNumbers()));
-    for (const program of programs(opened)) {
+    if (name === "select") fit(object, capacityFor(8));
+    for (const program of PROGRAMS[name]) {
       const log = koffi.alloc("char", LOG_SIZE) as bigint;
       logs.push({ program, log });
-      checkRet("bpf_program__set_log_level", setLevel(program, LOG_STATS));
-      checkRet("bpf_program__set_log_buf", setLog(program, log, LOG_SIZE));
+      checkRet("bpf_program__set_log_level", setLevel(object.program(program), LOG_STATS));
+      checkRet("bpf_program__set_log_buf", setLog(object.program(program), log, LOG_SIZE));
     }
-    const before = new Set(mapFds());
-    checkRet("bpf_object__load", bpf.bpf_object__load(opened));
+    object.load();
     const maps = mapFds()
       .filter((fd) => !before.has(fd))
       .reduce((sum, fd) => sum + memlock(fd), 0);
     return logs.map(({ program, log }) => {
       const text = koffi.decode.string(log);
-      return { object, program: name(program), ...verdict(text), maps, file };
+      return { object: name, program, ...verdict(text), maps, file };
     });
   } finally {
-    bpf.bpf_object__close(opened);
+    object[Symbol.dispose](); // it writes there until then
     for (const { log } of logs) koffi.free(log);
-  }
-}
-
-function programs(object: bpf.Ptr<"bpf_object">): Program[] {
-  const list: Program[] = [];
-  for (let p = next(object, null); p !== null; p = next(object, p)) list.push(p);
-  return list;
-}
-
-/** As the loader does it (loader/group_pins.ts). */
-function asAGroup(object: bpf.Ptr<"bpf_object">, entries: Readonly<Record<string, number>>): void {
-  const control = checkPtr("map", bpf.bpf_object__find_map_by_name(object, CONTROL_SECTION));
-  checkRet("bpf_map__set_map_flags", bpf.bpf_map__set_map_flags(control, 0));
-  for (const [map, count] of Object.entries(entries)) {
-    const pointer = checkPtr(map, bpf.bpf_object__find_map_by_name(object, map));
-    checkRet(map, bpf.bpf_map__set_max_entries(pointer, count));
   }
 }
 

@@ -51,7 +51,6 @@ test("numbers are the same in C and in TypeScript", () => {
     ["RM_SOURCE_ROW_SHIFT", abi.SOURCE_ROW_SHIFT],
     ["RM_SOURCE_HASH", abi.SOURCE_HASH],
     ["RM_LINE_CELLS", abi.LINE_CELLS],
-    ["RM_COUNT_CELLS", abi.COUNT_CELLS],
     ["RM_FEW", abi.FEW],
     ["RM_RANGE_LINES", abi.RANGE_LINES],
     ["RM_HOLD_BUCKETS", abi.HOLD_BUCKETS.length],

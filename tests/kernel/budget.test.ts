@@ -5,12 +5,12 @@ import {
   CONTROL_SECTION,
   GROUP_MAPS,
   type GroupMap,
-  groupEntries,
+  groupShapes,
   MAP_TYPE,
-  type MapShape,
   MMAPABLE,
 } from "../../loader/abi.ts";
 import { cpuNumbers } from "../../loader/cpus.ts";
+import { fit } from "../../loader/group_pins.ts";
 import { BpfObject } from "../../loader/object.ts";
 import { mapBytes } from "../bench/footprint.ts";
 import { memlock } from "../bench/memlock.ts";
@@ -39,17 +39,14 @@ test("a group's maps take what tests/bench/footprint.ts says for so many CPUs", 
   const cpus = cpuNumbers();
   for (const slots of [64, 1024]) {
     using object = new BpfObject("select");
-    for (const [map, entries] of Object.entries(groupEntries(slots, cpus))) {
-      object.setEntries(map, entries);
-    }
-    object.setFlags(CONTROL_SECTION, 0);
+    fit(object, slots);
     object.load();
     const bytes = (map: string) => memlock(object.mapFd(map === "control" ? CONTROL_SECTION : map));
     // Of the kernel's own beside the entries: the same for every array.
     const own = bytes("moved") - mapBytes("moved", slots, cpus);
     assert.ok(own > 0 && own < 1024, `${own} bytes of its own`);
     for (const map of Object.keys(GROUP_MAPS) as GroupMap[]) {
-      const { type, flags = 0 }: MapShape = GROUP_MAPS[map];
+      const { type, flags } = groupShapes(slots, cpus)[map];
       if (flags & MMAPABLE) assert.equal(bytes(map), mapBytes(map, slots, cpus), map);
       else if (type === MAP_TYPE.array) {
         assert.equal(bytes(map) - own, mapBytes(map, slots, cpus), map);

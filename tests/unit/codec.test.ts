@@ -119,35 +119,14 @@ test("a plan's runs hold each class's best, then its others; equal classes share
   const probe = { port: 0x1234, slot: 65 };
   const tables = { slots: 64, sourceMask: 255 };
   const encoded = encodeControl(1, targets, control, probe, tables);
-  const first = [
-    planLines(64),
-    0,
-    0x34,
-    0x12,
-    65,
-    0,
-    255,
-    0,
-    2,
-    1,
-    1,
-    0,
-    64,
-    0,
-    255,
-    255,
-    10,
-    0,
-    7,
-    0,
-  ];
+  const first = [planLines(64), 0, 0x34, 0x12, 65, 0, 255, 0, 2, 1, 1, 0, 64, 0, 255, 255, 7, 0];
   assert.deepEqual([...encoded.subarray(0, first.length)], first);
-  const many = Array.from({ length: 40 }, (_, i) => i + 1);
+  const many = Array.from({ length: 60 }, (_, i) => i + 1);
   const few = encodeControl(0, { ...targets, syn: many }, control, probe, tables);
   const { members: of, size } = LAYOUT.rm_control;
   assert.equal(few.length, size);
   assert.equal(few.readUInt16LE(size - 2), FEW, "the last of those it has room for");
-  assert.equal(few.readUInt16LE(of.syn_count), 40);
+  assert.equal(few.readUInt16LE(of.syn_count), 60);
   const way = (syn: number[], refuse: boolean, standby: number, port = 0) =>
     encodeControl(
       0,

@@ -1,35 +1,37 @@
 /** What is counted, decoded: whatever the number of CPUs, and what all of it costs in memory. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { cpuLines, groupEntries, LAYOUT, OUTCOMES, STAGES } from "../../loader/abi.ts";
+import { cpuCounters, groupShapes, LAYOUT, OUTCOMES, STAGES } from "../../loader/abi.ts";
 import { Counters } from "../../loader/counters.ts";
 import { addWords, Counts, since, wordsOf } from "../../loader/counts.ts";
 import { numbersIn } from "../../loader/cpus.ts";
 
 const SLOTS = 64;
-const ENTRIES = groupEntries(SLOTS, 1);
+const ROWS = groupShapes(SLOTS, 1).migrations.entries;
 const ROW_CELLS = LAYOUT.rm_migrations.size / 8;
 const CELLS = OUTCOMES.length + SLOTS + 1;
 
-/** A map `counters`, in which each CPU has counted. */
+/** A map `control`, in which each CPU has counted. */
 function counters(cpus: number, count: (cell: number, cpu: number) => bigint): Counters {
-  const lines = cpuLines(SLOTS);
-  const bytes = Buffer.alloc(cpus * lines * LAYOUT.rm_counts.size);
+  const value = groupShapes(SLOTS, cpus).control.value;
+  const bytes = Buffer.alloc(value, 0xff);
   for (let cpu = 0; cpu < cpus; cpu++) {
+    const first = LAYOUT.rm_control.members.counters + cpu * cpuCounters(SLOTS) * 8;
     for (let cell = 0; cell < CELLS; cell++) {
-      bytes.writeBigUInt64LE(count(cell, cpu), cpu * lines * LAYOUT.rm_counts.size + cell * 8);
+      bytes.writeBigUInt64LE(count(cell, cpu), first + cell * 8);
     }
   }
-  const read = (first: number, entries: number) =>
-    bytes.subarray(first * 64, (first + entries) * 64);
-  return new Counters({ shape: { entries: cpus * lines }, read }, SLOTS);
+  return new Counters(
+    { shape: { value }, readPart: (from, to) => bytes.subarray(from, to) },
+    SLOTS,
+  );
 }
 
 const all = (map: Counters) => map.sum(0, CELLS);
 
 function migrations(count: (row: number, cell: number) => bigint): Buffer {
-  const bytes = Buffer.alloc(ENTRIES.migrations * LAYOUT.rm_migrations.size);
-  for (let row = 0; row < ENTRIES.migrations; row++) {
+  const bytes = Buffer.alloc(ROWS * LAYOUT.rm_migrations.size);
+  for (let row = 0; row < ROWS; row++) {
     for (let cell = 0; cell < ROW_CELLS; cell++) {
       bytes.writeBigUInt64LE(count(row, cell), (row * ROW_CELLS + cell) * 8);
     }

@@ -1,19 +1,23 @@
 /** How a group grows with CPUs and slots; tests/kernel/budget.test.ts compares it with the kernel's word. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { groupEntries, LAYOUT } from "../../loader/abi.ts";
+import { cpuCounters, groupShapes, LAYOUT } from "../../loader/abi.ts";
 import { groupBytes, mapBytes, scrapeBytes } from "../bench/footprint.ts";
 
 const KIB = 1024;
 
 test("only what new connections are counted in grows with the CPUs, a cache line at a time", () => {
   for (const slots of [64, 1024]) {
-    const { counters, ...others } = groupEntries(slots, 1);
+    const { control: _, ...others } = groupShapes(slots, 1);
+    const each = cpuCounters(slots) * 8;
+    assert.equal(each % 64, 0);
     for (const cpus of [1, 2, 128, 1024]) {
-      assert.deepEqual(groupEntries(slots, cpus), { ...others, counters: counters * cpus });
+      const { control, ...same } = groupShapes(slots, cpus);
+      assert.deepEqual(same, others);
+      assert.equal(control.value, LAYOUT.rm_control.size + cpus * each);
       const more = groupBytes(slots, cpus) - groupBytes(slots, 1);
-      assert.equal(more, mapBytes("counters", slots, cpus) - mapBytes("counters", slots, 1));
-      assert.ok(Math.abs(more - counters * 64 * (cpus - 1)) < 4 * KIB, "to the page");
+      assert.equal(more, mapBytes("control", slots, cpus) - mapBytes("control", slots, 1));
+      assert.ok(Math.abs(more - each * (cpus - 1)) < 4 * KIB, "to the page");
     }
   }
 });
@@ -22,10 +26,10 @@ test("a group of eight listeners on 128 CPUs takes an eighth of a MiB, and a scr
   assert.ok(groupBytes(64, 2) < 40 * KIB);
   assert.ok(groupBytes(64, 128) < 120 * KIB);
   assert.ok(scrapeBytes(8, 128) < 40 * KIB);
-  assert.equal(scrapeBytes(8, 128) - scrapeBytes(8, 1), 127 * 4 * 64);
+  assert.equal(scrapeBytes(8, 128) - scrapeBytes(8, 1), 127 * (9 + 8 + 1) * 8);
 });
 
 test("a plan of the largest group is written in lines that are all within its map", () => {
-  const { plans, slots } = groupEntries(1024, 1);
-  assert.equal(plans * LAYOUT.rm_line.size, 2 * (3 * 64 + 3 * slots * 2));
+  const { plans } = groupShapes(1024, 1);
+  assert.equal(plans.entries * LAYOUT.rm_line.size, 2 * (3 * 64 + 3 * 1024 * 2));
 });

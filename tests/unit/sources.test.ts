@@ -1,7 +1,7 @@
 /** The hash table of sources: what is in it is found, whatever came and went. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { groupEntries, SOURCE_TRIES } from "../../loader/abi.ts";
+import { groupShapes, SOURCE_TRIES } from "../../loader/abi.ts";
 import { Sources } from "../../loader/sources.ts";
 
 /** An array map of words, and the program's way to look into it. */
@@ -40,7 +40,7 @@ class Table {
 
 test("listeners come and go, and the program finds those there are", () => {
   for (const slots of [64, 1024]) {
-    const table = new Table(groupEntries(slots, 1).sources);
+    const table = new Table(groupShapes(slots, 1).sources.entries);
     const sources = new Sources(table);
     // Two CPUs hand out cookies, each from a range of its own; some are large.
     const cookies = Array.from({ length: 5 * slots }, (_, i) =>

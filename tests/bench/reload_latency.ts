@@ -10,6 +10,8 @@ import type { Question } from "./question.ts";
 /** Two groups of one HAProxy: what a reload costs the machine, it costs both. */
 const OURS = 8001;
 const OTHER = 8002;
+/** Of another HAProxy, that nobody visits: what its reloads do to the others is the machine's doing. */
+const APART = 8003;
 const ROUNDS = 10;
 const SECONDS = 2;
 /** To both ports together: a process more must find a core. */
@@ -30,12 +32,15 @@ export const question: Question = {
   reference: "no reloads",
   measure: async () => {
     await using haproxy = await Haproxy.start({ port: OURS, ports: [OTHER], threads: 1 });
+    await using apart = await Haproxy.start({ port: APART, threads: 1 });
     await using _sidecar = await SidecarProcess.attach(`127.0.0.1:${OURS}`);
     const quiet: Window[] = [];
+    const elsewhere: Window[] = [];
     const reloads: Window[] = [];
     const sysctl: Window[] = [];
     for (let round = 0; round < ROUNDS; round++) {
       quiet.push(await undisturbed(load));
+      elsewhere.push(await undisturbed(() => loadAndReload(apart)));
       reloads.push(await undisturbed(() => loadAndReload(haproxy)));
       const undo = setSysctl("net.ipv4.tcp_migrate_req", 1);
       sysctl.push(await undisturbed(() => loadAndReload(haproxy)));
@@ -49,6 +54,10 @@ export const question: Question = {
       compare(tails(ours(reloads)), tails(ours(quiet)), { label: "with us", unit, atMost: 1.5 }),
       compare(tails(other(reloads)), tails(other(quiet)), { label: "without us", unit }),
       compare(tails(other(sysctl)), tails(other(quiet)), { label: "tcp_migrate_req=1", unit }),
+      compare(tails(other(elsewhere)), tails(other(quiet)), {
+        label: "another HAProxy reloads",
+        unit,
+      }),
       lost("with us", ours(reloads)),
       lost("without us", other(reloads)),
       lost("tcp_migrate_req=1", other(sysctl)),

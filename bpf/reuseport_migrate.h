@@ -80,9 +80,10 @@
 #define RM_ROUTE_NEWEST 1
 
 /*
- * Migrating connections are rare, and rows are large: `migrations` is memory that all CPUs share
- * and the loader maps (BPF_F_MMAPABLE), and is added to atomically. Row 0 is the group's own: sources that are not known. Row slot + 1 is
- * the listener's in that slot: its decisions when it closes, and what it was given.
+ * Migrating connections are rare, and rows are large: `migrations` is memory that all CPUs share,
+ * which the loader maps (BPF_F_MMAPABLE), and is added to atomically. Row 0 is the group's own:
+ * sources that are not known. Row slot + 1 is the listener's in that slot: its decisions when it
+ * closes, and what it was given.
  */
 struct rm_migrations {
 	__u64 decisions[(RM_STAGES - 1) * RM_OUTCOMES]; /* [(stage - 1) * RM_OUTCOMES + outcome] */

@@ -1,9 +1,10 @@
-/** Loading and closing an object whose maps have a large group's sizes. */
+/** Loading and closing an object whose maps have a large group's sizes; the map it is given. */
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { test } from "node:test";
-import { MAX_SLOTS } from "../../loader/abi.ts";
+import { groupShapes, LAYOUT, MAX_SLOTS } from "../../loader/abi.ts";
 import { fit } from "../../loader/group_pins.ts";
+import { BpfMap } from "../../loader/map.ts";
 import { BpfObject } from "../../loader/object.ts";
 
 test("closing it takes nobody else's memory along, and leaves no file descriptor", () => {
@@ -16,4 +17,20 @@ test("closing it takes nobody else's memory along, and leaves no file descriptor
     if (i % 2 === 0) object.load();
   }
   assert.equal(files(), before);
+});
+
+test("rules are written beside counters, which stay; another mapping and a call see the same", () => {
+  const shape = groupShapes(64, 2).control;
+  const { size } = LAYOUT.rm_control;
+  using map = BpfMap.create("control", shape);
+  const counted = Buffer.alloc(shape.value, 0x11);
+  map.update(0, counted);
+  const rules = Buffer.from(Array.from({ length: size }, (_, i) => i));
+  map.writeStart(rules);
+  assert.deepEqual(map.readPart(0, size), rules);
+  assert.deepEqual(map.readPart(size, shape.value), counted.subarray(size));
+  assert.deepEqual(map.lookup(0), Buffer.concat([rules, counted.subarray(size)]));
+  const beyond = Buffer.alloc(shape.value + 1);
+  assert.throws(() => map.writeStart(beyond), RangeError);
+  assert.throws(() => map.readPart(0, beyond.length), RangeError);
 });

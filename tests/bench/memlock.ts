@@ -1,5 +1,10 @@
 /** What the kernel says it keeps for a BPF object, by file descriptor. */
 import { readdirSync, readFileSync } from "node:fs";
+import { MAP_TYPE } from "../../loader/abi.ts";
+import { BpfMap } from "../../loader/map.ts";
+
+/** x86_64's; a multiple of it elsewhere. */
+const PAGE = 4096;
 
 function fdinfo(fd: number): string {
   return readFileSync(`/proc/self/fdinfo/${fd}`, "utf8");
@@ -8,6 +13,18 @@ function fdinfo(fd: number): string {
 /** `memlock` of a map or program, bytes (Documentation/filesystems/proc.rst). */
 export function memlock(fd: number): number {
   return Number(/^memlock:\s*(\d+)/m.exec(fdinfo(fd))?.[1]);
+}
+
+/** Whether the kernel says what a map takes; before Linux 6.4 it makes whole pages of its entries. */
+export function countsMaps(): boolean {
+  using map = BpfMap.create("one", {
+    type: MAP_TYPE.array,
+    key: 4,
+    value: 8,
+    entries: 1,
+    flags: 0,
+  });
+  return memlock(map.fd) % PAGE !== 0;
 }
 
 /** Our descriptors on maps. */

@@ -13,13 +13,15 @@ import { cpuNumbers } from "../../loader/cpus.ts";
 import { fit } from "../../loader/group_pins.ts";
 import { BpfObject } from "../../loader/object.ts";
 import { mapBytes } from "../bench/footprint.ts";
-import { memlock } from "../bench/memlock.ts";
+import { countsMaps, memlock } from "../bench/memlock.ts";
 import { overBudget, programCosts, readBudget } from "../bench/programs.ts";
 
 test("no program takes more than its budget", () => {
   const costs = programCosts();
   assert.ok(costs.every(({ instructions, maps }) => instructions > 0 && maps > 0));
-  assert.deepEqual(overBudget(costs, readBudget()), []);
+  // What an older kernel says of maps is not what they take.
+  const known = countsMaps() ? costs : costs.map((cost) => ({ ...cost, maps: 0 }));
+  assert.deepEqual(overBudget(known, readBudget()), []);
 });
 
 test("what is over its budget, or has none, is said in one sentence", () => {
@@ -35,7 +37,8 @@ test("what is over its budget, or has none, is said in one sentence", () => {
   assert.equal(overBudget([{ ...cost, instructions: 10 }], {}).length, 4);
 });
 
-test("a group's maps take what tests/bench/footprint.ts says for so many CPUs", () => {
+test("a group's maps take what tests/bench/footprint.ts says for so many CPUs", (t) => {
+  if (!countsMaps()) return t.skip("before Linux 6.4 the kernel does not say");
   const cpus = cpuNumbers();
   for (const slots of [64, 1024]) {
     using object = new BpfObject("select");

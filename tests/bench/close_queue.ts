@@ -12,7 +12,7 @@ import type { Question } from "./question.ts";
 const PORTS = { ours: 8001, sysctl: 8002 } as const;
 const QUEUED = 10_000;
 const MANY = 60_000;
-const ROUNDS = 10;
+const ROUNDS = 20;
 /** The sidecar looks again up to 200 ms after a bind; that is no part of a close(). */
 const QUIET_MS = 250;
 

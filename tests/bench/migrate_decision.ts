@@ -12,7 +12,7 @@ import { RunTimes } from "./run_time.ts";
 import { selftest } from "./selftest.ts";
 import { Subject } from "./subject.ts";
 
-const ROUNDS = 12;
+const ROUNDS = 16;
 const PORT = 21_040;
 const CONNECTIONS = 3_000;
 

@@ -58,6 +58,10 @@ export const question: Question = {
         label: "another HAProxy reloads",
         unit,
       }),
+      alone(ratios(tails(ours(reloads)), tails(other(reloads))), {
+        label: "with us by without us, of one window",
+        unit: "x",
+      }),
       lost("with us", ours(reloads)),
       lost("without us", other(reloads)),
       lost("tcp_migrate_req=1", other(sysctl)),
@@ -81,6 +85,10 @@ async function reload(haproxy: Haproxy): Promise<void> {
   await sleep(500);
   for (let i = 1; i < SECONDS; i++) await Promise.all([haproxy.reload(), sleep(1000)]);
   await haproxy.reload();
+}
+
+function ratios(some: readonly number[], others: readonly number[]): number[] {
+  return some.map((one, i) => one / (others[i] ?? Number.NaN));
 }
 
 /** p99.9 of all that came. */

@@ -9,7 +9,7 @@ import { fillSockets, Subject } from "./subject.ts";
 
 /** Programs are loaded anew for each scene: where the kernel puts their code and maps is worth some percent. */
 const SCENES = 5;
-const ROUNDS = 10;
+const ROUNDS = 8;
 const PORT = 21_010;
 
 /** When it chooses. */

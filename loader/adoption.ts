@@ -4,7 +4,7 @@
  */
 import { closeSync, existsSync, openSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { ABI_VERSION, ADOPTION_MAPS, BIND_PROGRAMS, LAYOUT } from "./abi.ts";
+import { ABI_VERSION, BIND_PROGRAMS, LAYOUT } from "./abi.ts";
 import {
   type AdoptedPort,
   type AdoptionRecord,
@@ -20,6 +20,7 @@ import { AbiMismatchError, ConflictError, hasCode } from "./errors.ts";
 import { BpfMap } from "./map.ts";
 import { BpfObject } from "./object.ts";
 import { differ, obtain, pin } from "./pin.ts";
+import { ADOPTION_MAPS } from "./shapes.ts";
 import { checkPtr, checkRet } from "./sys/check.ts";
 import * as bpf from "./sys/libbpf.ts";
 import * as libc from "./sys/libc.ts";

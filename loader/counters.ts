@@ -1,6 +1,7 @@
 /** What the CPUs have counted of one group's new connections, added up: `counters` of its `control`. */
-import { cpuCounters, LAYOUT } from "./abi.ts";
+import { LAYOUT } from "./abi.ts";
 import { addWords } from "./counts.ts";
+import { cpuCounters } from "./shapes.ts";
 
 /** What of a map is needed here. Offsets in bytes. */
 export interface Bytes {

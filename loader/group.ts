@@ -4,7 +4,7 @@
  */
 import { renameSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { ABI_VERSION, type GroupMap, LAYOUT, OUTCOMES } from "./abi.ts";
+import { ABI_VERSION, LAYOUT, OUTCOMES } from "./abi.ts";
 import { decodeGroup, encodeGroup, type GroupRecord, type SlotRecord } from "./codec.ts";
 import { Counters } from "./counters.ts";
 import { addWords, Counts, MIGRATION_CELLS, type Row, rowOf, wordsOf } from "./counts.ts";
@@ -24,6 +24,7 @@ import type { Slot } from "./plan.ts";
 import type { Control, Probe } from "./plan_codec.ts";
 import { PlanInForce } from "./plan_in_force.ts";
 import { type ProgramInfo, programInfo } from "./program.ts";
+import type { GroupMap } from "./shapes.ts";
 import { SlotsMap } from "./slots_map.ts";
 import { Sources } from "./sources.ts";
 import * as libc from "./sys/libc.ts";

@@ -1,18 +1,7 @@
 /** The pins of one group: loaded and made, or opened and checked. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import {
-  CONTROL_SECTION,
-  cpuCounters,
-  GROUP_MAPS,
-  type GroupMap,
-  groupShapes,
-  LAYOUT,
-  MAP_TYPE,
-  RDONLY_PROG,
-  RODATA,
-  SELECT_PROGRAM,
-} from "./abi.ts";
+import { CONTROL_SECTION, LAYOUT, RODATA, SELECT_PROGRAM } from "./abi.ts";
 import { cpuNumbers } from "./cpus.ts";
 import { AbiMismatchError, NotSupportedError, VerifierError } from "./errors.ts";
 import { BpfMap } from "./map.ts";
@@ -20,6 +9,14 @@ import { hasMigrateCounters } from "./netstat.ts";
 import { BpfObject } from "./object.ts";
 import { differ, obtain, pin } from "./pin.ts";
 import { PROGRAM_PIN } from "./program.ts";
+import {
+  cpuCounters,
+  GROUP_MAPS,
+  type GroupMap,
+  groupShapes,
+  MAP_TYPE,
+  RDONLY_PROG,
+} from "./shapes.ts";
 import * as libc from "./sys/libc.ts";
 
 const MAP_NAMES = Object.keys(GROUP_MAPS) as GroupMap[];

@@ -1,6 +1,7 @@
 /** A BPF map by file descriptor: lookups and updates with checked sizes. */
-import { type MapShape, MMAPABLE } from "./abi.ts";
+
 import { hasCode } from "./errors.ts";
+import { type MapShape, MMAPABLE } from "./shapes.ts";
 import { checkRet } from "./sys/check.ts";
 import * as guard from "./sys/guard.ts";
 import * as bpf from "./sys/libbpf.ts";

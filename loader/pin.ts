@@ -1,5 +1,5 @@
 /** Pins: kernel objects with a path on a bpf file system, and whether they are what we think. */
-import type { MapShape } from "./abi.ts";
+import type { MapShape } from "./shapes.ts";
 import { checkRet } from "./sys/check.ts";
 import * as bpf from "./sys/libbpf.ts";
 

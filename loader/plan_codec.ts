@@ -6,11 +6,11 @@ import {
   MAX_CLASSES,
   MODES,
   type Mode,
-  planLines,
   RANGE_LINES,
   SYN_REFUSE,
   WAY_OTHER,
 } from "./abi.ts";
+import { planLines } from "./shapes.ts";
 import type { Run, Targets } from "./targets.ts";
 
 /** Bytes of a cell. */

@@ -1,5 +1,5 @@
 /** The plan that a group's program goes by: `plans` and `control`. */
-import { LAYOUT, planLines } from "./abi.ts";
+import { LAYOUT } from "./abi.ts";
 import type { BpfMap } from "./map.ts";
 import {
   type Control,
@@ -10,6 +10,7 @@ import {
   type Probe,
   type Tables,
 } from "./plan_codec.ts";
+import { planLines } from "./shapes.ts";
 import type { Targets } from "./targets.ts";
 
 export class PlanInForce {

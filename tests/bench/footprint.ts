@@ -1,12 +1,6 @@
 /** What a group's maps take, by its slots and the host's CPUs: arithmetic over the ABI. Pure. */
-import {
-  GROUP_MAPS,
-  type GroupMap,
-  groupShapes,
-  LAYOUT,
-  MMAPABLE,
-  OUTCOMES,
-} from "../../loader/abi.ts";
+import { LAYOUT, OUTCOMES } from "../../loader/abi.ts";
+import { GROUP_MAPS, type GroupMap, groupShapes, MMAPABLE } from "../../loader/shapes.ts";
 
 /** x86_64's, and most arm64 kernels'. */
 const PAGE = 4096;

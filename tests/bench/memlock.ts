@@ -1,7 +1,7 @@
 /** What the kernel says it keeps for a BPF object, by file descriptor. */
 import { readdirSync, readFileSync } from "node:fs";
-import { MAP_TYPE } from "../../loader/abi.ts";
 import { BpfMap } from "../../loader/map.ts";
+import { MAP_TYPE } from "../../loader/shapes.ts";
 
 /** x86_64's; a multiple of it elsewhere. */
 const PAGE = 4096;

@@ -2,10 +2,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { GROUP_MAPS } from "../../loader/abi.ts";
 import { parseSpec, Sidecar } from "../../loader/index.ts";
 import { obtain } from "../../loader/pin.ts";
 import { PROGRAM_PIN } from "../../loader/program.ts";
+import { GROUP_MAPS } from "../../loader/shapes.ts";
 import { checkRet } from "../../loader/sys/check.ts";
 import { libbpf } from "../../loader/sys/lib.ts";
 import * as bpf from "../../loader/sys/libbpf.ts";

@@ -1,17 +1,11 @@
 /** What the BPF programs cost stays within what is checked in: tests/bench/budget.json. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import {
-  CONTROL_SECTION,
-  GROUP_MAPS,
-  type GroupMap,
-  groupShapes,
-  MAP_TYPE,
-  MMAPABLE,
-} from "../../loader/abi.ts";
+import { CONTROL_SECTION } from "../../loader/abi.ts";
 import { cpuNumbers } from "../../loader/cpus.ts";
 import { fit } from "../../loader/group_pins.ts";
 import { BpfObject } from "../../loader/object.ts";
+import { GROUP_MAPS, type GroupMap, groupShapes, MAP_TYPE, MMAPABLE } from "../../loader/shapes.ts";
 import { mapBytes } from "../bench/footprint.ts";
 import { countsMaps, memlock } from "../bench/memlock.ts";
 import { overBudget, programCosts, readBudget } from "../bench/programs.ts";

@@ -2,10 +2,11 @@
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { test } from "node:test";
-import { groupShapes, LAYOUT, MAX_SLOTS } from "../../loader/abi.ts";
+import { LAYOUT, MAX_SLOTS } from "../../loader/abi.ts";
 import { fit } from "../../loader/group_pins.ts";
 import { BpfMap } from "../../loader/map.ts";
 import { BpfObject } from "../../loader/object.ts";
+import { groupShapes } from "../../loader/shapes.ts";
 
 test("closing it takes nobody else's memory along, and leaves no file descriptor", () => {
   const files = () => readdirSync("/proc/self/fd").length;

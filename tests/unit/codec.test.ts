@@ -6,7 +6,6 @@ import {
   LAYOUT,
   LINE_CELLS,
   MAX_CLASSES,
-  planLines,
   RANGE_LINES,
   SYN_REFUSE,
   WAY_OTHER,
@@ -21,6 +20,7 @@ import {
 } from "../../loader/adoption_codec.ts";
 import { decodeGroup, decodeSlot, encodeGroup, encodeSlot } from "../../loader/codec.ts";
 import { encodeControl, encodePlan } from "../../loader/plan_codec.ts";
+import { planLines } from "../../loader/shapes.ts";
 
 test("addresses survive the way to the kernel and back", () => {
   for (const text of [

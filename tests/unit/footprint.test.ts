@@ -1,7 +1,8 @@
 /** How a group grows with CPUs and slots; tests/kernel/budget.test.ts compares it with the kernel's word. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { cpuCounters, groupShapes, LAYOUT } from "../../loader/abi.ts";
+import { LAYOUT } from "../../loader/abi.ts";
+import { cpuCounters, groupShapes } from "../../loader/shapes.ts";
 import { groupBytes, mapBytes, scrapeBytes } from "../bench/footprint.ts";
 
 const KIB = 1024;

@@ -1,7 +1,8 @@
 /** The hash table of sources: what is in it is found, whatever came and went. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { groupShapes, SOURCE_TRIES } from "../../loader/abi.ts";
+import { SOURCE_TRIES } from "../../loader/abi.ts";
+import { groupShapes } from "../../loader/shapes.ts";
 import { Sources } from "../../loader/sources.ts";
 
 /** An array map of words, and the program's way to look into it. */

@@ -1,0 +1,85 @@
+/** The maps that are pinned, and their sizes by a group's slots and the host's CPUs. Pure. */
+import { LAYOUT, LINE_CELLS, OUTCOMES, RANGE_LINES } from "./abi.ts";
+
+/** What is checked of a map before its memory is trusted. Sizes in bytes. */
+export interface MapShape {
+  readonly type: number;
+  readonly key: number;
+  readonly value?: number;
+  readonly entries?: number;
+  readonly flags?: number;
+}
+
+/** bpf_map_type of uapi/linux/bpf.h, those in use. */
+export const MAP_TYPE = {
+  hash: 1,
+  array: 2,
+  array_of_maps: 12,
+  sockmap: 15,
+  ringbuf: 27,
+} as const;
+
+/** BPF_F_MMAPABLE of uapi/linux/bpf.h: user space may map its memory. */
+export const MMAPABLE = 1 << 10;
+/** BPF_F_RDONLY_PROG of uapi/linux/bpf.h: programs may only read it, so that the verifier knows what is in it. */
+export const RDONLY_PROG = 1 << 7;
+
+/** The maps of select.bpf.o as pinned; what is the group's own size is omitted ({@link groupShapes}). */
+export const GROUP_MAPS = {
+  listeners: { type: MAP_TYPE.sockmap, key: 4, value: 8 },
+  sources: { type: MAP_TYPE.array, key: 4, value: 8 },
+  plans: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_line.size },
+  control: { type: MAP_TYPE.array, key: 4, entries: 1, flags: MMAPABLE },
+  moved: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_moved.size, entries: 1 },
+  moves: { type: MAP_TYPE.array_of_maps, key: 4, value: 4, entries: 1 },
+  migrations: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_migrations.size, flags: MMAPABLE },
+  slots: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_slot.size },
+  group: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_group.size, entries: 1 },
+  standby: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_standby.size, entries: 1 },
+  holds: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_holds.size, entries: 1 },
+} as const satisfies Record<string, MapShape>;
+export type GroupMap = keyof typeof GROUP_MAPS;
+
+/** Entries of `listeners` beyond the group's slots: the standby's, then the candidate's. */
+const EXTRA_ENTRIES = 2;
+
+/** Lines of one of a group's two plans. */
+export function planLines(slots: number): number {
+  return RANGE_LINES + (3 * slots) / LINE_CELLS;
+}
+
+/** Counters in a cache line, which only one CPU writes. */
+const LINE_COUNTERS = 8;
+
+/** Of `control`, those of each CPU: all outcomes, all slots and the standby. */
+export function cpuCounters(slots: number): number {
+  return Math.ceil((OUTCOMES.length + slots + 1) / LINE_COUNTERS) * LINE_COUNTERS;
+}
+
+/**
+ * The maps of a group, by its slots: a power of two.
+ * @param cpus those the kernel may ever number
+ */
+export function groupShapes(slots: number, cpus: number): Record<GroupMap, Required<MapShape>> {
+  const { size } = LAYOUT.rm_control;
+  const sizes: Partial<Record<GroupMap, Partial<MapShape>>> = {
+    listeners: { entries: slots + EXTRA_ENTRIES },
+    // A quarter full at most: then a cookie finds a free one among its SOURCE_TRIES.
+    sources: { entries: 4 * slots },
+    plans: { entries: 2 * planLines(slots) },
+    control: { value: size + cpus * cpuCounters(slots) * 8 },
+    migrations: { entries: slots + 2 }, // the group's own row, and the standby's
+    slots: { entries: slots },
+  };
+  const maps = Object.entries(GROUP_MAPS).map(([map, fixed]) => {
+    const own = sizes[map as GroupMap];
+    return [map, { value: 0, entries: 0, flags: 0, ...fixed, ...own }] as const;
+  });
+  return Object.fromEntries(maps) as Record<GroupMap, Required<MapShape>>;
+}
+
+/** The maps of adopt.bpf.o as pinned. */
+export const ADOPTION_MAPS = {
+  adoption: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_adoption.size, entries: 1 },
+  ports: { type: MAP_TYPE.hash, key: 2, value: LAYOUT.rm_adopted_port.size },
+} as const satisfies Record<string, MapShape>;

@@ -9,14 +9,7 @@ import { hasMigrateCounters } from "./netstat.ts";
 import { BpfObject } from "./object.ts";
 import { differ, obtain, pin } from "./pin.ts";
 import { PROGRAM_PIN } from "./program.ts";
-import {
-  cpuCounters,
-  GROUP_MAPS,
-  type GroupMap,
-  groupShapes,
-  MAP_TYPE,
-  RDONLY_PROG,
-} from "./shapes.ts";
+import { cpuCounters, GROUP_MAPS, type GroupMap, groupShapes, RDONLY_PROG } from "./shapes.ts";
 import * as libc from "./sys/libc.ts";
 
 const MAP_NAMES = Object.keys(GROUP_MAPS) as GroupMap[];
@@ -75,8 +68,7 @@ export function fit(object: BpfObject, slots: number): void {
   const cpus = cpuNumbers();
   const shapes = groupShapes(slots, cpus);
   for (const map of MAP_NAMES) {
-    const { type, entries } = shapes[map];
-    if (type !== MAP_TYPE.array_of_maps && map !== "control") object.setEntries(map, entries);
+    if (map !== "control") object.setEntries(map, shapes[map].entries);
   }
   using control = BpfMap.create("control", shapes.control);
   object.useMap(CONTROL_SECTION, control);

@@ -94,6 +94,13 @@ export class Journal {
     );
   }
 
+  policyChanged({ label, group }: ManagedGroup): void {
+    const { service, migrate, route, hold } = group.record;
+    const holds = hold ? `, hold ${hold.timeMs / 1000} s` : "";
+    const text = `${label} has the policy of ${service}: migrate ${migrate}, route ${route}${holds}`;
+    this.say("policy_changed", text, { group: group.name, service, migrate, route });
+  }
+
   /** Says what a refresh changed; nothing when nothing did. */
   refreshed(managed: ManagedGroup, members: readonly Listener[], refreshed: Refreshed): void {
     const { group, label } = managed;

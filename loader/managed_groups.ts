@@ -208,10 +208,7 @@ export class ManagedGroups implements Disposable {
     this.#journal.attempt(`${name} policy`, () => {
       managed.change(label, service.manage, members);
       this.#waking.of(managed, service);
-      const { migrate, route, hold } = managed.group.record;
-      const holds = hold ? `, hold ${hold.timeMs / 1000} s` : "";
-      const text = `${managed.label} has the policy of ${label}: migrate ${migrate}, route ${route}${holds}`;
-      this.#journal.say("policy_changed", text, { group: name, service: label, migrate, route });
+      this.#journal.policyChanged(managed);
     });
   }
 

@@ -1,5 +1,4 @@
 /** A BPF map by file descriptor: lookups and updates with checked sizes. */
-
 import { hasCode } from "./errors.ts";
 import { type MapShape, MMAPABLE } from "./shapes.ts";
 import { checkRet } from "./sys/check.ts";

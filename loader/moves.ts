@@ -1,10 +1,9 @@
 /** A group's telling of migrations from accept queues: `moved`, and `moves` with the ring buffer of who listens. */
-
 import { BpfMap } from "./map.ts";
 import { decodeMoved, encodeMoved } from "./plan_codec.ts";
 import { MAP_TYPE } from "./shapes.ts";
 
-/** Bytes; a page, and one event at a time is told. */
+/** A page of bytes: one event at a time is told. */
 const RING = { type: MAP_TYPE.ringbuf, key: 0, value: 0, entries: 4096, flags: 0 };
 
 export class Moves {

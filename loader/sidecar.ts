@@ -5,6 +5,7 @@ import { ConflictError, UsageError } from "./errors.ts";
 import { requireHost } from "./features.ts";
 import { Journal, type Log, message } from "./log.ts";
 import { ManagedGroups } from "./managed_groups.ts";
+import type { Observed } from "./observation.ts";
 import { Observer } from "./observe.ts";
 import { Passes, type Place } from "./passes.ts";
 import { type Reloaded, succession } from "./reload.ts";
@@ -194,22 +195,13 @@ export class Sidecar implements Disposable {
     this.#watch?.[Symbol.dispose]();
     this.#watch = null;
     this.#store?.[Symbol.dispose](); // first: what it holds migrates while the program is attached
-    const { state, observer } = this.#running;
-    try {
-      using _lock = state.lock();
-      const read = () => observer.observe().groups;
-      if (options.keep) {
-        this.#groups.leave(read());
-        return;
-      }
+    this.#end((state, read) => {
+      if (options.keep) return this.#groups.leave(read());
       everyStep([
         () => this.#groups.giveBack(state, read, ({ group }) => state.has(group.name)),
         ...this.#services.map((service) => () => service.unadopt(state)),
       ]);
-    } finally {
-      this.#forget();
-      state.tidy();
-    }
+    });
   }
 
   [Symbol.dispose](): void {
@@ -234,26 +226,28 @@ export class Sidecar implements Disposable {
 
   /** After a refusal: gives back what this start took, leaves what it found. */
   #undo(): void {
+    if (this.#groups.size === 0) this.#forget();
+    else this.#end((state, read) => this.#groups.giveBack(state, read, ({ isNew }) => isNew));
+  }
+
+  /** Takes the last step, and forgets everything whatever becomes of it. */
+  #end(last: (state: State, read: () => Observed["groups"]) => void): void {
     const { state, observer } = this.#use();
     try {
-      if (this.#groups.size === 0) return;
       using _lock = state.lock();
-      this.#groups.giveBack(
-        state,
-        () => observer.observe().groups,
-        ({ isNew }) => isNew,
-      );
+      last(state, () => observer.observe().groups);
     } finally {
       this.#forget();
-      state.tidy();
     }
   }
 
   #forget(): void {
+    const { state, passes, observer } = this.#use();
     this.#store?.[Symbol.dispose]();
     this.#groups[Symbol.dispose]();
-    this.#running?.passes[Symbol.dispose]();
-    this.#running?.observer[Symbol.dispose]();
+    passes[Symbol.dispose]();
+    observer[Symbol.dispose]();
     this.#running = null;
+    state.tidy();
   }
 }

@@ -3,7 +3,7 @@ import { LAYOUT, OUTCOMES } from "../../loader/abi.ts";
 import { GROUP_MAPS, type GroupMap, groupShapes, MMAPABLE } from "../../loader/shapes.ts";
 
 /** x86_64's, and most arm64 kernels'. */
-const PAGE = 4096;
+export const PAGE = 4096;
 const pages = (bytes: number) => Math.ceil(bytes / PAGE) * PAGE;
 
 /**

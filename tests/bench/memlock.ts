@@ -2,9 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { BpfMap } from "../../loader/map.ts";
 import { MAP_TYPE } from "../../loader/shapes.ts";
-
-/** x86_64's; a multiple of it elsewhere. */
-const PAGE = 4096;
+import { PAGE } from "./footprint.ts";
 
 function fdinfo(fd: number): string {
   return readFileSync(`/proc/self/fdinfo/${fd}`, "utf8");

@@ -7,6 +7,7 @@ import { fit } from "../../loader/group_pins.ts";
 import { BpfMap } from "../../loader/map.ts";
 import { BpfObject } from "../../loader/object.ts";
 import { groupShapes } from "../../loader/shapes.ts";
+import { duplicate } from "../../loader/sys/libc.ts";
 
 test("closing it takes nobody else's memory along, and leaves no file descriptor", () => {
   const files = () => readdirSync("/proc/self/fd").length;
@@ -20,17 +21,20 @@ test("closing it takes nobody else's memory along, and leaves no file descriptor
   assert.equal(files(), before);
 });
 
-test("rules are written beside counters, which stay; another mapping and a call see the same", () => {
+test("what a program goes by is written beside counters, which stay; another mapping and a call see the same", () => {
   const shape = groupShapes(64, 2).control;
   const { size } = LAYOUT.rm_control;
   using map = BpfMap.create("control", shape);
   const counted = Buffer.alloc(shape.value, 0x11);
   map.update(0, counted);
-  const rules = Buffer.from(Array.from({ length: size }, (_, i) => i));
-  map.writeStart(rules);
-  assert.deepEqual(map.readPart(0, size), rules);
-  assert.deepEqual(map.readPart(size, shape.value), counted.subarray(size));
-  assert.deepEqual(map.lookup(0), Buffer.concat([rules, counted.subarray(size)]));
+  const start = Buffer.from(Array.from({ length: size }, (_, i) => i));
+  map.writeStart(start);
+  using other = new BpfMap(duplicate(map.fd));
+  for (const seen of [map, other]) {
+    assert.deepEqual(seen.readPart(0, size), start);
+    assert.deepEqual(seen.readPart(size, shape.value), counted.subarray(size));
+  }
+  assert.deepEqual(map.lookup(0), Buffer.concat([start, counted.subarray(size)]));
   const beyond = Buffer.alloc(shape.value + 1);
   assert.throws(() => map.writeStart(beyond), RangeError);
   assert.throws(() => map.readPart(0, beyond.length), RangeError);

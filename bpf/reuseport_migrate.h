@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
  * The ABI between the BPF programs and the loader: every number, map key and
- * map value that both sides know. Its TypeScript twin is loader/abi.ts; the
+ * map value that both sides know. Its TypeScript twin is loader/core/abi.ts; the
  * test tests/ffi/abi.test.ts compares the two through the BTF of the built
  * object (structs) and through this text (numbers).
  *

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
  * The maps of one group. What is in them says reuseport_migrate.h; the loader gives those of the
- * group's size their entries (loader/shapes.ts).
+ * group's size their entries (loader/core/map_shapes.ts).
  */
 #ifndef RM_SELECT_MAPS_H
 #define RM_SELECT_MAPS_H

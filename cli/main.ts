@@ -2,7 +2,7 @@
 import yargs, { type Argv, type CommandModule } from "yargs";
 import { UsageError } from "../loader/errors.ts";
 import type { Env } from "./env.ts";
-import { EXIT, exitCode } from "./exit.ts";
+import { EXIT, exitCode } from "./process/exit.ts";
 import { version } from "./version.ts";
 
 const NAME = "reuseport-migrate";
@@ -23,10 +23,10 @@ function lazily<A>(
 
 /** By their first word. Loading them all takes longer than most of them run. */
 const COMMANDS: ReadonlyMap<string, () => Promise<Add>> = new Map([
-  ["attach", lazily(async () => (await import("./commands/attach.ts")).attachCommand)],
-  ["exec", lazily(async () => (await import("./commands/exec.ts")).execCommand)],
-  ["run", lazily(async () => (await import("./commands/run.ts")).runCommand)],
-  ["status", lazily(async () => (await import("./commands/status.ts")).statusCommand)],
+  ["attach", lazily(async () => (await import("./attach/command.ts")).attachCommand)],
+  ["exec", lazily(async () => (await import("./exec/command.ts")).execCommand)],
+  ["run", lazily(async () => (await import("./run/command.ts")).runCommand)],
+  ["status", lazily(async () => (await import("./status/command.ts")).statusCommand)],
   ["check", lazily(async () => (await import("./commands/check.ts")).checkCommand)],
   ["detach", lazily(async () => (await import("./commands/detach.ts")).detachCommand)],
   ["policy", lazily(async () => (await import("./commands/policy.ts")).policyCommand)],
@@ -34,7 +34,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<Add>> = new Map([
   ["undrain", lazily(async () => (await import("./commands/drain.ts")).undrainCommand)],
   ["release", lazily(async () => (await import("./commands/release.ts")).releaseCommand)],
   ["metrics", lazily(async () => (await import("./commands/metrics.ts")).metricsCommand)],
-  ["store", lazily(async () => (await import("./commands/store.ts")).storeCommand)],
+  ["store", lazily(async () => (await import("./store/command.ts")).storeCommand)],
 ]);
 
 /** What the command line names; all of them where that is none: for help, completion and what was misspelled. */

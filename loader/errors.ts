@@ -1,6 +1,6 @@
 /**
  * The errors this library throws. Each is one clear sentence: what, where, what
- * to do. `cli/exit.ts` maps the classes to exit codes.
+ * to do. `cli/process/exit.ts` maps the classes to exit codes.
  */
 
 /** A system or libbpf call failed. Shaped like Node's own: `code`, `errno`, `syscall`. */
@@ -91,7 +91,7 @@ export class LockedError extends ConflictError {
   override name = "LockedError";
 }
 
-/** The fd store refuses; `reason` is the one of its wire format (loader/store/wire.ts). */
+/** The fd store refuses; `reason` is the one of its wire format (loader/store/protocol.ts). */
 export class StoreRefusedError extends ConflictError {
   override name = "StoreRefusedError";
   readonly reason: string;

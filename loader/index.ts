@@ -1,56 +1,39 @@
 /** reuseport-migrate as a library: re-exports only. */
+
+export type { AdoptedPort } from "./adoption/adoption_record.ts";
+export type { AdoptionStatus } from "./adoption/adoption_status.ts";
+export type { AdoptOptions } from "./adoption/service_adoption.ts";
 export {
   ABI_VERSION,
   HOLD_BUCKETS,
-  MIGRATE,
   type Migrate,
   OUTCOMES,
-  ROUTE,
   type Route,
-  SETTINGS,
   type SettingsPolicy,
   STAGES,
-  WAKE,
   type Wake,
-} from "./abi.ts";
-export type { AdoptOptions } from "./adopted.ts";
-export type { AdoptedPort } from "./adoption_codec.ts";
-export type { AdoptionStatus } from "./adoptions.ts";
-export { adoptablePath, cgroupPath, cgroupText } from "./cgroup.ts";
-export { type ChangedPolicy, changePolicy, moves, type PolicyChange } from "./change_policy.ts";
-export type { Wakeup } from "./check/wakeup.ts";
-export type { Decision } from "./counts.ts";
-export { type Detached, type DetachOptions, detach } from "./detach.ts";
-export {
-  type Drained,
-  drain,
-  drainedNow,
-  emptyStuck,
-  type Selector,
-  undrain,
-} from "./drain.ts";
+} from "./core/abi.ts";
+export type { GroupKey, Listener, Owner } from "./core/listener.ts";
+export type { HoldPolicy, Policy } from "./core/slot.ts";
+export { parseSpec, type Spec } from "./core/spec.ts";
 export * from "./errors.ts";
-export { establishedConnections } from "./established.ts";
-export type { Filter } from "./filter.ts";
-export type { Holds } from "./holds.ts";
-export { endpoint, type GroupKey, type Listener, type Owner } from "./listener.ts";
+export type { Decision } from "./group/counts.ts";
+export type { Holds } from "./group/hold_record.ts";
 export type { Log, SidecarEvent } from "./log.ts";
-export { netnsInode } from "./netns.ts";
-export type { KernelMigrations } from "./netstat.ts";
-export { notifyService } from "./notify.ts";
-export { Observer } from "./observe.ts";
-export type { HoldPolicy, Policy } from "./plan.ts";
-export { probeWakeup } from "./probe_wakeup.ts";
-export type { ReadyCheck } from "./ready.ts";
-export { type Released, release } from "./release.ts";
-export type { Reloaded } from "./reload.ts";
-export { ServerCgroup } from "./server_cgroup.ts";
-export type { ServiceOptions } from "./service.ts";
-export { Sidecar } from "./sidecar.ts";
-export { IDLE_MS, type ServicesOptions, type SidecarOptions } from "./sidecar_options.ts";
-export { matchesSpec, parseSpec, type Spec } from "./spec.ts";
-export type { GroupStatus, HoldStatus, ListenerStatus, Status } from "./status.ts";
-export { readStatus, type StatusOptions, StatusReader } from "./status_reader.ts";
+export type { ReadyCheck } from "./manage/ready_check.ts";
+export type { KernelMigrations } from "./net/kernel_migrations.ts";
+export { netnsInode } from "./net/netns_inode.ts";
+export type { Filter } from "./observe/coverage.ts";
+export { type Detached, type DetachOptions, detach } from "./operate/detach.ts";
+export { type Drained, drain, type Selector, undrain } from "./operate/drain.ts";
+export { type ChangedPolicy, changePolicy, type PolicyChange } from "./operate/policy.ts";
+export { type Released, release } from "./operate/release.ts";
+export type { GroupStatus, HoldStatus, ListenerStatus, Status } from "./operate/status.ts";
+export { readStatus, type StatusOptions, StatusReader } from "./operate/status_reader.ts";
+export type { ServiceOptions } from "./sidecar/service.ts";
+export type { Reloaded } from "./sidecar/service_diff.ts";
+export { Sidecar } from "./sidecar/sidecar.ts";
+export type { ServicesOptions, SidecarOptions } from "./sidecar/sidecar_options.ts";
 export {
   FdStore,
   type ListenOptions,
@@ -66,6 +49,3 @@ export {
   type StoreStatus,
   type TakeOptions,
 } from "./store/index.ts";
-export { unitCgroup } from "./unit.ts";
-export { libbpfVersion } from "./version.ts";
-export { RECONCILE_MS } from "./watch.ts";

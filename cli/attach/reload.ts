@@ -1,10 +1,11 @@
 /** SIGHUP: the config file is read again, and what changed is put in force. A bad one is refused whole. */
 import { UsageError } from "../../loader/errors.ts";
-import type { Reloaded, Sidecar } from "../../loader/index.ts";
+import type { Reloaded } from "../../loader/sidecar/service_diff.ts";
+import type { Sidecar } from "../../loader/sidecar/sidecar.ts";
 import type { Env } from "../env.ts";
-import { logger } from "../log.ts";
-import type { Endpoint } from "./endpoint.ts";
-import { type Arguments, type Request, request } from "./request.ts";
+import { logger } from "../output/log.ts";
+import type { Endpoint } from "./metrics_endpoint.ts";
+import { type Arguments, type Request, request } from "./options.ts";
 
 /** What a reload changes. */
 export interface Running {

@@ -1,11 +1,11 @@
 /** The life of a sidecar: from its start to a signal. */
-import type { Sidecar } from "../../loader/index.ts";
+import type { Sidecar } from "../../loader/sidecar/sidecar.ts";
 import type { Env } from "../env.ts";
-import { logger } from "../log.ts";
-import { stopped as aborted } from "../stopped.ts";
-import { Endpoint } from "./endpoint.ts";
+import { logger } from "../output/log.ts";
+import { stopped as aborted } from "../process/stopped.ts";
+import { Endpoint } from "./metrics_endpoint.ts";
+import { type Arguments, request } from "./options.ts";
 import { reloadOnSignal } from "./reload.ts";
-import { type Arguments, request } from "./request.ts";
 
 const ENDING = ["SIGTERM", "SIGINT"] as const;
 
@@ -14,7 +14,8 @@ export async function run(env: Env, args: Arguments): Promise<void> {
   // Before anything takes time: with a config SIGHUP means something else than an end.
   const stopped = args.config === undefined ? aborted(env) : signalled(env);
   let asked = await request(args);
-  const { notifyService, Sidecar } = await import("../../loader/index.ts");
+  const { notifyService } = await import("../../loader/host/sd_notify.ts");
+  const { Sidecar } = await import("../../loader/sidecar/sidecar.ts");
   const sidecar = new Sidecar(asked.sidecar, (event) => logger(env.stderr, asked.host.json)(event));
   const endpoint = new Endpoint(sidecar);
   let stopReloading = () => {};

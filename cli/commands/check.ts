@@ -1,8 +1,8 @@
 /** check: is this host fit, and is this kernel honest? */
 import type { Argv, CommandModule } from "yargs";
-import { checkJson, checkText } from "../check.ts";
 import type { Env } from "../env.ts";
-import { bpffsOf, bpffsOption, specs } from "../options.ts";
+import { bpffsOf, bpffsOption, specs } from "../options/values.ts";
+import { checkJson, checkText } from "../output/check_text.ts";
 
 interface Arguments {
   readonly spec: string[] | undefined;
@@ -29,9 +29,9 @@ function options(yargs: Argv): Argv<Arguments> {
 
 async function run(env: Env, args: Arguments, exitWith: (code: number) => void): Promise<void> {
   const wanted = specs(args.spec);
-  const { checkHost, kernelNotes, checkSpecs, VERDICTS, verdictOf } = await import(
-    "../../loader/check/index.ts"
-  );
+  const { checkHost, kernelNotes } = await import("../../loader/check/host.ts");
+  const { checkSpecs } = await import("../../loader/check/specs.ts");
+  const { VERDICTS, verdictOf } = await import("../../loader/check/probe.ts");
   const how = { ...bpffsOf(args.bpffs), signal: env.stop };
   const host = await checkHost(how);
   const places = await checkSpecs(wanted, host, how);

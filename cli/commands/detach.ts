@@ -2,7 +2,7 @@
 import type { Argv, CommandModule } from "yargs";
 import { UsageError } from "../../loader/errors.ts";
 import type { Env } from "../env.ts";
-import { bpffsOf, bpffsOption, specs } from "../options.ts";
+import { bpffsOf, bpffsOption, specs } from "../options/values.ts";
 
 interface Arguments {
   readonly spec: string[] | undefined;
@@ -32,7 +32,7 @@ async function run(env: Env, args: Arguments): Promise<void> {
   const wanted = specs(args.spec);
   if (wanted.length === 0 && !args.all) throw new UsageError("detach wants a SPEC, or --all");
   if (wanted.length > 0 && args.all) throw new UsageError("detach wants a SPEC or --all, not both");
-  const { detach } = await import("../../loader/index.ts");
+  const { detach } = await import("../../loader/operate/detach.ts");
   const { groups, unadopted } = detach({
     specs: wanted,
     all: args.all === true,

@@ -2,9 +2,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Argv, CommandModule } from "yargs";
 import { UsageError } from "../../loader/errors.ts";
-import type { Drained, Selector } from "../../loader/index.ts";
+import type { Drained, Selector } from "../../loader/operate/drain.ts";
 import type { Env } from "../env.ts";
-import { bpffsOf, bpffsOption, duration, integer, once, specs } from "../options.ts";
+import { bpffsOf, bpffsOption, duration, integer, once, specs } from "../options/values.ts";
 
 const MAX_U32 = 0xffffffff;
 const DAY_MS = 86_400_000;
@@ -116,7 +116,8 @@ async function run(env: Env, args: Arguments, exitWith: (code: number) => void):
   }
   if (args.yes && !args.stuck) throw new UsageError("--yes wants --stuck");
   const timeoutMs = duration("timeout", timeout ?? DEFAULT_TIMEOUT, 0, DAY_MS);
-  const { drain, drainedNow, emptyStuck, Observer } = await import("../../loader/index.ts");
+  const { drain, drainedNow, emptyStuck } = await import("../../loader/operate/drain.ts");
+  const { Observer } = await import("../../loader/observe/observer.ts");
   const drained = drain(specs(args.spec), chosen, {
     ...bpffsOf(args.bpffs),
     force: args.force === true,
@@ -165,7 +166,7 @@ export function undrainCommand(env: Env): CommandModule<object, Choice> {
     builder: (yargs: Argv) =>
       choice(yargs).example("$0 undrain :443", "every listener that was drained"),
     handler: async (args) => {
-      const { undrain } = await import("../../loader/index.ts");
+      const { undrain } = await import("../../loader/operate/drain.ts");
       const chosen = selector(args);
       print(env, args, "undrained", undrain(specs(args.spec), chosen, bpffsOf(args.bpffs)));
     },

@@ -1,7 +1,7 @@
 /** metrics: the exposition text, once. */
 import type { Argv, CommandModule } from "yargs";
 import type { Env } from "../env.ts";
-import { bpffsOf, bpffsOption } from "../options.ts";
+import { bpffsOf, bpffsOption } from "../options/values.ts";
 
 interface Arguments {
   readonly bpffs: string | undefined;
@@ -18,8 +18,8 @@ function options(yargs: Argv): Argv<Arguments> {
 
 async function run(env: Env, args: Arguments): Promise<void> {
   const [{ readStatus }, { Exporter }] = await Promise.all([
-    import("../../loader/index.ts"),
-    import("../exporter.ts"),
+    import("../../loader/operate/status_reader.ts"),
+    import("../metrics/exporter.ts"),
   ]);
   // Read before printing: an error must be an error, not an empty exposition.
   const status = readStatus(bpffsOf(args.bpffs));

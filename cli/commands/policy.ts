@@ -7,10 +7,10 @@ import {
   type Route,
   SETTINGS,
   type SettingsPolicy,
-} from "../../loader/abi.ts";
+} from "../../loader/core/abi.ts";
 import { UsageError } from "../../loader/errors.ts";
 import type { Env } from "../env.ts";
-import { bpffsOf, bpffsOption, once, specs } from "../options.ts";
+import { bpffsOf, bpffsOption, once, specs } from "../options/values.ts";
 
 interface Arguments {
   readonly spec: string[];
@@ -52,7 +52,7 @@ async function run(env: Env, args: Arguments): Promise<void> {
   if ((migrate ?? route ?? settings) === undefined) {
     throw new UsageError("policy wants what is to change: --migrate, --route or --settings");
   }
-  const { changePolicy } = await import("../../loader/index.ts");
+  const { changePolicy } = await import("../../loader/operate/policy.ts");
   const change = {
     ...(migrate === undefined ? {} : { migrate }),
     ...(route === undefined ? {} : { route }),

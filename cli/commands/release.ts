@@ -1,7 +1,7 @@
 /** release: ends a hold at once. */
 import type { Argv, CommandModule } from "yargs";
 import type { Env } from "../env.ts";
-import { bpffsOf, bpffsOption, specs } from "../options.ts";
+import { bpffsOf, bpffsOption, specs } from "../options/values.ts";
 
 interface Arguments {
   readonly spec: string[];
@@ -23,7 +23,7 @@ function options(yargs: Argv): Argv<Arguments> {
 }
 
 async function run(env: Env, args: Arguments): Promise<void> {
-  const { release } = await import("../../loader/index.ts");
+  const { release } = await import("../../loader/operate/release.ts");
   const released = release(specs(args.spec), bpffsOf(args.bpffs));
   if (args.json) env.stdout.write(`${JSON.stringify({ released })}\n`);
   for (const { group, connections } of args.json ? [] : released) {

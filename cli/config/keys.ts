@@ -1,5 +1,5 @@
 /** The keys of a service in a config file, made from its options: `hold-max` stands at `hold.max`. Pure. */
-import { OPTION_NAMES, type OptionName, optionOf, serviceOptions } from "../service.ts";
+import { OPTION_NAMES, type OptionName, optionOf, serviceOptions } from "../options/service.ts";
 
 /** Where an option stands. */
 export function keyOf(option: OptionName): string {

@@ -1,10 +1,10 @@
 /** The effective config, as a file that says the same. */
 import { stringify } from "yaml";
-import { type HostWords, hostOptions } from "../host.ts";
-import { DEFAULT_METRICS } from "../metrics_address.ts";
-import { OPTION_NAMES, type OptionName, optionOf, type Words } from "../service.ts";
+import { type HostWords, hostOptions } from "../options/host.ts";
+import { DEFAULT_METRICS } from "../options/metrics_address.ts";
+import { OPTION_NAMES, type OptionName, optionOf, type Words } from "../options/service.ts";
 import { keyOf } from "./keys.ts";
-import type { NamedService } from "./schema.ts";
+import type { NamedService } from "./service_entry.ts";
 
 type Plain = string | number | boolean;
 interface Tree {

@@ -1,8 +1,10 @@
 /** Services that could never have a group, since one before them has all they name. */
-import type { Filter, ServiceOptions } from "../../loader/index.ts";
-import type { Spec } from "../../loader/spec.ts";
+
+import type { Spec } from "../../loader/core/spec.ts";
+import type { Filter } from "../../loader/observe/coverage.ts";
+import type { ServiceOptions } from "../../loader/sidecar/service.ts";
 import type { Value } from "./document.ts";
-import type { NamedService } from "./schema.ts";
+import type { NamedService } from "./service_entry.ts";
 
 interface Read {
   readonly service: NamedService;

@@ -1,16 +1,15 @@
 /** Reads a config file. */
 import { readFileSync } from "node:fs";
 import { UsageError } from "../../loader/errors.ts";
-import type { Site } from "../service.ts";
 import { type Config, parseConfig } from "./schema.ts";
 
 /** @throws UsageError when it cannot be read, ConfigError with every mistake in it */
-export function readConfig(file: string, loader: Site["loader"]): Config {
+export function readConfig(file: string): Config {
   let text: string;
   try {
     text = readFileSync(file, "utf8");
   } catch (error) {
     throw new UsageError(`--config ${file} cannot be read: ${(error as Error).message}`);
   }
-  return parseConfig(file, text, loader);
+  return parseConfig(file, text);
 }

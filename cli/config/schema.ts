@@ -1,22 +1,14 @@
 /** What a config file says: its keys, checked by the rules of the command line. */
-import { SERVICE_LEN } from "../../loader/abi.ts";
+import { SERVICE_LEN } from "../../loader/core/abi.ts";
+import { parseSpec, type Spec } from "../../loader/core/spec.ts";
 import { UsageError } from "../../loader/errors.ts";
-import type { ServiceOptions } from "../../loader/index.ts";
-import { parseSpec, type Spec } from "../../loader/spec.ts";
-import { type HostWords, hostOf, hostOptions } from "../host.ts";
-import { type OptionName, optionOf, type Site, serviceOf, type Words } from "../service.ts";
-import { suggestion } from "../suggest.ts";
+import { type HostWords, hostOf, hostOptions } from "../options/host.ts";
+import { type OptionName, optionOf, type Site, serviceOf, type Words } from "../options/service.ts";
+import { suggestion } from "../options/suggest.ts";
 import { ConfigDocument, type Value } from "./document.ts";
 import { inFile, keyOf, optionsAt, SERVICE_KEYS } from "./keys.ts";
 import { noteUnreachable } from "./reach.ts";
-
-/** One service of a file. */
-export interface NamedService {
-  readonly name: string;
-  readonly listen: readonly string[];
-  readonly words: Words;
-  readonly options: ServiceOptions;
-}
+import type { NamedService } from "./service_entry.ts";
 
 export interface Config {
   readonly host: HostWords;
@@ -25,13 +17,12 @@ export interface Config {
   where(key: string): string;
 }
 
-type Loader = Site["loader"];
 type HostKey = keyof typeof hostOptions;
 
 const HOST_KEYS = Object.keys(hostOptions) as HostKey[];
 
 /** @throws ConfigError with every mistake there is */
-export function parseConfig(file: string, text: string, loader: Loader): Config {
+export function parseConfig(file: string, text: string): Config {
   const document = new ConfigDocument(file, text);
   // What cannot be parsed is not worth reading on.
   document.refuse();
@@ -43,7 +34,7 @@ export function parseConfig(file: string, text: string, loader: Loader): Config 
     if (option) readHost(host, option, value);
     else value.note(`is not a key${suggestion(key, ["services", ...HOST_KEYS])}`);
   }
-  const services = readServices(document.root, entries.get("services"), loader);
+  const services = readServices(document.root, entries.get("services"));
   document.refuse();
   return {
     host,
@@ -59,7 +50,7 @@ function readHost(host: Record<string, string | boolean>, key: HostKey, value: V
   attempt(value, key, () => hostOf({ [key]: said }));
 }
 
-function readServices(root: Value, value: Value | undefined, loader: Loader): NamedService[] {
+function readServices(root: Value, value: Value | undefined): NamedService[] {
   if (value === undefined) {
     if (!root.isMap) return [];
     root.note(
@@ -70,7 +61,7 @@ function readServices(root: Value, value: Value | undefined, loader: Loader): Na
   const good: { service: NamedService; listen: readonly Value[] }[] = [];
   for (const [name, entry] of value.entries()) {
     const before = entry.document.count;
-    const read = readService(name, entry, loader);
+    const read = readService(name, entry);
     if (entry.document.count === before) good.push(read);
   }
   noteUnreachable(good);
@@ -80,7 +71,6 @@ function readServices(root: Value, value: Value | undefined, loader: Loader): Na
 function readService(
   name: string,
   value: Value,
-  loader: Loader,
 ): { service: NamedService; listen: readonly Value[] } {
   if (Buffer.byteLength(name) >= SERVICE_LEN || !/^[^\s\p{C}]+$/u.test(name)) {
     value.note(`a service's name has no spaces and at most ${SERVICE_LEN - 1} bytes`);
@@ -89,7 +79,6 @@ function readService(
   const { specs, listen } = readListen(value, entries.get("listen"));
   const { words, places } = readWords(entries);
   const site: Site = {
-    loader,
     mayCome: true,
     check: (option, read) => attempt(places.get(option) ?? value, keyOf(option), read),
   };

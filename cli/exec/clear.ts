@@ -1,6 +1,6 @@
 /** Ends what a server leaves behind: processes that outlived the one we started. */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { ServerCgroup } from "../../loader/index.ts";
+import type { ServerCgroup } from "../../loader/host/server_cgroup.ts";
 
 const POLL_MS = 10;
 /** SIGKILL takes effect when the kernel gets to it. */

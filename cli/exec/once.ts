@@ -1,9 +1,9 @@
 /** `exec` without --restart: one start, signals passed on, its exit code. */
 import type { Env } from "../env.ts";
-import { PASSED, TYPED } from "../signals.ts";
-import { Child, exitCodeOf } from "./child.ts";
+import { Child, exitCodeOf } from "../process/child.ts";
+import { PASSED, TYPED } from "../process/signals.ts";
+import { POLL_MS, type Run } from "./context.ts";
 import { listensOn } from "./progress.ts";
-import { POLL_MS, type Run } from "./run.ts";
 
 /** Runs the server once; returns the exit code. */
 export async function runOnce(env: Env, run: Run): Promise<number> {

@@ -2,7 +2,7 @@
  * When `exec --restart` starts and stops the server: a state and what happens -> the next state and
  * what to do. Pure: no processes, no clock. A start is one run of the command, by number.
  */
-import { durationText } from "../options.ts";
+import { durationText } from "../options/values.ts";
 
 /** Where a start is in its life. */
 export type Phase =
@@ -67,7 +67,7 @@ export type Action =
 const BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 5_000;
 const STEADY_MS = 10_000;
-/** A start that listens sooner after another belongs to its generation, and would not be preferred (loader/plan.ts). */
+/** A start that listens sooner after another belongs to its generation, and would not be preferred (loader/core/plan.ts). */
 const SETTLE_MS = 1_200;
 
 /** Nothing runs yet; the first tick starts the server. */

@@ -1,5 +1,7 @@
 /** What the sidecar's status says of one start of the server: whether it listens, and what it still has. */
-import type { ListenerStatus, ServerCgroup, Status } from "../../loader/index.ts";
+
+import type { ServerCgroup } from "../../loader/host/server_cgroup.ts";
+import type { ListenerStatus, Status } from "../../loader/operate/status.ts";
 
 /** The cgroup of one start, by its processes. */
 type Members = Pick<ServerCgroup, "has">;

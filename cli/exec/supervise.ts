@@ -1,11 +1,11 @@
 /** `exec --restart`: does what policy.ts decides, and tells it what happens. */
 import type { Env } from "../env.ts";
-import { TYPED } from "../signals.ts";
-import { Child, type Ending, endingText } from "./child.ts";
+import { Child, type Ending, endingText } from "../process/child.ts";
+import { TYPED } from "../process/signals.ts";
 import { clear } from "./clear.ts";
+import { POLL_MS, type Run } from "./context.ts";
 import { type Action, decide, type Happening, type Start, supervision } from "./policy.ts";
 import { getsNoMore, listensOn } from "./progress.ts";
-import { POLL_MS, type Run } from "./run.ts";
 
 const ENDING = ["SIGTERM", "SIGINT", "SIGQUIT"] as const;
 const PASSED = ["SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGCONT"] as const;

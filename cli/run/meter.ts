@@ -1,7 +1,8 @@
 /** What is measured while a command runs: readings of status, one after another. Pure. */
-import type { GroupStatus, Status } from "../../loader/index.ts";
-import { matchesSpec, type Spec } from "../../loader/spec.ts";
-import { decisionsSince, isMigrating, isSame } from "../decisions.ts";
+
+import { matchesSpec, type Spec } from "../../loader/core/spec.ts";
+import type { GroupStatus, Status } from "../../loader/operate/status.ts";
+import { decisionsSince, isMigrating, isSame } from "../output/decisions.ts";
 
 /** One life of a group's pins, as far as it was seen. */
 export interface Span {

@@ -1,6 +1,7 @@
 /** What became of connections while a command ran. Pure. */
-import type { Decision, GroupStatus } from "../../loader/index.ts";
-import { decisionsSince } from "../decisions.ts";
+import type { Decision } from "../../loader/group/counts.ts";
+import type { GroupStatus } from "../../loader/operate/status.ts";
+import { decisionsSince } from "../output/decisions.ts";
 import { type Meter, migratingOf, type Span } from "./meter.ts";
 
 /** Connections that were migrated to the listeners of one generation. */

@@ -27,7 +27,7 @@ interface Arguments {
 
 async function run(env: Env, args: Arguments): Promise<void> {
   const wanted = names(args.name);
-  const { FdStore } = await import("../../loader/store/index.ts");
+  const { FdStore } = await import("../../loader/store/fd_store.ts");
   using store = await FdStore.connect(storePath(args.store));
   const dropped: { name: string; fds: number }[] = [];
   for (const name of wanted) {

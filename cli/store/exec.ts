@@ -1,12 +1,12 @@
 /** store exec: a server that can be stopped and started, its listeners waiting in the store meanwhile. */
 import type { Argv, CommandModule } from "yargs";
+import type { Spec } from "../../loader/core/spec.ts";
 import { NoMatchError, UsageError } from "../../loader/errors.ts";
-import type { Spec } from "../../loader/spec.ts";
-import type { FdStore } from "../../loader/store/index.ts";
-import { commandAfter, requireCommand } from "../command.ts";
+import type { FdStore } from "../../loader/store/fd_store.ts";
 import type { Env } from "../env.ts";
-import { logger } from "../log.ts";
-import { specs } from "../options.ts";
+import { specs } from "../options/values.ts";
+import { logger } from "../output/log.ts";
+import { commandAfter, requireCommand } from "../process/spec_command.ts";
 import { type Passed, runWith } from "./inherit.ts";
 import { names, storeOption, storePath, timeoutOption } from "./options.ts";
 
@@ -78,7 +78,8 @@ async function run(env: Env, args: Arguments): Promise<number> {
   const wanted = request(args);
   const timeout = timeoutOption(args.timeout);
   requireCommand(command[0], env.vars["PATH"]);
-  const { FdStore, notifyService } = await import("../../loader/store/index.ts");
+  const { FdStore } = await import("../../loader/store/fd_store.ts");
+  const { notifyService } = await import("../../loader/host/sd_notify.ts");
   const log = logger(env.stderr, args.json === true);
   const say = (level: "info" | "warn", text: string) =>
     log({ level, event: "store", text, fields: {} });

@@ -2,8 +2,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync } from "node:fs";
 import type { Env } from "../env.ts";
-import { type Ending, exitCodeOf } from "../exec/child.ts";
-import { PASSED, TYPED } from "../signals.ts";
+import { type Ending, exitCodeOf } from "../process/child.ts";
+import { PASSED, TYPED } from "../process/signals.ts";
 
 /** LISTEN_PID is the pid of whom they are for: the shell's, which then becomes the command. */
 const BECOME = 'export LISTEN_PID=$$ && exec "$@"';

@@ -1,8 +1,8 @@
 /** store list: what the store has. */
 import type { Argv, CommandModule } from "yargs";
-import type { StoredFd, StoredName } from "../../loader/store/index.ts";
+import type { StoredFd, StoredName } from "../../loader/store/protocol.ts";
 import type { Env } from "../env.ts";
-import { table } from "../format.ts";
+import { table } from "../output/status_text.ts";
 import { jsonOption, storeOption, storePath } from "./options.ts";
 
 function options(yargs: Argv): Argv<Arguments> {
@@ -69,7 +69,7 @@ export function listJson(names: readonly StoredName[]): unknown {
 }
 
 async function run(env: Env, args: Arguments): Promise<void> {
-  const { FdStore } = await import("../../loader/store/index.ts");
+  const { FdStore } = await import("../../loader/store/fd_store.ts");
   using store = await FdStore.connect(storePath(args.store));
   const names = await store.list();
   const text = args.json ? JSON.stringify(listJson(names), null, 2) : listText(names);

@@ -1,6 +1,6 @@
 /** Options of the store's commands, and what they say, checked. */
 import { UsageError } from "../../loader/errors.ts";
-import { duration, once } from "../options.ts";
+import { duration, once } from "../options/values.ts";
 
 /** The bounds of the wire format. */
 const MIN_TIMEOUT_MS = 1;

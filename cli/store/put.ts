@@ -3,7 +3,7 @@ import { readlinkSync } from "node:fs";
 import type { Argv, CommandModule } from "yargs";
 import { UsageError } from "../../loader/errors.ts";
 import type { Env } from "../env.ts";
-import { integer } from "../options.ts";
+import { integer } from "../options/values.ts";
 import { jsonOption, names, storeOption, storePath, timeoutOption } from "./options.ts";
 
 const MAX_FD = 1_048_576; // fs.nr_open as Linux sets it
@@ -70,7 +70,8 @@ async function run(env: Env, args: Arguments): Promise<void> {
   if (more.length > 0) throw new UsageError("store put wants one --name");
   const foreign = fds.find(isOurs);
   if (foreign !== undefined) throw new UsageError(notOpen([foreign]));
-  const { FdStore, hasCode } = await import("../../loader/store/index.ts");
+  const { FdStore } = await import("../../loader/store/fd_store.ts");
+  const { hasCode } = await import("../../loader/errors.ts");
   using store = await FdStore.connect(storePath(args.store));
   try {
     const { shared = false, add = false } = args;

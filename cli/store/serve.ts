@@ -1,13 +1,14 @@
 /** store --listen: the store itself, until it is stopped. */
 import type { Argv, CommandModule } from "yargs";
 import { UsageError } from "../../loader/errors.ts";
-import type { StoreLimits, StoreOptions, StoreServer } from "../../loader/store/index.ts";
+import type { StoreLimits } from "../../loader/store/limits.ts";
+import type { StoreOptions, StoreServer } from "../../loader/store/server.ts";
 import type { Env } from "../env.ts";
-import { logger } from "../log.ts";
-import { type MetricsAddress, parseMetricsAddress } from "../metrics_address.ts";
-import { integer, once } from "../options.ts";
-import type { MetricsServer } from "../server.ts";
-import { stopped } from "../stopped.ts";
+import type { MetricsServer } from "../metrics/server.ts";
+import { type MetricsAddress, parseMetricsAddress } from "../options/metrics_address.ts";
+import { integer, once } from "../options/values.ts";
+import { logger } from "../output/log.ts";
+import { stopped } from "../process/stopped.ts";
 import { DEFAULT_TIMEOUT, mode, timeoutOption } from "./options.ts";
 
 const DEFAULTS = { names: 256, fds: 1024, clients: 256, mode: "0600", metrics: "off" } as const;
@@ -94,7 +95,8 @@ function request(
 
 async function run(env: Env, args: Arguments): Promise<void> {
   const { store: wanted, metrics } = request(env, args);
-  const { notifyService, StoreServer } = await import("../../loader/store/index.ts");
+  const { notifyService } = await import("../../loader/host/sd_notify.ts");
+  const { StoreServer } = await import("../../loader/store/server.ts");
   using store = new StoreServer(wanted, logger(env.stderr, args.json === true));
   const server = metrics ? await serve(metrics, store) : null;
   // The store keeps no process alive by itself.
@@ -114,8 +116,8 @@ async function run(env: Env, args: Arguments): Promise<void> {
 
 async function serve(metrics: MetricsAddress, store: StoreServer): Promise<MetricsServer> {
   const [{ serveText }, { StoreExporter }] = await Promise.all([
-    import("../server.ts"),
-    import("./exporter.ts"),
+    import("../metrics/server.ts"),
+    import("../metrics/store_metrics.ts"),
   ]);
   const exporter = new StoreExporter({ process: true });
   return serveText(metrics, exporter.contentType, () => exporter.scrape(() => store.status()));

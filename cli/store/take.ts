@@ -1,8 +1,8 @@
 /** store take: a command gets what the store has, for good. */
 import type { Argv, CommandModule } from "yargs";
 import { NoMatchError } from "../../loader/errors.ts";
-import { commandAfter, requireCommand } from "../command.ts";
 import type { Env } from "../env.ts";
+import { commandAfter, requireCommand } from "../process/spec_command.ts";
 import { type Passed, runWith } from "./inherit.ts";
 import { names, storeOption, storePath } from "./options.ts";
 
@@ -37,7 +37,7 @@ async function run(env: Env, args: Arguments): Promise<number> {
   const command = commandAfter("store take --store PATH --name web", args["--"]);
   requireCommand(command[0], env.vars["PATH"]);
   const wanted = names(args.name);
-  const { FdStore } = await import("../../loader/store/index.ts");
+  const { FdStore } = await import("../../loader/store/fd_store.ts");
   const passed: Passed[] = [];
   {
     using store = await FdStore.connect(storePath(args.store));

@@ -1,7 +1,7 @@
 /** Probe: whether file descriptors of other processes may be borrowed. */
 import { hasCode } from "../errors.ts";
+import type { Lab } from "../selftest/lab.ts";
 import * as libc from "../sys/libc.ts";
-import type { Lab } from "./lab.ts";
 import { type Finding, no, ok } from "./probe.ts";
 
 /**

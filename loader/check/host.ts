@@ -3,10 +3,10 @@
  * is imported when its probe runs, as a host without it is an answer too.
  */
 import { release, version } from "node:os";
+import { rightsProbes } from "./capability_probes.ts";
 import { defectText, kernelVersion, SILENT_DEFECTS, WAKEUP_DEFECT } from "./defects.ts";
-import { placeProbes } from "./places.ts";
+import { placeProbes } from "./mount_probes.ts";
 import { type Finding, ok, type Probe, type Result, runProbes } from "./probe.ts";
-import { rightsProbes } from "./rights.ts";
 import { BORROW, SelfTest } from "./self_test.ts";
 import { migrateSysctl } from "./sysctl.ts";
 

@@ -8,4 +8,5 @@ export {
   type Verdict,
   verdictOf,
 } from "./probe.ts";
-export { checkSpecs, type Place } from "./specs.ts";
+export type { SpecGroup } from "./spec_listeners.ts";
+export { checkSpecs } from "./specs.ts";

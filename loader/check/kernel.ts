@@ -1,16 +1,16 @@
 /** Probes: what the kernel lets us do with BPF. Each does it, and undoes it at once. */
 import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
-import { BIND_PROGRAMS } from "../abi.ts";
-import { cgroupOf, findCgroup2 } from "../cgroup.ts";
+import { BpfObject } from "../bpf/object.ts";
+import { pin } from "../bpf/pin.ts";
+import { findBpffs, State } from "../bpf/pin_tree.ts";
+import { PROGRAM_PIN } from "../bpf/program.ts";
+import { BIND_PROGRAMS } from "../core/abi.ts";
 import { hasCode, SysError } from "../errors.ts";
-import { BindEvents } from "../events.ts";
-import { type GroupPins, makeUnpinned } from "../group_pins.ts";
-import { BpfObject } from "../object.ts";
-import { Observer } from "../observe.ts";
-import { pin } from "../pin.ts";
-import { PROGRAM_PIN } from "../program.ts";
-import { findBpffs, State } from "../state.ts";
+import { type GroupPins, makeUnpinned } from "../group/pins.ts";
+import { cgroupOf, findCgroup2 } from "../host/cgroup.ts";
+import { BindEvents } from "../observe/bind_events.ts";
+import { Observer } from "../observe/observer.ts";
 import { checkPtr } from "../sys/check.ts";
 import * as bpf from "../sys/libbpf.ts";
 import * as libc from "../sys/libc.ts";

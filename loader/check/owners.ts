@@ -1,5 +1,5 @@
 /** Who holds a listener, as text. Pure. */
-import type { Owner } from "../listener.ts";
+import type { Owner } from "../core/listener.ts";
 
 /** `nginx (pid 12, 13)` */
 export function ownersText(owners: readonly Owner[]): string {

@@ -3,7 +3,7 @@
  * them, and until when. No sockets, no clock: every step is told the time and says what to close. Pure.
  */
 import { StoreRefusedError } from "../errors.ts";
-import { MAX_FDS, type PutRequest, type TakeRequest } from "./wire.ts";
+import { MAX_FDS, type PutRequest, type TakeRequest } from "./protocol.ts";
 
 /** A connection to the store, by number. */
 export type Client = number;

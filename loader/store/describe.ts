@@ -1,9 +1,9 @@
 /** What a file descriptor is, for `store list`: asked of the kernel each time. */
 import { fstatSync, readlinkSync } from "node:fs";
-import { formatAddress, formatEndpoint } from "../address.ts";
+import { formatAddress, formatEndpoint } from "../core/address.ts";
 import * as libc from "../sys/libc.ts";
-import { SOCK_SEQPACKET } from "../sys/unix.ts";
-import type { StoredFd } from "./wire.ts";
+import { SOCK_SEQPACKET } from "../sys/unix_socket.ts";
+import type { StoredFd } from "./protocol.ts";
 
 /** tcpi_unacked: of a listener the length of its accept queue (net/ipv4/tcp.c, tcp_get_info). */
 const TCPI_UNACKED = 24;

@@ -1,12 +1,13 @@
 /** The fd store as servers use it. */
+
+import { parseSpec, type Spec } from "../core/spec.ts";
 import { NoMatchError, StoreGoneError, StoreRefusedError } from "../errors.ts";
-import { parseSpec, type Spec } from "../spec.ts";
 import * as libc from "../sys/libc.ts";
-import { dup } from "../sys/unix.ts";
-import type { Answered } from "./connection.ts";
-import { StoreLink } from "./link.ts";
-import { type ListenOptions, listenOn } from "./listen.ts";
-import { type Request, requireName, requireTimeout, type StoredName } from "./wire.ts";
+import { dup } from "../sys/unix_socket.ts";
+import type { Answered } from "./client_connection.ts";
+import { StoreLink } from "./client_link.ts";
+import { type ListenOptions, listenOn } from "./client_listen.ts";
+import { type Request, requireName, requireTimeout, type StoredName } from "./protocol.ts";
 
 export interface PutOptions {
   /** Kept so long after the last depositor is gone, ms; default: the store's own. */

@@ -1,6 +1,6 @@
 /** The fd store by itself: re-exports only. An entry of its own, as it must not need libbpf. */
 export { hasCode, NoMatchError, StoreGoneError, StoreRefusedError } from "../errors.ts";
-export { notifyService } from "../notify.ts";
+export type { ListenOptions } from "./client_listen.ts";
 export {
   FdStore,
   type PutOptions,
@@ -8,7 +8,6 @@ export {
   type TakeOptions,
 } from "./fd_store.ts";
 export { STORE_LIMITS, type StoreLimits } from "./limits.ts";
-export type { ListenOptions } from "./listen.ts";
+export type { StoredFd, StoredName } from "./protocol.ts";
 export { type StoreOptions, StoreServer, type StoreStatus } from "./server.ts";
 export type { StoreCounts } from "./store.ts";
-export type { StoredFd, StoredName } from "./wire.ts";

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { UsageError } from "../errors.ts";
 import type { Limits } from "./deposits.ts";
-import { MAX_FDS } from "./wire.ts";
+import { MAX_FDS } from "./protocol.ts";
 
 export interface StoreLimits extends Limits {
   readonly clients: number;

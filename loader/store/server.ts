@@ -2,14 +2,20 @@
 import { hasCode, UsageError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import * as libc from "../sys/libc.ts";
-import { onReadable } from "../sys/poll.ts";
-import { accept, getpeername, type Message } from "../sys/unix.ts";
-import { StoreClient } from "./client.ts";
+import { onReadable } from "../sys/readable.ts";
+import { accept, getpeername, type Message } from "../sys/unix_socket.ts";
 import { requireDescriptors, STORE_LIMITS, type StoreLimits } from "./limits.ts";
-import { FdStoreManager } from "./manager.ts";
-import { StorePath } from "./path.ts";
+import {
+  decodeRequest,
+  FATAL,
+  MalformedError,
+  requireTimeout,
+  type StoredName,
+} from "./protocol.ts";
+import { StoreClient } from "./server_session.ts";
+import { StorePath } from "./socket_path.ts";
 import { type Answer, Store, type StoreCounts } from "./store.ts";
-import { decodeRequest, FATAL, MalformedError, requireTimeout, type StoredName } from "./wire.ts";
+import { FdStoreManager } from "./systemd_fdstore.ts";
 
 export const STORE_TIMEOUT_MS = 10_000;
 export const STORE_MODE = 0o600;

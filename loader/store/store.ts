@@ -4,8 +4,15 @@ import type { Log } from "../log.ts";
 import * as libc from "../sys/libc.ts";
 import { type Client, type Deposit, Deposits, type Limits } from "./deposits.ts";
 import { describeFd, sameSocket } from "./describe.ts";
-import type { FdStoreManager } from "./manager.ts";
-import { PAGE, REASONS, type Reason, type Reply, type Request, type StoredName } from "./wire.ts";
+import {
+  PAGE,
+  REASONS,
+  type Reason,
+  type Reply,
+  type Request,
+  type StoredName,
+} from "./protocol.ts";
+import type { FdStoreManager } from "./systemd_fdstore.ts";
 
 /** File descriptors since the start, and refusals. */
 export interface StoreCounts {

@@ -4,7 +4,7 @@
  * with the installed headers. Nothing but loader/ files for nouns imports this.
  */
 import koffi from "koffi";
-import { libbpf as lib } from "./lib.ts";
+import { libbpf as lib } from "./libbpf_so.ts";
 
 /** A C pointer that knows what it points to. NULL is `null`, never `0n`. */
 export type Ptr<T extends string> = bigint & { readonly __points_to: T };

@@ -6,10 +6,10 @@
 import koffi from "koffi";
 import { hasCode } from "../errors.ts";
 import { checkSys } from "./check.ts";
+import { AF_INET, IPPROTO_TCP } from "./constants.ts";
 import * as guard from "./guard.ts";
-import { AF_INET, IPPROTO_TCP } from "./inet.ts";
 
-export { AF_INET, AF_INET6, IPPROTO_MPTCP, IPPROTO_TCP, IPPROTO_UDP } from "./inet.ts";
+export { AF_INET, AF_INET6, IPPROTO_MPTCP, IPPROTO_TCP, IPPROTO_UDP } from "./constants.ts";
 
 const lib = koffi.load(null);
 const c = {

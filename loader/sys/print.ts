@@ -1,6 +1,6 @@
 /** libbpf's messages: kept for the error that follows, never printed by libbpf itself. */
 import koffi from "koffi";
-import { libbpf } from "./lib.ts";
+import { libbpf } from "./libbpf_so.ts";
 
 const LIBBPF_DEBUG = 2;
 const KEEP = 64;

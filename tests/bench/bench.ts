@@ -7,7 +7,7 @@ import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { cpus, release, totalmem } from "node:os";
 import { fileURLToPath } from "node:url";
-import { TempDir } from "../helpers/child.ts";
+import { TempDir } from "../helpers/host/child.ts";
 import type { Answer } from "./question.ts";
 import { QUESTIONS } from "./questions.ts";
 import { bound, insert, markdown, number, type Report, verdict } from "./report.ts";

@@ -1,10 +1,10 @@
 /** 7: a listener closes with a long queue; how long until the last of it is accepted elsewhere. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { Crowd, Taker } from "../helpers/crowd.ts";
-import { kernelMigrations } from "../helpers/netstat.ts";
-import { SidecarProcess } from "../helpers/sidecar.ts";
-import { groupOf } from "../helpers/status.ts";
-import { setSysctl } from "../helpers/sysctl.ts";
+import { Crowd, Taker } from "../helpers/load/crowd.ts";
+import { kernelMigrations } from "../helpers/net/netstat.ts";
+import { setSysctl } from "../helpers/net/sysctl.ts";
+import { SidecarProcess } from "../helpers/product/sidecar.ts";
+import { groupOf } from "../helpers/scene/status.ts";
 import { until } from "../helpers/until.ts";
 import { alone, compare, type Figure } from "./figures.ts";
 import type { Question } from "./question.ts";

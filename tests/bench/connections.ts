@@ -1,6 +1,7 @@
 /** 5: how many short connections a second a saturated server takes. */
-import { Nginx } from "../helpers/nginx.ts";
-import { SidecarProcess } from "../helpers/sidecar.ts";
+
+import { SidecarProcess } from "../helpers/product/sidecar.ts";
+import { Nginx } from "../helpers/servers/nginx.ts";
 import { compare, inTurn, type Rounds } from "./figures.ts";
 import type { Question } from "./question.ts";
 import { PINNED, Saturation } from "./saturation.ts";

@@ -1,6 +1,6 @@
 /** What a group's maps take, by its slots and the host's CPUs: arithmetic over the ABI. Pure. */
-import { LAYOUT, OUTCOMES } from "../../loader/abi.ts";
-import { GROUP_MAPS, type GroupMap, groupShapes, MMAPABLE } from "../../loader/shapes.ts";
+import { LAYOUT, OUTCOMES } from "../../loader/core/abi.ts";
+import { GROUP_MAPS, type GroupMap, groupShapes, MMAPABLE } from "../../loader/core/map_shapes.ts";
 
 /** x86_64's, and most arm64 kernels'. */
 export const PAGE = 4096;

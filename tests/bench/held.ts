@@ -1,11 +1,11 @@
 /** 16: what a held connection takes of memory, and how long it takes to hand 10,000 of them over. */
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { Crowd, Taker } from "../helpers/crowd.ts";
-import { kernelMigrations } from "../helpers/netstat.ts";
-import { SidecarProcess } from "../helpers/sidecar.ts";
-import { groupOf } from "../helpers/status.ts";
-import { setSysctl } from "../helpers/sysctl.ts";
+import { Crowd, Taker } from "../helpers/load/crowd.ts";
+import { kernelMigrations } from "../helpers/net/netstat.ts";
+import { setSysctl } from "../helpers/net/sysctl.ts";
+import { SidecarProcess } from "../helpers/product/sidecar.ts";
+import { groupOf } from "../helpers/scene/status.ts";
 import { until } from "../helpers/until.ts";
 import { alone } from "./figures.ts";
 import type { Question } from "./question.ts";

@@ -4,11 +4,11 @@
  */
 import { mkdirSync, rmdirSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { adopt, unadopt } from "../../loader/adopt.ts";
-import { BindEvents } from "../../loader/events.ts";
-import { State } from "../../loader/state.ts";
-import { Nginx } from "../helpers/nginx.ts";
-import { BPFFS } from "../helpers/scene.ts";
+import { adopt, unadopt } from "../../loader/adoption/adopt.ts";
+import { State } from "../../loader/bpf/pin_tree.ts";
+import { BindEvents } from "../../loader/observe/bind_events.ts";
+import { BPFFS } from "../helpers/scene/scene.ts";
+import { Nginx } from "../helpers/servers/nginx.ts";
 import { compare, inTurn } from "./figures.ts";
 import type { Question } from "./question.ts";
 import { PINNED, Saturation } from "./saturation.ts";

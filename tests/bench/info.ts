@@ -1,5 +1,5 @@
 /** `make info`: what each BPF program costs, and its budget. */
-import { table } from "../../cli/format.ts";
+import { table } from "../../cli/output/status_text.ts";
 import { FIGURES, overBudget, programCosts, readBudget } from "./programs.ts";
 
 const costs = programCosts();

@@ -1,7 +1,8 @@
 /** 6: what a short connection takes while the server is half busy. */
-import { Nginx } from "../helpers/nginx.ts";
-import { lostOf, type Paced, paced, undisturbed } from "../helpers/paced.ts";
-import { SidecarProcess } from "../helpers/sidecar.ts";
+
+import { lostOf, type Paced, paced, undisturbed } from "../helpers/load/paced.ts";
+import { SidecarProcess } from "../helpers/product/sidecar.ts";
+import { Nginx } from "../helpers/servers/nginx.ts";
 import { alone, compare, quantile, spread } from "./figures.ts";
 import type { Question } from "./question.ts";
 import { ELSEWHERE, PINNED, Saturation } from "./saturation.ts";

@@ -1,7 +1,7 @@
 /** What the kernel says it keeps for a BPF object, by file descriptor. */
 import { readdirSync, readFileSync } from "node:fs";
-import { BpfMap } from "../../loader/map.ts";
-import { MAP_TYPE } from "../../loader/shapes.ts";
+import { BpfMap } from "../../loader/bpf/map.ts";
+import { MAP_TYPE } from "../../loader/core/map_shapes.ts";
 import { PAGE } from "./footprint.ts";
 
 function fdinfo(fd: number): string {

@@ -1,8 +1,8 @@
 /** 4: what the program costs a connection that migrates out of an accept queue. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { connectTo, openSocket } from "../../loader/connection.ts";
-import { START_GAP_MS } from "../../loader/generations.ts";
+import { START_GAP_MS } from "../../loader/core/generations.ts";
 import type { GroupKey } from "../../loader/index.ts";
+import { connectTo, openSocket } from "../../loader/net/connect.ts";
 import * as libc from "../../loader/sys/libc.ts";
 import { until } from "../helpers/until.ts";
 import { compare, inTurn } from "./figures.ts";

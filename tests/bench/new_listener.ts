@@ -5,16 +5,16 @@
 import { setPriority } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Group } from "../../loader/group.ts";
-import { BpfMap } from "../../loader/map.ts";
-import { obtain } from "../../loader/pin.ts";
-import { findBpffs, State } from "../../loader/state.ts";
+import { BpfMap } from "../../loader/bpf/map.ts";
+import { obtain } from "../../loader/bpf/pin.ts";
+import { findBpffs, State } from "../../loader/bpf/pin_tree.ts";
+import { Group } from "../../loader/group/group.ts";
 import * as libc from "../../loader/sys/libc.ts";
 import { socketAddress } from "../helpers/address.ts";
-import { BigHost } from "../helpers/big_host.ts";
-import { Child, TempDir } from "../helpers/child.ts";
-import { Nginx } from "../helpers/nginx.ts";
-import { SidecarProcess } from "../helpers/sidecar.ts";
+import { BigHost } from "../helpers/host/big_host.ts";
+import { Child, TempDir } from "../helpers/host/child.ts";
+import { SidecarProcess } from "../helpers/product/sidecar.ts";
+import { Nginx } from "../helpers/servers/nginx.ts";
 import { alone, type Figure, quantile } from "./figures.ts";
 import type { Question } from "./question.ts";
 

@@ -1,8 +1,9 @@
 /** OneGroup listeners of one group, in a process that does nothing else. */
+
+import type { Listener as Observed } from "../../loader/core/listener.ts";
 import { netnsInode } from "../../loader/index.ts";
-import type { Listener as Observed } from "../../loader/listener.ts";
-import { Observer } from "../../loader/observe.ts";
-import { type Listener, ListenerProcess } from "../helpers/listener.ts";
+import { Observer } from "../../loader/observe/observer.ts";
+import { type Listener, ListenerProcess } from "../helpers/servers/listener.ts";
 
 export const ADDRESS = "127.0.0.1";
 export const NETNS = netnsInode("/proc/self/ns/net");

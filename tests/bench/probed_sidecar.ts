@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import { BIN, HERE, runCli } from "../helpers/cli.ts";
+import { BIN, HERE, runCli } from "../helpers/product/cli.ts";
 import type { Probed } from "./loop_probe.ts";
 
 const PROBE = fileURLToPath(new URL("./loop_probe.js", import.meta.url));

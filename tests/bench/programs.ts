@@ -1,18 +1,18 @@
 /** What each BPF program costs: what the verifier says, what its maps take, how large its object is. */
 import { readFileSync, statSync } from "node:fs";
 import koffi from "koffi";
+import { BpfObject, objectPath } from "../../loader/bpf/object.ts";
 import {
   BIND_PROGRAMS,
   BOUND_PROGRAMS,
   ITERATOR_PROGRAM,
   SELECT_PROGRAM,
-} from "../../loader/abi.ts";
-import { fit } from "../../loader/group_pins.ts";
-import { BpfObject, objectPath } from "../../loader/object.ts";
-import { capacityFor } from "../../loader/plan.ts";
+} from "../../loader/core/abi.ts";
+import { capacityFor } from "../../loader/core/plan.ts";
+import { fit } from "../../loader/group/pins.ts";
 import { checkRet } from "../../loader/sys/check.ts";
-import { libbpf } from "../../loader/sys/lib.ts";
 import type { Ptr } from "../../loader/sys/libbpf.ts";
+import { libbpf } from "../../loader/sys/libbpf_so.ts";
 import { mapFds, memlock } from "./memlock.ts";
 
 const LOG_SIZE = 1 << 16;

@@ -4,10 +4,10 @@
  */
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
+import { findBpffs, State } from "../../loader/bpf/pin_tree.ts";
 import { netnsInode, parseSpec, Sidecar } from "../../loader/index.ts";
-import { YOUNG_MS } from "../../loader/readings.ts";
-import { findBpffs, State } from "../../loader/state.ts";
-import { BigHost } from "../helpers/big_host.ts";
+import { YOUNG_MS } from "../../loader/manage/option_schedule.ts";
+import { BigHost } from "../helpers/host/big_host.ts";
 import { alone, type Figure, quantile } from "./figures.ts";
 import type { Question } from "./question.ts";
 

@@ -1,9 +1,9 @@
 /** 8: what a reload a second does to the latency of new connections, and whom it loses. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { Haproxy } from "../helpers/haproxy.ts";
-import { lostOf, type Paced, paced, undisturbed } from "../helpers/paced.ts";
-import { SidecarProcess } from "../helpers/sidecar.ts";
-import { setSysctl } from "../helpers/sysctl.ts";
+import { lostOf, type Paced, paced, undisturbed } from "../helpers/load/paced.ts";
+import { setSysctl } from "../helpers/net/sysctl.ts";
+import { SidecarProcess } from "../helpers/product/sidecar.ts";
+import { Haproxy } from "../helpers/servers/haproxy.ts";
 import { alone, compare, type Figure, quantile } from "./figures.ts";
 import type { Question } from "./question.ts";
 

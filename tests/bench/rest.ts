@@ -2,8 +2,8 @@
 import { spawn } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { BigHost } from "../helpers/big_host.ts";
-import { SidecarProcess } from "../helpers/sidecar.ts";
+import { BigHost } from "../helpers/host/big_host.ts";
+import { SidecarProcess } from "../helpers/product/sidecar.ts";
 import { until } from "../helpers/until.ts";
 import { alone, type Figure } from "./figures.ts";
 import type { Question } from "./question.ts";

@@ -1,8 +1,8 @@
 /** What the kernel says a program's runs took: run_time_ns by run_cnt, its own timing included. */
-import { type ProgramInfo, programInfo } from "../../loader/program.ts";
+import { type ProgramInfo, programInfo } from "../../loader/bpf/program.ts";
 import { checkRet } from "../../loader/sys/check.ts";
-import { libbpf } from "../../loader/sys/lib.ts";
 import * as bpf from "../../loader/sys/libbpf.ts";
+import { libbpf } from "../../loader/sys/libbpf_so.ts";
 import * as libc from "../../loader/sys/libc.ts";
 
 const enableStats = libbpf.func("int bpf_enable_stats(int type)") as (type: number) => number;

@@ -8,7 +8,7 @@
 import { readFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Child, TempDir } from "../helpers/child.ts";
+import { Child, TempDir } from "../helpers/host/child.ts";
 import { until } from "../helpers/until.ts";
 
 /** Server and load share one core, which is never idle: what a connection costs anywhere shows. */

@@ -2,9 +2,9 @@
 import { once } from "node:events";
 import { get, type IncomingMessage } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Exporter } from "../../cli/exporter.ts";
+import { Exporter } from "../../cli/metrics/exporter.ts";
 import { readStatus, type Status } from "../../loader/index.ts";
-import { BigHost } from "../helpers/big_host.ts";
+import { BigHost } from "../helpers/host/big_host.ts";
 import { alone } from "./figures.ts";
 import { ProbedSidecar } from "./probed_sidecar.ts";
 import type { Question } from "./question.ts";

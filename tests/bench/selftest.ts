@@ -1,6 +1,7 @@
 /** A group under a program of the shape of the kernel's own selftest. */
-import type { Listener } from "../../loader/listener.ts";
-import type { BpfObject } from "../../loader/object.ts";
+
+import type { BpfObject } from "../../loader/bpf/object.ts";
+import type { Listener } from "../../loader/core/listener.ts";
 import type { OneGroup } from "./one_group.ts";
 import { fillSockets, mapOf, Subject } from "./subject.ts";
 

@@ -1,7 +1,7 @@
 /** How long `attach --once` takes, from its start to its exit; each is undone before the next. */
 import { spawnSync } from "node:child_process";
-import { BIN, HERE } from "../helpers/cli.ts";
-import { ListenerProcess } from "../helpers/listener.ts";
+import { BIN, HERE } from "../helpers/product/cli.ts";
+import { ListenerProcess } from "../helpers/servers/listener.ts";
 import { compare, inTurn } from "./figures.ts";
 import type { Question } from "./question.ts";
 

@@ -1,14 +1,14 @@
 /** What is compared: programs, attached by turns to a group of real listeners. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { attachProgram } from "../../loader/attachment.ts";
-import { borrow } from "../../loader/borrow.ts";
+import { BpfMap } from "../../loader/bpf/map.ts";
+import { BpfObject } from "../../loader/bpf/object.ts";
+import type { Listener } from "../../loader/core/listener.ts";
 import { drain, parseSpec, Sidecar, type SidecarOptions } from "../../loader/index.ts";
-import type { Listener } from "../../loader/listener.ts";
-import { BpfMap } from "../../loader/map.ts";
-import { BpfObject } from "../../loader/object.ts";
+import { attachProgram } from "../../loader/manage/attach.ts";
+import { borrow } from "../../loader/net/borrow.ts";
 import * as libc from "../../loader/sys/libc.ts";
-import { BPFFS, PLAIN } from "../helpers/scene.ts";
+import { BPFFS, PLAIN } from "../helpers/scene/scene.ts";
 import { ADDRESS, type OneGroup } from "./one_group.ts";
 import { Runs } from "./run_time.ts";
 

@@ -2,7 +2,7 @@
  * `make demo`: a busy server is reloaded, then stopped and started, again and again under load,
  * first alone and then with the sidecar beside it. Runs in the sandbox; see tests/helpers/sandbox.sh.
  */
-import { setSysctl } from "../helpers/sysctl.ts";
+import { setSysctl } from "../helpers/net/sysctl.ts";
 import { PORT, say, show } from "./part.ts";
 import { endAll } from "./processes.ts";
 import { RELOAD } from "./reload.ts";

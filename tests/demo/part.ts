@@ -1,7 +1,7 @@
 /** A part of the demo: the same is done to a busy server again and again, without and with the sidecar. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { connections, lost } from "../helpers/client.ts";
-import { type Load, LoadClient } from "../helpers/client_load.ts";
+import { connections, lost } from "../helpers/load/client.ts";
+import { type Load, LoadClient } from "../helpers/load/client_load.ts";
 import { Server, Sidecar } from "./processes.ts";
 import { failures, type Run, type Shown, samples, table } from "./report.ts";
 

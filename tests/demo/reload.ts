@@ -1,7 +1,7 @@
 /** Reloads: a new server listens beside the old one, which then stops gracefully. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { lost } from "../helpers/client.ts";
-import { total } from "../helpers/sidecar.ts";
+import { lost } from "../helpers/load/client.ts";
+import { total } from "../helpers/product/sidecar.ts";
 import { type Part, PORT } from "./part.ts";
 import { Server } from "./processes.ts";
 

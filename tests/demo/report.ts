@@ -1,5 +1,5 @@
 /** What a part of the demo prints at its end, and whether it showed what it promised. */
-import { connections, KINDS, lost, type Tally } from "../helpers/client.ts";
+import { connections, KINDS, lost, type Tally } from "../helpers/load/client.ts";
 
 export interface Run {
   readonly rounds: number;

@@ -1,6 +1,6 @@
 /** Stops: the only server stops gracefully, nobody listens for a while, then it is started again. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { total } from "../helpers/sidecar.ts";
+import { total } from "../helpers/product/sidecar.ts";
 import { type Part, PORT } from "./part.ts";
 import { Server } from "./processes.ts";
 

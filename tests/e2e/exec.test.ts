@@ -5,11 +5,11 @@
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Child, TempDir } from "../helpers/child.ts";
-import { connections, noVisits, type Tally, visit } from "../helpers/client.ts";
-import { LoadClient } from "../helpers/client_load.ts";
-import { ExecProcess } from "../helpers/exec.ts";
-import { setSysctl } from "../helpers/sysctl.ts";
+import { Child, TempDir } from "../helpers/host/child.ts";
+import { connections, noVisits, type Tally, visit } from "../helpers/load/client.ts";
+import { LoadClient } from "../helpers/load/client_load.ts";
+import { setSysctl } from "../helpers/net/sysctl.ts";
+import { ExecProcess } from "../helpers/product/exec.ts";
 import { type PlainServer, SERVERS } from "./exec_servers.ts";
 import { report } from "./scenario.ts";
 

@@ -1,7 +1,7 @@
 /** Servers that do not set SO_REUSEPORT, each as its users write it; all answer with the path. */
 import { writeFileSync } from "node:fs";
-import type { TempDir } from "../helpers/child.ts";
-import { httpServer } from "../helpers/exec.ts";
+import type { TempDir } from "../helpers/host/child.ts";
+import { httpServer } from "../helpers/product/exec.ts";
 
 export interface PlainServer {
   readonly name: string;

@@ -4,8 +4,8 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Haproxy } from "../helpers/haproxy.ts";
-import { migrated, SidecarProcess, samples, total } from "../helpers/sidecar.ts";
+import { migrated, SidecarProcess, samples, total } from "../helpers/product/sidecar.ts";
+import { Haproxy } from "../helpers/servers/haproxy.ts";
 import { assertNoneLost, assertSomeLost, reloadUnderLoad, report, rowsOf } from "./scenario.ts";
 
 const SERVER = { port: 8080, threads: 2 };

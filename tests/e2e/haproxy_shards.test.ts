@@ -1,8 +1,8 @@
 /** HAProxy with a listener a thread, reloaded with -sf and no -x, now and then while it is behind. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Haproxy } from "../helpers/haproxy.ts";
-import { migrated, SidecarProcess } from "../helpers/sidecar.ts";
+import { migrated, SidecarProcess } from "../helpers/product/sidecar.ts";
+import { Haproxy } from "../helpers/servers/haproxy.ts";
 import { assertNoneLost, assertSomeLost, reloadUnderLoad, report, rowsOf } from "./scenario.ts";
 
 const SERVER = { port: 8081, threads: 4, bind: "shards by-thread" };

@@ -1,5 +1,5 @@
 /** `attach --hold` and servers that are stopped or killed, and started again 0.3, 2 and 8 s later. */
-import { SERVERS } from "../helpers/servers.ts";
+import { SERVERS } from "../helpers/servers/stop_start_servers.ts";
 import { type Outage, outages, times } from "./outages.ts";
 import { WAYS } from "./stop_start.ts";
 

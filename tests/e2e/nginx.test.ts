@@ -1,7 +1,7 @@
 /** nginx with a listener a worker, between 4 workers and 1: every shrink closes three listeners. */
 import { test } from "node:test";
-import { Nginx } from "../helpers/nginx.ts";
-import { migrated, SidecarProcess } from "../helpers/sidecar.ts";
+import { migrated, SidecarProcess } from "../helpers/product/sidecar.ts";
+import { Nginx } from "../helpers/servers/nginx.ts";
 import { assertNoneLost, assertSomeLost, reloadUnderLoad, report, rowsOf } from "./scenario.ts";
 
 const SERVER = { port: 8082, workers: 4 };

@@ -1,11 +1,11 @@
 /** A set of outages, each without the sidecar and with one sidecar that holds for all of them at once. */
 import assert from "node:assert/strict";
 import { after, before, describe, type TestContext, test } from "node:test";
-import { lost } from "../helpers/client.ts";
-import { Restartable } from "../helpers/restartable.ts";
-import { recipe, type ServerName } from "../helpers/servers.ts";
-import { holds, SidecarProcess } from "../helpers/sidecar.ts";
-import { setSysctl } from "../helpers/sysctl.ts";
+import { lost } from "../helpers/load/client.ts";
+import { setSysctl } from "../helpers/net/sysctl.ts";
+import { holds, SidecarProcess } from "../helpers/product/sidecar.ts";
+import { Restartable } from "../helpers/servers/restartable.ts";
+import { recipe, type ServerName } from "../helpers/servers/stop_start_servers.ts";
 import { table } from "./scenario.ts";
 import { assertHeld, assertRefused, type Measured, stopAndStart, type Way } from "./stop_start.ts";
 

@@ -1,9 +1,9 @@
 /** A real Prometheus server scrapes the sidecar of a server that is being reloaded. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Haproxy } from "../helpers/haproxy.ts";
-import { Prometheus, promtoolCheck } from "../helpers/prometheus.ts";
-import { migrated, SidecarProcess } from "../helpers/sidecar.ts";
+import { Prometheus, promtoolCheck } from "../helpers/product/prometheus.ts";
+import { migrated, SidecarProcess } from "../helpers/product/sidecar.ts";
+import { Haproxy } from "../helpers/servers/haproxy.ts";
 import { reloadUnderLoad } from "./scenario.ts";
 
 const SERVER = { port: 8084, threads: 2 };

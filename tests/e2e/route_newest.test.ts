@@ -6,11 +6,11 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { lost, type Tally } from "../helpers/client.ts";
-import { LoadClient } from "../helpers/client_load.ts";
-import { EchoServer } from "../helpers/echo.ts";
-import { migrated, SidecarProcess } from "../helpers/sidecar.ts";
-import { setSysctl } from "../helpers/sysctl.ts";
+import { lost, type Tally } from "../helpers/load/client.ts";
+import { LoadClient } from "../helpers/load/client_load.ts";
+import { setSysctl } from "../helpers/net/sysctl.ts";
+import { migrated, SidecarProcess } from "../helpers/product/sidecar.ts";
+import { EchoServer } from "../helpers/servers/reuseport_server.ts";
 import { report } from "./scenario.ts";
 
 const SERVER = { port: 8083, listeners: 4 };

@@ -2,14 +2,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { Child, TempDir } from "../helpers/child.ts";
-import { lost } from "../helpers/client.ts";
-import { LoadClient } from "../helpers/client_load.ts";
-import { HalfOpen } from "../helpers/half_open.ts";
-import { Haproxy } from "../helpers/haproxy.ts";
-import { migrating, runJson } from "../helpers/run.ts";
-import { SidecarProcess } from "../helpers/sidecar.ts";
-import { setSysctl } from "../helpers/sysctl.ts";
+import { Child, TempDir } from "../helpers/host/child.ts";
+import { lost } from "../helpers/load/client.ts";
+import { LoadClient } from "../helpers/load/client_load.ts";
+import { HalfOpen } from "../helpers/load/half_open.ts";
+import { setSysctl } from "../helpers/net/sysctl.ts";
+import { migrating, runJson } from "../helpers/product/run.ts";
+import { SidecarProcess } from "../helpers/product/sidecar.ts";
+import { Haproxy } from "../helpers/servers/haproxy.ts";
 
 const PORT = 8098;
 const SPEC = `127.0.0.1:${PORT}`;

@@ -2,12 +2,12 @@
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { add, connections, lost, noVisits, type Tally } from "../helpers/client.ts";
-import { LoadClient } from "../helpers/client_load.ts";
-import { HalfOpen, type Held } from "../helpers/half_open.ts";
-import { Races } from "../helpers/raced.ts";
-import type { Migrated } from "../helpers/sidecar.ts";
-import { setSysctl } from "../helpers/sysctl.ts";
+import { add, connections, lost, noVisits, type Tally } from "../helpers/load/client.ts";
+import { LoadClient } from "../helpers/load/client_load.ts";
+import { HalfOpen, type Held } from "../helpers/load/half_open.ts";
+import { Races } from "../helpers/load/raced.ts";
+import { setSysctl } from "../helpers/net/sysctl.ts";
+import type { Migrated } from "../helpers/product/sidecar.ts";
 
 export interface Scenario {
   port: number;

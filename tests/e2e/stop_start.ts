@@ -1,10 +1,10 @@
 /** What servers go through here: stopped or killed, started again after a while in which nobody listens, under load. */
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Connections, connectionsWith } from "../helpers/accepted.ts";
-import { type Kind, type Loss, noVisits, type Tally, visit } from "../helpers/client.ts";
-import { LoadClient } from "../helpers/client_load.ts";
-import type { Restartable } from "../helpers/restartable.ts";
+import { type Kind, type Loss, noVisits, type Tally, visit } from "../helpers/load/client.ts";
+import { LoadClient } from "../helpers/load/client_load.ts";
+import { type Connections, connectionsWith } from "../helpers/net/accepted.ts";
+import type { Restartable } from "../helpers/servers/restartable.ts";
 import { until } from "../helpers/until.ts";
 
 export const WAYS = ["graceful", "SIGKILL"] as const;

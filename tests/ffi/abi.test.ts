@@ -1,10 +1,10 @@
-/** The two sides of the ABI: loader/abi.ts against the BTF of the built objects and the header's numbers. */
+/** The two sides of the ABI: loader/core/abi.ts against the BTF of the built objects and the header's numbers. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import * as abi from "../../loader/abi.ts";
-import { BpfObject } from "../../loader/object.ts";
+import { BpfObject } from "../../loader/bpf/object.ts";
+import * as abi from "../../loader/core/abi.ts";
 import { readStructs } from "../helpers/btf.ts";
 
 const header = readFileSync(

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { libbpfVersion } from "../../loader/index.ts";
+import { libbpfVersion } from "../../loader/bpf/libbpf_version.ts";
 
 const HEADERS = ["libbpf.h", "bpf.h", "btf.h", "libbpf_legacy.h"].map(
   (h) => `/usr/include/bpf/${h}`,

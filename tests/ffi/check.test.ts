@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { openSync } from "node:fs";
 import { test } from "node:test";
+import { BpfMap } from "../../loader/bpf/map.ts";
 import { SysError, UsageError } from "../../loader/errors.ts";
-import { BpfMap } from "../../loader/map.ts";
 import { checkPtr, checkRet } from "../../loader/sys/check.ts";
 import * as guard from "../../loader/sys/guard.ts";
 import * as libc from "../../loader/sys/libc.ts";

@@ -1,12 +1,12 @@
-/** koffi's undocumented poll API: the one call of loader/sys/poll.ts does what it is used for. */
+/** koffi's undocumented poll API: the one call of loader/sys/readable.ts does what it is used for. */
 import assert from "node:assert/strict";
 import { mkdtempSync, readSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { notifyService } from "../../loader/notify.ts";
+import { notifyService } from "../../loader/host/sd_notify.ts";
 import * as libc from "../../loader/sys/libc.ts";
-import { onReadable } from "../../loader/sys/poll.ts";
+import { onReadable } from "../../loader/sys/readable.ts";
 
 test("readiness arrives on Node's loop, and no more after it was stopped", async () => {
   const directory = mkdtempSync(join(tmpdir(), "rm-poll-"));

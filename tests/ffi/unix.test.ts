@@ -11,9 +11,9 @@ import {
   SCM_MAX_FD,
   SOCK_SEQPACKET,
   sendmsg,
-} from "../../loader/sys/unix.ts";
-import { TempDir } from "../helpers/child.ts";
-import { openFds } from "../helpers/fds.ts";
+} from "../../loader/sys/unix_socket.ts";
+import { TempDir } from "../helpers/host/child.ts";
+import { openFds } from "../helpers/host/fds.ts";
 
 /** Two connected sockets, closed at the end. */
 class Pair implements Disposable {

@@ -1,6 +1,6 @@
 /** Structs of an object's BTF: sizes and member offsets (Documentation/bpf/btf.rst). */
 import koffi from "koffi";
-import type { BpfObject } from "../../loader/object.ts";
+import type { BpfObject } from "../../loader/bpf/object.ts";
 import { btf__raw_data } from "../../loader/sys/libbpf.ts";
 
 const KIND = {

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { ListenerProcess } from "../helpers/listener.ts";
+import { ListenerProcess } from "../helpers/servers/listener.ts";
 import { until } from "../helpers/until.ts";
 import { Command } from "./command.ts";
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { TempDir } from "../helpers/child.ts";
+import { TempDir } from "../helpers/host/child.ts";
 import { inSandbox, output, pathWithNodeOnly } from "./installed.ts";
 
 const OBJECTS = ["adopt.bpf.o", "listeners.bpf.o", "notify.bpf.o", "select.bpf.o"];

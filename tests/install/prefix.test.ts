@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { TempDir } from "../helpers/child.ts";
+import { TempDir } from "../helpers/host/child.ts";
 import { inSandbox, make, output, pathWithNodeOnly } from "./installed.ts";
 
 function filesIn(dir: string): string[] {

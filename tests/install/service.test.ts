@@ -1,7 +1,7 @@
 /** The installed systemd unit, without systemd. */
 import { existsSync } from "node:fs";
 import { test } from "node:test";
-import { TempDir } from "../helpers/child.ts";
+import { TempDir } from "../helpers/host/child.ts";
 import { inSandbox, make, output } from "./installed.ts";
 
 const ANALYZE = "/usr/bin/systemd-analyze";

@@ -1,12 +1,12 @@
 /** adopt: servers that do not set SO_REUSEPORT share their port, in one cgroup and on one port. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { adopted, adopting, reuseports } from "../helpers/adopting.ts";
-import { TestCgroup } from "../helpers/cgroup.ts";
-import { runCli } from "../helpers/cli.ts";
-import { type Ordinary, startOrdinary } from "../helpers/ordinary.ts";
-import { scene } from "../helpers/scene.ts";
-import { groupOf } from "../helpers/status.ts";
+import { TestCgroup } from "../helpers/host/cgroup.ts";
+import { runCli } from "../helpers/product/cli.ts";
+import { adopted, adopting, reuseports } from "../helpers/scene/adopting.ts";
+import { scene } from "../helpers/scene/scene.ts";
+import { groupOf } from "../helpers/scene/status.ts";
+import { type Ordinary, startOrdinary } from "../helpers/servers/plain_servers.ts";
 import { until } from "../helpers/until.ts";
 
 const servers: [kind: Ordinary, host: string][] = [

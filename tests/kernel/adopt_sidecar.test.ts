@@ -1,7 +1,9 @@
 /** adopt: what stays, what goes and what is said when sidecars and servers come and go. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { LAYOUT } from "../../loader/abi.ts";
+import { BpfMap } from "../../loader/bpf/map.ts";
+import { obtain } from "../../loader/bpf/pin.ts";
+import { LAYOUT } from "../../loader/core/abi.ts";
 import {
   ABI_VERSION,
   AbiMismatchError,
@@ -9,19 +11,17 @@ import {
   ForeignProgramError,
   parseSpec,
 } from "../../loader/index.ts";
-import { BpfMap } from "../../loader/map.ts";
-import { obtain } from "../../loader/pin.ts";
-import { adopted, adopting, adopts } from "../helpers/adopting.ts";
-import { TestCgroup } from "../helpers/cgroup.ts";
-import { runCli } from "../helpers/cli.ts";
-import { attachExclusive } from "../helpers/exclusive.ts";
-import { pins } from "../helpers/fds.ts";
-import { startOrdinary } from "../helpers/ordinary.ts";
-import { tally } from "../helpers/peer.ts";
-import { BPFFS, type Scene, scene } from "../helpers/scene.ts";
-import { SidecarProcess } from "../helpers/sidecar.ts";
-import { bringTo } from "../helpers/stages.ts";
-import { groupOf } from "../helpers/status.ts";
+import { TestCgroup } from "../helpers/host/cgroup.ts";
+import { attachExclusive } from "../helpers/host/exclusive_cgroup.ts";
+import { pins } from "../helpers/host/fds.ts";
+import { tally } from "../helpers/load/peer.ts";
+import { runCli } from "../helpers/product/cli.ts";
+import { SidecarProcess } from "../helpers/product/sidecar.ts";
+import { adopted, adopting, adopts } from "../helpers/scene/adopting.ts";
+import { BPFFS, type Scene, scene } from "../helpers/scene/scene.ts";
+import { bringTo } from "../helpers/scene/stages.ts";
+import { groupOf } from "../helpers/scene/status.ts";
+import { startOrdinary } from "../helpers/servers/plain_servers.ts";
 
 const COUNT = 20;
 const warnings = (s: Scene) => s.log.filter(({ level }) => level === "warn").map((e) => e.text);

@@ -5,10 +5,10 @@
  */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { borrowedFds } from "../helpers/fds.ts";
-import { listening } from "../helpers/netstat.ts";
-import { tally } from "../helpers/peer.ts";
-import { scene } from "../helpers/scene.ts";
+import { borrowedFds } from "../helpers/host/fds.ts";
+import { tally } from "../helpers/load/peer.ts";
+import { listening } from "../helpers/net/netstat.ts";
+import { scene } from "../helpers/scene/scene.ts";
 
 const COUNT = 50;
 

@@ -1,11 +1,17 @@
 /** What the BPF programs cost stays within what is checked in: tests/bench/budget.json. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CONTROL_SECTION } from "../../loader/abi.ts";
-import { cpuNumbers } from "../../loader/cpus.ts";
-import { fit } from "../../loader/group_pins.ts";
-import { BpfObject } from "../../loader/object.ts";
-import { GROUP_MAPS, type GroupMap, groupShapes, MAP_TYPE, MMAPABLE } from "../../loader/shapes.ts";
+import { BpfObject } from "../../loader/bpf/object.ts";
+import { cpuNumbers } from "../../loader/bpf/possible_cpus.ts";
+import { CONTROL_SECTION } from "../../loader/core/abi.ts";
+import {
+  GROUP_MAPS,
+  type GroupMap,
+  groupShapes,
+  MAP_TYPE,
+  MMAPABLE,
+} from "../../loader/core/map_shapes.ts";
+import { fit } from "../../loader/group/pins.ts";
 import { mapBytes } from "../bench/footprint.ts";
 import { countsMaps, memlock } from "../bench/memlock.ts";
 import { overBudget, programCosts, readBudget } from "../bench/programs.ts";

@@ -1,9 +1,9 @@
 /** The documented capabilities are enough, and each is missed by its name. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { TestCgroup } from "../helpers/cgroup.ts";
-import { runCli } from "../helpers/cli.ts";
-import { scene } from "../helpers/scene.ts";
+import { TestCgroup } from "../helpers/host/cgroup.ts";
+import { runCli } from "../helpers/product/cli.ts";
+import { scene } from "../helpers/scene/scene.ts";
 
 const DOCUMENTED = ["bpf", "perfmon", "net_admin", "sys_ptrace"] as const;
 

@@ -5,15 +5,16 @@ import { readdirSync, readlinkSync } from "node:fs";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
-import { Lab } from "../../loader/check/lab.ts";
-import { probeMigration } from "../../loader/check/migration.ts";
-import { probeWakeup } from "../../loader/index.ts";
-import { Observer } from "../../loader/observe.ts";
-import { type Checked, check, probe } from "../helpers/check.ts";
-import { BIN, runCli } from "../helpers/cli.ts";
-import { openFds } from "../helpers/fds.ts";
-import { childrenOf, ended } from "../helpers/processes.ts";
-import { BPFFS, scene } from "../helpers/scene.ts";
+import { migrationFinding } from "../../loader/check/self_test.ts";
+import { Observer } from "../../loader/observe/observer.ts";
+import { probeWakeup } from "../../loader/selftest/index.ts";
+import { Lab } from "../../loader/selftest/lab.ts";
+import { tryMigration } from "../../loader/selftest/migration.ts";
+import { openFds } from "../helpers/host/fds.ts";
+import { childrenOf, ended } from "../helpers/host/processes.ts";
+import { type Checked, check, probe } from "../helpers/product/check.ts";
+import { BIN, runCli } from "../helpers/product/cli.ts";
+import { BPFFS, scene } from "../helpers/scene/scene.ts";
 import { until } from "../helpers/until.ts";
 
 const run = promisify(execFile);
@@ -145,7 +146,9 @@ describe("the self-test", () => {
       using lab = await Lab.start();
       using observer = new Observer();
       const stages = ["accept_queue", "handshake_ack", "handshake_timer"] as const;
-      for (const found of stages.map((stage) => probeMigration(lab, observer, stage, "off"))) {
+      for (const found of stages.map(async (stage) =>
+        migrationFinding(await tryMigration(lab, observer, stage, "off")),
+      )) {
         assert.deepEqual(await found, {
           outcome: "no",
           detail: "10 of 10 connections lost: ECONNRESET",

@@ -2,10 +2,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { CAN_ATTACH } from "../../loader/check/host.ts";
-import { checkSpecs, type Place, type Result, verdictOf } from "../../loader/check/index.ts";
+import { type Result, verdictOf } from "../../loader/check/probe.ts";
+import type { SpecGroup } from "../../loader/check/spec_listeners.ts";
+import { checkSpecs } from "../../loader/check/specs.ts";
 import { parseSpec } from "../../loader/index.ts";
 import * as libc from "../../loader/sys/libc.ts";
-import { scene } from "../helpers/scene.ts";
+import { scene } from "../helpers/scene/scene.ts";
 
 const NODELAY = { level: libc.IPPROTO_TCP, name: 1, value: 1 };
 
@@ -19,20 +21,20 @@ const host: readonly Result[] = [...CAN_ATTACH, "bpffs"].map((name) => ({
 }));
 
 /** What becomes of one SPEC. */
-async function look(spec: string): Promise<{ verdict: string; place: Place }> {
+async function look(spec: string): Promise<{ verdict: string; place: SpecGroup }> {
   const places = await checkSpecs([parseSpec(spec)], host);
   assert.equal(places.length, 1, places.map(({ name }) => name).join(", "));
-  const [place] = places as [Place];
+  const [place] = places as [SpecGroup];
   return { verdict: verdictOf(place.results), place };
 }
 
-function probe({ results }: Place, name: string): Result {
+function probe({ results }: SpecGroup, name: string): Result {
   const found = results.find((it) => it.name === name);
   assert.ok(found, `no probe '${name}' among ${results.map((it) => it.name).join(", ")}`);
   return found;
 }
 
-const text = (place: Place) => JSON.stringify(place, null, 1);
+const text = (place: SpecGroup) => JSON.stringify(place, null, 1);
 
 describe("a SPEC", () => {
   test(

@@ -2,12 +2,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { readStatus } from "../../loader/index.ts";
-import { runCli } from "../helpers/cli.ts";
-import { pins } from "../helpers/fds.ts";
-import { tally } from "../helpers/peer.ts";
-import { BPFFS, scene } from "../helpers/scene.ts";
-import { bringTo } from "../helpers/stages.ts";
-import { groupOf, migratingDecisions } from "../helpers/status.ts";
+import { pins } from "../helpers/host/fds.ts";
+import { tally } from "../helpers/load/peer.ts";
+import { runCli } from "../helpers/product/cli.ts";
+import { BPFFS, scene } from "../helpers/scene/scene.ts";
+import { bringTo } from "../helpers/scene/stages.ts";
+import { groupOf, migratingDecisions } from "../helpers/scene/status.ts";
 import { until } from "../helpers/until.ts";
 
 const COUNT = 20;

@@ -2,13 +2,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { readStatus } from "../../loader/index.ts";
-import { connections } from "../helpers/client.ts";
-import { LoadClient } from "../helpers/client_load.ts";
-import { ConfiguredSidecar } from "../helpers/configured.ts";
-import { EchoServer } from "../helpers/echo.ts";
-import { TestNetns } from "../helpers/netns.ts";
-import { BPFFS, type Scene, scene } from "../helpers/scene.ts";
-import type { GroupStatus } from "../helpers/status.ts";
+import { connections } from "../helpers/load/client.ts";
+import { LoadClient } from "../helpers/load/client_load.ts";
+import { TestNetns } from "../helpers/net/netns.ts";
+import { ConfiguredSidecar } from "../helpers/scene/configured.ts";
+import { BPFFS, type Scene, scene } from "../helpers/scene/scene.ts";
+import type { GroupStatus } from "../helpers/scene/status.ts";
+import { EchoServer } from "../helpers/servers/reuseport_server.ts";
 import { until } from "../helpers/until.ts";
 
 const HOSTS = ["127.0.0.1", "::1"];

@@ -1,11 +1,11 @@
 /** What is lost without us: the negative control of matrix.test.ts, cell by cell. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { WAYS, type Way } from "../helpers/listener.ts";
-import { halfOpen, kernelMigrations, migrationsSince } from "../helpers/netstat.ts";
-import { tally } from "../helpers/peer.ts";
-import { type Scene, scene } from "../helpers/scene.ts";
-import { bringTo, STATES, type State } from "../helpers/stages.ts";
+import { tally } from "../helpers/load/peer.ts";
+import { halfOpen, kernelMigrations, migrationsSince } from "../helpers/net/netstat.ts";
+import { type Scene, scene } from "../helpers/scene/scene.ts";
+import { bringTo, STATES, type State } from "../helpers/scene/stages.ts";
+import { WAYS, type Way } from "../helpers/servers/listener.ts";
 import { until } from "../helpers/until.ts";
 
 const COUNT = 20;

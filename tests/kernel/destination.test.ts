@@ -2,15 +2,15 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { START_GAP_MS } from "../../loader/generations.ts";
+import { START_GAP_MS } from "../../loader/core/generations.ts";
 import type { Sidecar } from "../../loader/index.ts";
 import { IPPROTO_TCP, SOL_SOCKET } from "../../loader/sys/libc.ts";
-import type { Listener, ListenOptions } from "../helpers/listener.ts";
-import { kernelMigrations } from "../helpers/netstat.ts";
-import { tally } from "../helpers/peer.ts";
-import { type Scene, scene } from "../helpers/scene.ts";
-import { bringTo } from "../helpers/stages.ts";
-import { groupOf, listenerOf, migratingDecisions } from "../helpers/status.ts";
+import { tally } from "../helpers/load/peer.ts";
+import { kernelMigrations } from "../helpers/net/netstat.ts";
+import { type Scene, scene } from "../helpers/scene/scene.ts";
+import { bringTo } from "../helpers/scene/stages.ts";
+import { groupOf, listenerOf, migratingDecisions } from "../helpers/scene/status.ts";
+import type { Listener, ListenOptions } from "../helpers/servers/listener.ts";
 
 const COUNT = 50;
 

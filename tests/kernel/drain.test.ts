@@ -2,15 +2,15 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { START_GAP_MS } from "../../loader/generations.ts";
-import { runCli } from "../helpers/cli.ts";
-import { lost } from "../helpers/client.ts";
-import { LoadClient } from "../helpers/client_load.ts";
-import { EchoServer } from "../helpers/echo.ts";
-import type { Listener } from "../helpers/listener.ts";
-import { tally } from "../helpers/peer.ts";
-import { type Scene, scene } from "../helpers/scene.ts";
-import { decisions, groupOf, listenerOf, migratingDecisions } from "../helpers/status.ts";
+import { START_GAP_MS } from "../../loader/core/generations.ts";
+import { lost } from "../helpers/load/client.ts";
+import { LoadClient } from "../helpers/load/client_load.ts";
+import { tally } from "../helpers/load/peer.ts";
+import { runCli } from "../helpers/product/cli.ts";
+import { type Scene, scene } from "../helpers/scene/scene.ts";
+import { decisions, groupOf, listenerOf, migratingDecisions } from "../helpers/scene/status.ts";
+import type { Listener } from "../helpers/servers/listener.ts";
+import { EchoServer } from "../helpers/servers/reuseport_server.ts";
 
 const COUNT = 100;
 

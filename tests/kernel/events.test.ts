@@ -1,8 +1,8 @@
 /** Bind events: of the watched ports, and of no others that share a bit or a word with one. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { BindEvents } from "../../loader/events.ts";
-import { scene } from "../helpers/scene.ts";
+import { BindEvents } from "../../loader/observe/bind_events.ts";
+import { scene } from "../helpers/scene/scene.ts";
 import { until } from "../helpers/until.ts";
 
 /** As the map's words are laid out. */

@@ -3,14 +3,14 @@ import assert from "node:assert/strict";
 import { existsSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { readStatus } from "../../loader/index.ts";
-import { TempDir } from "../helpers/child.ts";
-import { runCli } from "../helpers/cli.ts";
-import { httpServer, isRunning, served, whoServes } from "../helpers/exec.ts";
-import { assertNothingLeft, execIn, TRAPS } from "../helpers/exec_scene.ts";
-import { pins } from "../helpers/fds.ts";
-import { NotifySocket } from "../helpers/notify_socket.ts";
-import { BPFFS, scene } from "../helpers/scene.ts";
-import { groupOf } from "../helpers/status.ts";
+import { TempDir } from "../helpers/host/child.ts";
+import { pins } from "../helpers/host/fds.ts";
+import { NotifySocket } from "../helpers/host/notify_socket.ts";
+import { runCli } from "../helpers/product/cli.ts";
+import { httpServer, isRunning, served, whoServes } from "../helpers/product/exec.ts";
+import { assertNothingLeft, execIn, TRAPS } from "../helpers/scene/exec_scene.ts";
+import { BPFFS, scene } from "../helpers/scene/scene.ts";
+import { groupOf } from "../helpers/scene/status.ts";
 import { until } from "../helpers/until.ts";
 
 /** Runs a command at a terminal, types Ctrl-C when it is ready, then ends it; prints all it wrote. */

@@ -4,12 +4,13 @@ import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { describe, test } from "node:test";
-import { establishedConnections, readStatus } from "../../loader/index.ts";
-import { Child, TempDir } from "../helpers/child.ts";
-import { visit } from "../helpers/client.ts";
-import { ExecProcess, httpServer, served, whoServes } from "../helpers/exec.ts";
-import { assertNothingLeft, execIn, TRAPS } from "../helpers/exec_scene.ts";
-import { BPFFS, scene } from "../helpers/scene.ts";
+import { readStatus } from "../../loader/index.ts";
+import { establishedConnections } from "../../loader/net/accepted_connections.ts";
+import { Child, TempDir } from "../helpers/host/child.ts";
+import { visit } from "../helpers/load/client.ts";
+import { ExecProcess, httpServer, served, whoServes } from "../helpers/product/exec.ts";
+import { assertNothingLeft, execIn, TRAPS } from "../helpers/scene/exec_scene.ts";
+import { BPFFS, scene } from "../helpers/scene/scene.ts";
 import { until } from "../helpers/until.ts";
 
 /** http_main.js, but for what the file `switches` says. */

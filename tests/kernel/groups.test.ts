@@ -5,12 +5,12 @@ import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { netnsInode, readStatus } from "../../loader/index.ts";
 import { SOL_SOCKET } from "../../loader/sys/libc.ts";
-import { runCli } from "../helpers/cli.ts";
-import { pins } from "../helpers/fds.ts";
-import { tally } from "../helpers/peer.ts";
-import { BPFFS, scene } from "../helpers/scene.ts";
-import { bringTo } from "../helpers/stages.ts";
-import { decisions, groupOf, listenerOf, migratingDecisions } from "../helpers/status.ts";
+import { pins } from "../helpers/host/fds.ts";
+import { tally } from "../helpers/load/peer.ts";
+import { runCli } from "../helpers/product/cli.ts";
+import { BPFFS, scene } from "../helpers/scene/scene.ts";
+import { bringTo } from "../helpers/scene/stages.ts";
+import { decisions, groupOf, listenerOf, migratingDecisions } from "../helpers/scene/status.ts";
 import { until } from "../helpers/until.ts";
 
 const COUNT = 20;
@@ -167,7 +167,7 @@ describe("a group that was re-created while no sidecar was there", () => {
   test(
     "owners are borrowed from in a pid namespace of our own too",
     scene(async (s) => {
-      const main = fileURLToPath(new URL("../helpers/pidns_main.js", import.meta.url));
+      const main = fileURLToPath(new URL("../helpers/host/pidns_main.js", import.meta.url));
       const args = ["--pid", "--fork", "--mount-proc", process.execPath, main, String(s.port)];
       const { pid, owner, attached } = JSON.parse(
         execFileSync("unshare", args, { encoding: "utf8" }),

@@ -5,13 +5,13 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Sidecar, SidecarOptions } from "../../loader/index.ts";
-import { runCli } from "../helpers/cli.ts";
-import type { Listener, Way } from "../helpers/listener.ts";
-import { listening } from "../helpers/netstat.ts";
-import { type Peer, tally } from "../helpers/peer.ts";
-import { type Scene, scene } from "../helpers/scene.ts";
-import { bringTo, type State } from "../helpers/stages.ts";
-import { decisions, groupOf, migratingDecisions } from "../helpers/status.ts";
+import { type Peer, tally } from "../helpers/load/peer.ts";
+import { listening } from "../helpers/net/netstat.ts";
+import { runCli } from "../helpers/product/cli.ts";
+import { type Scene, scene } from "../helpers/scene/scene.ts";
+import { bringTo, type State } from "../helpers/scene/stages.ts";
+import { decisions, groupOf, migratingDecisions } from "../helpers/scene/status.ts";
+import type { Listener, Way } from "../helpers/servers/listener.ts";
 import { until } from "../helpers/until.ts";
 
 const COUNT = 20;

@@ -3,11 +3,11 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { StandbyError } from "../../loader/index.ts";
-import { runCli } from "../helpers/cli.ts";
-import { listening } from "../helpers/netstat.ts";
-import { tally } from "../helpers/peer.ts";
-import { type Scene, scene } from "../helpers/scene.ts";
-import { groupOf } from "../helpers/status.ts";
+import { tally } from "../helpers/load/peer.ts";
+import { listening } from "../helpers/net/netstat.ts";
+import { runCli } from "../helpers/product/cli.ts";
+import { type Scene, scene } from "../helpers/scene/scene.ts";
+import { groupOf } from "../helpers/scene/status.ts";
 
 const HOLD = { timeMs: 60_000, max: 4096 };
 const NOBODY = 65_534;

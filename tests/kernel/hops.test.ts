@@ -1,12 +1,12 @@
 /** Connections that migrate again and again: every hop is one decision, whatever the slots do. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { Listener } from "../helpers/listener.ts";
-import { kernelMigrations, migrationsSince } from "../helpers/netstat.ts";
-import { tally } from "../helpers/peer.ts";
-import { scene } from "../helpers/scene.ts";
-import { bringTo } from "../helpers/stages.ts";
-import { groupOf, listenerOf, migratingDecisions } from "../helpers/status.ts";
+import { tally } from "../helpers/load/peer.ts";
+import { kernelMigrations, migrationsSince } from "../helpers/net/netstat.ts";
+import { scene } from "../helpers/scene/scene.ts";
+import { bringTo } from "../helpers/scene/stages.ts";
+import { groupOf, listenerOf, migratingDecisions } from "../helpers/scene/status.ts";
+import type { Listener } from "../helpers/servers/listener.ts";
 
 describe("a destination that closes too", () => {
   test(

@@ -1,8 +1,8 @@
 /** A host that lacks something: one sentence with what to do, exit 6, nothing left. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { runCli } from "../helpers/cli.ts";
-import { BPFFS, scene } from "../helpers/scene.ts";
+import { runCli } from "../helpers/product/cli.ts";
+import { BPFFS, scene } from "../helpers/scene/scene.ts";
 
 /** Runs the command in a mount namespace of its own, after `script` has spoilt something there. */
 const without = (script: string) => [

@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ForeignProgramError } from "../../loader/index.ts";
-import { openFds, pins } from "../helpers/fds.ts";
-import { BPFFS, scene } from "../helpers/scene.ts";
+import { openFds, pins } from "../helpers/host/fds.ts";
+import { BPFFS, scene } from "../helpers/scene/scene.ts";
 import { until } from "../helpers/until.ts";
 
 const CYCLES = 25;

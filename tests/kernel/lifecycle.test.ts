@@ -7,12 +7,12 @@ import { describe, test } from "node:test";
 import { NoMatchError } from "../../loader/errors.ts";
 import { bpf_prog_get_fd_by_id } from "../../loader/sys/libbpf.ts";
 import { close } from "../../loader/sys/libc.ts";
-import { runCli } from "../helpers/cli.ts";
-import { tally } from "../helpers/peer.ts";
-import { BPFFS, type Scene, scene } from "../helpers/scene.ts";
-import { SidecarProcess } from "../helpers/sidecar.ts";
-import { bringTo } from "../helpers/stages.ts";
-import { decisions, groupOf, listenerOf, migratingDecisions } from "../helpers/status.ts";
+import { tally } from "../helpers/load/peer.ts";
+import { runCli } from "../helpers/product/cli.ts";
+import { SidecarProcess } from "../helpers/product/sidecar.ts";
+import { BPFFS, type Scene, scene } from "../helpers/scene/scene.ts";
+import { bringTo } from "../helpers/scene/stages.ts";
+import { decisions, groupOf, listenerOf, migratingDecisions } from "../helpers/scene/status.ts";
 import { until } from "../helpers/until.ts";
 
 const COUNT = 20;

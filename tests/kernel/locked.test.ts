@@ -5,12 +5,12 @@ import { describe, test } from "node:test";
 import { promisify } from "node:util";
 import { FilterLockedError } from "../../loader/index.ts";
 import { SO_LOCK_FILTER, SOL_SOCKET } from "../../loader/sys/libc.ts";
-import { runCli } from "../helpers/cli.ts";
-import { tally } from "../helpers/peer.ts";
-import { scene } from "../helpers/scene.ts";
-import { groupOf } from "../helpers/status.ts";
+import { tally } from "../helpers/load/peer.ts";
+import { runCli } from "../helpers/product/cli.ts";
+import { scene } from "../helpers/scene/scene.ts";
+import { groupOf } from "../helpers/scene/status.ts";
 
-const BORROW = new URL("../../loader/borrow.js", import.meta.url).href;
+const BORROW = new URL("../../loader/net/borrow.js", import.meta.url).href;
 const LOCKED = { options: [{ level: SOL_SOCKET, name: SO_LOCK_FILTER, value: 1 }] };
 
 describe("SO_LOCK_FILTER", () => {

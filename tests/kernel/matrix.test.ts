@@ -6,12 +6,12 @@
 import assert from "node:assert/strict";
 import { setPriority } from "node:os";
 import { describe, test } from "node:test";
-import { WAYS, type Way } from "../helpers/listener.ts";
-import { kernelMigrations, migrationsSince } from "../helpers/netstat.ts";
-import { tally } from "../helpers/peer.ts";
-import { type Scene, scene } from "../helpers/scene.ts";
-import { bringTo, STATES, type State } from "../helpers/stages.ts";
-import { groupOf, listenerOf, migratingDecisions } from "../helpers/status.ts";
+import { tally } from "../helpers/load/peer.ts";
+import { kernelMigrations, migrationsSince } from "../helpers/net/netstat.ts";
+import { type Scene, scene } from "../helpers/scene/scene.ts";
+import { bringTo, STATES, type State } from "../helpers/scene/stages.ts";
+import { groupOf, listenerOf, migratingDecisions } from "../helpers/scene/status.ts";
+import { WAYS, type Way } from "../helpers/servers/listener.ts";
 import { until } from "../helpers/until.ts";
 
 try {

@@ -1,12 +1,12 @@
 /** Connections to MPTCP listeners, which no program can select, when a listener closes. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Observer } from "../../loader/observe.ts";
-import { kernelMigrations, migrationsSince } from "../helpers/netstat.ts";
-import { tally } from "../helpers/peer.ts";
-import { type Scene, scene } from "../helpers/scene.ts";
-import { bringTo, type State } from "../helpers/stages.ts";
-import { groupOf, migratingDecisions } from "../helpers/status.ts";
+import { Observer } from "../../loader/observe/observer.ts";
+import { tally } from "../helpers/load/peer.ts";
+import { kernelMigrations, migrationsSince } from "../helpers/net/netstat.ts";
+import { type Scene, scene } from "../helpers/scene/scene.ts";
+import { bringTo, type State } from "../helpers/scene/stages.ts";
+import { groupOf, migratingDecisions } from "../helpers/scene/status.ts";
 import { until } from "../helpers/until.ts";
 
 const COUNT = 20;

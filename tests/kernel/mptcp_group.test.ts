@@ -2,19 +2,19 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Exporter } from "../../cli/exporter.ts";
-import { throughFleeting } from "../../loader/fleeting.ts";
+import { Exporter } from "../../cli/metrics/exporter.ts";
 import { detach, readStatus, StandbyError } from "../../loader/index.ts";
-import { Observer } from "../../loader/observe.ts";
-import { runCli } from "../helpers/cli.ts";
-import { connections, lost } from "../helpers/client.ts";
-import { LoadClient } from "../helpers/client_load.ts";
-import { EchoServer } from "../helpers/echo.ts";
-import { listening } from "../helpers/netstat.ts";
-import { tally } from "../helpers/peer.ts";
-import { BPFFS, type Scene, scene } from "../helpers/scene.ts";
-import { total } from "../helpers/sidecar.ts";
-import { groupOf, listenerOf } from "../helpers/status.ts";
+import { throughFleeting } from "../../loader/net/short_lived_listener.ts";
+import { Observer } from "../../loader/observe/observer.ts";
+import { connections, lost } from "../helpers/load/client.ts";
+import { LoadClient } from "../helpers/load/client_load.ts";
+import { tally } from "../helpers/load/peer.ts";
+import { listening } from "../helpers/net/netstat.ts";
+import { runCli } from "../helpers/product/cli.ts";
+import { total } from "../helpers/product/sidecar.ts";
+import { BPFFS, type Scene, scene } from "../helpers/scene/scene.ts";
+import { groupOf, listenerOf } from "../helpers/scene/status.ts";
+import { EchoServer } from "../helpers/servers/reuseport_server.ts";
 
 const MPTCP = { mptcp: true };
 

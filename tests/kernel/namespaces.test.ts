@@ -2,11 +2,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { RECONCILE_MS, readStatus } from "../../loader/index.ts";
-import { LOOK_AGAIN_MS } from "../../loader/live_netns.ts";
-import { ConfiguredSidecar } from "../helpers/configured.ts";
-import { TestNetns, tempDir } from "../helpers/netns.ts";
-import { BPFFS, type Scene, scene } from "../helpers/scene.ts";
+import { readStatus } from "../../loader/index.ts";
+import { LOOK_AGAIN_MS } from "../../loader/net/netns_liveness.ts";
+import { RECONCILE_MS } from "../../loader/observe/look_scheduler.ts";
+import { TestNetns, tempDir } from "../helpers/net/netns.ts";
+import { ConfiguredSidecar } from "../helpers/scene/configured.ts";
+import { BPFFS, type Scene, scene } from "../helpers/scene/scene.ts";
 import { until } from "../helpers/until.ts";
 
 const groups = () => readStatus({ bpffs: BPFFS }).groups;

@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { test } from "node:test";
-import { LAYOUT, MAX_SLOTS } from "../../loader/abi.ts";
-import { fit } from "../../loader/group_pins.ts";
-import { BpfMap } from "../../loader/map.ts";
-import { BpfObject } from "../../loader/object.ts";
-import { groupShapes } from "../../loader/shapes.ts";
+import { BpfMap } from "../../loader/bpf/map.ts";
+import { BpfObject } from "../../loader/bpf/object.ts";
+import { LAYOUT, MAX_SLOTS } from "../../loader/core/abi.ts";
+import { groupShapes } from "../../loader/core/map_shapes.ts";
+import { fit } from "../../loader/group/pins.ts";
 import { duplicate } from "../../loader/sys/libc.ts";
 
 test("closing it takes nobody else's memory along, and leaves no file descriptor", () => {

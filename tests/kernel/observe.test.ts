@@ -1,8 +1,8 @@
 /** Reads of the iterator: of the whole host, and of one process alone. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Observer } from "../../loader/observe.ts";
-import { scene } from "../helpers/scene.ts";
+import { Observer } from "../../loader/observe/observer.ts";
+import { scene } from "../helpers/scene/scene.ts";
 
 describe("a read of some processes", () => {
   test(

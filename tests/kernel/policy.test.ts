@@ -2,12 +2,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Migrate } from "../../loader/index.ts";
-import { runCli } from "../helpers/cli.ts";
-import { kernelMigrations, migrationsSince } from "../helpers/netstat.ts";
-import { tally } from "../helpers/peer.ts";
-import { type Scene, scene } from "../helpers/scene.ts";
-import { bringTo, type State } from "../helpers/stages.ts";
-import { groupOf, migratingDecisions } from "../helpers/status.ts";
+import { tally } from "../helpers/load/peer.ts";
+import { kernelMigrations, migrationsSince } from "../helpers/net/netstat.ts";
+import { runCli } from "../helpers/product/cli.ts";
+import { type Scene, scene } from "../helpers/scene/scene.ts";
+import { bringTo, type State } from "../helpers/scene/stages.ts";
+import { groupOf, migratingDecisions } from "../helpers/scene/status.ts";
 import { until } from "../helpers/until.ts";
 
 const COUNT = 20;

@@ -10,10 +10,10 @@ import {
   NoMatchError,
   readStatus,
 } from "../../loader/index.ts";
-import { runCli } from "../helpers/cli.ts";
-import { tally } from "../helpers/peer.ts";
-import { BPFFS, type Scene, scene } from "../helpers/scene.ts";
-import { groupOf } from "../helpers/status.ts";
+import { tally } from "../helpers/load/peer.ts";
+import { runCli } from "../helpers/product/cli.ts";
+import { BPFFS, type Scene, scene } from "../helpers/scene/scene.ts";
+import { groupOf } from "../helpers/scene/status.ts";
 
 /** A second directory to pin in: a sidecar there knows nothing of the first one's. */
 function otherBpffs(s: Scene): string {

@@ -2,12 +2,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { parseSpec, readStatus, type ServiceOptions, Sidecar } from "../../loader/index.ts";
-import { adopted } from "../helpers/adopting.ts";
-import { TestCgroup } from "../helpers/cgroup.ts";
-import { tally } from "../helpers/peer.ts";
-import { BPFFS, type Scene, scene } from "../helpers/scene.ts";
-import { bringTo } from "../helpers/stages.ts";
-import { groupOf } from "../helpers/status.ts";
+import { TestCgroup } from "../helpers/host/cgroup.ts";
+import { tally } from "../helpers/load/peer.ts";
+import { adopted } from "../helpers/scene/adopting.ts";
+import { BPFFS, type Scene, scene } from "../helpers/scene/scene.ts";
+import { bringTo } from "../helpers/scene/stages.ts";
+import { groupOf } from "../helpers/scene/status.ts";
 
 const COUNT = 20;
 const HOLD = { timeMs: 60_000, max: 4096 };

@@ -2,14 +2,14 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Group } from "../../loader/group.ts";
+import { State } from "../../loader/bpf/pin_tree.ts";
+import { Group } from "../../loader/group/group.ts";
 import { drain, parseSpec, undrain } from "../../loader/index.ts";
-import { Observer } from "../../loader/observe.ts";
-import { YOUNG_MS } from "../../loader/readings.ts";
-import { State } from "../../loader/state.ts";
-import { addressOf, BigHost } from "../helpers/big_host.ts";
-import { BPFFS, scene } from "../helpers/scene.ts";
-import { groupOf } from "../helpers/status.ts";
+import { YOUNG_MS } from "../../loader/manage/option_schedule.ts";
+import { Observer } from "../../loader/observe/observer.ts";
+import { addressOf, BigHost } from "../helpers/host/big_host.ts";
+import { BPFFS, scene } from "../helpers/scene/scene.ts";
+import { groupOf } from "../helpers/scene/status.ts";
 import { until } from "../helpers/until.ts";
 
 /** Its listeners are young no more, so that nothing is due for minutes. */

@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { START_GAP_MS } from "../../loader/generations.ts";
-import type { Listener } from "../helpers/listener.ts";
-import { tally } from "../helpers/peer.ts";
-import { type Scene, scene } from "../helpers/scene.ts";
-import { decisions, groupOf, listenerOf } from "../helpers/status.ts";
+import { START_GAP_MS } from "../../loader/core/generations.ts";
+import { tally } from "../helpers/load/peer.ts";
+import { type Scene, scene } from "../helpers/scene/scene.ts";
+import { decisions, groupOf, listenerOf } from "../helpers/scene/status.ts";
+import type { Listener } from "../helpers/servers/listener.ts";
 
 const COUNT = 100; // of 4 workers one gets none by chance once in 10^12
 

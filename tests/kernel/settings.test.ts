@@ -2,15 +2,15 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { START_GAP_MS } from "../../loader/generations.ts";
+import { START_GAP_MS } from "../../loader/core/generations.ts";
 import type { Sidecar, SidecarOptions } from "../../loader/index.ts";
 import { IPPROTO_TCP, SOL_SOCKET } from "../../loader/sys/libc.ts";
-import { runCli } from "../helpers/cli.ts";
-import type { Listener, SocketOption } from "../helpers/listener.ts";
-import { tally } from "../helpers/peer.ts";
-import { type Scene, scene } from "../helpers/scene.ts";
-import { bringTo } from "../helpers/stages.ts";
-import { groupOf, listenerOf, migratingDecisions } from "../helpers/status.ts";
+import { tally } from "../helpers/load/peer.ts";
+import { runCli } from "../helpers/product/cli.ts";
+import { type Scene, scene } from "../helpers/scene/scene.ts";
+import { bringTo } from "../helpers/scene/stages.ts";
+import { groupOf, listenerOf, migratingDecisions } from "../helpers/scene/status.ts";
+import type { Listener, SocketOption } from "../helpers/servers/listener.ts";
 
 const COUNT = 20;
 /** Real differences, each one class. */

@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { detach } from "../../loader/index.ts";
-import { Child, TempDir } from "../helpers/child.ts";
-import { BPFFS, type Scene, scene } from "../helpers/scene.ts";
-import { bringTo } from "../helpers/stages.ts";
+import { Child, TempDir } from "../helpers/host/child.ts";
+import { BPFFS, type Scene, scene } from "../helpers/scene/scene.ts";
+import { bringTo } from "../helpers/scene/stages.ts";
 
 const BIN = fileURLToPath(new URL("../../cli/bin.js", import.meta.url));
 const COUNT = 20;

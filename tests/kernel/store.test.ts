@@ -3,13 +3,13 @@ import assert from "node:assert/strict";
 import { closeSync, openSync, readSync, writeFileSync, writeSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { parseSpec } from "../../loader/index.ts";
-import { listenOn } from "../../loader/store/listen.ts";
+import { listenOn } from "../../loader/store/client_listen.ts";
 import * as libc from "../../loader/sys/libc.ts";
 import { socketAddress } from "../helpers/address.ts";
-import { openFds } from "../helpers/fds.ts";
-import { echoOn, outcomes, queueUp } from "../helpers/queue.ts";
-import { StoreProcess } from "../helpers/store.ts";
-import { setSysctl } from "../helpers/sysctl.ts";
+import { openFds } from "../helpers/host/fds.ts";
+import { echoOn, outcomes, queueUp } from "../helpers/load/queue.ts";
+import { setSysctl } from "../helpers/net/sysctl.ts";
+import { StoreProcess } from "../helpers/product/store.ts";
 import { until } from "../helpers/until.ts";
 
 const PORT = 18300;

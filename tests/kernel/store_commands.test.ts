@@ -6,11 +6,11 @@ import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { parseSpec } from "../../loader/index.ts";
-import { listenOn } from "../../loader/store/listen.ts";
+import { listenOn } from "../../loader/store/client_listen.ts";
 import * as libc from "../../loader/sys/libc.ts";
-import { runCli } from "../helpers/cli.ts";
-import { outcomes, queueUp } from "../helpers/queue.ts";
-import { StoreProcess } from "../helpers/store.ts";
+import { outcomes, queueUp } from "../helpers/load/queue.ts";
+import { runCli } from "../helpers/product/cli.ts";
+import { StoreProcess } from "../helpers/product/store.ts";
 import { until } from "../helpers/until.ts";
 
 const BIN = fileURLToPath(new URL("../../cli/bin.js", import.meta.url));

@@ -5,10 +5,12 @@ import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { StoreProcess } from "../helpers/store.ts";
+import { StoreProcess } from "../helpers/product/store.ts";
 import { until } from "../helpers/until.ts";
 
-const SCRIPT = fileURLToPath(new URL("../../../tests/helpers/store_hostile.py", import.meta.url));
+const SCRIPT = fileURLToPath(
+  new URL("../../../tests/helpers/product/store_hostile.py", import.meta.url),
+);
 /** The system's, as everywhere in these tests. */
 const PYTHON = "/usr/bin/python3";
 

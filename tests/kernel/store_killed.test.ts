@@ -4,8 +4,8 @@ import { closeSync, openSync, writeFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import * as libc from "../../loader/sys/libc.ts";
-import { echoOn, outcomes, queueUp } from "../helpers/queue.ts";
-import { PUT_STEPS, StoreProcess, TAKE_STEPS } from "../helpers/store.ts";
+import { echoOn, outcomes, queueUp } from "../helpers/load/queue.ts";
+import { PUT_STEPS, StoreProcess, TAKE_STEPS } from "../helpers/product/store.ts";
 import { until } from "../helpers/until.ts";
 
 const PORT = 18310;

@@ -4,10 +4,10 @@ import { test } from "node:test";
 import { FdStore } from "../../loader/index.ts";
 import * as libc from "../../loader/sys/libc.ts";
 import { socketAddress } from "../helpers/address.ts";
-import { TempDir } from "../helpers/child.ts";
-import { promtoolCheck } from "../helpers/prometheus.ts";
-import { echoOn, outcomes, queueUp } from "../helpers/queue.ts";
-import { SidecarProcess, samples, total } from "../helpers/sidecar.ts";
+import { TempDir } from "../helpers/host/child.ts";
+import { echoOn, outcomes, queueUp } from "../helpers/load/queue.ts";
+import { promtoolCheck } from "../helpers/product/prometheus.ts";
+import { SidecarProcess, samples, total } from "../helpers/product/sidecar.ts";
 
 const PORT = 18330;
 

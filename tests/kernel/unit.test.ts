@@ -1,10 +1,10 @@
 /** --unit: the cgroup of a service, by its name. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { adopts } from "../helpers/adopting.ts";
-import { TestCgroup } from "../helpers/cgroup.ts";
-import { runCli } from "../helpers/cli.ts";
-import { scene } from "../helpers/scene.ts";
+import { TestCgroup } from "../helpers/host/cgroup.ts";
+import { runCli } from "../helpers/product/cli.ts";
+import { adopts } from "../helpers/scene/adopting.ts";
+import { scene } from "../helpers/scene/scene.ts";
 
 describe("--unit", () => {
   test(

@@ -2,15 +2,15 @@
 import assert from "node:assert/strict";
 import { rmSync } from "node:fs";
 import { describe, test } from "node:test";
-import { LAYOUT } from "../../loader/abi.ts";
-import { cpuNumbers } from "../../loader/cpus.ts";
+import { cpuNumbers } from "../../loader/bpf/possible_cpus.ts";
+import { LAYOUT } from "../../loader/core/abi.ts";
+import { groupShapes } from "../../loader/core/map_shapes.ts";
 import { ABI_VERSION, AbiMismatchError } from "../../loader/index.ts";
-import { groupShapes } from "../../loader/shapes.ts";
 import * as bpf from "../../loader/sys/libbpf.ts";
 import { close } from "../../loader/sys/libc.ts";
-import { runCli } from "../helpers/cli.ts";
-import { BPFFS, type Scene, scene } from "../helpers/scene.ts";
-import { groupOf } from "../helpers/status.ts";
+import { runCli } from "../helpers/product/cli.ts";
+import { BPFFS, type Scene, scene } from "../helpers/scene/scene.ts";
+import { groupOf } from "../helpers/scene/status.ts";
 
 describe("pinned state of another version", () => {
   /** The pins of a group that nobody manages now. */

@@ -6,11 +6,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { probeWakeup, type Wake } from "../../loader/index.ts";
-import { tally } from "../helpers/peer.ts";
-import { type Scene, scene } from "../helpers/scene.ts";
-import { bringTo } from "../helpers/stages.ts";
-import { decisions, groupOf } from "../helpers/status.ts";
+import type { Wake } from "../../loader/index.ts";
+import { probeWakeup } from "../../loader/selftest/index.ts";
+import { tally } from "../helpers/load/peer.ts";
+import { type Scene, scene } from "../helpers/scene/scene.ts";
+import { bringTo } from "../helpers/scene/stages.ts";
+import { decisions, groupOf } from "../helpers/scene/status.ts";
 import { until } from "../helpers/until.ts";
 
 const COUNT = 50;

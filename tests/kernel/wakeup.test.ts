@@ -5,9 +5,9 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
-import { tally } from "../helpers/peer.ts";
-import { type Scene, scene } from "../helpers/scene.ts";
-import { bringTo, type State } from "../helpers/stages.ts";
+import { tally } from "../helpers/load/peer.ts";
+import { type Scene, scene } from "../helpers/scene/scene.ts";
+import { bringTo, type State } from "../helpers/scene/stages.ts";
 import { until } from "../helpers/until.ts";
 
 const COUNT = 50;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Attention, CHECK_MS, nextCheckMs } from "../../loader/attention.ts";
-import type { Listener } from "../../loader/listener.ts";
+import type { Listener } from "../../loader/core/listener.ts";
+import { Attention, CHECK_MS, nextCheckMs } from "../../loader/manage/refresh_schedule.ts";
 
 const OWNERS = [{ pid: 7, fd: 3, comm: "server", startMs: 1 }];
 

@@ -1,7 +1,7 @@
 /** Probes, verdicts and the table of defects, without a host. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { checkText } from "../../cli/check.ts";
+import { checkText } from "../../cli/output/check_text.ts";
 import {
   defectText,
   kernelVersion,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { main } from "../../cli/main.ts";
-import { parseMetricsAddress } from "../../cli/metrics_address.ts";
+import { parseMetricsAddress } from "../../cli/options/metrics_address.ts";
 import { STORE_LIMITS } from "../../loader/index.ts";
 
 async function run(...argv: string[]) {

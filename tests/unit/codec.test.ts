@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
+  decodeAdoption,
+  decodeCounts,
+  encodeAdoption,
+  encodeCounts,
+  encodePort,
+} from "../../loader/adoption/adoption_record.ts";
+import {
   ABI_VERSION,
   FEW,
   LAYOUT,
@@ -9,18 +16,11 @@ import {
   RANGE_LINES,
   SYN_REFUSE,
   WAY_OTHER,
-} from "../../loader/abi.ts";
-import { addressBytes, formatAddress } from "../../loader/address.ts";
-import {
-  decodeAdoption,
-  decodeCounts,
-  encodeAdoption,
-  encodeCounts,
-  encodePort,
-} from "../../loader/adoption_codec.ts";
-import { decodeGroup, decodeSlot, encodeGroup, encodeSlot } from "../../loader/codec.ts";
-import { encodeControl, encodePlan } from "../../loader/plan_codec.ts";
-import { planLines } from "../../loader/shapes.ts";
+} from "../../loader/core/abi.ts";
+import { addressBytes, formatAddress } from "../../loader/core/address.ts";
+import { planLines } from "../../loader/core/map_shapes.ts";
+import { decodeGroup, decodeSlot, encodeGroup, encodeSlot } from "../../loader/group/codec.ts";
+import { encodeControl, encodePlan } from "../../loader/group/plan_codec.ts";
 
 test("addresses survive the way to the kernel and back", () => {
   for (const text of [

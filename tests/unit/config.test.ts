@@ -5,16 +5,15 @@ import { describe, test } from "node:test";
 import { SERVICE_KEYS } from "../../cli/config/keys.ts";
 import { printed } from "../../cli/config/print.ts";
 import { type Config, parseConfig } from "../../cli/config/schema.ts";
-import { hostOptions } from "../../cli/host.ts";
 import { main } from "../../cli/main.ts";
-import { suggestion } from "../../cli/suggest.ts";
-import * as loader from "../../loader/index.ts";
+import { hostOptions } from "../../cli/options/host.ts";
+import { suggestion } from "../../cli/options/suggest.ts";
 import { Journal } from "../../loader/log.ts";
-import { succession } from "../../loader/reload.ts";
-import { Service, type ServiceOptions } from "../../loader/service.ts";
-import { TempDir } from "../helpers/child.ts";
+import { Service, type ServiceOptions } from "../../loader/sidecar/service.ts";
+import { succession } from "../../loader/sidecar/service_diff.ts";
+import { TempDir } from "../helpers/host/child.ts";
 
-const parse = (text: string): Config => parseConfig("f.yaml", text, loader);
+const parse = (text: string): Config => parseConfig("f.yaml", text);
 const FULL = `
 metrics: 0.0.0.0:9200
 keep: true

@@ -3,9 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ConfigError } from "../../cli/config/document.ts";
 import { type Config, parseConfig } from "../../cli/config/schema.ts";
-import * as loader from "../../loader/index.ts";
 
-const parse = (text: string): Config => parseConfig("f.yaml", text, loader);
+const parse = (text: string): Config => parseConfig("f.yaml", text);
 const web = (lines: string) => `services:\n  web:\n    listen: ":1"\n    ${lines}\n`;
 
 function problems(text: string): readonly string[] {

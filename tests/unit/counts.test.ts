@@ -1,11 +1,11 @@
 /** What is counted, decoded: whatever the number of CPUs, and what all of it costs in memory. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { LAYOUT, OUTCOMES, STAGES } from "../../loader/abi.ts";
-import { Counters } from "../../loader/counters.ts";
-import { addWords, Counts, since, wordsOf } from "../../loader/counts.ts";
-import { numbersIn } from "../../loader/cpus.ts";
-import { cpuCounters, groupShapes } from "../../loader/shapes.ts";
+import { numbersIn } from "../../loader/bpf/possible_cpus.ts";
+import { LAYOUT, OUTCOMES, STAGES } from "../../loader/core/abi.ts";
+import { cpuCounters, groupShapes } from "../../loader/core/map_shapes.ts";
+import { Counters } from "../../loader/group/counters.ts";
+import { addWords, Counts, since, wordsOf } from "../../loader/group/counts.ts";
 
 const SLOTS = 64;
 const ROWS = groupShapes(SLOTS, 1).migrations.entries;

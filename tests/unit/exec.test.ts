@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
-import { requireCommand } from "../../cli/command.ts";
-import { endingText, exitCodeOf } from "../../cli/exec/child.ts";
-import { exitCode } from "../../cli/exit.ts";
-import { duration, durationText } from "../../cli/options.ts";
-import { TempDir } from "../helpers/child.ts";
+import { duration, durationText } from "../../cli/options/values.ts";
+import { endingText, exitCodeOf } from "../../cli/process/child.ts";
+import { exitCode } from "../../cli/process/exit.ts";
+import { requireCommand } from "../../cli/process/spec_command.ts";
+import { TempDir } from "../helpers/host/child.ts";
 
 describe("a duration", () => {
   for (const [text, ms] of [

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { closeSync, openSync, readdirSync } from "node:fs";
 import { test } from "node:test";
-import { Exporter } from "../../cli/exporter.ts";
-import { labelText } from "../../cli/family.ts";
-import { statusJson, statusText, table } from "../../cli/format.ts";
-import { openFiles } from "../../cli/process_metrics.ts";
+import { Exporter } from "../../cli/metrics/exporter.ts";
+import { labelText } from "../../cli/metrics/families.ts";
+import { openFiles } from "../../cli/metrics/process_metrics.ts";
+import { statusJson, statusText, table } from "../../cli/output/status_text.ts";
 import type { GroupStatus, ListenerStatus, Status } from "../../loader/index.ts";
 
 const listener = (slot: number | null, generation: number | null, into = 0n): ListenerStatus => ({

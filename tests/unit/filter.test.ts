@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isBelow } from "../../loader/cgroup.ts";
-import { missingCapabilities } from "../../loader/features.ts";
-import { explainNoMatch, matchGroups } from "../../loader/filter.ts";
-import { groupName, type Listener } from "../../loader/listener.ts";
-import { parseSpec } from "../../loader/spec.ts";
+import { groupName, type Listener } from "../../loader/core/listener.ts";
+import { parseSpec } from "../../loader/core/spec.ts";
+import { missingCapabilities } from "../../loader/host/capabilities.ts";
+import { isBelow } from "../../loader/host/cgroup.ts";
+import { explainNoMatch, matchGroups } from "../../loader/observe/coverage.ts";
 
 const key = {
   netns: 7,

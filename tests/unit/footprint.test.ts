@@ -1,8 +1,8 @@
 /** How a group grows with CPUs and slots; tests/kernel/budget.test.ts compares it with the kernel's word. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { LAYOUT } from "../../loader/abi.ts";
-import { cpuCounters, groupShapes } from "../../loader/shapes.ts";
+import { LAYOUT } from "../../loader/core/abi.ts";
+import { cpuCounters, groupShapes } from "../../loader/core/map_shapes.ts";
 import { groupBytes, mapBytes, scrapeBytes } from "../bench/footprint.ts";
 
 const KIB = 1024;

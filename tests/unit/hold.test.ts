@@ -1,15 +1,15 @@
 /** What a standby does next, situation by situation. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { HOLD_BUCKETS } from "../../loader/abi.ts";
-import { leftMs, nextStep, type Situation } from "../../loader/hold.ts";
+import { HOLD_BUCKETS } from "../../loader/core/abi.ts";
+import { leftMs, nextStep, type Situation } from "../../loader/core/hold_step.ts";
 import {
   addEnded,
   decodeHolds,
   decodeStandby,
   encodeHolds,
   encodeStandby,
-} from "../../loader/holds.ts";
+} from "../../loader/group/hold_record.ts";
 
 const NOW = 1_000_000;
 const hold = { timeMs: 10_000, max: 100 };

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
-import { type MetricsServer, serveMetrics } from "../../cli/server.ts";
+import { type MetricsServer, serveMetrics } from "../../cli/metrics/server.ts";
 import type { Status } from "../../loader/index.ts";
 import { groupStatus, statusOf } from "../helpers/fixtures.ts";
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { LAYOUT } from "../../loader/abi.ts";
-import type { Listener } from "../../loader/listener.ts";
-import { Observations, type Observed } from "../../loader/observation.ts";
+import { LAYOUT } from "../../loader/core/abi.ts";
+import type { Listener } from "../../loader/core/listener.ts";
+import { Observations, type Observed } from "../../loader/observe/snapshot.ts";
 
 const { size, members: at } = LAYOUT.rm_listener;
 

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { RESPAWN_MS, START_GAP_MS } from "../../loader/generations.ts";
-import { capacityFor, makePlan, type Policy, type Slot, slotsNow } from "../../loader/plan.ts";
-import { roleOf } from "../../loader/targets.ts";
+import { RESPAWN_MS, START_GAP_MS } from "../../loader/core/generations.ts";
+import { capacityFor, makePlan, slotsNow } from "../../loader/core/plan.ts";
+import type { Policy, Slot } from "../../loader/core/slot.ts";
+import { roleOf } from "../../loader/core/targets.ts";
 
 const DEFAULT: Policy = { migrate: "newest", route: "kernel" };
 const HOUR = 3_600_000;

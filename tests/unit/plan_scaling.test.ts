@@ -1,8 +1,9 @@
 /** The plan's work grows with the listeners, not with their square: counted, not timed. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { makePlan, type Plan, type Policy, type Seen, type Slot } from "../../loader/plan.ts";
-import { chooseTargets, roleOf } from "../../loader/targets.ts";
+import { makePlan, type Plan } from "../../loader/core/plan.ts";
+import type { Policy, Seen, Slot } from "../../loader/core/slot.ts";
+import { chooseTargets, roleOf } from "../../loader/core/targets.ts";
 import { countOperations } from "../helpers/operations.ts";
 
 const SIZES = [10, 100, 1_000, 10_000, 100_000] as const;

@@ -1,11 +1,11 @@
 /** run's verdict from readings of status, without a kernel. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { type Outcome, outcomeText } from "../../cli/run/format.ts";
 import { Meter } from "../../cli/run/meter.ts";
+import { type Outcome, outcomeText } from "../../cli/run/report.ts";
 import { verdictOf } from "../../cli/run/verdict.ts";
+import { parseSpec } from "../../loader/core/spec.ts";
 import type { Decision, GroupStatus, Status } from "../../loader/index.ts";
-import { parseSpec } from "../../loader/spec.ts";
 import { groupStatus, listenerStatus, statusOf } from "../helpers/fixtures.ts";
 
 const selected = (count: bigint, stage = "accept_queue"): Decision => ({

@@ -1,7 +1,7 @@
 /** Work in steps: what it comes to, and whose turn it is meanwhile. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { atOnce, inSlices } from "../../loader/slices.ts";
+import { atOnce, inSlices } from "../../loader/time_slices.ts";
 
 /** Each step takes `ms` of the processor. */
 function* working(

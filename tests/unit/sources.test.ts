@@ -1,9 +1,9 @@
 /** The hash table of sources: what is in it is found, whatever came and went. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { SOURCE_TRIES } from "../../loader/abi.ts";
-import { groupShapes } from "../../loader/shapes.ts";
-import { Sources } from "../../loader/sources.ts";
+import { SOURCE_TRIES } from "../../loader/core/abi.ts";
+import { groupShapes } from "../../loader/core/map_shapes.ts";
+import { Sources } from "../../loader/group/sources.ts";
 
 /** An array map of words, and the program's way to look into it. */
 class Table {

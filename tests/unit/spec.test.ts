@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { matchesSpec, parseSpec } from "../../loader/core/spec.ts";
 import { UsageError } from "../../loader/errors.ts";
-import { matchesSpec, parseSpec } from "../../loader/spec.ts";
 
 const good: [text: string, canonical: string, family: string | null, address: string | null][] = [
   [":443", ":443", null, null],

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { STORE_LIMITS } from "../../loader/index.ts";
 import { Deposits } from "../../loader/store/deposits.ts";
-import { MAX_FDS } from "../../loader/store/wire.ts";
+import { MAX_FDS } from "../../loader/store/protocol.ts";
 
 const [OLD, NEW, THIRD] = [1, 2, 3];
 const put = { name: "web", timeoutMs: null, shared: false, add: false, taken: false };

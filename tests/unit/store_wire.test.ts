@@ -1,7 +1,6 @@
 /** The store's wire format: what is understood, and what is not. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { assemble } from "../../loader/store/manager.ts";
 import {
   decodeReply,
   decodeRequest,
@@ -9,7 +8,8 @@ import {
   isName,
   type Reply,
   type Request,
-} from "../../loader/store/wire.ts";
+} from "../../loader/store/protocol.ts";
+import { assemble } from "../../loader/store/systemd_fdstore.ts";
 
 const put: Request = {
   op: "put",

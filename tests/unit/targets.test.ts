@@ -1,8 +1,8 @@
 /** Who may be chosen, by policy, settings and who is drained. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { Policy, Slot } from "../../loader/plan.ts";
-import { chooseTargets, roleOf } from "../../loader/targets.ts";
+import type { Policy, Slot } from "../../loader/core/slot.ts";
+import { chooseTargets, roleOf } from "../../loader/core/targets.ts";
 
 const POLICY: Policy = { migrate: "newest", route: "kernel" };
 const HOLD = { timeMs: 1000, max: 10 };

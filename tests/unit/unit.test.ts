@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { UsageError } from "../../loader/errors.ts";
-import { unitCgroup } from "../../loader/unit.ts";
+import { unitCgroup } from "../../loader/host/systemd_unit.ts";
 
 /** A systemd that knows one unit by these properties. */
 const systemd = (properties: Record<string, string>) => (asked: string[]) => (unit: string) => {

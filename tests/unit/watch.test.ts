@@ -1,10 +1,10 @@
 /** status --watch without a kernel: lines, rates, and what a window shows. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { changes } from "../../cli/watch/lines.ts";
-import { Reading } from "../../cli/watch/reading.ts";
-import { fit, Screen } from "../../cli/watch/screen.ts";
-import { watch } from "../../cli/watch/watch.ts";
+import { changes } from "../../cli/status/lines.ts";
+import { Reading } from "../../cli/status/reading.ts";
+import { fit, Screen } from "../../cli/status/screen.ts";
+import { watch } from "../../cli/status/watch.ts";
 import type { GroupStatus, Status } from "../../loader/index.ts";
 import { groupStatus, listenerStatus, statusOf } from "../helpers/fixtures.ts";
 

@@ -1,0 +1,156 @@
+/** exec's command line: its options, and what they say, checked. */
+import { constants } from "node:os";
+import type { Argv } from "yargs";
+import type { HoldPolicy } from "../../loader/core/slot.ts";
+import type { Spec } from "../../loader/core/spec.ts";
+import { UsageError } from "../../loader/errors.ts";
+import { HOLD_MAX, holdMax, holdTime } from "../options/hold.ts";
+import { type MetricsAddress, parseMetricsAddress } from "../options/metrics_address.ts";
+import { bpffsOf, bpffsOption, duration, once, specs } from "../options/values.ts";
+import { commandAfter } from "../process/spec_command.ts";
+import type { Times } from "./policy.ts";
+
+const HOUR_MS = 3_600_000;
+
+const DEFAULTS = {
+  hold: "10s",
+  startTimeout: "30s",
+  drain: "5s",
+  stopTimeout: "10s",
+  stopSignal: "SIGTERM",
+  metrics: "off",
+} as const;
+
+export function options(yargs: Argv): Argv<Arguments> {
+  const text = { type: "string", requiresArg: true } as const;
+  return yargs
+    .usage("$0 exec SPEC.. [options] -- COMMAND [ARG..]\n\nRun a server with a sidecar of its own.")
+    .positional("spec", {
+      type: "string",
+      array: true,
+      demandOption: true,
+      describe: "where the server listens: ':8080' (every address), '127.0.0.1:8080', '[::1]:8080'",
+    })
+    .option("restart", {
+      type: "boolean",
+      describe:
+        "start it again when it exits, and on SIGHUP: the new one first, then the old one stops",
+    })
+    .option("hold", {
+      ...text,
+      default: DEFAULTS.hold,
+      describe:
+        "while nothing listens between two starts, hold connections so long; 0: refuse them",
+    })
+    .option("hold-max", {
+      ...text,
+      describe: `connections held at most, then SYNs are ignored so that clients retry [default: ${HOLD_MAX}]`,
+    })
+    .option("start-timeout", {
+      ...text,
+      default: DEFAULTS.startTimeout,
+      describe:
+        "with --restart: a new one that does not listen by then is stopped, the old one stays",
+    })
+    .option("drain", {
+      ...text,
+      default: DEFAULTS.drain,
+      describe:
+        "with --restart: how long the old one may finish its connections before it is stopped",
+    })
+    .option("stop-timeout", {
+      ...text,
+      default: DEFAULTS.stopTimeout,
+      describe: "SIGKILL to what does not stop by then",
+    })
+    .option("stop-signal", {
+      ...text,
+      default: DEFAULTS.stopSignal,
+      describe: "with --restart: what stops the server gracefully; SIGQUIT for nginx",
+    })
+    .option("metrics", {
+      ...text,
+      default: DEFAULTS.metrics,
+      describe: "where to serve /metrics: [ADDR:]PORT; off, as several exec may run on one host",
+    })
+    .option("bpffs", bpffsOption)
+    .option("verbose", {
+      type: "boolean",
+      describe: "log what the sidecar does, not only warnings",
+    })
+    .option("json", { type: "boolean", describe: "log in JSON, one object a line" })
+    .example("$0 exec :8080 -- node server.js", "run it until it exits, with its exit code")
+    .example("$0 exec :8080 --restart -- node server.js", "'kill -HUP' deploys without loss")
+    .example("$0 exec :80 --restart -- setpriv --reuid app node server.js", "as another user")
+    .example(
+      "$0 exec :80 :443 --restart --stop-signal SIGQUIT -- nginx -g 'daemon off;'",
+      "nginx, without reuseport in its configuration",
+    );
+}
+
+export interface Arguments {
+  readonly spec: string[];
+  /** Everything after `--`, not parsed. */
+  readonly "--"?: string[];
+  readonly restart: boolean | undefined;
+  readonly hold: string;
+  readonly "hold-max": string | undefined;
+  readonly "start-timeout": string;
+  readonly drain: string;
+  readonly "stop-timeout": string;
+  readonly "stop-signal": string;
+  readonly metrics: string;
+  readonly bpffs: string | undefined;
+  readonly verbose: boolean | undefined;
+  readonly json: boolean | undefined;
+}
+
+/** What the command line says, checked. */
+export interface Request {
+  readonly command: readonly [string, ...string[]];
+  readonly specs: readonly Spec[];
+  readonly restart: boolean;
+  readonly hold: HoldPolicy | null;
+  readonly times: Times;
+  readonly stopSignal: NodeJS.Signals;
+  readonly metrics: MetricsAddress | null;
+  readonly bpffs: { readonly bpffs?: string };
+  readonly verbose: boolean;
+  readonly json: boolean;
+}
+
+/** @throws UsageError */
+export function request(args: Arguments): Request {
+  const command = commandAfter("exec :8080", args["--"]);
+  const time = (option: "start-timeout" | "drain" | "stop-timeout", minMs: number) =>
+    duration(option, once(option, args[option]) ?? "", minMs, HOUR_MS);
+  return {
+    command,
+    specs: specs(args.spec),
+    restart: args.restart === true,
+    hold: holdOf(args),
+    times: {
+      startTimeoutMs: time("start-timeout", 100),
+      drainMs: time("drain", 0),
+      stopTimeoutMs: time("stop-timeout", 0),
+    },
+    stopSignal: signal(once("stop-signal", args["stop-signal"]) ?? DEFAULTS.stopSignal),
+    metrics: parseMetricsAddress(once("metrics", args.metrics) ?? DEFAULTS.metrics),
+    bpffs: bpffsOf(args.bpffs),
+    verbose: args.verbose === true,
+    json: args.json === true,
+  };
+}
+
+function holdOf(args: Arguments): HoldPolicy | null {
+  const time = once("hold", args.hold) ?? DEFAULTS.hold;
+  const max = holdMax(once("hold-max", args["hold-max"]));
+  return time === "0" ? null : { timeMs: holdTime(time), max };
+}
+
+function signal(text: string): NodeJS.Signals {
+  if (text in constants.signals) return text as NodeJS.Signals;
+  throw new UsageError(
+    `--stop-signal '${text}': write a signal's name, such as SIGTERM or SIGQUIT`,
+  );
+}

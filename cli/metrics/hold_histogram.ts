@@ -1,0 +1,26 @@
+/** The time held, as a histogram whose counts are the kernel's. */
+import { HOLD_BUCKETS } from "../../loader/core/abi.ts";
+import type { HoldStatus } from "../../loader/operate/status.ts";
+
+/** A series of a histogram: its name's end, its own label if any, its value. */
+export interface Series {
+  readonly suffix: "_bucket" | "_sum" | "_count";
+  readonly le?: string;
+  readonly value: number;
+}
+
+/** Cumulative buckets, sum and count of one group's holds that ended. */
+export function holdSeconds({ holds }: HoldStatus): Series[] {
+  const count = holds.handed_over + holds.expired + holds.released;
+  let below = 0;
+  const buckets = HOLD_BUCKETS.map((le, i): Series => {
+    below += holds.buckets[i] ?? 0;
+    return { suffix: "_bucket", le: String(le), value: below };
+  });
+  return [
+    ...buckets,
+    { suffix: "_bucket", le: "+Inf", value: count },
+    { suffix: "_sum", value: holds.sumMs / 1000 },
+    { suffix: "_count", value: count },
+  ];
+}

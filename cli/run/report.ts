@@ -1,0 +1,161 @@
+/** The verdict as text for people and as JSON for programs. */
+import { STAGES } from "../../loader/core/abi.ts";
+import { formatEndpoint } from "../../loader/core/address.ts";
+import type { Decision } from "../../loader/group/counts.ts";
+import type { GroupStatus } from "../../loader/operate/status.ts";
+import { durationText } from "../options/values.ts";
+import { isMigrating } from "../output/decisions.ts";
+import { table } from "../output/status_text.ts";
+import { type Ending, endingText } from "../process/child.ts";
+import { LIMIT_MS, type Settled } from "./settle.ts";
+import type { GroupVerdict, NetnsVerdict, Verdict } from "./verdict.ts";
+
+/** One run to its end. */
+export interface Outcome {
+  readonly verdict: Verdict;
+  readonly ending: Ending;
+  readonly settled: Settled;
+  readonly settleMs: number;
+  /** Groups in which connections still waited when the wait was over. */
+  readonly waiting: readonly GroupStatus[];
+  readonly maxLost: number;
+  readonly exitCode: number;
+}
+
+const where = ({ key }: GroupStatus) => formatEndpoint(key.family, key.address, key.port);
+
+/** What `run` prints; its last line is the verdict. */
+export function outcomeText(outcome: Outcome): string {
+  const { verdict, ending } = outcome;
+  const failed = ending.code !== 0 ? [`the command ended ${endingText(ending)}`] : [];
+  return [
+    ...verdict.groups.flatMap(groupText),
+    ...verdict.namespaces.flatMap(netnsText),
+    ...unsettledText(outcome),
+    ...failed,
+    verdictText(outcome),
+  ].join("\n");
+}
+
+function groupText(verdict: GroupVerdict): string[] {
+  const { group, came, gone, decisions, held } = verdict;
+  const migrating = decisions.filter(isMigrating);
+  const fresh = decisions.filter((decision) => !isMigrating(decision));
+  const rows = STAGES.filter((stage) => migrating.some((d) => d.stage === stage)).map((stage) => {
+    const cells = ["selected", "kernel", "dropped", "fallback"] as const;
+    return [stage, ...cells.map((outcome) => countText(ofOutcome(migrating, outcome, stage)))];
+  });
+  const header = ["stage", "migrated", "kernel", "dropped", "fell back"];
+  const destinations = destinationsText(verdict);
+  return [
+    `${where(group)}  service ${group.service}, netns ${group.key.netns}`,
+    ...(came ? ["  attached while the command ran: counted from there"] : []),
+    ...(rows.length > 0 ? table(header, rows).map((line) => `    ${line}`) : []),
+    ...(rows.length === 0 ? ["  nothing was to be moved"] : []),
+    ...(destinations ? [`  moved ${destinations}`] : []),
+    ...(fresh.length > 0 ? [`  new connections: ${total(fresh)}${freshText(fresh)}`] : []),
+    ...(held > 0 ? [`  held: ${held}${leftText(group)}`] : []),
+    ...(gone ? ["  not attached any more: counted until it was last seen"] : []),
+  ];
+}
+
+/** `to generation 3 (newest): 140, by the kernel's hash: 3`. */
+function destinationsText({ into, olderOrGone, byKernel }: GroupVerdict): string {
+  const parts = into.map(
+    ({ generation, newest, count }) =>
+      `to generation ${generation}${newest ? " (newest)" : ""}: ${count}`,
+  );
+  if (olderOrGone > 0) parts.push(`to listeners older or gone: ${olderOrGone}`);
+  if (byKernel > 0) parts.push(`by the kernel's hash: ${byKernel}`);
+  return parts.join(", ");
+}
+
+function ofOutcome(decisions: readonly Decision[], outcome: string, stage?: string): Decision[] {
+  return decisions.filter((d) => d.outcome === outcome && (stage ?? d.stage) === d.stage);
+}
+
+/** `0`, `3 (gone 2, settings 1)`. */
+function countText(decisions: readonly Decision[]): string {
+  const reasons = decisions.flatMap(({ reason, count }) => (reason ? [`${reason} ${count}`] : []));
+  return [
+    String(total(decisions)),
+    ...(reasons.length > 0 ? [`(${reasons.join(", ")})`] : []),
+  ].join(" ");
+}
+
+function freshText(decisions: readonly Decision[]): string {
+  const parts = Object.entries({ "fell back": "fallback", refused: "dropped" }).flatMap(
+    ([word, outcome]) => {
+      const some = ofOutcome(decisions, outcome);
+      return some.length > 0 ? [`, ${word}: ${countText(some)}`] : [];
+    },
+  );
+  return parts.join("");
+}
+
+function leftText({ hold }: GroupStatus): string {
+  return hold?.leftMs ? `, for ${(hold.leftMs / 1000).toFixed(1)}s more` : "";
+}
+
+function netnsText({ netns, dropped, failed }: NetnsVerdict): string[] {
+  if (failed === null) return [`netns ${netns}: the kernel's own count of losses cannot be read`];
+  const more = failed - dropped;
+  return more > 0
+    ? [`netns ${netns}: ${more} could not be moved: no listener was left, or it failed`]
+    : [];
+}
+
+function unsettledText({ settled, settleMs, waiting }: Outcome): string[] {
+  if (settled === "interrupted")
+    return ["interrupted: what was not decided by then is not counted"];
+  if (settled !== "limit") return [];
+  const left = waiting.map((group) => {
+    const sum = (of: "queueLength" | "halfOpen") =>
+      group.listeners.reduce((count, listener) => count + listener[of], 0);
+    return `; ${where(group)} has ${sum("queueLength")} queued, ${sum("halfOpen")} half-open`;
+  });
+  return [`not settled after ${durationText(settleMs + LIMIT_MS)}${left.join("")}`];
+}
+
+/** `0 lost of 143 connections that were moved`. */
+function verdictText({ verdict: { lost, moved, held }, maxLost }: Outcome): string {
+  const which = lost > 0 ? "that were to be moved" : "that were moved";
+  const more = lost > maxLost ? `: more than --max-lost ${maxLost} allows` : "";
+  return `${lost} lost of ${moved + lost} connections ${which}${held > 0 ? `, ${held} held` : ""}${more}`;
+}
+
+function total(decisions: readonly Decision[]): number {
+  return decisions.reduce((sum, { count }) => sum + Number(count), 0);
+}
+
+/** What `run --json` prints. */
+export function outcomeJson(outcome: Outcome): unknown {
+  const { verdict, ending, settled, maxLost, exitCode } = outcome;
+  return {
+    exit_code: exitCode,
+    command: ending,
+    lost: verdict.lost,
+    max_lost: maxLost,
+    moved: verdict.moved,
+    held: verdict.held,
+    settled,
+    groups: verdict.groups.map(({ group, came, gone, ...counts }) => ({
+      name: group.name,
+      service: group.service,
+      netns: group.key.netns,
+      family: group.key.family,
+      address: group.key.address,
+      port: group.key.port,
+      came,
+      gone,
+      decisions: counts.decisions.map((d) => ({ ...d, count: Number(d.count) })),
+      dropped: counts.dropped,
+      moved: counts.moved,
+      moved_into: counts.into,
+      moved_into_older_or_gone: counts.olderOrGone,
+      moved_by_kernel: counts.byKernel,
+      held: counts.held,
+    })),
+    namespaces: verdict.namespaces,
+  };
+}

@@ -1,0 +1,181 @@
+/** A BPF map by file descriptor: lookups and updates with checked sizes. */
+
+import { type MapShape, MMAPABLE } from "../core/map_shapes.ts";
+import { hasCode } from "../errors.ts";
+import { checkRet } from "../sys/check.ts";
+import * as guard from "../sys/guard.ts";
+import * as bpf from "../sys/libbpf.ts";
+import * as libc from "../sys/libc.ts";
+import { Mapping } from "../sys/mapping.ts";
+
+const INFO_SIZE = 88; // struct bpf_map_info of Linux 5.13; later members stay out
+const CREATE_OPTIONS = 32; // struct bpf_map_create_opts to its map_flags
+
+/** What the kernel says of a map: sizes in bytes. */
+export function mapShape(fd: number): Required<MapShape> {
+  const info = Buffer.alloc(INFO_SIZE);
+  const len: [number] = [info.length];
+  checkRet("bpf_obj_get_info_by_fd", bpf.bpf_obj_get_info_by_fd(guard.fd(fd), info, len));
+  return {
+    type: info.readUInt32LE(0),
+    key: info.readUInt32LE(8),
+    value: info.readUInt32LE(12),
+    entries: info.readUInt32LE(16),
+    flags: info.readUInt32LE(20),
+  };
+}
+
+/** Of the call that is under way. */
+const NUMBER = Buffer.alloc(4);
+
+/** A key: an unsigned 32-bit number, or bytes. */
+export type Key = number | Buffer;
+
+/** Owns a file descriptor on a map. */
+export class BpfMap implements Disposable {
+  readonly shape: Required<MapShape>;
+  #fd: number;
+  /** Its memory; null where there is none to be had, undefined until it is wanted. */
+  #memory: Mapping | null | undefined;
+
+  /** A map that belongs to no object. @param name as the kernel shows it */
+  static create(name: string, { type, key, value, entries, flags }: Required<MapShape>): BpfMap {
+    const options = { sz: CREATE_OPTIONS, map_flags: flags };
+    const fd = bpf.bpf_map_create(type, name, key, value, entries, options);
+    return new BpfMap(checkRet("bpf_map_create", fd));
+  }
+
+  /** Takes ownership of `fd`. */
+  constructor(fd: number) {
+    this.#fd = fd;
+    this.shape = mapShape(fd);
+  }
+
+  get fd(): number {
+    if (this.#fd < 0) throw new Error("BPF map is closed");
+    return this.#fd;
+  }
+
+  #key(key: Key): Buffer {
+    if (typeof key !== "number") return guard.bytes("a map key", key, this.shape.key);
+    NUMBER.writeUInt32LE(guard.u32("a map key", key));
+    return guard.bytes("a map key", NUMBER, this.shape.key);
+  }
+
+  /** The value's bytes, or null where there is none. */
+  lookup(key: Key): Buffer | null {
+    const value = Buffer.allocUnsafe(this.shape.value);
+    try {
+      checkRet("bpf_map_lookup_elem", bpf.bpf_map_lookup_elem(this.fd, this.#key(key), value));
+    } catch (error) {
+      if (hasCode(error, "ENOENT")) return null;
+      throw error;
+    }
+    return value;
+  }
+
+  /** Creates or replaces an entry. */
+  update(key: Key, value: Buffer): void {
+    guard.bytes("a map value", value, this.shape.value);
+    checkRet("bpf_map_update_elem", bpf.bpf_map_update_elem(this.fd, this.#key(key), value, 0));
+  }
+
+  /** Replaces entries of an array, one after the other from `first` on, in one call. */
+  write(first: number, values: Buffer): void {
+    const entries = values.length / this.shape.value;
+    const keys = Buffer.alloc(4 * entries);
+    for (let i = 0; i < entries; i++) keys.writeUInt32LE(first + i, 4 * i);
+    const count: [number] = [entries];
+    const ret = bpf.bpf_map_update_batch(this.fd, keys, values, count, null);
+    checkRet("bpf_map_update_batch", ret);
+  }
+
+  /** Removes an entry; false where there was none (sockmaps say EINVAL for that). */
+  delete(key: Key): boolean {
+    try {
+      checkRet("bpf_map_delete_elem", bpf.bpf_map_delete_elem(this.fd, this.#key(key)));
+      return true;
+    } catch (error) {
+      if (hasCode(error, "ENOENT", "EINVAL")) return false;
+      throw error;
+    }
+  }
+
+  /** Every key of a hash. */
+  keys(): Buffer[] {
+    const keys: Buffer[] = [];
+    for (;;) {
+      const next = Buffer.alloc(this.shape.key);
+      const ret = bpf.bpf_map_get_next_key(this.fd, keys.at(-1) ?? null, next);
+      try {
+        checkRet("bpf_map_get_next_key", ret);
+      } catch (error) {
+        if (hasCode(error, "ENOENT")) return keys;
+        throw error;
+      }
+      keys.push(next);
+    }
+  }
+
+  /**
+   * Values of an array, one after the other, from entry `first` on. No system call where its memory
+   * can be mapped; else one, which takes the kernel a third of a microsecond for each.
+   */
+  read(first = 0, entries = this.shape.entries - first): Buffer {
+    const size = this.shape.value;
+    const memory = this.#mapped();
+    if (memory) return memory.read(first * size, (first + entries) * size);
+    const values = Buffer.allocUnsafe(entries * size);
+    const [before, next] = [Buffer.alloc(4), Buffer.alloc(4)];
+    if (first > 0) before.writeUInt32LE(guard.u32("an entry", first - 1));
+    const keys = Buffer.allocUnsafe(entries * 4);
+    const count: [number] = [entries];
+    const from = first > 0 ? before : null;
+    const ret = bpf.bpf_map_lookup_batch(this.fd, from, next, keys, values, count, null);
+    try {
+      checkRet("bpf_map_lookup_batch", ret);
+    } catch (error) {
+      if (!hasCode(error, "ENOENT")) throw error; // the end of the map was reached
+    }
+    return values;
+  }
+
+  /** As {@link read}: the bytes from `from` up to `to` of an array's only value. */
+  readPart(from: number, to: number): Buffer {
+    const memory = this.#mapped();
+    if (memory) return memory.read(from, to);
+    return (this.lookup(0) ?? Buffer.alloc(this.shape.value)).subarray(from, to);
+  }
+
+  /**
+   * Replaces the first bytes of an array's only value, while programs write to others of it.
+   * @throws SysError where its memory cannot be mapped
+   */
+  writeStart(bytes: Buffer): void {
+    this.#memory ??= this.#map();
+    this.#memory.writeStart(bytes);
+  }
+
+  /** Its memory; null, and calls must do, where the kernel refuses: too many mappings, for one. */
+  #mapped(): Mapping | null {
+    if (this.#memory !== undefined) return this.#memory;
+    this.#memory = null;
+    // There entries are at multiples of 8 (kernel/bpf/arraymap.c), and in what a call returns they are not.
+    if ((this.shape.flags & MMAPABLE) === 0 || this.shape.value % 8 !== 0) return null;
+    try {
+      this.#memory = this.#map();
+    } catch {}
+    return this.#memory;
+  }
+
+  #map(): Mapping {
+    return new Mapping(this.fd, this.shape.entries * this.shape.value);
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#fd < 0) return;
+    this.#memory?.[Symbol.dispose]();
+    libc.close(this.#fd);
+    this.#fd = -1;
+  }
+}

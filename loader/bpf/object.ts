@@ -1,0 +1,130 @@
+/** A BPF object file: opened, adjusted, loaded; its maps and programs by name. */
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { hasCode, NotSupportedError, PermissionError, SysError, VerifierError } from "../errors.ts";
+import { checkPtr, checkRet } from "../sys/check.ts";
+import * as bpf from "../sys/libbpf.ts";
+import { takeMessages } from "../sys/print.ts";
+import { BpfMap } from "./map.ts";
+
+/** Prebuilt objects stand beside the compiled loader: dist/bpf/NAME.bpf.o. */
+export function objectPath(name: string): string {
+  return fileURLToPath(new URL(`../../bpf/${name}.bpf.o`, import.meta.url));
+}
+
+/** An open BPF object. Closing it drops its own references; what is pinned or attached stays. */
+export class BpfObject implements Disposable {
+  readonly #name: string;
+  #ptr: bpf.Ptr<"bpf_object"> | null;
+  /** What libbpf must have instead of {@link useMap}'s when it closes the object. */
+  readonly #standIns: { readonly pointer: bpf.Ptr<"bpf_map">; readonly map: BpfMap }[] = [];
+
+  /** Opens `NAME.bpf.o`; nothing is in the kernel yet. */
+  constructor(name: string, path = objectPath(name)) {
+    if (!existsSync(path)) {
+      throw new NotSupportedError("BPF object", `${path} is missing: build it with 'make build'`);
+    }
+    this.#name = name;
+    takeMessages();
+    this.#ptr = checkPtr("bpf_object__open_file", bpf.bpf_object__open_file(path, null));
+  }
+
+  get #object(): bpf.Ptr<"bpf_object"> {
+    if (this.#ptr === null) throw new Error(`BPF object ${this.#name} is closed`);
+    return this.#ptr;
+  }
+
+  #map(name: string): bpf.Ptr<"bpf_map"> {
+    return checkPtr(`map ${name}`, bpf.bpf_object__find_map_by_name(this.#object, name));
+  }
+
+  /** Before load: the number of entries of a map. */
+  setEntries(map: string, entries: number): void {
+    checkRet("bpf_map__set_max_entries", bpf.bpf_map__set_max_entries(this.#map(map), entries));
+  }
+
+  /** Before load: the flags of a map. A section's are else those of memory that can be mapped, in whole pages. */
+  setFlags(map: string, flags: number): void {
+    checkRet("bpf_map__set_map_flags", bpf.bpf_map__set_map_flags(this.#map(map), flags));
+  }
+
+  /**
+   * Before load: a map of one's own, of any length, instead of a data section's.
+   *
+   * libbpf maps memory as long as the section when it opens the object. When it closes it, it unmaps
+   * as much as the map is long that it has then (bpf_map__destroy() of 1.1 and 1.7), whoever's memory
+   * follows. So it gets one of the section's length in time.
+   */
+  useMap(section: string, map: BpfMap): void {
+    const pointer = this.#map(section);
+    const shape = { ...map.shape, value: bpf.bpf_map__value_size(pointer), flags: 0 };
+    this.#standIns.push({ pointer, map: BpfMap.create("section", shape) });
+    checkRet("bpf_map__reuse_fd", bpf.bpf_map__reuse_fd(pointer, map.fd));
+  }
+
+  /** Before load: the whole content of a data section such as `.rodata`. */
+  setData(section: string, data: Buffer): void {
+    checkRet(
+      "bpf_map__set_initial_value",
+      bpf.bpf_map__set_initial_value(this.#map(section), data, data.length),
+    );
+  }
+
+  /**
+   * Puts maps and programs into the kernel.
+   * @throws PermissionError, NotSupportedError or {@link VerifierError} with the log.
+   */
+  load(): void {
+    try {
+      checkRet("bpf_object__load", bpf.bpf_object__load(this.#object));
+    } catch (cause) {
+      const log = takeMessages();
+      if (hasCode(cause, "EPERM")) {
+        throw new PermissionError(
+          "CAP_BPF",
+          `loading BPF program ${this.#name} is not permitted: run as root, or with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN`,
+          { cause },
+        );
+      }
+      if (cause instanceof SysError && /BTF|vmlinux/.test(log)) {
+        throw new NotSupportedError(
+          "BTF",
+          `the kernel's BTF cannot be used (${log.split("\n").at(-1)}): boot a kernel with CONFIG_DEBUG_INFO_BTF=y (Debian's have it)`,
+          { cause },
+        );
+      }
+      throw new VerifierError(this.#name, log || String(cause), { cause });
+    }
+  }
+
+  /** After load: the map's file descriptor, owned by the object. */
+  mapFd(name: string): number {
+    return checkRet(`map ${name}`, bpf.bpf_map__fd(this.#map(name)));
+  }
+
+  /** The program's handle, owned by the object. */
+  program(name: string): bpf.Ptr<"bpf_program"> {
+    return checkPtr(`program ${name}`, bpf.bpf_object__find_program_by_name(this.#object, name));
+  }
+
+  /** After load: the program's file descriptor, owned by the object. */
+  programFd(name: string): number {
+    return checkRet(`program ${name}`, bpf.bpf_program__fd(this.program(name)));
+  }
+
+  /** The object's BTF, raw (for the ABI test). */
+  btf(): bpf.Ptr<"btf"> {
+    return checkPtr("bpf_object__btf", bpf.bpf_object__btf(this.#object));
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#ptr === null) return;
+    // Where that fails the object is left as it is: rather a leak.
+    for (const { pointer, map } of this.#standIns) {
+      checkRet("bpf_map__reuse_fd", bpf.bpf_map__reuse_fd(pointer, map.fd));
+      map[Symbol.dispose]();
+    }
+    bpf.bpf_object__close(this.#ptr);
+    this.#ptr = null;
+  }
+}

@@ -1,0 +1,77 @@
+/** What the kernel says of a loaded program, by file descriptor or id. */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { hasCode } from "../errors.ts";
+import { checkRet } from "../sys/check.ts";
+import * as guard from "../sys/guard.ts";
+import * as bpf from "../sys/libbpf.ts";
+import * as libc from "../sys/libc.ts";
+
+/** Name of the program's pin in a group's directory. */
+export const PROGRAM_PIN = "program";
+
+/** Members of struct bpf_prog_info (uapi/linux/bpf.h) in use. */
+export interface ProgramInfo {
+  readonly id: number;
+  readonly name: string;
+  /** Time spent in it, nanoseconds; 0 unless kernel.bpf_stats_enabled is 1. */
+  readonly runTimeNs: bigint;
+  /** Times it ran; 0 unless kernel.bpf_stats_enabled is 1. */
+  readonly runCount: bigint;
+}
+
+const INFO_SIZE = 224;
+const OFFSET = { id: 4, name: 64, runTimeNs: 192, runCount: 200 };
+
+/** Of the call that is under way. */
+const info = Buffer.alloc(INFO_SIZE);
+
+/** Info on the program behind `fd`. */
+export function programInfo(fd: number): ProgramInfo {
+  info.fill(0); // what it says beforehand is what is asked for
+  const len: [number] = [info.length];
+  checkRet("bpf_obj_get_info_by_fd", bpf.bpf_obj_get_info_by_fd(guard.fd(fd), info, len));
+  const name = info.subarray(OFFSET.name, OFFSET.name + 16);
+  return {
+    id: info.readUInt32LE(OFFSET.id),
+    name: name.toString("utf8", 0, name.indexOf(0)),
+    runTimeNs: info.readBigUInt64LE(OFFSET.runTimeNs),
+    runCount: info.readBigUInt64LE(OFFSET.runCount),
+  };
+}
+
+/** Whether the kernel counts runs of programs (kernel.bpf_stats_enabled, proc_sys_kernel(5)). */
+export function countsRuns(): boolean {
+  try {
+    return readFileSync("/proc/sys/kernel/bpf_stats_enabled", "latin1").trim() !== "0";
+  } catch {
+    return true; // it cannot be told: each program can
+  }
+}
+
+/** Name of a program by id, or null when it cannot be told (it wants CAP_SYS_ADMIN). */
+export function programName(id: number): string | null {
+  try {
+    const fd = checkRet("bpf_prog_get_fd_by_id", bpf.bpf_prog_get_fd_by_id(guard.u32("an id", id)));
+    try {
+      return programInfo(fd).name;
+    } finally {
+      libc.close(fd);
+    }
+  } catch (error) {
+    if (hasCode(error, "EPERM", "ENOENT")) return null;
+    throw error;
+  }
+}
+
+/** Id of the program pinned in a group's directory, whatever else is there; null: none. */
+export function pinnedProgramId(directory: string): number | null {
+  const path = join(directory, PROGRAM_PIN);
+  if (!existsSync(path)) return null;
+  const fd = checkRet("bpf_obj_get", bpf.bpf_obj_get(path));
+  try {
+    return programInfo(fd).id;
+  } finally {
+    libc.close(fd);
+  }
+}

@@ -1,0 +1,39 @@
+/** Settings classes of a group: equal settings share a number, which they keep as long as a slot holds them. Pure. */
+import { MAX_CLASSES } from "./abi.ts";
+import type { Slot } from "./slot.ts";
+
+type Held = Pick<Slot, "settings" | "class">;
+
+/** Counts the slots of each class, so that a class is found without looking at them. */
+export class Classes {
+  readonly #bySettings = new Map<bigint, { class: number; slots: number }>();
+  readonly #slots = new Array<number>(MAX_CLASSES).fill(0);
+
+  constructor(slots: Iterable<Held>) {
+    for (const slot of slots) this.add(slot);
+  }
+
+  /** 0: they are not known, or there is no number left. */
+  of(settings: bigint): number {
+    if (settings === 0n) return 0;
+    const equal = this.#bySettings.get(settings);
+    if (equal) return equal.class;
+    const free = this.#slots.findIndex((slots, number) => number > 0 && slots === 0);
+    return Math.max(0, free);
+  }
+
+  add({ settings, class: number }: Held): void {
+    if (number === 0) return;
+    const equal = this.#bySettings.get(settings) ?? { class: number, slots: 0 };
+    equal.slots++;
+    this.#bySettings.set(settings, equal);
+    this.#slots[number] = (this.#slots[number] ?? 0) + 1;
+  }
+
+  remove({ settings, class: number }: Held): void {
+    if (number === 0) return;
+    this.#slots[number] = (this.#slots[number] ?? 0) - 1;
+    const equal = this.#bySettings.get(settings);
+    if (equal && --equal.slots === 0) this.#bySettings.delete(settings);
+  }
+}

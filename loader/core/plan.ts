@@ -1,0 +1,132 @@
+/**
+ * plan: what is listening and what was decided before -> slots, generations,
+ * classes and targets. Pure: no kernel, no clock. All policy is here.
+ */
+import { MAX_SLOTS } from "./abi.ts";
+import { Classes } from "./classes.ts";
+import { Generations } from "./generations.ts";
+import type { Policy, Seen, Slot } from "./slot.ts";
+import { chooseTargets, type Targets } from "./targets.ts";
+
+export interface Plan {
+  /** Every slot ever used, by number. */
+  readonly slots: readonly Slot[];
+  /** Slots that got a new listener in this plan. */
+  readonly added: readonly Slot[];
+  /** Slots whose listener left, came back, or has other settings now. */
+  readonly changed: readonly Slot[];
+  /** Cookies whose slot was given to another listener. */
+  readonly forgotten: readonly bigint[];
+  /** Listeners for which there is no slot: the kernel's hash covers them. */
+  readonly waiting: readonly bigint[];
+  readonly targets: Targets;
+}
+
+/** Slots a group gets: room for several generations of what it has now. */
+export function capacityFor(listeners: number): number {
+  const wanted = 2 ** Math.ceil(Math.log2(Math.max(1, listeners * 8)));
+  return Math.min(Math.max(wanted, 64), MAX_SLOTS);
+}
+
+/** One step: `previous` slots, what is `seen` listening now, and the clock. */
+export function makePlan(
+  previous: readonly Slot[],
+  seen: readonly Seen[],
+  policy: Policy,
+  capacity: number,
+  nowMs: number,
+): Plan {
+  const listening = new Map(seen.map((one) => [one.cookie, one]));
+  if (isSettled(previous, listening)) {
+    const none = { added: [], changed: [], forgotten: [], waiting: [] };
+    return { slots: previous, ...none, targets: chooseTargets(previous, policy) };
+  }
+  const slots = new Map(previous.map((s) => [s.slot, leaveOrStay(s, listening, nowMs)]));
+  const classes = new Classes(slots.values());
+  for (const slot of slots.values()) {
+    const settings = listening.get(slot.cookie)?.settings;
+    // A server may set options after listen(), or when it reads its configuration again.
+    if (!settings || settings === slot.settings) continue;
+    classes.remove(slot);
+    const changed = { ...slot, settings, class: classes.of(settings) };
+    classes.add(changed);
+    slots.set(slot.slot, changed);
+  }
+  // A socket that was shut down and listens again keeps its cookie, and so its slot.
+  const known = new Set([...slots.values()].map(({ cookie }) => cookie));
+  const newcomers = seen
+    .filter(({ cookie }) => !known.has(cookie))
+    .toSorted((a, b) => a.openedMs - b.openedMs || Number(a.cookie - b.cookie));
+
+  const generations = new Generations([...slots.values()]);
+  const free = freeSlots(slots, capacity, newcomers.length);
+  const added: Slot[] = [];
+  const forgotten: bigint[] = [];
+  for (const [i, { cookie, openedMs, settings }] of newcomers.slice(0, free.length).entries()) {
+    const slot = free[i] ?? 0;
+    const entry: Slot = {
+      slot,
+      cookie,
+      openedMs,
+      closedMs: null,
+      settings: settings ?? 0n,
+      generation: generations.of(openedMs, newcomers.length - i),
+      class: classes.of(settings ?? 0n),
+      drained: false,
+    };
+    const before = slots.get(slot);
+    if (before) {
+      forgotten.push(before.cookie);
+      classes.remove(before);
+    }
+    generations.add(entry, before);
+    classes.add(entry);
+    slots.set(slot, entry);
+    added.push(entry);
+  }
+  const waiting = newcomers.slice(free.length).map(({ cookie }) => cookie);
+
+  const next = [...slots.values()].toSorted((a, b) => a.slot - b.slot);
+  const unchanged = new Set([...previous, ...added]);
+  const changed = next.filter((slot) => !unchanged.has(slot));
+  return { slots: next, added, changed, forgotten, waiting, targets: chooseTargets(next, policy) };
+}
+
+/** Nobody came, left, or has other settings: nearly every time. */
+function isSettled(slots: readonly Slot[], listening: ReadonlyMap<bigint, Seen>): boolean {
+  let known = 0;
+  for (const { cookie, closedMs, settings } of slots) {
+    const one = listening.get(cookie);
+    if ((one === undefined) === (closedMs === null)) return false;
+    if (one?.settings && one.settings !== settings) return false;
+    if (one) known++;
+  }
+  return known === listening.size;
+}
+
+/** Slots as they are while these of their listeners listen. */
+export function slotsNow(slots: readonly Slot[], listening: Listening, nowMs: number): Slot[] {
+  return slots.map((slot) => leaveOrStay(slot, listening, nowMs));
+}
+
+/** Cookies. */
+type Listening = Pick<ReadonlySet<bigint>, "has">;
+
+function leaveOrStay(slot: Slot, listening: Listening, nowMs: number): Slot {
+  if (listening.has(slot.cookie))
+    return slot.closedMs === null ? slot : { ...slot, closedMs: null, drained: false };
+  return slot.closedMs === null ? { ...slot, closedMs: nowMs } : slot;
+}
+
+/** Slots for so many, or fewer: those never used, then those whose listener closed first: late decisions still find it. */
+function freeSlots(slots: ReadonlyMap<number, Slot>, capacity: number, wanted: number): number[] {
+  const free: number[] = [];
+  if (wanted === 0) return free;
+  const unused = Math.max(0, capacity - slots.size);
+  for (let slot = 0; slot < capacity && free.length < Math.min(unused, wanted); slot++) {
+    if (!slots.has(slot)) free.push(slot);
+  }
+  const closed = [...slots.values()].filter(({ closedMs }) => closedMs !== null);
+  const taken = closed.toSorted((a, b) => (a.closedMs ?? 0) - (b.closedMs ?? 0));
+  return [...free, ...taken.slice(0, wanted - free.length).map(({ slot }) => slot)];
+}

@@ -1,0 +1,246 @@
+/**
+ * One managed group, as pinned: the program, its maps, the policy. `create`
+ * loads and pins, `open` adopts; from then on both are the same thing.
+ */
+import { renameSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import type { BpfMap } from "../bpf/map.ts";
+import { type ProgramInfo, programInfo } from "../bpf/program.ts";
+import { ABI_VERSION, LAYOUT, OUTCOMES } from "../core/abi.ts";
+import type { GroupMap } from "../core/map_shapes.ts";
+import type { Slot } from "../core/slot.ts";
+import type { Targets } from "../core/targets.ts";
+import { AbiMismatchError } from "../errors.ts";
+import * as libc from "../sys/libc.ts";
+import { decodeGroup, encodeGroup, type GroupRecord, type SlotRecord } from "./codec.ts";
+import { Counters } from "./counters.ts";
+import { addWords, Counts, MIGRATION_CELLS, type Row, rowOf, wordsOf } from "./counts.ts";
+import {
+  decodeHolds,
+  decodeStandby,
+  encodeHolds,
+  encodeStandby,
+  type Holds,
+  type StandbyRecord,
+} from "./hold_record.ts";
+import { Moves } from "./migration_events.ts";
+import { type GroupPins, makePins, makeUnpinned, openPins } from "./pins.ts";
+import type { Control, Probe } from "./plan_codec.ts";
+import { PlanInForce } from "./plan_table.ts";
+import { SlotsMap } from "./slots.ts";
+import { Sources } from "./sources.ts";
+
+/** Owns file descriptors on the pinned program and maps. */
+export class Group implements Disposable {
+  readonly name: string;
+  readonly #programFd: number;
+  readonly #maps: Readonly<Record<GroupMap, BpfMap>>;
+  readonly programId: number;
+  #closed = false;
+  #record: GroupRecord;
+  readonly #slots: SlotsMap;
+  readonly #sources: Sources;
+  readonly #plan: PlanInForce;
+  readonly #counters: Counters;
+  readonly moves: Moves;
+  /** As it is pinned; null: not read since {@link reload}. Only the group's own sidecar writes it. */
+  #standby: StandbyRecord | null = null;
+
+  private constructor(name: string, { programFd, maps }: GroupPins) {
+    this.name = name;
+    this.#programFd = programFd;
+    this.#maps = maps;
+    this.programId = programInfo(programFd).id;
+    this.#record = this.#readRecord();
+    this.#slots = new SlotsMap(maps.slots);
+    this.#sources = new Sources(maps.sources);
+    const slots = maps.slots.shape.entries;
+    this.#plan = new PlanInForce(maps, { slots, sourceMask: this.#sources.mask });
+    this.#counters = new Counters(maps.control, slots);
+    this.moves = new Moves(maps);
+  }
+
+  /** Reads again what others may have changed: all of it but counts is read once, and known from then on. */
+  reload(): void {
+    this.#record = this.#readRecord();
+    this.#slots.reload();
+    this.#sources.reload();
+    this.#plan.reload();
+    this.#standby = null;
+  }
+
+  #readRecord(): GroupRecord {
+    return decodeGroup(this.#maps.group.lookup(0) ?? Buffer.alloc(LAYOUT.rm_group.size));
+  }
+
+  /**
+   * Loads an instance for the group and pins it into the empty directory `unfinished`.
+   * It decides as the kernel's hash does until {@link setPlan}; nothing is attached.
+   */
+  static create(name: string, record: GroupRecord, unfinished: string): Group {
+    makePins(record.slots, unfinished);
+    const group = new Group(name, openPins(unfinished));
+    group.setRecord(record);
+    return group;
+  }
+
+  /** As {@link create}, but with nothing pinned: the self-test's, which must leave nothing. */
+  static load(name: string, record: GroupRecord): Group {
+    const group = new Group(name, makeUnpinned(record.slots));
+    group.setRecord(record);
+    return group;
+  }
+
+  /**
+   * Adopts what is pinned in `directory`.
+   * @throws AbiMismatchError with every difference when it is of another version.
+   */
+  static open(directory: string): Group {
+    const group = new Group(basename(directory), openPins(directory));
+    const { abiVersion } = group.#record;
+    if (abiVersion === ABI_VERSION) return group;
+    group[Symbol.dispose]();
+    throw new AbiMismatchError(directory, [`ABI version ${abiVersion}, not ${ABI_VERSION}`]);
+  }
+
+  /** As {@link open}; null when it is of another version, which is another one's to say. */
+  static openOrNull(directory: string): Group | null {
+    try {
+      return Group.open(directory);
+    } catch (error) {
+      if (error instanceof AbiMismatchError) return null;
+      throw error;
+    }
+  }
+
+  /** Makes a filled `unfinished` directory the group's own, in one step. */
+  static publish(unfinished: string, name: string): void {
+    renameSync(unfinished, join(dirname(unfinished), name));
+  }
+
+  get record(): GroupRecord {
+    return this.#record;
+  }
+
+  setRecord(record: GroupRecord): void {
+    this.#maps.group.update(0, encodeGroup(record));
+    this.#record = record;
+  }
+
+  /** The program, to attach with. */
+  get programFd(): number {
+    return this.#programFd;
+  }
+
+  programInfo(): ProgramInfo {
+    return programInfo(this.#programFd);
+  }
+
+  /** Slots ever used. */
+  slots(): readonly SlotRecord[] {
+    return this.#slots.all();
+  }
+
+  setSlot(record: SlotRecord): void {
+    this.#slots.set(record);
+  }
+
+  /** Cookie of the listener that the sockmap really holds in a slot. */
+  cookieIn(slot: number): bigint | null {
+    return this.#maps.listeners.lookup(slot)?.readBigUInt64LE() ?? null;
+  }
+
+  /** The standby's entry of the sockmap; the candidate's is the next. */
+  get standbySlot(): number {
+    return this.#record.slots;
+  }
+
+  get candidateSlot(): number {
+    return this.#record.slots + 1;
+  }
+
+  get standby(): StandbyRecord {
+    const pinned = () => this.#maps.standby.lookup(0) ?? Buffer.alloc(LAYOUT.rm_standby.size);
+    this.#standby ??= decodeStandby(pinned());
+    return this.#standby;
+  }
+
+  setStandby(record: StandbyRecord): void {
+    this.#maps.standby.update(0, encodeStandby(record));
+    this.#standby = record;
+  }
+
+  get holds(): Holds {
+    return decodeHolds(this.#maps.holds.lookup(0) ?? Buffer.alloc(LAYOUT.rm_holds.size));
+  }
+
+  setHolds(holds: Holds): void {
+    this.#maps.holds.update(0, encodeHolds(holds));
+  }
+
+  /** Puts a listener into the sockmap. EBUSY: it is in somebody else's map. */
+  setListener(slot: number, fd: number): void {
+    const value = Buffer.alloc(8);
+    value.writeUInt32LE(fd);
+    this.#maps.listeners.update(slot, value);
+  }
+
+  removeListener(slot: number): void {
+    this.#maps.listeners.delete(slot);
+  }
+
+  setSource(slot: Pick<Slot, "cookie" | "slot" | "class">): void {
+    this.#sources.set(slot);
+  }
+
+  removeSource(cookie: bigint): void {
+    this.#sources.remove(cookie);
+  }
+
+  /** Forgets sources that no slot and no standby has: what sidecars that were killed left. */
+  pruneSources(): void {
+    const slots = this.slots().map(({ slot }) => slot.cookie);
+    this.#sources.keep(new Set([...slots, this.standby.cookie]));
+  }
+
+  /** It tells of migrations from accept queues. */
+  get tells(): boolean {
+    return this.#plan.tells;
+  }
+
+  /** Puts a plan in force. */
+  setPlan(targets: Targets, control: Control): void {
+    this.#plan.set(targets, control);
+  }
+
+  /** Steers connections from one client port; in force at once, beside any plan. */
+  steer(probe: Probe): void {
+    this.#plan.steer(probe);
+  }
+
+  /** All it has counted, `used` being the slots that were ever used. */
+  counts(used = this.#record.slots): Counts {
+    const { migrations } = this.#maps;
+    const standby = OUTCOMES.length + this.standbySlot;
+    const syn = new Float64Array(OUTCOMES.length + used + 1);
+    syn.set(this.#counters.sum(0, OUTCOMES.length + used));
+    syn.set(this.#counters.sum(standby, standby + 1), OUTCOMES.length + used);
+    const rows = new Float64Array((1 + used + 1) * MIGRATION_CELLS);
+    addWords(rows, migrations.read(0, 1 + used));
+    addWords(rows, migrations.read(1 + this.standbySlot, 1), (1 + used) * MIGRATION_CELLS);
+    return new Counts(syn, rows);
+  }
+
+  /** What one slot has counted. */
+  row(slot: number): Row {
+    const cell = OUTCOMES.length + slot;
+    const [syn = 0] = this.#counters.sum(cell, cell + 1);
+    return rowOf(syn, wordsOf(this.#maps.migrations.read(1 + slot, 1)));
+  }
+
+  [Symbol.dispose](): void {
+    for (const map of Object.values(this.#maps)) map[Symbol.dispose]();
+    if (!this.#closed) libc.close(this.#programFd);
+    this.#closed = true;
+  }
+}

@@ -1,0 +1,113 @@
+/** The pins of one group: loaded and made, or opened and checked. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { BpfMap } from "../bpf/map.ts";
+import { BpfObject } from "../bpf/object.ts";
+import { differ, obtain, pin } from "../bpf/pin.ts";
+import { cpuNumbers } from "../bpf/possible_cpus.ts";
+import { PROGRAM_PIN } from "../bpf/program.ts";
+import { CONTROL_SECTION, LAYOUT, RODATA, SELECT_PROGRAM } from "../core/abi.ts";
+import {
+  cpuCounters,
+  GROUP_MAPS,
+  type GroupMap,
+  groupShapes,
+  RDONLY_PROG,
+} from "../core/map_shapes.ts";
+import { AbiMismatchError, NotSupportedError, VerifierError } from "../errors.ts";
+import { hasMigrateCounters } from "../net/kernel_migrations.ts";
+import * as libc from "../sys/libc.ts";
+
+const MAP_NAMES = Object.keys(GROUP_MAPS) as GroupMap[];
+
+/** File descriptors, the holder's to close. */
+export interface GroupPins {
+  readonly programFd: number;
+  readonly maps: Readonly<Record<GroupMap, BpfMap>>;
+}
+
+/**
+ * Loads an instance with room for `slots` listeners and pins it into an empty directory. Its maps
+ * are empty: it decides as the kernel's hash does. Nothing is attached.
+ */
+export function makePins(slots: number, unfinished: string): void {
+  using object = load(slots);
+  pin(object.programFd(SELECT_PROGRAM), join(unfinished, PROGRAM_PIN));
+  for (const map of MAP_NAMES) pin(object.mapFd(nameIn(map)), join(unfinished, map));
+}
+
+/** As {@link makePins}, but without a pin: it ends with its file descriptors, and what it is attached to. */
+export function makeUnpinned(slots: number): GroupPins {
+  using object = load(slots);
+  const maps: Partial<Record<GroupMap, BpfMap>> = {};
+  for (const map of MAP_NAMES) maps[map] = new BpfMap(libc.duplicate(object.mapFd(nameIn(map))));
+  const programFd = libc.duplicate(object.programFd(SELECT_PROGRAM));
+  return { programFd, maps: maps as GroupPins["maps"] };
+}
+
+/** What a map is called in the object. */
+function nameIn(map: GroupMap): string {
+  return map === "control" ? CONTROL_SECTION : map;
+}
+
+function load(slots: number): BpfObject {
+  const object = new BpfObject("select");
+  try {
+    fit(object, slots);
+    object.load();
+    return object;
+  } catch (error) {
+    object[Symbol.dispose]();
+    if (error instanceof VerifierError && !hasMigrateCounters()) {
+      throw new NotSupportedError(
+        "SELECT_OR_MIGRATE",
+        "this kernel cannot migrate connections (no BPF_SK_REUSEPORT_SELECT_OR_MIGRATE): Linux 5.14 or newer is needed",
+        { cause: error },
+      );
+    }
+    throw error;
+  }
+}
+
+/** Gives an object's maps the sizes of a group with so many slots. */
+export function fit(object: BpfObject, slots: number): void {
+  const cpus = cpuNumbers();
+  const shapes = groupShapes(slots, cpus);
+  for (const map of MAP_NAMES) {
+    if (map !== "control") object.setEntries(map, shapes[map].entries);
+  }
+  using control = BpfMap.create("control", shapes.control);
+  object.useMap(CONTROL_SECTION, control);
+  const { size, members: at } = LAYOUT.rm_sizes;
+  const sizes = Buffer.alloc(size);
+  sizes.writeUInt32LE(cpus * cpuCounters(slots), at.counters);
+  sizes.writeUInt32LE(cpuCounters(slots), at.cpu_counters);
+  object.setData(RODATA, sizes);
+  // Nobody maps it: else it would take whole pages.
+  object.setFlags(RODATA, RDONLY_PROG);
+}
+
+/** @throws AbiMismatchError with every difference when they are of another version */
+export function openPins(directory: string): GroupPins {
+  const differences: string[] = [];
+  const maps: Partial<Record<GroupMap, BpfMap>> = {};
+  let programFd = -1;
+  const path = (pin: string) => join(directory, pin);
+  if (existsSync(path(PROGRAM_PIN))) programFd = obtain(path(PROGRAM_PIN));
+  else differences.push("program is missing");
+  for (const map of MAP_NAMES) {
+    if (!existsSync(path(map))) {
+      differences.push(`map ${map} is missing`);
+      continue;
+    }
+    maps[map] = new BpfMap(obtain(path(map)));
+  }
+  const shapes = maps.slots ? groupShapes(maps.slots.shape.entries, cpuNumbers()) : GROUP_MAPS;
+  for (const [name, { shape }] of Object.entries(maps)) {
+    differences.push(...differ(name, shapes[name as GroupMap], shape));
+  }
+  if (differences.length === 0) return { programFd, maps: maps as GroupPins["maps"] };
+  if (programFd >= 0) libc.close(programFd);
+  for (const map of Object.values(maps)) map[Symbol.dispose]();
+  throw new AbiMismatchError(directory, differences);
+}

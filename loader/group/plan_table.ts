@@ -1,0 +1,96 @@
+/** The plan that a group's program goes by: `plans` and `control`. */
+
+import type { BpfMap } from "../bpf/map.ts";
+import { LAYOUT } from "../core/abi.ts";
+import { planLines } from "../core/map_shapes.ts";
+import type { Targets } from "../core/targets.ts";
+import {
+  type Control,
+  decodeControl,
+  encodeControl,
+  encodePlan,
+  NO_PROBE,
+  type Probe,
+  type Tables,
+} from "./plan_codec.ts";
+
+export class PlanInForce {
+  readonly #plans: BpfMap;
+  readonly #map: BpfMap;
+  readonly #tables: Tables;
+  #targets: Targets | null = null;
+  #plan: Buffer | null = null;
+  /** What the map says. */
+  #entry: Buffer = Buffer.alloc(0);
+  #active = 0;
+  #control: Control = { mode: "select", standby: 0, tell: false };
+  #probe = NO_PROBE;
+  #tells = false;
+
+  constructor(maps: { readonly plans: BpfMap; readonly control: BpfMap }, tables: Tables) {
+    this.#plans = maps.plans;
+    this.#map = maps.control;
+    this.#tables = tables;
+    this.reload();
+  }
+
+  /** Reads again what a command may have changed meanwhile: which plan is in force. */
+  reload(): void {
+    this.#entry = this.#map.readPart(0, LAYOUT.rm_control.size);
+    const { active, tells, probe } = decodeControl(this.#entry);
+    this.#active = active;
+    this.#probe = probe;
+    this.#tells = tells;
+    this.#plan = null;
+  }
+
+  /** It tells of migrations from accept queues. */
+  get tells(): boolean {
+    return this.#tells;
+  }
+
+  /** Written whole where the program does not look, then flipped in. */
+  set(targets: Targets, control: Control): void {
+    const plan = encodePlan(targets, this.#tables.slots);
+    this.#plan ??= this.#read();
+    if (!this.#plan.equals(plan)) {
+      this.#active = 1 - this.#active;
+      this.#write(plan);
+    }
+    this.#plan = plan;
+    this.#targets = targets;
+    this.#control = control;
+    this.#setControl();
+  }
+
+  /** Steers connections from one client port; in force at once, beside any plan. */
+  steer(probe: Probe): void {
+    this.#probe = probe;
+    this.#setControl();
+  }
+
+  get #lines(): number {
+    return planLines(this.#tables.slots);
+  }
+
+  #read(): Buffer {
+    return this.#plans.read(this.#active * this.#lines, this.#lines);
+  }
+
+  #write(plan: Buffer): void {
+    this.#plans.write(this.#active * this.#lines, plan);
+  }
+
+  #setControl(): void {
+    if (this.#targets === null) return; // with the first plan
+    const entry = encodeControl(
+      this.#active,
+      this.#targets,
+      this.#control,
+      this.#probe,
+      this.#tables,
+    );
+    if (!this.#entry.equals(entry)) this.#map.writeStart(entry);
+    this.#entry = entry;
+  }
+}

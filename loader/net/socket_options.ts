@@ -1,0 +1,133 @@
+/**
+ * Settings: the socket options a connection inherits from its listener. Two
+ * listeners with equal settings are compatible: "The source and destination
+ * listeners MUST have the same settings at the socket API level" (commit
+ * 55d444b310c6, Documentation/networking/ip-sysctl.rst, tcp_migrate_req).
+ */
+import { createHash } from "node:crypto";
+import type { Family } from "../core/address.ts";
+import { hasCode, SysError } from "../errors.ts";
+import * as libc from "../sys/libc.ts";
+
+interface Option {
+  readonly name: string;
+  readonly level: number;
+  readonly option: number;
+  /** Bytes of the value; 4 unless given. */
+  readonly size?: number;
+  readonly family?: Family;
+  /** Counts only when this bit of SO_BUF_LOCK says that it was set by hand. */
+  readonly lock?: number;
+}
+
+const { SOL_SOCKET, IPPROTO_TCP, IPPROTO_IPV6 } = libc;
+const IPPROTO_IP = 0;
+const SO_BUF_LOCK = 72; // since Linux 5.14
+
+/** The options read, in this order (asm-generic/socket.h, linux/tcp.h, linux/in.h, linux/in6.h). */
+const OPTIONS: readonly Option[] = [
+  { name: "SO_SNDBUF", level: SOL_SOCKET, option: 7, lock: 1 },
+  { name: "SO_RCVBUF", level: SOL_SOCKET, option: 8, lock: 2 },
+  { name: "SO_KEEPALIVE", level: SOL_SOCKET, option: 9 },
+  { name: "SO_OOBINLINE", level: SOL_SOCKET, option: 10 },
+  { name: "SO_PRIORITY", level: SOL_SOCKET, option: 12 },
+  { name: "SO_LINGER", level: SOL_SOCKET, option: 13, size: 8 },
+  { name: "SO_RCVLOWAT", level: SOL_SOCKET, option: 18 },
+  { name: "SO_MARK", level: SOL_SOCKET, option: 36 },
+  { name: "SO_MAX_PACING_RATE", level: SOL_SOCKET, option: 47 },
+  { name: "TCP_NODELAY", level: IPPROTO_TCP, option: 1 },
+  { name: "TCP_MAXSEG", level: IPPROTO_TCP, option: 2 },
+  { name: "TCP_CORK", level: IPPROTO_TCP, option: 3 },
+  { name: "TCP_KEEPIDLE", level: IPPROTO_TCP, option: 4 },
+  { name: "TCP_KEEPINTVL", level: IPPROTO_TCP, option: 5 },
+  { name: "TCP_KEEPCNT", level: IPPROTO_TCP, option: 6 },
+  { name: "TCP_SYNCNT", level: IPPROTO_TCP, option: 7 },
+  { name: "TCP_LINGER2", level: IPPROTO_TCP, option: 8 },
+  { name: "TCP_DEFER_ACCEPT", level: IPPROTO_TCP, option: 9 },
+  { name: "TCP_WINDOW_CLAMP", level: IPPROTO_TCP, option: 10 },
+  { name: "TCP_CONGESTION", level: IPPROTO_TCP, option: 13, size: 16 },
+  { name: "TCP_USER_TIMEOUT", level: IPPROTO_TCP, option: 18 },
+  { name: "TCP_FASTOPEN", level: IPPROTO_TCP, option: libc.TCP_FASTOPEN },
+  { name: "TCP_NOTSENT_LOWAT", level: IPPROTO_TCP, option: 25 },
+  { name: "TCP_SAVE_SYN", level: IPPROTO_TCP, option: 27 },
+  { name: "TCP_ULP", level: IPPROTO_TCP, option: 31, size: 16 },
+  { name: "IP_TOS", level: IPPROTO_IP, option: 1 },
+  { name: "IP_TTL", level: IPPROTO_IP, option: 2 },
+  { name: "IP_FREEBIND", level: IPPROTO_IP, option: 15 },
+  { name: "IP_TRANSPARENT", level: IPPROTO_IP, option: 19 },
+  { name: "IPV6_UNICAST_HOPS", level: IPPROTO_IPV6, option: 16, family: "ipv6" },
+  { name: "IPV6_TCLASS", level: IPPROTO_IPV6, option: 67, family: "ipv6" },
+];
+
+/** Option name to its bytes in hex; options the kernel does not know are left out. */
+export type Settings = Readonly<Record<string, string>>;
+
+/** Reads the settings of a (borrowed) listener. */
+export function readSettings(fd: number, family: Family): Settings {
+  const locks = read(fd, SOL_SOCKET, SO_BUF_LOCK, 4)?.readUInt32LE() ?? 0;
+  const settings: Record<string, string> = {};
+  for (const { name, level, option, size = 4, family: only, lock } of OPTIONS) {
+    if (only && only !== family) continue;
+    if (lock && !(locks & lock)) continue; // the system's default, which may change by itself
+    const value = read(fd, level, option, size);
+    if (value) settings[name] = value.toString("hex");
+  }
+  return settings;
+}
+
+/** SO_SNDBUF and SO_RCVBUF beyond the sysctl's limit, by CAP_NET_ADMIN (asm-generic/socket.h). */
+const FORCE: ReadonlyMap<number, number> = new Map([
+  [7, 32],
+  [8, 33],
+]);
+
+/**
+ * Gives `fd` the settings of another listener. Only what differs is set: some options
+ * read as the system's default, which set by hand would no longer follow it.
+ * @returns names of those that still differ
+ */
+export function copySettings(fd: number, family: Family, wanted: Settings): string[] {
+  const before = readSettings(fd, family);
+  for (const { name, level, option } of OPTIONS) {
+    const value = wanted[name];
+    if (value === undefined || value === before[name]) continue;
+    write(fd, level, option, Buffer.from(value, "hex"));
+  }
+  const now = readSettings(fd, family);
+  return Object.keys(wanted).filter((name) => wanted[name] !== now[name]);
+}
+
+function write(fd: number, level: number, option: number, value: Buffer): void {
+  const force = level === SOL_SOCKET ? FORCE.get(option) : undefined;
+  try {
+    // The kernel doubles a buffer size that is set, and gives it doubled (socket(7)).
+    if (force) libc.setsockopt(fd, level, force, value.readInt32LE() / 2);
+    else libc.setsockoptBytes(fd, level, option, value);
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error; // it still differs then: the caller says so
+  }
+}
+
+function read(fd: number, level: number, option: number, size: number): Buffer | null {
+  try {
+    return libc.getsockopt(fd, level, option, size);
+  } catch (error) {
+    if (hasCode(error, "ENOPROTOOPT", "EOPNOTSUPP", "EINVAL", "EPERM")) return null;
+    throw error;
+  }
+}
+
+/** Digests by what they are of: a host has few settings, and reads them again and again. */
+const DIGESTS = new Map<string, bigint>();
+const MANY = 256;
+
+/** 64-bit digest of settings, never 0n: equal digests are one class. */
+export function settingsDigest(settings: Settings): bigint {
+  const text = JSON.stringify(settings);
+  const known = DIGESTS.get(text);
+  if (known !== undefined) return known;
+  const digest = createHash("sha256").update(text).digest().readBigUInt64LE() || 1n;
+  if (DIGESTS.size === MANY) DIGESTS.clear();
+  DIGESTS.set(text, digest);
+  return digest;
+}

@@ -1,0 +1,102 @@
+/** Bind events: the kernel tells when a TCP socket is bound to a watched port. */
+import { closeSync, openSync, statSync } from "node:fs";
+import { BpfObject } from "../bpf/object.ts";
+import { BOUND_PROGRAMS, LAYOUT, RODATA } from "../core/abi.ts";
+import { checkPtr, checkRet } from "../sys/check.ts";
+import * as guard from "../sys/guard.ts";
+import * as bpf from "../sys/libbpf.ts";
+import { RingBuffer } from "../sys/ring_buffer.ts";
+
+/** Ports of a bit of `ranges`, bits of a word of `ports`: as in bpf/notify.bpf.c. */
+const RANGE = 1024;
+const WORD_BITS = 64;
+
+/**
+ * Calls back for each batch of binds to its ports, with the pids of those who bound (0: one that we
+ * cannot name), in any process below `cgroup`. Ends with the process.
+ */
+export class BindEvents implements Disposable {
+  readonly #object = new BpfObject("notify");
+  /** The words of `ports` that are not 0. */
+  #words: ReadonlyMap<number, bigint> = new Map();
+  readonly #links: bpf.Ptr<"bpf_link">[] = [];
+  #ring: RingBuffer | null = null;
+
+  constructor(
+    cgroup: string,
+    ports: Iterable<number>,
+    arrived: (pids: ReadonlySet<number>) => void,
+  ) {
+    let pids = new Set<number>();
+    const batch = () => {
+      const told = pids;
+      pids = new Set();
+      arrived(told);
+    };
+    const { pid } = LAYOUT.rm_event.members;
+    const record = (bytes: Buffer) => pids.add(bytes.readUInt32LE(pid));
+    try {
+      this.#object.setData(RODATA, ownPidns());
+      this.#object.load();
+      this.setPorts(ports);
+      this.#ring = new RingBuffer(this.#object.mapFd("events"), batch, record);
+      const fd = openSync(cgroup, "r");
+      try {
+        for (const name of BOUND_PROGRAMS) {
+          const link = bpf.bpf_program__attach_cgroup(this.#object.program(name), fd);
+          this.#links.push(checkPtr("bpf_program__attach_cgroup", link));
+        }
+      } finally {
+        closeSync(fd);
+      }
+    } catch (error) {
+      this[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** Other ports from now on; what stays is not missed for a moment. */
+  setPorts(ports: Iterable<number>): void {
+    const wanted = [...ports].map(guard.port);
+    const words = bitsOf(wanted);
+    for (const [word, bits] of words) {
+      if (this.#words.get(word) !== bits) this.#write("ports", word, bits);
+    }
+    for (const word of this.#words.keys()) if (!words.has(word)) this.#write("ports", word, 0n);
+    this.#words = words;
+    const ranges = bitsOf(wanted.map((port) => Math.floor(port / RANGE)));
+    this.#write("ranges", 0, ranges.get(0) ?? 0n);
+  }
+
+  #write(map: "ports" | "ranges", word: number, bits: bigint): void {
+    const [key, value] = [Buffer.alloc(4), Buffer.alloc(8)];
+    key.writeUInt32LE(word);
+    value.writeBigUInt64LE(bits);
+    const fd = this.#object.mapFd(map);
+    checkRet("bpf_map_update_elem", bpf.bpf_map_update_elem(fd, key, value, 0));
+  }
+
+  [Symbol.dispose](): void {
+    for (const link of this.#links.splice(0)) bpf.bpf_link__destroy(link);
+    this.#ring?.[Symbol.dispose]();
+    this.#ring = null;
+    this.#object[Symbol.dispose]();
+  }
+}
+
+/** The notification's .rodata. */
+function ownPidns(): Buffer {
+  const out = Buffer.alloc(4);
+  out.writeUInt32LE(statSync("/proc/self/ns/pid").ino);
+  return out;
+}
+
+/** A bit each of `numbers`, by word. */
+function bitsOf(numbers: Iterable<number>): Map<number, bigint> {
+  const words = new Map<number, bigint>();
+  for (const number of numbers) {
+    const word = Math.floor(number / WORD_BITS);
+    words.set(word, (words.get(word) ?? 0n) | (1n << BigInt(number % WORD_BITS)));
+  }
+  return words;
+}

@@ -1,0 +1,109 @@
+/** Which groups a service covers: SPEC and filters; and why something that listens is not covered. */
+
+import {
+  byGroup,
+  endpoint,
+  type GroupKey,
+  type GroupMatch,
+  isMember,
+  type Listener,
+} from "../core/listener.ts";
+import { matchesSpec, type Spec } from "../core/spec.ts";
+import { NoMatchError } from "../errors.ts";
+import { cgroupOf, isBelow } from "../host/cgroup.ts";
+
+/** Filters choose groups: a group is covered when one of its listeners passes all of them. */
+export interface Filter {
+  readonly pid?: number;
+  /** A cgroup v2 path as in /proc/PID/cgroup; its children pass too. */
+  readonly cgroup?: string;
+  /** Inode number of a network namespace. */
+  readonly netns?: number;
+}
+
+/** The first SPEC that names this address. */
+export function specOf(specs: readonly Spec[], key: GroupKey): Spec | undefined {
+  return specs.find((spec) => matchesSpec(spec, key));
+}
+
+/** Why the filter excludes a listener; null: it passes. */
+export function excludedBy(filter: Filter, listener: Listener): string | null {
+  if (filter.netns !== undefined && listener.key.netns !== filter.netns) {
+    return `it is in another network namespace (${listener.key.netns})`;
+  }
+  if (filter.pid !== undefined && !listener.owners.some(({ pid }) => pid === filter.pid)) {
+    return `process ${filter.pid} does not hold it`;
+  }
+  const { cgroup } = filter;
+  if (cgroup !== undefined && !listener.owners.some(({ pid }) => isBelow(cgroupOf(pid), cgroup))) {
+    return `no process of cgroup ${cgroup} holds it`;
+  }
+  return null;
+}
+
+/** The SPEC by which `specs` and `filter` cover a group with these listeners; undefined: they do not. */
+export function covers(
+  members: readonly Listener[],
+  specs: readonly Spec[],
+  filter: Filter,
+): Spec | undefined {
+  const [first] = members;
+  const spec = first && specOf(specs, first.key);
+  const passes = spec && members.some((member) => excludedBy(filter, member) === null);
+  return passes ? spec : undefined;
+}
+
+/** The groups that `specs` and `filter` cover, with all their listeners. */
+export function matchGroups(
+  listeners: readonly Listener[],
+  specs: readonly Spec[],
+  filter: Filter,
+): GroupMatch[] {
+  const matches: GroupMatch[] = [];
+  for (const [name, members] of byGroup(listeners)) {
+    const spec = covers(members, specs, filter);
+    if (spec) matches.push({ name, service: spec.text, members });
+  }
+  return matches;
+}
+
+/** The refusal when nothing is covered, with what is there instead. */
+export function noMatch(
+  listeners: readonly Listener[],
+  specs: readonly Spec[],
+  filter: Filter,
+): NoMatchError {
+  const reasons = explainNoMatch(listeners, specs, filter);
+  const found = reasons.length
+    ? `what is there: ${reasons.join("; ")}`
+    : "nothing listens on that port";
+  const names = specs.map(({ text }) => text).join(", ");
+  return new NoMatchError(
+    `no listener with SO_REUSEPORT matches ${names}: ${found} (--wait starts before the server)`,
+  );
+}
+
+/** One line a listener on the ports of `specs`: why it is not covered. */
+export function explainNoMatch(
+  listeners: readonly Listener[],
+  specs: readonly Spec[],
+  filter: Filter,
+): string[] {
+  const ports = new Set(specs.map(({ port }) => port));
+  return listeners
+    .filter(({ key }) => ports.has(key.port))
+    .map((listener) => {
+      const [owner] = listener.owners;
+      const who = owner ? ` of ${owner.comm} (pid ${owner.pid})` : "";
+      return `${listener.protocol} ${endpoint(listener.key)}${who}: ${whyNot(listener, specs, filter)}`;
+    });
+}
+
+function whyNot(listener: Listener, specs: readonly Spec[], filter: Filter): string {
+  if (listener.protocol === "udp") return "it is UDP";
+  const excluded = excludedBy(filter, listener);
+  if (excluded) return excluded;
+  if (!specOf(specs, listener.key)) return "it listens on another address";
+  if (!isMember(listener)) return "it does not set SO_REUSEPORT (--adopt makes it)";
+  return "it does match";
+}

@@ -1,0 +1,78 @@
+/** detach: undoes an attach, whoever made it, whether its sidecar runs or was killed. */
+import { existsSync } from "node:fs";
+import { type Unadopted, unadopt } from "../adoption/adopt.ts";
+import { findBpffs, State } from "../bpf/pin_tree.ts";
+import { pinnedProgramId } from "../bpf/program.ts";
+import { byGroup, type Listener } from "../core/listener.ts";
+import type { Spec } from "../core/spec.ts";
+import { AbiMismatchError, NoMatchError } from "../errors.ts";
+import { Group } from "../group/group.ts";
+import { requireHost } from "../host/capabilities.ts";
+import { detachProgram } from "../manage/attach.ts";
+import { giveBack } from "../manage/detach_group.ts";
+import { specOf } from "../observe/coverage.ts";
+import { Observer } from "../observe/observer.ts";
+
+export interface DetachOptions {
+  /** Groups these name, and adoptions of their ports; without, with `all`, everything that is pinned. */
+  readonly specs?: readonly Spec[];
+  readonly all?: boolean;
+  readonly bpffs?: string;
+}
+
+/** What a detach undid. */
+export interface Detached {
+  /** Names of groups. */
+  readonly groups: readonly string[];
+  readonly unadopted: readonly Unadopted[];
+}
+
+/** Detaches and unpins; ends adoptions. @throws NoMatchError when nothing is pinned for any SPEC. */
+export function detach(options: DetachOptions): Detached {
+  requireHost();
+  const state = new State(findBpffs(options.bpffs));
+  const specs = options.specs ?? [];
+  const groups: string[] = [];
+  const unadopted: Unadopted[] = [];
+  if (existsSync(state.root)) {
+    using observer = new Observer();
+    using _lock = state.lock();
+    const members = byGroup(observer.read());
+    for (const name of state.groups()) {
+      if (detachOne(state, name, members.get(name) ?? [], options)) groups.push(name);
+    }
+    const ports = options.all ? "all" : new Set(specs.map(({ port }) => port));
+    unadopted.push(...unadopt(state, ports));
+  }
+  state.tidy();
+  if (groups.length + unadopted.length === 0 && !options.all) {
+    const names = specs.map(({ text }) => text).join(", ");
+    throw new NoMatchError(
+      `nothing is attached for ${names}: 'reuseport-migrate status' lists what is`,
+    );
+  }
+  return { groups, unadopted };
+}
+
+function detachOne(
+  state: State,
+  name: string,
+  members: readonly Listener[],
+  options: DetachOptions,
+): boolean {
+  let group: Group;
+  try {
+    group = Group.open(state.directory(name));
+  } catch (error) {
+    // Of another version: its maps mean nothing to us, but its program can be told by id.
+    if (!(error instanceof AbiMismatchError) || !options.all) throw error;
+    const id = pinnedProgramId(state.directory(name));
+    if (id !== null && members.some(({ programId }) => programId === id)) detachProgram(members);
+    state.remove(name);
+    return true;
+  }
+  using own = group;
+  if (!options.all && !specOf(options.specs ?? [], own.record.key)) return false;
+  giveBack(state, own, members);
+  return true;
+}

@@ -1,0 +1,66 @@
+/**
+ * Changing a pinned group without its sidecar: policy, and who is drained. Each change is in force
+ * when the call returns; a sidecar that runs goes on from what is pinned.
+ */
+import { existsSync } from "node:fs";
+import { findBpffs, State } from "../bpf/pin_tree.ts";
+import { byGroup, type Listener } from "../core/listener.ts";
+import type { Plan } from "../core/plan.ts";
+import type { Spec } from "../core/spec.ts";
+import { NoMatchError } from "../errors.ts";
+import { Group } from "../group/group.ts";
+import { requireHost } from "../host/capabilities.ts";
+import { applyGroup } from "../manage/apply.ts";
+import { splitStandby } from "../manage/members.ts";
+import { Readings } from "../manage/option_schedule.ts";
+import { specOf } from "../observe/coverage.ts";
+import { Observer } from "../observe/observer.ts";
+import { boottimeMs } from "../sys/libc.ts";
+
+/** A group that may be changed, and who listens in it. */
+export interface Changeable {
+  readonly group: Group;
+  /** Its listeners, the standby left out. */
+  readonly listeners: readonly Listener[];
+}
+
+/** Works on the groups that `specs` name, all of them at once, under the state's lock. */
+export function withGroups<T>(
+  specs: readonly Spec[],
+  options: { readonly bpffs?: string },
+  work: (groups: readonly Changeable[]) => T,
+): T {
+  requireHost();
+  const state = new State(findBpffs(options.bpffs));
+  if (!existsSync(state.root)) throw nothing(specs);
+  using observer = new Observer();
+  using _lock = state.lock();
+  const members = byGroup(observer.read());
+  const groups: Changeable[] = [];
+  try {
+    for (const name of state.groups()) {
+      const group = Group.openOrNull(state.directory(name));
+      if (group === null) continue;
+      groups.push({ group, listeners: splitStandby(group, members.get(name) ?? []).others });
+    }
+    const wanted = groups.filter(({ group }) => specOf(specs, group.record.key));
+    if (wanted.length === 0) throw nothing(specs);
+    return work(wanted);
+  } finally {
+    state.mark();
+    for (const { group } of groups) group[Symbol.dispose]();
+    state.tidy();
+  }
+}
+
+/** Puts what is pinned now in force. */
+export function applyChanged({ group, listeners }: Changeable): Plan {
+  return applyGroup(group, listeners, new Readings(), false, boottimeMs());
+}
+
+function nothing(specs: readonly Spec[]): NoMatchError {
+  const names = specs.map(({ text }) => text).join(", ");
+  return new NoMatchError(
+    `nothing is attached for ${names}: 'reuseport-migrate status' lists what is`,
+  );
+}

@@ -1,0 +1,40 @@
+/** release: ends a hold at once; clients are refused from then on, until a server listens again. */
+
+import { findBpffs, State } from "../bpf/pin_tree.ts";
+import { byGroup } from "../core/listener.ts";
+import type { Spec } from "../core/spec.ts";
+import { NoMatchError } from "../errors.ts";
+import { Group } from "../group/group.ts";
+import { requireHost } from "../host/capabilities.ts";
+import { shutDown, splitStandby } from "../manage/members.ts";
+import { specOf } from "../observe/coverage.ts";
+import { Observer } from "../observe/observer.ts";
+
+/** A hold that was ended. */
+export interface Released {
+  /** Name of the group. */
+  readonly group: string;
+  /** Connections that it held, and that are reset now. */
+  readonly connections: number;
+}
+
+/** @throws NoMatchError when nothing is held for these SPECs */
+export function release(specs: readonly Spec[], options: { bpffs?: string } = {}): Released[] {
+  requireHost();
+  const state = new State(findBpffs(options.bpffs));
+  using observer = new Observer();
+  const members = byGroup(observer.read());
+  const released: Released[] = [];
+  for (const name of state.groups()) {
+    using group = Group.openOrNull(state.directory(name));
+    if (group === null || !specOf(specs, group.record.key) || group.standby.heldSinceMs === null)
+      continue;
+    const { standby } = splitStandby(group, members.get(name) ?? []);
+    if (standby && shutDown(standby)) {
+      released.push({ group: name, connections: standby.queueLength });
+    }
+  }
+  if (released.length > 0) return released;
+  const names = specs.map(({ text }) => text).join(", ");
+  throw new NoMatchError(`nothing is held for ${names}: 'reuseport-migrate status' shows what is`);
+}

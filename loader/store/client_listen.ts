@@ -1,0 +1,60 @@
+/** A TCP listener of our own, for the first start of a server, when the store has none yet. */
+import { addressBytes } from "../core/address.ts";
+import type { Spec } from "../core/spec.ts";
+import { ConflictError, hasCode, PermissionError } from "../errors.ts";
+import * as libc from "../sys/libc.ts";
+
+const BACKLOG = 4096; // net.core.somaxconn bounds it
+
+export interface ListenOptions {
+  /** Default 4096. */
+  readonly backlog?: number;
+}
+
+/**
+ * Listens there; `:80` is one socket for IPv4 and IPv6, where there is IPv6.
+ * @throws ConflictError, PermissionError
+ */
+export function listenOn(spec: Spec, { backlog = BACKLOG }: ListenOptions = {}): number {
+  if (spec.address !== null) return open(spec, spec.family ?? "ipv4", spec.address, true, backlog);
+  try {
+    return open(spec, "ipv6", "::", false, backlog);
+  } catch (error) {
+    if (!hasCode(error, "EAFNOSUPPORT", "EADDRNOTAVAIL")) throw error;
+    return open(spec, "ipv4", "0.0.0.0", true, backlog);
+  }
+}
+
+function open(
+  { text, port }: Spec,
+  family: "ipv4" | "ipv6",
+  address: string,
+  only: boolean,
+  backlog: number,
+): number {
+  const domain = family === "ipv6" ? libc.AF_INET6 : libc.AF_INET;
+  const type = libc.SOCK_STREAM | libc.SOCK_NONBLOCK | libc.SOCK_CLOEXEC;
+  const fd = libc.socket(domain, type, 0);
+  try {
+    libc.setsockopt(fd, libc.SOL_SOCKET, libc.SO_REUSEADDR, 1);
+    if (family === "ipv6") libc.setsockopt(fd, libc.IPPROTO_IPV6, libc.IPV6_V6ONLY, only ? 1 : 0);
+    libc.bind(fd, libc.sockaddr(domain, addressBytes(family, address), port));
+    libc.listen(fd, backlog);
+    return fd;
+  } catch (error) {
+    libc.close(fd);
+    throw refusal(text, error);
+  }
+}
+
+function refusal(text: string, error: unknown): unknown {
+  if (hasCode(error, "EADDRINUSE")) {
+    const message = `${text} cannot be listened on: another socket has it (EADDRINUSE)`;
+    return new ConflictError(message, { cause: error });
+  }
+  if (hasCode(error, "EACCES")) {
+    const message = `${text} cannot be listened on: a port below 1024 wants root, or CAP_NET_BIND_SERVICE`;
+    return new PermissionError("CAP_NET_BIND_SERVICE", message, { cause: error });
+  }
+  return error;
+}

@@ -1,9 +1,0 @@
-/** A classic BPF program on a reuseport group, as some servers set: a program that is not ours. */
-import { attachReturnZero } from "../../loader/sys/classic_filter.ts";
-
-const SO_ATTACH_REUSEPORT_CBPF = 51;
-
-/** Attaches `return 0`: the group's first listener takes every new connection. */
-export function attachClassicFilter(fd: number): void {
-  attachReturnZero(fd, SO_ATTACH_REUSEPORT_CBPF);
-}

@@ -1,0 +1,117 @@
+/** A child process of a test: its output goes to a file, it is ended by pid, it never outlives its owner. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { until } from "../until.ts";
+
+/** A directory of its own that vanishes with its owner. */
+export class TempDir implements Disposable {
+  readonly path = mkdtempSync(join(tmpdir(), "reuseport-migrate-"));
+
+  file(name: string): string {
+    return join(this.path, name);
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.path, { recursive: true, force: true });
+  }
+}
+
+export class Child implements AsyncDisposable {
+  /** Exit code, or the name of the signal that ended it. */
+  readonly exited: Promise<number | string>;
+  readonly #process: ChildProcess;
+  readonly #log: string;
+  #running = true;
+
+  /** Stdout and stderr are appended to the file `log`. */
+  constructor(command: string, args: readonly string[], log: string) {
+    const fd = openSync(log, "a");
+    this.#process = spawn(command, args, { stdio: ["ignore", fd, fd] });
+    closeSync(fd);
+    this.#log = log;
+    this.exited = new Promise((resolve, reject) => {
+      this.#process.once("error", reject);
+      this.#process.once("exit", (code, signal) => {
+        this.#running = false;
+        resolve(code ?? signal ?? -1);
+      });
+    });
+    this.exited.catch(() => {
+      this.#running = false;
+    });
+  }
+
+  get pid(): number {
+    const { pid } = this.#process;
+    if (pid === undefined) throw new Error(`${this.#process.spawnfile} did not start`);
+    return pid;
+  }
+
+  get running(): boolean {
+    return this.#running;
+  }
+
+  output(): string {
+    return readFileSync(this.#log, "utf8");
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    if (this.#running) this.#process.kill(signal);
+  }
+
+  /** Asks it to end, insists after 20 s; returns how it ended. */
+  async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<number | string> {
+    this.kill(signal);
+    const insist = setTimeout(() => this.kill("SIGKILL"), 20_000);
+    try {
+      return await this.exited;
+    } finally {
+      clearTimeout(insist);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop("SIGKILL").catch(() => {});
+  }
+
+  /** Waits until `condition` holds; fails with its output if the child ends first. */
+  async until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
+    await until(what, async () => {
+      if (!this.#running) {
+        throw new Error(`it ended (${await this.exited}) before ${what}:\n${this.output()}`);
+      }
+      return condition();
+    });
+  }
+}
+
+/** `resource`, once `start` is through; when it fails, nothing stays behind. */
+export async function started<T extends AsyncDisposable>(
+  resource: T,
+  start: Promise<void>,
+): Promise<T> {
+  try {
+    await start;
+    return resource;
+  } catch (error) {
+    await resource[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** The next message of a forked child; fails if it ends instead. */
+export async function message(child: ChildProcess): Promise<unknown> {
+  const decided = new AbortController();
+  const { signal } = decided;
+  try {
+    const ended = once(child, "exit", { signal }).then(([code]) => {
+      throw new Error(`${child.spawnargs.at(1)} ended with ${code}`);
+    });
+    return (await Promise.race([once(child, "message", { signal }), ended]))[0];
+  } finally {
+    decided.abort();
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * One kernel test's stage: it hands out a port, processes, rules and sysctls, and
+ * takes all of it away at the end, in reverse order, whatever happened.
+ */
+import assert from "node:assert/strict";
+import {
+  netnsInode,
+  parseSpec,
+  Sidecar,
+  type SidecarEvent,
+  type SidecarOptions,
+} from "../../../loader/index.ts";
+import type { Cleanup } from "../cleanup.ts";
+import { borrowedFds, pins } from "../host/fds.ts";
+import { openPeers, type Peer, type PeerOptions } from "../load/peer.ts";
+import { holdHandshakes } from "../net/handshake_loss.ts";
+import { setSysctl } from "../net/sysctl.ts";
+import { type Listener, ListenerProcess, type ListenOptions } from "../servers/listener.ts";
+
+export const BPFFS = "/sys/fs/bpf";
+
+/** Options of a sidecar in a test. */
+export const PLAIN = {
+  migrate: "newest",
+  route: "kernel",
+  bpffs: BPFFS,
+  wait: false,
+  replace: false,
+  // Without it a sidecar covers the whole host.
+  filter: { netns: netnsInode("/proc/self/ns/net") },
+} as const;
+
+/* The files of one run share a network namespace: let them not share ports too soon. */
+let lastPort = 20_000 + ((process.pid * 50) % 10_000);
+
+export class Scene implements Cleanup {
+  readonly #undo: (() => unknown)[] = [];
+  readonly port = ++lastPort;
+  /** Where listeners listen, and what the sidecar is told. */
+  readonly address: string;
+  /** Where clients connect to. */
+  readonly to: string;
+  /** What the scene's sidecars had to say. */
+  readonly log: SidecarEvent[] = [];
+
+  constructor(address: string, to: string) {
+    this.address = address;
+    this.to = to;
+  }
+
+  /** Has `undo` run at the end. */
+  defer(undo: () => unknown): void {
+    this.#undo.push(undo);
+  }
+
+  async end(): Promise<void> {
+    while (this.#undo.length > 0) await this.#undo.pop()?.();
+  }
+
+  /** A process to own listeners; `under` as for {@link ListenerProcess.start}. */
+  async process(under: readonly string[] = []): Promise<ListenerProcess> {
+    const result = await ListenerProcess.start(under);
+    this.defer(() => result.kill());
+    return result;
+  }
+
+  /** A listener on the scene's address and port, in a process of its own unless one is given. */
+  async listener(
+    options: Partial<ListenOptions> = {},
+    process?: ListenerProcess,
+  ): Promise<Listener> {
+    const owner = process ?? (await this.process());
+    return owner.open({ address: this.address, port: this.port, ...options });
+  }
+
+  async peers(count: number, options: PeerOptions = {}): Promise<Peer[]> {
+    const peers = await openPeers(count, this.to, this.port, options);
+    this.defer(() => {
+      for (const peer of peers) peer.destroy();
+    });
+    return peers;
+  }
+
+  /** Holds all handshakes with the scene's port half open until the result is called. */
+  hold(): () => void {
+    const release = holdHandshakes(this.port);
+    this.defer(release);
+    return release;
+  }
+
+  /** `127.0.0.1:20001`, `[::1]:20001`. */
+  get spec(): string {
+    return `${this.address.includes(":") ? `[${this.address}]` : this.address}:${this.port}`;
+  }
+
+  /** A sidecar that is attached, by default to the scene's address and port, and looks again only when told. */
+  sidecar(options: Partial<SidecarOptions> & { readonly spec?: string } = {}): Sidecar {
+    const { spec = this.spec, ...rest } = options;
+    const sidecar = new Sidecar({ ...PLAIN, specs: [parseSpec(spec)], ...rest }, (event) =>
+      this.log.push(event),
+    );
+    this.defer(() => sidecar.close({ keep: false }));
+    sidecar.start();
+    return sidecar;
+  }
+
+  sysctl(name: string, value: number): void {
+    this.defer(setSysctl(name, value));
+  }
+}
+
+/** A test body with a scene that is clean before and after. */
+export function scene(
+  body: (scene: Scene) => Promise<void>,
+  address = "127.0.0.1",
+  to = address,
+): () => Promise<void> {
+  return async () => {
+    const before = pins(BPFFS);
+    const it = new Scene(address, to);
+    try {
+      await body(it);
+    } finally {
+      await it.end();
+    }
+    assert.deepEqual(pins(BPFFS), before, "pins that stay");
+    assert.deepEqual(borrowedFds(), [], "BPF or borrowed file descriptors that stay open");
+  };
+}

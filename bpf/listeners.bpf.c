@@ -24,7 +24,7 @@
 /* Low bit of sk_user_data (include/net/sock.h) that a REUSEPORT_SOCKARRAY sets, and nothing else on TCP. */
 #define SK_USER_DATA_BPF 2
 
-const volatile struct rm_observe observe = {};
+const volatile struct rm_iter_options observe = {};
 
 /* bpf_sock_from_file() wants a BTF pointer; the type's members do not matter. */
 static __always_inline int wanted(struct sock *sk, __u16 protocol)

@@ -13,18 +13,18 @@
 
 #include <linux/types.h>
 
-#define RM_ABI_VERSION 5
+#define RM_ABI_VERSION 6
 
 /* Limits. */
-#define RM_MAX_SLOTS 1024  /* listeners one group can hold at a time */
-#define RM_MAX_CLASSES 16  /* settings classes in one group; 0 is "not known" */
-#define RM_TRIES 8         /* targets tried for one connection, at most */
-#define RM_SOURCE_TRIES 32 /* entries of `sources` that one cookie may be in */
-#define RM_LINE_CELLS 32   /* of rm_line: a cache line */
-#define RM_FEW 56          /* of rm_control */
-#define RM_RANGE_LINES 3   /* of a plan: RM_MAX_CLASSES + 1 ranges */
-#define RM_HOLD_BUCKETS 10 /* of rm_holds.buckets */
-#define RM_SETTINGS_LEN 2032
+#define RM_MAX_SLOTS 1024    /* listeners one group can hold at a time */
+#define RM_MAX_CLASSES 16    /* settings classes in one group; 0 is "not known" */
+#define RM_TRIES 8           /* targets tried for one connection, at most */
+#define RM_SOURCE_TRIES 32   /* entries of `sources` that one cookie may be in */
+#define RM_LINE_CELLS 32     /* of rm_plan_line: a cache line */
+#define RM_FIRST_TARGETS 56  /* of rm_control */
+#define RM_CANDIDATE_LINES 3 /* of a plan: RM_MAX_CLASSES + 1 ranges */
+#define RM_HOLD_BUCKETS 10   /* of rm_hold_counts.buckets */
+#define RM_OPTIONS_LEN 2032
 #define RM_SERVICE_LEN 64 /* bytes of a service's name, NUL included */
 #define RM_COMM_LEN 16    /* TASK_COMM_LEN */
 
@@ -72,8 +72,8 @@
 /* rm_control.syn_count: every listener is drained, new connections are refused. */
 #define RM_SYN_REFUSE 65535
 
-/* rm_control.way: a probe is under way, all are drained, or there is only the standby. */
-#define RM_WAY_OTHER 65535
+/* rm_control.fast_path: a probe is under way, all are drained, or there is only the standby. */
+#define RM_FAST_PATH_NONE 65535
 
 /* Policy for new connections. */
 #define RM_ROUTE_KERNEL 0
@@ -104,7 +104,7 @@ struct rm_migrations {
  * A run of a plan: the targets of one class, those to choose among first, then the others (older
  * generations) in the order to try them.
  */
-struct rm_range {
+struct rm_candidates {
 	__u16 first; /* cell of the plan */
 	__u16 count; /* chosen among by hash */
 	__u16 total; /* count and the others */
@@ -114,14 +114,14 @@ struct rm_range {
 /*
  * Entry of `plans`: a line. Two plans, of which `control` names the one in force, so that a new plan
  * is written whole and then flipped in with one write. A plan is
- *   RM_RANGE_LINES             the range of each class, then that of any: for want of a compatible one
+ *   RM_CANDIDATE_LINES             the range of each class, then that of any: for want of a compatible one
  *   slots / RM_LINE_CELLS      targets of new connections
  *   2 * slots / RM_LINE_CELLS  targets of migrating ones: those of each class, then those of any
  */
-struct rm_line {
+struct rm_plan_line {
 	union {
 		__u16 cells[RM_LINE_CELLS]; /* slots */
-		struct rm_range ranges[RM_LINE_CELLS / 4];
+		struct rm_candidates candidates[RM_LINE_CELLS / 4];
 	} as;
 };
 
@@ -141,14 +141,14 @@ struct rm_control {
 	__u16 probe_slot;  /* entry in `listeners` */
 	__u16 source_mask; /* entries of `sources` - 1 */
 	__u8 mode;         /* RM_MODE_* */
-	__u8 tell;         /* 1: tell of migrations from accept queues, through `moves` */
+	__u8 report_moves; /* 1: tell of migrations from accept queues, through `move_events` */
 	__u16 syn_count; /* of the active plan; 0: no target, or the kernel's hash; RM_SYN_REFUSE */
 	__u16 standby;   /* its entry in `listeners`: then every decision is explicit; 0: none */
 
 	/* What most new connections need, side by side. */
-	__u16 way; /* 0: the kernel's hash; so many targets to choose among; RM_WAY_OTHER */
-	__u16 few
-		[RM_FEW]; /* the first targets of new connections in the plan: most groups have no more */
+	__u16 fast_path; /* 0: the kernel's hash; so many targets to choose among; RM_FAST_PATH_NONE */
+	__u16 first_targets
+		[RM_FIRST_TARGETS]; /* the first targets of new connections in the plan: most groups have no more */
 
 	/*
 	 * Each CPU's, one after the other: SYNs come on all CPUs at once, and no two write to one cache
@@ -164,20 +164,20 @@ struct rm_sizes {
 	__u32 cpu_counters; /* of each: whole cache lines */
 };
 
-/* The one entry of `moved`. */
-struct rm_moved {
-	__u32 told; /* 1 from an event of `moves` until the loader has taken it */
+/* The one entry of `move_report`. */
+struct rm_move_report {
+	__u32 pending; /* 1 from an event of `move_events` until the loader has taken it */
 	__u32 pad;
 	__u64 wakeups; /* listeners the loader has woken; the loader's only */
 };
 
 /* Entry of `slots`, index = slot. Written and read by the loader only. */
 struct rm_slot {
-	__u64 cookie;     /* socket cookie; 0: never used */
-	__u64 opened_ms;  /* CLOCK_BOOTTIME */
-	__u64 closed_ms;  /* CLOCK_BOOTTIME; 0: listening */
-	__u64 settings;   /* digest of the inherited socket options; 0: not known */
-	__u32 generation; /* 1.. */
+	__u64 cookie;         /* socket cookie; 0: never used */
+	__u64 opened_ms;      /* CLOCK_BOOTTIME */
+	__u64 closed_ms;      /* CLOCK_BOOTTIME; 0: listening */
+	__u64 options_digest; /* digest of the inherited socket options; 0: not known */
+	__u32 generation;     /* 1.. */
 	__u32 class;
 	__u32 drained; /* 1: no target, on purpose */
 	__u32 pad;
@@ -211,11 +211,11 @@ struct rm_group {
 struct rm_standby {
 	__u64 cookie;  /* socket cookie; 0: none */
 	__u64 held_ms; /* CLOCK_BOOTTIME at which the hold under way began; 0: none */
-	char settings[RM_SETTINGS_LEN]; /* those of the group's listeners: JSON, NUL at the end */
+	char options[RM_OPTIONS_LEN]; /* those of the group's listeners: JSON, NUL at the end */
 };
 
-/* The one entry of `holds`: what became of them. Written and read by the loader only. */
-struct rm_holds {
+/* The one entry of `hold_counts`: what became of them. Written and read by the loader only. */
+struct rm_hold_counts {
 	__u64 started;
 	__u64 handed_over;
 	__u64 expired;
@@ -251,14 +251,14 @@ struct rm_listener {
 };
 
 /* The listeners iterator's .rodata. */
-struct rm_observe {
+struct rm_iter_options {
 	__u32 pidns; /* inode number of the loader's pid namespace: pids are given as it sees them */
 	__u8 udp;    /* also bound UDP sockets */
 	__u8 pad[3];
 };
 
 /* Record of the ring buffer `events`: a TCP socket was bound to a watched port. */
-struct rm_event {
+struct rm_bind_event {
 	__u16 port; /* host byte order */
 	__u16 pad;
 	__u32 pid; /* who bound it, in the loader's pid namespace; 0: not of that one */
@@ -289,14 +289,14 @@ struct rm_adopted_port {
 
 RM_ASSERT_SIZE(rm_migrations, 240);
 RM_ASSERT_OFFSET(rm_migrations, into, 216);
-RM_ASSERT_SIZE(rm_line, 64);
-RM_ASSERT_SIZE(rm_range, 8);
+RM_ASSERT_SIZE(rm_plan_line, 64);
+RM_ASSERT_SIZE(rm_candidates, 8);
 RM_ASSERT_SIZE(rm_control, 128);
 RM_ASSERT_OFFSET(rm_control, mode, 8);
-RM_ASSERT_OFFSET(rm_control, few, 16);
+RM_ASSERT_OFFSET(rm_control, first_targets, 16);
 RM_ASSERT_OFFSET(rm_control, counters, 128);
 RM_ASSERT_SIZE(rm_sizes, 8);
-RM_ASSERT_SIZE(rm_moved, 16);
+RM_ASSERT_SIZE(rm_move_report, 16);
 RM_ASSERT_SIZE(rm_slot, 72);
 RM_ASSERT_OFFSET(rm_slot, generation, 32);
 RM_ASSERT_OFFSET(rm_slot, base_syn, 48);
@@ -306,16 +306,16 @@ RM_ASSERT_OFFSET(rm_group, addr, 24);
 RM_ASSERT_OFFSET(rm_group, hold_ms, 48);
 RM_ASSERT_OFFSET(rm_group, service, 56);
 RM_ASSERT_SIZE(rm_standby, 2048);
-RM_ASSERT_OFFSET(rm_standby, settings, 16);
-RM_ASSERT_SIZE(rm_holds, 120);
-RM_ASSERT_OFFSET(rm_holds, buckets, 40);
+RM_ASSERT_OFFSET(rm_standby, options, 16);
+RM_ASSERT_SIZE(rm_hold_counts, 120);
+RM_ASSERT_OFFSET(rm_hold_counts, buckets, 40);
 RM_ASSERT_SIZE(rm_listener, 104);
 RM_ASSERT_OFFSET(rm_listener, pid, 24);
 RM_ASSERT_OFFSET(rm_listener, family, 60);
 RM_ASSERT_OFFSET(rm_listener, addr, 72);
 RM_ASSERT_OFFSET(rm_listener, comm, 88);
-RM_ASSERT_SIZE(rm_observe, 8);
-RM_ASSERT_SIZE(rm_event, 8);
+RM_ASSERT_SIZE(rm_iter_options, 8);
+RM_ASSERT_SIZE(rm_bind_event, 8);
 RM_ASSERT_SIZE(rm_adoption, 1296);
 RM_ASSERT_OFFSET(rm_adoption, parent, 8);
 RM_ASSERT_OFFSET(rm_adoption, name, 16);

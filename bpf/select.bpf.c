@@ -20,7 +20,7 @@
 #include "mptcp.h"
 #include "reuseport_migrate.h"
 #include "select_maps.h"
-#include "select_run.h"
+#include "candidates.h"
 
 /* The last resort; false where there is no standby, or it is the one that closes. */
 static __always_inline int try_standby(struct sk_reuseport_md *ctx, __u32 not_row)
@@ -56,7 +56,7 @@ static __always_inline int on_rare_syn(struct sk_reuseport_md *ctx)
 	} else if (!n && !last) {
 		cell = RM_OUTCOME_KERNEL; /* only a probe is under way */
 	} else {
-		slot = try_run(ctx, (__u32)control.plan << 16 | SYN_CELL, n, n, GROUP_ROW);
+		slot = try_candidates(ctx, (__u32)control.plan << 16 | SYN_CELL, n, n, GROUP_ROW);
 		if (slot >= 0)
 			cell = SELECTED(slot);
 		else if (try_standby(ctx, GROUP_ROW))
@@ -126,7 +126,7 @@ static __always_inline int on_migrate(struct sk_reuseport_md *ctx, __u32 stage,
 		return SK_DROP;
 	}
 
-	slot = try_range(ctx, class, row);
+	slot = try_class(ctx, class, row);
 	if (slot >= 0) {
 		count(row, stage, RM_OUTCOME_SELECTED);
 		count_into(slot, stage);
@@ -135,7 +135,7 @@ static __always_inline int on_migrate(struct sk_reuseport_md *ctx, __u32 stage,
 	why = failed(slot, class ? RM_OUTCOME_FALLBACK_SETTINGS : RM_OUTCOME_FALLBACK_SOURCE);
 
 	/* None with its settings, or they have gone: any target (none if strict). */
-	slot = try_range(ctx, RANGE_OTHER, row);
+	slot = try_class(ctx, ANY_CLASS, row);
 	if (slot >= 0) {
 		count(row, stage, why);
 		count_into(slot, stage);
@@ -162,13 +162,13 @@ static __always_inline int on_migrate(struct sk_reuseport_md *ctx, __u32 stage,
  * On kernels that do not wake a destination the loader does (CVE-2026-46015). It
  * looks who has connections waiting: one event is enough until it has begun.
  */
-static __always_inline void tell_moved(void)
+static __always_inline void report_move(void)
 {
 	__u32 zero = 0;
-	struct rm_moved *m = bpf_map_lookup_elem(&moved, &zero);
-	void *ring = bpf_map_lookup_elem(&moves, &zero);
+	struct rm_move_report *m = bpf_map_lookup_elem(&move_report, &zero);
+	void *ring = bpf_map_lookup_elem(&move_events, &zero);
 
-	if (m && ring && !__sync_lock_test_and_set(&m->told, 1))
+	if (m && ring && !__sync_lock_test_and_set(&m->pending, 1))
 		bpf_ringbuf_output(ring, m, sizeof(*m), 0);
 }
 
@@ -184,8 +184,8 @@ __noinline int decide(struct sk_reuseport_md *ctx)
 	state = migrating->state;
 	stage = stage_of(ctx, state);
 	verdict = on_migrate(ctx, stage, migrating, state);
-	if (verdict == SK_PASS && stage == RM_STAGE_ACCEPT_QUEUE && control.tell)
-		tell_moved();
+	if (verdict == SK_PASS && stage == RM_STAGE_ACCEPT_QUEUE && control.report_moves)
+		report_move();
 	return verdict;
 }
 
@@ -195,7 +195,7 @@ __noinline int decide(struct sk_reuseport_md *ctx)
  */
 static __always_inline int on_syn(struct sk_reuseport_md *ctx)
 {
-	__u32 n = control.way, index;
+	__u32 n = control.fast_path, index;
 	int slot;
 
 	if (!n) {
@@ -205,7 +205,8 @@ static __always_inline int on_syn(struct sk_reuseport_md *ctx)
 	if (n > RM_MAX_SLOTS)
 		return decide(ctx);
 	index = scale(ctx->hash, n);
-	slot = index < RM_FEW ? control.few[index] : slot_at(control.plan, SYN_CELL + index);
+	slot = index < RM_FIRST_TARGETS ? control.first_targets[index] :
+					  slot_at(control.plan, SYN_CELL + index);
 	if (bpf_sk_select_reuseport(ctx, &listeners, &slot, 0))
 		return decide(ctx);
 	count_syn(SELECTED(slot));
@@ -218,16 +219,16 @@ static __always_inline int on_known(struct sk_reuseport_md *ctx, __u32 state)
 	__u64 source =
 		find_source(bpf_get_socket_cookie(ctx->sk), control.source_mask, FIRST_TRIES);
 	__u32 class = source % RM_MAX_CLASSES, row = row_of(source), stage = stage_of(ctx, state);
-	const struct rm_line *line = line_at(control.plan + class / LINE_RANGES);
-	const struct rm_range *range;
+	const struct rm_plan_line *line = line_at(control.plan + class / LINE_CANDIDATES);
+	const struct rm_candidates *c;
 	int slot;
 
-	if (!source || !line || control.mode > RM_MODE_STRICT || control.tell)
+	if (!source || !line || control.mode > RM_MODE_STRICT || control.report_moves)
 		return decide(ctx);
-	range = &line->as.ranges[class % LINE_RANGES];
-	if (!range->count)
+	c = &line->as.candidates[class % LINE_CANDIDATES];
+	if (!c->count)
 		return decide(ctx);
-	slot = slot_at(control.plan, range->first + scale(ctx->hash, range->count));
+	slot = slot_at(control.plan, c->first + scale(ctx->hash, c->count));
 	if (ROW_OF((__u32)slot) == row || bpf_sk_select_reuseport(ctx, &listeners, &slot, 0))
 		return decide(ctx);
 	count(row, stage, RM_OUTCOME_SELECTED);

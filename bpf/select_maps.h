@@ -30,20 +30,20 @@ struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, RM_MAX_SLOTS);
 	__type(key, __u32);
-	__type(value, struct rm_line);
+	__type(value, struct rm_plan_line);
 } plans SEC(".maps");
 
 /* Sections, and so addresses are known: what every packet needs costs no lookup. */
 struct rm_control control SEC(".data.control");
 const volatile struct rm_sizes sizes = {};
 
-/* Told through `moves`, once until the loader has taken it. */
+/* Told through `move_events`, once until the loader has taken it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct rm_moved);
-} moved SEC(".maps");
+	__type(value, struct rm_move_report);
+} move_report SEC(".maps");
 
 /* The ring buffer of whoever wants to be told: only where somebody does, it costs its 16 KiB. */
 struct {
@@ -55,7 +55,7 @@ struct {
 			__uint(type, BPF_MAP_TYPE_RINGBUF);
 			__uint(max_entries, 4096); /* bytes */
 		});
-} moves SEC(".maps");
+} move_events SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -91,7 +91,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct rm_holds);
-} holds SEC(".maps");
+	__type(value, struct rm_hold_counts);
+} hold_counts SEC(".maps");
 
 #endif

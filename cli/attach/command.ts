@@ -1,22 +1,22 @@
 /** attach: the sidecar. */
 import type { CommandModule } from "yargs";
 import type { Env } from "../env.ts";
-import { type Arguments, options, request } from "./options.ts";
+import { type AttachArguments, attachOptions, attachRequest } from "./options.ts";
 
-async function handle(env: Env, args: Arguments): Promise<void> {
+async function handle(env: Env, args: AttachArguments): Promise<void> {
   if (!args["print-config"]) return (await import("./run.ts")).run(env, args);
   const { json, ...others } = args;
   // Here it says how to print, and not how to log.
-  const { hostWords, services } = await request({ ...others, json: undefined });
+  const { hostWords, services } = await attachRequest({ ...others, json: undefined });
   const { printed } = await import("../config/print.ts");
   env.stdout.write(printed(hostWords, services, json === true));
 }
 
-export function attachCommand(env: Env): CommandModule<object, Arguments> {
+export function attachCommand(env: Env): CommandModule<object, AttachArguments> {
   return {
     command: "attach [spec..]",
     describe: "Attach to the listeners of running servers, and look after them until stopped",
-    builder: options,
+    builder: attachOptions,
     handler: (args) => handle(env, args),
   };
 }

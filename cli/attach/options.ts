@@ -8,13 +8,13 @@ import { type Host, type HostWords, hostOf, hostOptions, overridden } from "../o
 import {
   OPTION_NAMES,
   type OptionName,
+  type ServiceWords,
   serviceOf,
   serviceOptions,
-  type Words,
 } from "../options/service.ts";
 import { once, specs } from "../options/values.ts";
 
-export function options(yargs: Argv): Argv<Arguments> {
+export function attachOptions(yargs: Argv): Argv<AttachArguments> {
   return yargs
     .positional("spec", {
       type: "string",
@@ -48,7 +48,7 @@ export function options(yargs: Argv): Argv<Arguments> {
     );
 }
 
-export interface Arguments extends Words, HostWords {
+export interface AttachArguments extends ServiceWords, HostWords {
   readonly spec: string[] | undefined;
   readonly once: boolean | undefined;
   readonly config: string | undefined;
@@ -56,9 +56,9 @@ export interface Arguments extends Words, HostWords {
 }
 
 /** What is asked for. */
-export interface Request {
+export interface AttachRequest {
   readonly host: Host;
-  /** For {@link Request.host}, as it was said. */
+  /** For {@link AttachRequest.host}, as it was said. */
   readonly hostWords: HostWords;
   /** By name, as a config file has them. */
   readonly services: readonly NamedService[];
@@ -68,12 +68,12 @@ export interface Request {
 }
 
 /** @throws UsageError, ConfigError */
-export async function request(args: Arguments): Promise<Request> {
+export async function attachRequest(args: AttachArguments): Promise<AttachRequest> {
   const file = once("config", args.config);
   return file === undefined ? fromCommandLine(args) : fromFile(file, args);
 }
 
-function fromCommandLine(args: Arguments): Request {
+function fromCommandLine(args: AttachArguments): AttachRequest {
   const wanted = specs(args.spec);
   if (wanted.length === 0) throw new UsageError("a SPEC is missing, or --config FILE");
   if (args.once && args.wait) throw new UsageError("--once and --wait exclude each other");
@@ -91,7 +91,7 @@ function fromCommandLine(args: Arguments): Request {
   return { ...hosted(args), services, ...sidecarOf(args, service), where: (key) => `--${key}` };
 }
 
-async function fromFile(file: string, args: Arguments): Promise<Request> {
+async function fromFile(file: string, args: AttachArguments): Promise<AttachRequest> {
   if (args.spec?.length) throw new UsageError("--config and SPECs exclude each other");
   const given = OPTION_NAMES.find((name) => name !== "wait" && args[name] !== undefined);
   if (given) {
@@ -117,13 +117,16 @@ function refuseHoldOnce(what: string): never {
   throw new UsageError(`--once and ${what} exclude each other: a standby is a process's`);
 }
 
-function hosted(args: Arguments, file?: HostWords): Pick<Request, "host" | "hostWords"> {
+function hosted(
+  args: AttachArguments,
+  file?: HostWords,
+): Pick<AttachRequest, "host" | "hostWords"> {
   const hostWords = overridden(args, file);
   return { hostWords, host: hostOf(hostWords) };
 }
 
 function sidecarOf<T extends ServiceOptions | { readonly services: readonly ServiceOptions[] }>(
-  args: Arguments,
+  args: AttachArguments,
   what: T,
   file?: HostWords,
 ): { sidecar: T & Pick<SidecarOptions, "bpffs" | "store"> } {
@@ -150,7 +153,7 @@ function waiting(service: NamedService, wait: boolean | undefined): NamedService
 }
 
 /** A service's options on the command line, each at most once. */
-function wordsOf(args: Words): Words {
+function wordsOf(args: ServiceWords): ServiceWords {
   const words: Record<string, string | boolean | undefined> = {};
   for (const name of OPTION_NAMES)
     words[name] = once<string | boolean>(name, args[name as OptionName]);

@@ -5,7 +5,7 @@ import type { Sidecar } from "../../loader/sidecar/sidecar.ts";
 import type { Env } from "../env.ts";
 import { logger } from "../output/log.ts";
 import type { Endpoint } from "./metrics_endpoint.ts";
-import { type Arguments, type Request, request } from "./options.ts";
+import { type AttachArguments, type AttachRequest, attachRequest } from "./options.ts";
 
 /** What a reload changes. */
 export interface Running {
@@ -15,7 +15,7 @@ export interface Running {
   notify(state: string): void;
   ready(): void;
   /** What is in force. */
-  get(): Request;
+  get(): AttachRequest;
 }
 
 /**
@@ -24,9 +24,9 @@ export interface Running {
  */
 export function reloadOnSignal(
   env: Env,
-  args: Arguments,
+  args: AttachArguments,
   running: Running,
-  inForce: (request: Request) => void,
+  inForce: (request: AttachRequest) => void,
 ): () => void {
   let ended = false;
   let last = Promise.resolve();
@@ -45,9 +45,9 @@ export function reloadOnSignal(
 /** Never throws: what was in force stays. */
 async function reloadOnce(
   env: Env,
-  args: Arguments,
+  args: AttachArguments,
   running: Running,
-  inForce: (request: Request) => void,
+  inForce: (request: AttachRequest) => void,
 ): Promise<void> {
   const { sidecar, endpoint } = running;
   // Of the clock that systemd's Type=notify-reload compares (sd_notify(3)).
@@ -55,7 +55,7 @@ async function reloadOnce(
   const say = (level: "info" | "error", event: string, text: string) =>
     logger(env.stderr, running.get().host.json)({ level, event, text, fields: {} });
   try {
-    const next = await request(args);
+    const next = await attachRequest(args);
     const lasting = (["bpffs", "store"] as const).find(
       (key) => next.host[key] !== running.get().host[key],
     );

@@ -4,16 +4,16 @@ import type { Env } from "../env.ts";
 import { logger } from "../output/log.ts";
 import { stopped as aborted } from "../process/stopped.ts";
 import { Endpoint } from "./metrics_endpoint.ts";
-import { type Arguments, request } from "./options.ts";
+import { type AttachArguments, attachRequest } from "./options.ts";
 import { reloadOnSignal } from "./reload.ts";
 
 const ENDING = ["SIGTERM", "SIGINT"] as const;
 
 /** Runs it; returns when it has given back, or left, what it managed. */
-export async function run(env: Env, args: Arguments): Promise<void> {
+export async function run(env: Env, args: AttachArguments): Promise<void> {
   // Before anything takes time: with a config SIGHUP means something else than an end.
   const stopped = args.config === undefined ? aborted(env) : signalled(env);
-  let asked = await request(args);
+  let asked = await attachRequest(args);
   const { notifyService } = await import("../../loader/host/sd_notify.ts");
   const { Sidecar } = await import("../../loader/sidecar/sidecar.ts");
   const sidecar = new Sidecar(asked.sidecar, (event) => logger(env.stderr, asked.host.json)(event));

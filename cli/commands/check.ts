@@ -31,12 +31,12 @@ async function run(env: Env, args: Arguments, exitWith: (code: number) => void):
   const wanted = specs(args.spec);
   const { checkHost, kernelNotes } = await import("../../loader/check/host.ts");
   const { checkSpecs } = await import("../../loader/check/specs.ts");
-  const { VERDICTS, verdictOf } = await import("../../loader/check/probe.ts");
+  const { VERDICTS, checkVerdict } = await import("../../loader/check/probe.ts");
   const how = { ...bpffsOf(args.bpffs), signal: env.stop };
   const host = await checkHost(how);
   const places = await checkSpecs(wanted, host, how);
   if (env.stop.aborted) throw new Error(`check was interrupted by ${env.stop.reason}`);
-  const verdict = verdictOf([...host, ...places.flatMap(({ results }) => results)]);
+  const verdict = checkVerdict([...host, ...places.flatMap(({ results }) => results)]);
   const report = { verdict, host, places, defects: kernelNotes() };
   const text = args.json ? JSON.stringify(checkJson(report), null, 2) : checkText(report);
   env.stdout.write(`${text}\n`);

@@ -2,7 +2,7 @@
 import { stringify } from "yaml";
 import { type HostWords, hostOptions } from "../options/host.ts";
 import { DEFAULT_METRICS } from "../options/metrics_address.ts";
-import { OPTION_NAMES, type OptionName, optionOf, type Words } from "../options/service.ts";
+import { OPTION_NAMES, type OptionName, optionOf, type ServiceWords } from "../options/service.ts";
 import { keyOf } from "./keys.ts";
 import type { NamedService } from "./service_entry.ts";
 
@@ -35,7 +35,7 @@ export function printed(
 }
 
 /** An option that is not given and has no default is left out: that is what it means there. */
-function put(service: Tree, option: OptionName, words: Words): void {
+function put(service: Tree, option: OptionName, words: ServiceWords): void {
   const { type, defaultDescription, wants } = optionOf(option);
   const isWanted = wants === undefined || Boolean(words[wants as OptionName]);
   const fallback = type === "boolean" ? false : defaultDescription;

@@ -3,7 +3,13 @@ import { SERVICE_LEN } from "../../loader/core/abi.ts";
 import { parseSpec, type Spec } from "../../loader/core/spec.ts";
 import { UsageError } from "../../loader/errors.ts";
 import { type HostWords, hostOf, hostOptions } from "../options/host.ts";
-import { type OptionName, optionOf, type Site, serviceOf, type Words } from "../options/service.ts";
+import {
+  type OptionName,
+  optionOf,
+  type ServiceWords,
+  type Site,
+  serviceOf,
+} from "../options/service.ts";
 import { suggestion } from "../options/suggest.ts";
 import { ConfigDocument, type Value } from "./document.ts";
 import { inFile, keyOf, optionsAt, SERVICE_KEYS } from "./keys.ts";
@@ -109,7 +115,7 @@ function readListen(
 
 /** A service's options as the command line would say them, and where in the file each stands. */
 function readWords(entries: ReadonlyMap<string, Value>): {
-  words: Words;
+  words: ServiceWords;
   places: ReadonlyMap<OptionName, Value>;
 } {
   // A file is for a process that stays: what it names may start later.

@@ -5,13 +5,13 @@ import type { Env } from "../env.ts";
 import { logger } from "../output/log.ts";
 import { requireCommand } from "../process/spec_command.ts";
 import { clear } from "./clear.ts";
-import type { Run } from "./context.ts";
+import type { ExecContext } from "./context.ts";
 import { runOnce } from "./once.ts";
-import { type Arguments, options, type Request, request } from "./options.ts";
+import { type ExecArguments, type ExecRequest, execOptions, execRequest } from "./options.ts";
 import { supervise } from "./supervise.ts";
 
 /** Runs the server; returns the exit code. */
-async function run(env: Env, wanted: Request): Promise<number> {
+async function run(env: Env, wanted: ExecRequest): Promise<number> {
   const { command, specs, restart, times, stopSignal, metrics } = wanted;
   requireCommand(command[0], env.vars["PATH"]);
   const { ServerCgroup } = await import("../../loader/host/server_cgroup.ts");
@@ -19,7 +19,7 @@ async function run(env: Env, wanted: Request): Promise<number> {
   const { notifyService } = await import("../../loader/host/sd_notify.ts");
   const loader = await import("../../loader/sidecar/sidecar.ts");
   const log = logger(env.stderr, wanted.json);
-  const say: Run["say"] = (level, text) =>
+  const say: ExecContext["say"] = (level, text) =>
     log({ level, event: level === "warn" ? "warning" : "restart", text, fields: {} });
   using cgroup = ServerCgroup.make();
   const sidecar = new loader.Sidecar(
@@ -36,7 +36,7 @@ async function run(env: Env, wanted: Request): Promise<number> {
       ...wanted.bpffs,
     },
     (event) => {
-      const matters = event.level !== "info" || event.event === "released";
+      const matters = event.level !== "info" || event.event === "detached_elsewhere";
       if (wanted.verbose || matters) log(event);
     },
   );
@@ -73,7 +73,7 @@ async function run(env: Env, wanted: Request): Promise<number> {
 }
 
 /** The server has ended, and its exit code is what matters: a failure here is only said. */
-function giveBack(sidecar: Sidecar, say: Run["say"]): void {
+function giveBack(sidecar: Sidecar, say: ExecContext["say"]): void {
   try {
     sidecar.close();
   } catch (error) {
@@ -86,11 +86,11 @@ function giveBack(sidecar: Sidecar, say: Run["say"]): void {
 export function execCommand(
   env: Env,
   exitWith: (code: number) => void,
-): CommandModule<object, Arguments> {
+): CommandModule<object, ExecArguments> {
   return {
     command: "exec <spec..>",
     describe: "Run a server with a sidecar of its own, and restart it without loss",
-    builder: options,
-    handler: async (args) => exitWith(await run(env, request(args))),
+    builder: execOptions,
+    handler: async (args) => exitWith(await run(env, execRequest(args))),
   };
 }

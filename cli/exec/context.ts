@@ -5,7 +5,7 @@ import type { establishedConnections } from "../../loader/net/accepted_connectio
 import type { Sidecar } from "../../loader/sidecar/sidecar.ts";
 import type { Times } from "./policy.ts";
 
-export interface Run {
+export interface ExecContext {
   readonly command: readonly string[];
   readonly cgroup: ServerCgroup;
   readonly sidecar: Sidecar;
@@ -21,4 +21,4 @@ export interface Run {
 }
 
 /** How often a start that has not listened yet, or that is draining, is looked at. */
-export const POLL_MS = 25;
+export const SUPERVISE_POLL_MS = 25;

@@ -2,18 +2,18 @@
 import type { Env } from "../env.ts";
 import { Child, exitCodeOf } from "../process/child.ts";
 import { PASSED, TYPED } from "../process/signals.ts";
-import { POLL_MS, type Run } from "./context.ts";
+import { type ExecContext, SUPERVISE_POLL_MS } from "./context.ts";
 import { listensOn } from "./progress.ts";
 
 /** Runs the server once; returns the exit code. */
-export async function runOnce(env: Env, run: Run): Promise<number> {
+export async function runOnce(env: Env, run: ExecContext): Promise<number> {
   const child = new Child(run.command, run.cgroup.child("start-1"), env.vars);
   const unsubscribe = env.onSignals(PASSED, (name) => {
     if (!(env.terminal && TYPED.has(name))) child.signal(name);
   });
   // It may have come before we listened for it.
   if (env.stop.aborted) child.signal(env.stop.reason);
-  const poll = env.vars["NOTIFY_SOCKET"] ? setInterval(look, POLL_MS) : undefined;
+  const poll = env.vars["NOTIFY_SOCKET"] ? setInterval(look, SUPERVISE_POLL_MS) : undefined;
   function look(): void {
     if (!listens(run, child)) return;
     clearInterval(poll);
@@ -27,7 +27,7 @@ export async function runOnce(env: Env, run: Run): Promise<number> {
   }
 }
 
-function listens({ sidecar }: Run, { cgroup }: Child): boolean {
+function listens({ sidecar }: ExecContext, { cgroup }: Child): boolean {
   try {
     return listensOn(sidecar.status(), cgroup).size > 0;
   } catch {

@@ -21,7 +21,7 @@ const DEFAULTS = {
   metrics: "off",
 } as const;
 
-export function options(yargs: Argv): Argv<Arguments> {
+export function execOptions(yargs: Argv): Argv<ExecArguments> {
   const text = { type: "string", requiresArg: true } as const;
   return yargs
     .usage("$0 exec SPEC.. [options] -- COMMAND [ARG..]\n\nRun a server with a sidecar of its own.")
@@ -88,7 +88,7 @@ export function options(yargs: Argv): Argv<Arguments> {
     );
 }
 
-export interface Arguments {
+export interface ExecArguments {
   readonly spec: string[];
   /** Everything after `--`, not parsed. */
   readonly "--"?: string[];
@@ -106,7 +106,7 @@ export interface Arguments {
 }
 
 /** What the command line says, checked. */
-export interface Request {
+export interface ExecRequest {
   readonly command: readonly [string, ...string[]];
   readonly specs: readonly Spec[];
   readonly restart: boolean;
@@ -120,7 +120,7 @@ export interface Request {
 }
 
 /** @throws UsageError */
-export function request(args: Arguments): Request {
+export function execRequest(args: ExecArguments): ExecRequest {
   const command = commandAfter("exec :8080", args["--"]);
   const time = (option: "start-timeout" | "drain" | "stop-timeout", minMs: number) =>
     duration(option, once(option, args[option]) ?? "", minMs, HOUR_MS);
@@ -142,7 +142,7 @@ export function request(args: Arguments): Request {
   };
 }
 
-function holdOf(args: Arguments): HoldPolicy | null {
+function holdOf(args: ExecArguments): HoldPolicy | null {
   const time = once("hold", args.hold) ?? DEFAULTS.hold;
   const max = holdMax(once("hold-max", args["hold-max"]));
   return time === "0" ? null : { timeMs: holdTime(time), max };

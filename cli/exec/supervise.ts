@@ -3,7 +3,7 @@ import type { Env } from "../env.ts";
 import { Child, type Ending, endingText } from "../process/child.ts";
 import { TYPED } from "../process/signals.ts";
 import { clear } from "./clear.ts";
-import { POLL_MS, type Run } from "./context.ts";
+import { type ExecContext, SUPERVISE_POLL_MS } from "./context.ts";
 import { type Action, decide, type Happening, type Start, supervision } from "./policy.ts";
 import { getsNoMore, listensOn } from "./progress.ts";
 
@@ -14,7 +14,7 @@ const PASSED = ["SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGCONT"] as const;
 const QUIET_LOOKS = 2;
 
 /** Runs the server and restarts it, until a signal ends that; returns when nothing of it runs any more. */
-export async function supervise(env: Env, run: Run): Promise<void> {
+export async function supervise(env: Env, run: ExecContext): Promise<void> {
   const supervisor = new Supervisor(env, run);
   const unsubscribe = [
     env.onSignals(["SIGHUP"], () => supervisor.happened({ type: "restart" })),
@@ -37,7 +37,7 @@ export async function supervise(env: Env, run: Run): Promise<void> {
 class Supervisor {
   readonly finished: Promise<void>;
   readonly #env: Env;
-  readonly #run: Run;
+  readonly #run: ExecContext;
   readonly #children = new Map<number, Child>();
   /** How often in a row a draining start was quiet. */
   readonly #quiet = new Map<number, number>();
@@ -48,7 +48,7 @@ class Supervisor {
   #finish: () => void = () => {};
   #fail: (error: unknown) => void = () => {};
 
-  constructor(env: Env, run: Run) {
+  constructor(env: Env, run: ExecContext) {
     this.#env = env;
     this.#run = run;
     this.finished = new Promise((resolve, reject) => {
@@ -110,7 +110,7 @@ class Supervisor {
     const { starts, queued } = this.#state;
     const steady = starts.length === 1 && starts[0]?.phase === "serving" && !queued;
     if (this.#closed || steady) return;
-    this.#timer = setTimeout(() => this.#look(), POLL_MS);
+    this.#timer = setTimeout(() => this.#look(), SUPERVISE_POLL_MS);
   }
 
   #look(): void {

@@ -43,7 +43,7 @@ export interface AdoptWords {
 }
 
 /** The cgroup they name, if any, as /proc/PID/cgroup writes it. @throws UsageError */
-export function cgroupOf(
+export function chosenCgroup(
   { cgroup, unit, adopt }: AdoptWords,
   mayCome: boolean,
 ): string | undefined {

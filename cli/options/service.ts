@@ -9,7 +9,7 @@ import type { Spec } from "../../loader/core/spec.ts";
 import { UsageError } from "../../loader/errors.ts";
 import { netnsInode } from "../../loader/net/netns_inode.ts";
 import type { ServiceOptions } from "../../loader/sidecar/service.ts";
-import { adoptionOf, adoptMax, adoptOptions, cgroupOf } from "./adopt.ts";
+import { adoptionOf, adoptMax, adoptOptions, chosenCgroup } from "./adopt.ts";
 import { holdMax, holdOptions, holdTime, readyCheck } from "./hold.ts";
 import { choice, integer } from "./values.ts";
 
@@ -87,7 +87,7 @@ export function optionOf(name: OptionName): ServiceOption {
 }
 
 /** What is said of one service, as it is said. */
-export type Words = {
+export type ServiceWords = {
   readonly [K in OptionName]?:
     | ((typeof serviceOptions)[K]["type"] extends "boolean" ? boolean : string)
     | undefined;
@@ -102,11 +102,11 @@ export interface Site {
 }
 
 /** What words say, checked. @throws UsageError unless the site's check notes it */
-export function serviceOf(words: Words, specs: readonly Spec[], site: Site): ServiceOptions {
+export function serviceOf(words: ServiceWords, specs: readonly Spec[], site: Site): ServiceOptions {
   const { check, mayCome } = site;
   for (const name of OPTION_NAMES) check(name, () => requireWanted(name, words));
   const cgroup = check(words.unit === undefined ? "cgroup" : "unit", () =>
-    cgroupOf(words, mayCome),
+    chosenCgroup(words, mayCome),
   );
   const pid = check("pid", () => pidOf(words.pid, mayCome));
   const netns = check("netns", () => netnsOf(words.netns, site));
@@ -138,7 +138,7 @@ function given<T>(text: string | undefined, read: (text: string) => T): T | unde
   return text === undefined ? undefined : read(text);
 }
 
-function requireWanted(name: OptionName, words: Words): void {
+function requireWanted(name: OptionName, words: ServiceWords): void {
   const { wants } = optionOf(name);
   const has = (option: string) => words[option as OptionName] !== undefined;
   if (wants !== undefined && has(name) && !words[wants as OptionName]) {
@@ -146,7 +146,7 @@ function requireWanted(name: OptionName, words: Words): void {
   }
 }
 
-function holdOf(words: Words, max: number): HoldPolicy | undefined {
+function holdOf(words: ServiceWords, max: number): HoldPolicy | undefined {
   if (words.hold === undefined) return undefined;
   const timeMs = holdTime(words.hold);
   if (words.migrate === "off" || words.migrate === "observe") {

@@ -1,16 +1,16 @@
 /** What `check` found, as text for people and as JSON for programs. */
 import type { Note } from "../../loader/check/host.ts";
-import type { Outcome, Result, Verdict } from "../../loader/check/probe.ts";
+import type { CheckVerdict, ProbeOutcome, Result } from "../../loader/check/probe.ts";
 import type { SpecGroup } from "../../loader/check/spec_listeners.ts";
 
 export interface Report {
-  readonly verdict: Verdict;
+  readonly verdict: CheckVerdict;
   readonly host: readonly Result[];
   readonly places: readonly SpecGroup[];
   readonly defects: readonly Note[];
 }
 
-const MARK: Readonly<Record<Outcome, string>> = { ok: "ok", no: "no", unknown: "?" };
+const MARK: Readonly<Record<ProbeOutcome, string>> = { ok: "ok", no: "no", unknown: "?" };
 
 function resultText({ detail, advice }: Result): string {
   return advice === undefined ? detail : `${detail}: ${advice}`;

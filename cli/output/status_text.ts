@@ -91,7 +91,7 @@ function groupText(group: GroupStatus, rate?: Rate): string[] {
     `  ${state}; migrate ${group.migrate}, route ${group.route}, settings ${group.settings}; ${by}`,
     ...holdText(group),
     ...mptcpText(group),
-    ...group.unlike.map(
+    ...group.optionDifferences.map(
       ({ classes, names }) => `  classes ${classes.join(" and ")} differ in ${names.join(", ")}`,
     ),
     ...(rows.length > 0 ? ["  listeners", ...indent(table(header, rows))] : []),
@@ -142,7 +142,7 @@ export function statusJson(status: Status, rate?: Rate) {
       migrate: group.migrate,
       route: group.route,
       settings: group.settings,
-      unlike: group.unlike,
+      unlike: group.optionDifferences,
       wakeups: group.wakeups,
       attachments: group.attachments,
       hold: group.hold && {

@@ -8,13 +8,13 @@ import { TOO_MANY_LOST } from "../process/exit.ts";
 import { requireCommand } from "../process/spec_command.ts";
 import { runToEnd } from "./child_command.ts";
 import { Meter } from "./meter.ts";
-import { type Arguments, options, type Request, request } from "./options.ts";
+import { type RunArguments, type RunRequest, runOptions, runRequest } from "./options.ts";
 import { outcomeJson, outcomeText } from "./report.ts";
-import { POLL_MS, settle } from "./settle.ts";
-import { verdictOf } from "./verdict.ts";
+import { SETTLE_POLL_MS, settle } from "./settle.ts";
+import { runVerdict } from "./verdict.ts";
 
 /** Runs the command and prints the verdict; returns the exit code. */
-async function run(env: Env, wanted: Request): Promise<number> {
+async function run(env: Env, wanted: RunRequest): Promise<number> {
   const { command, specs, maxLost, settleMs, json } = wanted;
   requireCommand(command[0], env.vars["PATH"]);
   const { StatusReader } = await import("../../loader/operate/status_reader.ts");
@@ -23,10 +23,10 @@ async function run(env: Env, wanted: Request): Promise<number> {
   const look = () => meter.add(reader.read());
   look();
   requireAttached(meter, specs);
-  const watching = setInterval(() => quietly(look), POLL_MS);
+  const watching = setInterval(() => quietly(look), SETTLE_POLL_MS);
   const ending = await runToEnd(env, command, json).finally(() => clearInterval(watching));
   const settled = await settle(meter, settleMs, env.stop, look);
-  const verdict = verdictOf(meter);
+  const verdict = runVerdict(meter);
   const code = exitCodeOf(ending) || (verdict.lost > maxLost ? TOO_MANY_LOST : 0);
   const { waiting } = meter;
   const outcome = { verdict, ending, settled, settleMs, waiting, maxLost, exitCode: code };
@@ -58,12 +58,12 @@ function quietly(look: () => void): void {
 export function runCommand(
   env: Env,
   exitWith: (code: number) => void,
-): CommandModule<object, Arguments> {
+): CommandModule<object, RunArguments> {
   return {
     command: "run [spec..]",
     describe:
       "Run a command that reloads a server, and say how many connections were moved or lost",
-    builder: options,
-    handler: async (args) => exitWith(await run(env, request(args))),
+    builder: runOptions,
+    handler: async (args) => exitWith(await run(env, runRequest(args))),
   };
 }

@@ -15,7 +15,7 @@ const LOST = [
   "What --hold holds at the end is not lost.",
 ].join(" ");
 
-export function options(yargs: Argv): Argv<Arguments> {
+export function runOptions(yargs: Argv): Argv<RunArguments> {
   const text = { type: "string", requiresArg: true } as const;
   return yargs
     .usage(
@@ -52,7 +52,7 @@ export function options(yargs: Argv): Argv<Arguments> {
     .epilogue(LOST);
 }
 
-export interface Arguments {
+export interface RunArguments {
   readonly spec: string[] | undefined;
   /** Everything after `--`, not parsed. */
   readonly "--"?: string[];
@@ -63,7 +63,7 @@ export interface Arguments {
 }
 
 /** What the command line says, checked. */
-export interface Request {
+export interface RunRequest {
   readonly command: readonly [string, ...string[]];
   readonly specs: readonly Spec[];
   readonly maxLost: number;
@@ -73,7 +73,7 @@ export interface Request {
 }
 
 /** @throws UsageError */
-export function request(args: Arguments): Request {
+export function runRequest(args: RunArguments): RunRequest {
   const [name, ...rest] = args["--"] ?? [];
   if (!name) {
     throw new UsageError(

@@ -8,11 +8,11 @@ import { isMigrating } from "../output/decisions.ts";
 import { table } from "../output/status_text.ts";
 import { type Ending, endingText } from "../process/child.ts";
 import { LIMIT_MS, type Settled } from "./settle.ts";
-import type { GroupVerdict, NetnsVerdict, Verdict } from "./verdict.ts";
+import type { GroupVerdict, NetnsVerdict, RunVerdict } from "./verdict.ts";
 
 /** One run to its end. */
-export interface Outcome {
-  readonly verdict: Verdict;
+export interface RunReport {
+  readonly verdict: RunVerdict;
   readonly ending: Ending;
   readonly settled: Settled;
   readonly settleMs: number;
@@ -25,7 +25,7 @@ export interface Outcome {
 const where = ({ key }: GroupStatus) => formatEndpoint(key.family, key.address, key.port);
 
 /** What `run` prints; its last line is the verdict. */
-export function outcomeText(outcome: Outcome): string {
+export function outcomeText(outcome: RunReport): string {
   const { verdict, ending } = outcome;
   const failed = ending.code !== 0 ? [`the command ended ${endingText(ending)}`] : [];
   return [
@@ -105,7 +105,7 @@ function netnsText({ netns, dropped, failed }: NetnsVerdict): string[] {
     : [];
 }
 
-function unsettledText({ settled, settleMs, waiting }: Outcome): string[] {
+function unsettledText({ settled, settleMs, waiting }: RunReport): string[] {
   if (settled === "interrupted")
     return ["interrupted: what was not decided by then is not counted"];
   if (settled !== "limit") return [];
@@ -118,7 +118,7 @@ function unsettledText({ settled, settleMs, waiting }: Outcome): string[] {
 }
 
 /** `0 lost of 143 connections that were moved`. */
-function verdictText({ verdict: { lost, moved, held }, maxLost }: Outcome): string {
+function verdictText({ verdict: { lost, moved, held }, maxLost }: RunReport): string {
   const which = lost > 0 ? "that were to be moved" : "that were moved";
   const more = lost > maxLost ? `: more than --max-lost ${maxLost} allows` : "";
   return `${lost} lost of ${moved + lost} connections ${which}${held > 0 ? `, ${held} held` : ""}${more}`;
@@ -129,7 +129,7 @@ function total(decisions: readonly Decision[]): number {
 }
 
 /** What `run --json` prints. */
-export function outcomeJson(outcome: Outcome): unknown {
+export function outcomeJson(outcome: RunReport): unknown {
   const { verdict, ending, settled, maxLost, exitCode } = outcome;
   return {
     exit_code: exitCode,

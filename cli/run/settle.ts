@@ -6,7 +6,7 @@ import type { Meter } from "./meter.ts";
 export type Settled = "settled" | "not_waited" | "interrupted" | "limit";
 
 /** How often is looked; a reading goes through all file descriptors of the host. */
-export const POLL_MS = 250;
+export const SETTLE_POLL_MS = 250;
 
 /** How much longer than --settle the wait may take: queues that never empty are no reason to hang. */
 export const LIMIT_MS = 30_000;
@@ -31,7 +31,7 @@ export async function settle(
     if (moves !== meter.moves || meter.waiting.length > 0) rest = now;
     moves = meter.moves;
     if (now - rest >= settleMs) return "settled";
-    await sleep(POLL_MS, undefined, { signal: stop }).catch(() => {});
+    await sleep(SETTLE_POLL_MS, undefined, { signal: stop }).catch(() => {});
     look();
   }
 }

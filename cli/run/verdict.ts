@@ -37,7 +37,7 @@ export interface NetnsVerdict {
   readonly lost: number;
 }
 
-export interface Verdict {
+export interface RunVerdict {
   readonly groups: readonly GroupVerdict[];
   readonly namespaces: readonly NetnsVerdict[];
   readonly lost: number;
@@ -45,7 +45,7 @@ export interface Verdict {
   readonly held: number;
 }
 
-export function verdictOf({ spans, failures }: Pick<Meter, "spans" | "failures">): Verdict {
+export function runVerdict({ spans, failures }: Pick<Meter, "spans" | "failures">): RunVerdict {
   const asked = spans.filter((span) => span.asked);
   const groups = asked.map(groupVerdict);
   const namespaces = [...new Set(asked.map(({ last }) => last.key.netns))].map((netns) => {

@@ -26,7 +26,7 @@ export class Screen implements Disposable {
   draw(lines: readonly string[]): void {
     this.#last = lines.map(printable);
     const columns = this.#out.columns || COLUMNS;
-    const fitting = fit(this.#last, columns, this.#out.rows || ROWS);
+    const fitting = fitToScreen(this.#last, columns, this.#out.rows || ROWS);
     // Behind a line as wide as the window the cursor is still on its last character.
     const text = fitting
       .map((line) => (line.length < columns ? line + CLEAR_LINE : line))
@@ -41,7 +41,7 @@ export class Screen implements Disposable {
 }
 
 /** As much as a window shows; the last line says what it does not. */
-export function fit(lines: readonly string[], columns: number, rows: number): string[] {
+export function fitToScreen(lines: readonly string[], columns: number, rows: number): string[] {
   const more = lines.length - rows + 1;
   const shown = more > 1 ? [...lines.slice(0, rows - 1), `... ${more} more lines`] : lines;
   return shown.map((line) => line.slice(0, columns));

@@ -1,6 +1,6 @@
 /** adopt: binds in a cgroup set SO_REUSEPORT from now on, on some ports; and the way back. */
 import { createHash } from "node:crypto";
-import type { State } from "../bpf/pin_tree.ts";
+import type { PinTree } from "../bpf/pin_tree.ts";
 import { AbiMismatchError } from "../errors.ts";
 import { nestOf } from "../host/cgroup.ts";
 import { allOrNothing } from "../rollback.ts";
@@ -13,9 +13,9 @@ export function adoptionName(cgroup: string): string {
 }
 
 /** Opens the adoption of a cgroup, if there is one. @throws AbiMismatchError */
-export function openAdoption(state: State, cgroup: string): Adoption | null {
+export function openAdoption(pinTree: PinTree, cgroup: string): Adoption | null {
   const name = adoptionName(cgroup);
-  return state.has(name) ? Adoption.open(state.directory(name)) : null;
+  return pinTree.has(name) ? Adoption.open(pinTree.directory(name)) : null;
 }
 
 /**
@@ -23,8 +23,8 @@ export function openAdoption(state: State, cgroup: string): Adoption | null {
  * addition to those that are. When it throws, it has changed nothing. Wants the state's lock.
  * @throws UsageError when the cgroup's parent does not exist, AbiMismatchError, ConflictError
  */
-export function adopt(state: State, cgroup: string, ports: Iterable<number>): void {
-  using existing = openAdoption(state, cgroup);
+export function adopt(pinTree: PinTree, cgroup: string, ports: Iterable<number>): void {
+  using existing = openAdoption(pinTree, cgroup);
   if (existing?.inForce) {
     extend(existing, ports);
     return;
@@ -34,8 +34,8 @@ export function adopt(state: State, cgroup: string, ports: Iterable<number>): vo
   const known = new Set(before.map(({ port }) => port));
   const added = [...new Set(ports)].filter((port) => !known.has(port)).map(unbound);
   // Its parent was removed and created again: made anew, with what was counted.
-  if (existing) dismantle(state, adoptionName(cgroup));
-  create(state, cgroup, [...before, ...added]);
+  if (existing) dismantle(pinTree, adoptionName(cgroup));
+  create(pinTree, cgroup, [...before, ...added]);
 }
 
 function extend(adoption: Adoption, ports: Iterable<number>): void {
@@ -44,21 +44,21 @@ function extend(adoption: Adoption, ports: Iterable<number>): void {
   });
 }
 
-function create(state: State, cgroup: string, ports: readonly AdoptedPort[]): void {
+function create(pinTree: PinTree, cgroup: string, ports: readonly AdoptedPort[]): void {
   const name = adoptionName(cgroup);
   allOrNothing((undo) => {
-    const directory = state.makeUnfinished(name);
-    undo(() => state.removeUnfinished(name));
+    const directory = pinTree.makeUnfinished(name);
+    undo(() => pinTree.removeUnfinished(name));
     undo(() => detachLinks(directory));
     Adoption.create(cgroup, ports, directory);
-    state.publish(name);
+    pinTree.publish(name);
   });
 }
 
 /** Out of force in one step; what follows is done by the next command if we are cut short. */
-function dismantle(state: State, name: string): void {
-  detachLinks(state.retract(name));
-  state.removeUnfinished(name);
+function dismantle(pinTree: PinTree, name: string): void {
+  detachLinks(pinTree.retract(name));
+  pinTree.removeUnfinished(name);
 }
 
 /** Ports that are adopted no more. */
@@ -73,28 +73,34 @@ export interface Unadopted {
  * @throws AbiMismatchError unless all are to go
  */
 export function unadopt(
-  state: State,
+  pinTree: PinTree,
   ports: ReadonlySet<number> | "all",
   cgroup?: string,
 ): Unadopted[] {
-  const names = cgroup === undefined ? state.adoptions() : [adoptionName(cgroup)];
-  return names.filter((name) => state.has(name)).flatMap((name) => unadoptOne(state, name, ports));
+  const names = cgroup === undefined ? pinTree.adoptions() : [adoptionName(cgroup)];
+  return names
+    .filter((name) => pinTree.has(name))
+    .flatMap((name) => unadoptOne(pinTree, name, ports));
 }
 
-function unadoptOne(state: State, name: string, ports: ReadonlySet<number> | "all"): Unadopted[] {
+function unadoptOne(
+  pinTree: PinTree,
+  name: string,
+  ports: ReadonlySet<number> | "all",
+): Unadopted[] {
   let adoption: Adoption;
   try {
-    adoption = Adoption.open(state.directory(name));
+    adoption = Adoption.open(pinTree.directory(name));
   } catch (error) {
     // Of another version: its maps mean nothing to us, its links are links.
     if (!(error instanceof AbiMismatchError) || ports !== "all") throw error;
-    dismantle(state, name);
+    dismantle(pinTree, name);
     return [{ cgroup: name, ports: [] }];
   }
   using own = adoption;
   const all = own.ports().map(({ port }) => port);
   const going = all.filter((port) => ports === "all" || ports.has(port));
-  if (going.length === all.length) dismantle(state, name);
+  if (going.length === all.length) dismantle(pinTree, name);
   else for (const port of going) own.remove(port);
   return going.length > 0 ? [{ cgroup: own.record.path, ports: going }] : [];
 }

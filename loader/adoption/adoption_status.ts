@@ -1,6 +1,6 @@
 /** What is adopted, as plain data. Changes nothing; needs no sidecar. */
 
-import type { State } from "../bpf/pin_tree.ts";
+import type { PinTree } from "../bpf/pin_tree.ts";
 import { AbiMismatchError } from "../errors.ts";
 import { openAdoption } from "./adopt.ts";
 import { Adoption } from "./adoption.ts";
@@ -22,16 +22,16 @@ function statusOf(adoption: Adoption, ports: ReadonlySet<number>): AdoptionStatu
 
 /** Every adoption, or those with one of `ports`; one of another version goes to `errors`. */
 export function readAdoptions(
-  state: State,
+  pinTree: PinTree,
   ports: ReadonlySet<number>,
   errors: string[],
 ): AdoptionStatus[] {
-  return state.adoptions().flatMap((name) => {
+  return pinTree.adoptions().flatMap((name) => {
     try {
-      using adoption = Adoption.open(state.directory(name));
+      using adoption = Adoption.open(pinTree.directory(name));
       return statusOf(adoption, ports);
     } catch (error) {
-      if (!state.has(name)) return []; // removed since it was listed
+      if (!pinTree.has(name)) return []; // removed since it was listed
       if (!(error instanceof AbiMismatchError)) throw error;
       errors.push(error.message);
       return [];
@@ -41,10 +41,10 @@ export function readAdoptions(
 
 /** The adoption of one cgroup, as far as these ports go. */
 export function readAdoption(
-  state: State,
+  pinTree: PinTree,
   cgroup: string,
   ports: ReadonlySet<number>,
 ): AdoptionStatus[] {
-  using adoption = openAdoption(state, cgroup);
+  using adoption = openAdoption(pinTree, cgroup);
   return adoption && ports.size > 0 ? statusOf(adoption, ports) : [];
 }

@@ -1,6 +1,6 @@
 /** A sidecar's adopted cgroup: kept in force, given back, and what is to be said of it. */
 
-import type { State } from "../bpf/pin_tree.ts";
+import type { PinTree } from "../bpf/pin_tree.ts";
 import { endpoint, isMember, type Listener } from "../core/listener.ts";
 import type { Spec } from "../core/spec.ts";
 import type { Journal } from "../log.ts";
@@ -33,40 +33,40 @@ export class AdoptedCgroup {
   }
 
   /** Adopts; when it throws, it has changed nothing. Wants the state's lock. */
-  start(state: State, listeners: readonly Listener[], filter: Filter): void {
+  start(pinTree: PinTree, listeners: readonly Listener[], filter: Filter): void {
     const { cgroup } = this.#options;
-    adopt(state, cgroup, this.#ports);
+    adopt(pinTree, cgroup, this.#ports);
     this.#started = true;
     const text = `adopted the cgroup ${cgroup}: its TCP binds to ${list(this.#ports)} set SO_REUSEPORT`;
     this.#journal.say("cgroup_adopted", text, { cgroup });
-    this.#warn(listeners, this.status(state)[0]?.ports ?? [], filter);
+    this.#warn(listeners, this.status(pinTree)[0]?.ports ?? [], filter);
   }
 
   /** One pass: mends what was lost, warns of what lasts. Wants the state's lock. */
-  look(state: State, listeners: readonly Listener[], filter: Filter): void {
+  look(pinTree: PinTree, listeners: readonly Listener[], filter: Filter): void {
     if (!this.#started) {
-      this.start(state, listeners, filter);
+      this.start(pinTree, listeners, filter);
       return;
     }
     const { cgroup } = this.#options;
-    const adoption = this.status(state)[0];
+    const adoption = this.status(pinTree)[0];
     this.#dropUnadopted(adoption?.ports ?? []);
     this.#warn(listeners, adoption?.ports ?? [], filter);
     if (!adoption || adoption.inForce) return;
-    adopt(state, cgroup, this.#ports);
+    adopt(pinTree, cgroup, this.#ports);
     const text = `the parent of the cgroup ${cgroup} was re-created; adopted again`;
     this.#journal.say("cgroup_adopted", text, { cgroup });
   }
 
-  status(state: State): AdoptionStatus[] {
-    return readAdoption(state, this.#options.cgroup, this.#ports);
+  status(pinTree: PinTree): AdoptionStatus[] {
+    return readAdoption(pinTree, this.#options.cgroup, this.#ports);
   }
 
   /** Undoes what this service adopted, but for `kept`; other ports of the cgroup stay adopted. Wants the state's lock. */
-  giveBack(state: State, kept: ReadonlySet<number>): void {
+  giveBack(pinTree: PinTree, kept: ReadonlySet<number>): void {
     const { cgroup } = this.#options;
     const going = new Set([...this.#ports].filter((port) => !kept.has(port)));
-    for (const { ports } of unadopt(state, going, cgroup)) {
+    for (const { ports } of unadopt(pinTree, going, cgroup)) {
       const text = `the cgroup ${cgroup} is adopted no more on ${list(ports)}`;
       this.#journal.say("cgroup_unadopted", text, { cgroup });
     }
@@ -85,7 +85,7 @@ export class AdoptedCgroup {
     if (gone.length === 0) return;
     for (const port of gone) this.#ports.delete(port);
     const text = `${list(gone)} of the cgroup ${cgroup} was detached by another command; leaving it alone`;
-    this.#journal.say("released", text, { cgroup });
+    this.#journal.say("detached_elsewhere", text, { cgroup });
   }
 
   #warn(listeners: readonly Listener[], ports: readonly AdoptedPort[], filter: Filter): void {

@@ -89,7 +89,7 @@ export function lockHolder(directory: string): number | null {
 }
 
 /** The directory of all groups and adoptions on one bpffs. */
-export class State {
+export class PinTree {
   readonly root: string;
 
   constructor(bpffs: string) {

@@ -1,6 +1,6 @@
 /** Probes of one group: would attaching to it work? */
 import { existsSync } from "node:fs";
-import { lockHolder, type State } from "../bpf/pin_tree.ts";
+import { lockHolder, type PinTree } from "../bpf/pin_tree.ts";
 import { pinnedProgramId } from "../bpf/program.ts";
 import { endpoint, isSelectable, type Listener } from "../core/listener.ts";
 import { Group } from "../group/group.ts";
@@ -9,19 +9,19 @@ import { hasLockedFilter, refuseForeign } from "../manage/attach.ts";
 import { hidden, mptcpOf } from "../manage/members.ts";
 import { borrow } from "../net/borrow.ts";
 import { netnsInode } from "../net/netns_inode.ts";
-import { readSettings, type Settings, settingsDigest } from "../net/socket_options.ts";
+import { optionsDigest, readSocketOptions, type SocketOptions } from "../net/socket_options.ts";
 import { ownersText } from "./owners.ts";
 import { type Finding, no, ok, type Probe, unknown } from "./probe.ts";
 
 const CAP_SYS_ADMIN = 1n << 21n;
 
-/** @param state where it may be pinned; null: there is no bpffs */
+/** @param pinTree where it may be pinned; null: there is no bpffs */
 export function groupProbes(
   name: string,
   members: readonly Listener[],
-  state: State | null,
+  pinTree: PinTree | null,
 ): Probe[] {
-  const directory = state?.has(name) ? state.directory(name) : null;
+  const directory = pinTree?.has(name) ? pinTree.directory(name) : null;
   const probe = (probeName: string, use: string, required: boolean, run: () => Finding): Probe => ({
     name: probeName,
     use,
@@ -61,11 +61,11 @@ function sameUid(members: readonly Listener[]): Finding {
 /** Borrows each listener, as attaching does, and compares what its connections inherit. */
 function sameSettings(members: readonly Listener[]): Finding {
   if (!members.some(isSelectable)) return unknown("those of MPTCP listeners cannot be compared");
-  const classes = new Map<bigint, { settings: Settings; members: Listener[] }>();
+  const classes = new Map<bigint, { settings: SocketOptions; members: Listener[] }>();
   for (const member of members.filter(isSelectable)) {
-    const settings = borrow(member, (fd) => readSettings(fd, member.key.family));
+    const settings = borrow(member, (fd) => readSocketOptions(fd, member.key.family));
     if (settings === undefined) continue; // it has just left
-    const digest = settingsDigest(settings);
+    const digest = optionsDigest(settings);
     const known = classes.get(digest) ?? { settings, members: [] };
     known.members.push(member);
     classes.set(digest, known);

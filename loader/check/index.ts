@@ -1,12 +1,12 @@
 /** What `check` asks. A second entry beside ../index.ts, as it must also work without libbpf. */
 export { type CheckOptions, checkHost, kernelNotes, type Note } from "./host.ts";
 export {
-  OUTCOMES,
-  type Outcome,
+  type CheckVerdict,
+  checkVerdict,
+  PROBE_OUTCOMES,
+  type ProbeOutcome,
   type Result,
   VERDICTS,
-  type Verdict,
-  verdictOf,
 } from "./probe.ts";
 export type { SpecGroup } from "./spec_listeners.ts";
 export { checkSpecs } from "./specs.ts";

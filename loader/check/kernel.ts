@@ -3,7 +3,7 @@ import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { BpfObject } from "../bpf/object.ts";
 import { pin } from "../bpf/pin.ts";
-import { findBpffs, State } from "../bpf/pin_tree.ts";
+import { findBpffs, PinTree } from "../bpf/pin_tree.ts";
 import { PROGRAM_PIN } from "../bpf/program.ts";
 import { BIND_PROGRAMS } from "../core/abi.ts";
 import { hasCode, SysError } from "../errors.ts";
@@ -25,20 +25,20 @@ export class Instance implements Disposable {
   /** Pins it where groups are pinned. What is cut short there is cleared by whoever locks next. */
   pin(bpffs: string | undefined): Finding {
     const mount = findBpffs(bpffs);
-    const state = new State(mount);
+    const pinTree = new PinTree(mount);
     const name = `check-${process.pid}`;
     {
-      using _lock = state.lock();
-      const unfinished = state.makeUnfinished(name);
+      using _lock = pinTree.lock();
+      const unfinished = pinTree.makeUnfinished(name);
       try {
         pin(this.#pins.programFd, join(unfinished, PROGRAM_PIN));
         for (const [map, { fd }] of Object.entries(this.#pins.maps)) pin(fd, join(unfinished, map));
       } finally {
-        state.removeUnfinished(name);
+        pinTree.removeUnfinished(name);
       }
     }
-    state.tidy();
-    return ok(`program and maps, at ${state.root}`);
+    pinTree.tidy();
+    return ok(`program and maps, at ${pinTree.root}`);
   }
 
   /** Puts a listener of ours into its sockmap, and finds it there. */

@@ -10,12 +10,12 @@ import {
   VerifierError,
 } from "../errors.ts";
 
-export const OUTCOMES = ["ok", "no", "unknown"] as const;
-export type Outcome = (typeof OUTCOMES)[number];
+export const PROBE_OUTCOMES = ["ok", "no", "unknown"] as const;
+export type ProbeOutcome = (typeof PROBE_OUTCOMES)[number];
 
 /** What a probe found. */
 export interface Finding {
-  readonly outcome: Outcome;
+  readonly outcome: ProbeOutcome;
   readonly detail: string;
   /** What to do about it. */
   readonly advice?: string;
@@ -43,7 +43,7 @@ export const no = (detail: string, advice?: string): Finding => finding("no", de
 export const unknown = (detail: string, advice?: string): Finding =>
   finding("unknown", detail, advice);
 
-function finding(outcome: Outcome, detail: string, advice: string | undefined): Finding {
+function finding(outcome: ProbeOutcome, detail: string, advice: string | undefined): Finding {
   return advice === undefined ? { outcome, detail } : { outcome, detail, advice };
 }
 
@@ -86,10 +86,10 @@ async function attempt(probe: Probe): Promise<Finding> {
 
 export const VERDICTS = ["fit", "not fit", "fit with warnings"] as const;
 /** In the order of `check`'s exit codes: 0, 1, 2. */
-export type Verdict = (typeof VERDICTS)[number];
+export type CheckVerdict = (typeof VERDICTS)[number];
 
 /** What the results come to. */
-export function verdictOf(results: readonly Result[]): Verdict {
+export function checkVerdict(results: readonly Result[]): CheckVerdict {
   if (results.some(({ required, outcome }) => required && outcome === "no")) return "not fit";
   return results.every(({ outcome }) => outcome === "ok") ? "fit" : "fit with warnings";
 }

@@ -1,6 +1,6 @@
 /** What listens where the SPECs point: groups, and what is in none. Read once, nothing is changed. */
 
-import { findBpffs, lockHolder, State } from "../bpf/pin_tree.ts";
+import { findBpffs, lockHolder, PinTree } from "../bpf/pin_tree.ts";
 import { byGroup, endpoint, isMember, type Listener } from "../core/listener.ts";
 import { matchesSpec, type Spec } from "../core/spec.ts";
 import { cgroupOf } from "../host/cgroup.ts";
@@ -25,15 +25,15 @@ export async function checkSpecGroups(
   specs: readonly Spec[],
   pins: CheckOptions | null,
 ): Promise<readonly SpecGroup[]> {
-  const state = pins && new State(findBpffs(pins.bpffs));
+  const pinTree = pins && new PinTree(findBpffs(pins.bpffs));
   const all = readAll();
   const places: SpecGroup[] = [];
   for (const spec of specs) {
     const there = all.filter(({ key }) => matchesSpec(spec, key));
     const groups = byGroup(there);
     for (const [name, members] of groups) {
-      const results = await runProbes(groupProbes(name, members, state), pins?.signal);
-      const holder = state?.has(name) ? lockHolder(state.directory(name)) : null;
+      const results = await runProbes(groupProbes(name, members, pinTree), pins?.signal);
+      const holder = pinTree?.has(name) ? lockHolder(pinTree.directory(name)) : null;
       places.push({
         ...placeOf(spec, members[0]),
         results: [...results, conclusion(results, holder)],

@@ -4,7 +4,7 @@
  * with the BTF of the built objects. Imports nothing of ours.
  */
 
-export const ABI_VERSION = 5;
+export const ABI_VERSION = 6;
 export const MAX_SLOTS = 1024;
 export const MAX_CLASSES = 16;
 export const TRIES = 8;
@@ -13,11 +13,11 @@ export const SOURCE_COOKIE_SHIFT = 16;
 export const SOURCE_ROW_SHIFT = 4;
 export const SOURCE_HASH = 2_654_435_769;
 export const LINE_CELLS = 32;
-export const FEW = 56;
-export const RANGE_LINES = 3;
+export const FIRST_TARGETS = 56;
+export const CANDIDATE_LINES = 3;
 export const SERVICE_LEN = 64;
 export const COMM_LEN = 16;
-export const SETTINGS_LEN = 2032;
+export const OPTIONS_LEN = 2032;
 export const CGROUP_NAME_LEN = 256;
 export const CGROUP_PATH_LEN = 1024;
 
@@ -57,8 +57,8 @@ export type Mode = (typeof MODES)[number];
 /** rm_control.syn_count when every listener is drained. */
 export const SYN_REFUSE = 65_535;
 
-/** rm_control.way when the program has to look at more than the plan's targets. */
-export const WAY_OTHER = 65_535;
+/** rm_control.fast_path when the program has to look at more than the plan's targets. */
+export const FAST_PATH_NONE = 65_535;
 
 /** Stages at which connections migrate, and the cells of a row of `migrations`: decisions, then `into`. */
 export const MIGRATING_STAGES = STAGES.slice(1);
@@ -68,14 +68,14 @@ export const MIGRATION_DECISIONS = MIGRATING_STAGES.length * OUTCOMES.length;
 export const HOLD_RESULTS = ["handed_over", "expired", "released"] as const;
 export type HoldResult = (typeof HOLD_RESULTS)[number];
 
-/** Upper bounds of `rm_holds.buckets`, seconds of time held; what took longer is in none. */
+/** Upper bounds of `rm_hold_counts.buckets`, seconds of time held; what took longer is in none. */
 export const HOLD_BUCKETS = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300] as const;
 
 /** Size and member offsets in bytes of every struct of the header. */
 export const LAYOUT = {
   rm_migrations: { size: 240, members: { decisions: 0, into: 216 } },
-  rm_line: { size: 64, members: { as: 0 } },
-  rm_range: { size: 8, members: { first: 0, count: 2, total: 4, pad: 6 } },
+  rm_plan_line: { size: 64, members: { as: 0 } },
+  rm_candidates: { size: 8, members: { first: 0, count: 2, total: 4, pad: 6 } },
   rm_control: {
     size: 128,
     members: {
@@ -84,23 +84,23 @@ export const LAYOUT = {
       probe_slot: 4,
       source_mask: 6,
       mode: 8,
-      tell: 9,
+      report_moves: 9,
       syn_count: 10,
       standby: 12,
-      way: 14,
-      few: 16,
+      fast_path: 14,
+      first_targets: 16,
       counters: 128,
     },
   },
   rm_sizes: { size: 8, members: { counters: 0, cpu_counters: 4 } },
-  rm_moved: { size: 16, members: { told: 0, pad: 4, wakeups: 8 } },
+  rm_move_report: { size: 16, members: { pending: 0, pad: 4, wakeups: 8 } },
   rm_slot: {
     size: 72,
     members: {
       cookie: 0,
       opened_ms: 8,
       closed_ms: 16,
-      settings: 24,
+      options_digest: 24,
       generation: 32,
       class: 36,
       drained: 40,
@@ -131,8 +131,8 @@ export const LAYOUT = {
       service: 56,
     },
   },
-  rm_standby: { size: 2048, members: { cookie: 0, held_ms: 8, settings: 16 } },
-  rm_holds: {
+  rm_standby: { size: 2048, members: { cookie: 0, held_ms: 8, options: 16 } },
+  rm_hold_counts: {
     size: 120,
     members: { started: 0, handed_over: 8, expired: 16, released: 24, sum_ms: 32, buckets: 40 },
   },
@@ -163,8 +163,8 @@ export const LAYOUT = {
       comm: 88,
     },
   },
-  rm_observe: { size: 8, members: { pidns: 0, udp: 4, pad: 5 } },
-  rm_event: { size: 8, members: { port: 0, pad: 2, pid: 4 } },
+  rm_iter_options: { size: 8, members: { pidns: 0, udp: 4, pad: 5 } },
+  rm_bind_event: { size: 8, members: { port: 0, pad: 2, pid: 4 } },
   rm_adoption: { size: 1296, members: { abi_version: 0, pad: 4, parent: 8, name: 16, path: 272 } },
   rm_adopted_port: { size: 16, members: { binds: 0, failed: 8 } },
 } as const;

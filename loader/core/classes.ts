@@ -2,11 +2,11 @@
 import { MAX_CLASSES } from "./abi.ts";
 import type { Slot } from "./slot.ts";
 
-type Held = Pick<Slot, "settings" | "class">;
+type Held = Pick<Slot, "optionsDigest" | "class">;
 
 /** Counts the slots of each class, so that a class is found without looking at them. */
 export class Classes {
-  readonly #bySettings = new Map<bigint, { class: number; slots: number }>();
+  readonly #byDigest = new Map<bigint, { class: number; slots: number }>();
   readonly #slots = new Array<number>(MAX_CLASSES).fill(0);
 
   constructor(slots: Iterable<Held>) {
@@ -14,26 +14,26 @@ export class Classes {
   }
 
   /** 0: they are not known, or there is no number left. */
-  of(settings: bigint): number {
-    if (settings === 0n) return 0;
-    const equal = this.#bySettings.get(settings);
+  of(optionsDigest: bigint): number {
+    if (optionsDigest === 0n) return 0;
+    const equal = this.#byDigest.get(optionsDigest);
     if (equal) return equal.class;
     const free = this.#slots.findIndex((slots, number) => number > 0 && slots === 0);
     return Math.max(0, free);
   }
 
-  add({ settings, class: number }: Held): void {
+  add({ optionsDigest, class: number }: Held): void {
     if (number === 0) return;
-    const equal = this.#bySettings.get(settings) ?? { class: number, slots: 0 };
+    const equal = this.#byDigest.get(optionsDigest) ?? { class: number, slots: 0 };
     equal.slots++;
-    this.#bySettings.set(settings, equal);
+    this.#byDigest.set(optionsDigest, equal);
     this.#slots[number] = (this.#slots[number] ?? 0) + 1;
   }
 
-  remove({ settings, class: number }: Held): void {
+  remove({ optionsDigest, class: number }: Held): void {
     if (number === 0) return;
     this.#slots[number] = (this.#slots[number] ?? 0) - 1;
-    const equal = this.#bySettings.get(settings);
-    if (equal && --equal.slots === 0) this.#bySettings.delete(settings);
+    const equal = this.#byDigest.get(optionsDigest);
+    if (equal && --equal.slots === 0) this.#byDigest.delete(optionsDigest);
   }
 }

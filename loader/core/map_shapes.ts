@@ -1,5 +1,5 @@
 /** The maps that are pinned, and their sizes by a group's slots and the host's CPUs. Pure. */
-import { LAYOUT, LINE_CELLS, OUTCOMES, RANGE_LINES } from "./abi.ts";
+import { CANDIDATE_LINES, LAYOUT, LINE_CELLS, OUTCOMES } from "./abi.ts";
 
 /** What is checked of a map before its memory is trusted. Sizes in bytes. */
 export interface MapShape {
@@ -28,15 +28,15 @@ export const RDONLY_PROG = 1 << 7;
 export const GROUP_MAPS = {
   listeners: { type: MAP_TYPE.sockmap, key: 4, value: 8 },
   sources: { type: MAP_TYPE.array, key: 4, value: 8 },
-  plans: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_line.size },
+  plans: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_plan_line.size },
   control: { type: MAP_TYPE.array, key: 4, entries: 1, flags: MMAPABLE },
-  moved: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_moved.size, entries: 1 },
-  moves: { type: MAP_TYPE.array_of_maps, key: 4, value: 4, entries: 1 },
+  move_report: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_move_report.size, entries: 1 },
+  move_events: { type: MAP_TYPE.array_of_maps, key: 4, value: 4, entries: 1 },
   migrations: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_migrations.size, flags: MMAPABLE },
   slots: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_slot.size },
   group: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_group.size, entries: 1 },
   standby: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_standby.size, entries: 1 },
-  holds: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_holds.size, entries: 1 },
+  hold_counts: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_hold_counts.size, entries: 1 },
 } as const satisfies Record<string, MapShape>;
 export type GroupMap = keyof typeof GROUP_MAPS;
 
@@ -45,7 +45,7 @@ const EXTRA_ENTRIES = 2;
 
 /** Lines of one of a group's two plans. */
 export function planLines(slots: number): number {
-  return RANGE_LINES + (3 * slots) / LINE_CELLS;
+  return CANDIDATE_LINES + (3 * slots) / LINE_CELLS;
 }
 
 /** Counters in a cache line, which only one CPU writes. */

@@ -18,7 +18,7 @@ export interface Plan {
   /** Cookies whose slot was given to another listener. */
   readonly forgotten: readonly bigint[];
   /** Listeners for which there is no slot: the kernel's hash covers them. */
-  readonly waiting: readonly bigint[];
+  readonly unplaced: readonly bigint[];
   readonly targets: Targets;
 }
 
@@ -38,17 +38,17 @@ export function makePlan(
 ): Plan {
   const listening = new Map(seen.map((one) => [one.cookie, one]));
   if (isSettled(previous, listening)) {
-    const none = { added: [], changed: [], forgotten: [], waiting: [] };
+    const none = { added: [], changed: [], forgotten: [], unplaced: [] };
     return { slots: previous, ...none, targets: chooseTargets(previous, policy) };
   }
   const slots = new Map(previous.map((s) => [s.slot, leaveOrStay(s, listening, nowMs)]));
   const classes = new Classes(slots.values());
   for (const slot of slots.values()) {
-    const settings = listening.get(slot.cookie)?.settings;
+    const optionsDigest = listening.get(slot.cookie)?.optionsDigest;
     // A server may set options after listen(), or when it reads its configuration again.
-    if (!settings || settings === slot.settings) continue;
+    if (!optionsDigest || optionsDigest === slot.optionsDigest) continue;
     classes.remove(slot);
-    const changed = { ...slot, settings, class: classes.of(settings) };
+    const changed = { ...slot, optionsDigest, class: classes.of(optionsDigest) };
     classes.add(changed);
     slots.set(slot.slot, changed);
   }
@@ -62,16 +62,18 @@ export function makePlan(
   const free = freeSlots(slots, capacity, newcomers.length);
   const added: Slot[] = [];
   const forgotten: bigint[] = [];
-  for (const [i, { cookie, openedMs, settings }] of newcomers.slice(0, free.length).entries()) {
+  for (const [i, { cookie, openedMs, optionsDigest }] of newcomers
+    .slice(0, free.length)
+    .entries()) {
     const slot = free[i] ?? 0;
     const entry: Slot = {
       slot,
       cookie,
       openedMs,
       closedMs: null,
-      settings: settings ?? 0n,
+      optionsDigest: optionsDigest ?? 0n,
       generation: generations.of(openedMs, newcomers.length - i),
-      class: classes.of(settings ?? 0n),
+      class: classes.of(optionsDigest ?? 0n),
       drained: false,
     };
     const before = slots.get(slot);
@@ -84,21 +86,21 @@ export function makePlan(
     slots.set(slot, entry);
     added.push(entry);
   }
-  const waiting = newcomers.slice(free.length).map(({ cookie }) => cookie);
+  const unplaced = newcomers.slice(free.length).map(({ cookie }) => cookie);
 
   const next = [...slots.values()].toSorted((a, b) => a.slot - b.slot);
   const unchanged = new Set([...previous, ...added]);
   const changed = next.filter((slot) => !unchanged.has(slot));
-  return { slots: next, added, changed, forgotten, waiting, targets: chooseTargets(next, policy) };
+  return { slots: next, added, changed, forgotten, unplaced, targets: chooseTargets(next, policy) };
 }
 
 /** Nobody came, left, or has other settings: nearly every time. */
 function isSettled(slots: readonly Slot[], listening: ReadonlyMap<bigint, Seen>): boolean {
   let known = 0;
-  for (const { cookie, closedMs, settings } of slots) {
+  for (const { cookie, closedMs, optionsDigest } of slots) {
     const one = listening.get(cookie);
     if ((one === undefined) === (closedMs === null)) return false;
-    if (one?.settings && one.settings !== settings) return false;
+    if (one?.optionsDigest && one.optionsDigest !== optionsDigest) return false;
     if (one) known++;
   }
   return known === listening.size;

@@ -9,7 +9,7 @@ export interface Slot {
   /** null while it listens. */
   readonly closedMs: number | null;
   /** Digest of its settings; 0n: could not be read. */
-  readonly settings: bigint;
+  readonly optionsDigest: bigint;
   readonly generation: number;
   /** Settings class, from 1; 0: not known. */
   readonly class: number;
@@ -23,7 +23,7 @@ export interface Seen {
   /** Matters for new ones only. */
   readonly openedMs: number;
   /** Digest of its settings; 0n: could not be read; null: not read this time, as they were. */
-  readonly settings: bigint | null;
+  readonly optionsDigest: bigint | null;
 }
 
 /** How long, and how many connections, a standby holds when no other listener is left. */

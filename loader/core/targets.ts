@@ -3,7 +3,7 @@ import { MAX_CLASSES } from "./abi.ts";
 import type { Policy, Slot } from "./slot.ts";
 
 /** Slots for migrating connections. */
-export interface Run {
+export interface Candidates {
   /** Chosen among by hash. */
   readonly best: readonly number[];
   /** The others, in the order to try them. */
@@ -17,14 +17,14 @@ export interface Targets {
   /** Every listener is drained and there is no standby: new connections are refused. */
   readonly refuse: boolean;
   /** By settings class. */
-  readonly classes: readonly Run[];
+  readonly classes: readonly Candidates[];
   /** Of any class, when no compatible one is to be had. */
-  readonly other: Run;
+  readonly other: Candidates;
   /** Listening slots of any class that are not drained. */
   readonly count: number;
 }
 
-const NOBODY: Run = { best: [], rest: [] };
+const NOBODY: Candidates = { best: [], rest: [] };
 
 export function chooseTargets(slots: readonly Slot[], policy: Policy): Targets {
   const live = slots.filter(({ closedMs }) => closedMs === null).toSorted(byPreference);
@@ -53,8 +53,10 @@ function byPreference(a: Slot, b: Slot): number {
 }
 
 /** Each class's run; `all` is that of all of these. */
-function runs(live: readonly Slot[], all: Run, policy: Policy): Run[] {
-  const classes = new Array<Run>(MAX_CLASSES).fill(policy.settings === "ignore" ? all : NOBODY);
+function runs(live: readonly Slot[], all: Candidates, policy: Policy): Candidates[] {
+  const classes = new Array<Candidates>(MAX_CLASSES).fill(
+    policy.settings === "ignore" ? all : NOBODY,
+  );
   if (policy.settings === "ignore") return classes;
   const byClass = new Map<number, Slot[]>();
   for (const slot of live) {
@@ -72,7 +74,7 @@ function runs(live: readonly Slot[], all: Run, policy: Policy): Run[] {
 }
 
 /** The best of these first, by policy: its newest generation, or any that is not drained. */
-function runOf(slots: readonly Slot[], { migrate }: Policy): Run {
+function runOf(slots: readonly Slot[], { migrate }: Policy): Candidates {
   const [first] = slots;
   const [best, rest]: [number[], number[]] = [[], []];
   for (const { slot, generation, drained } of slots) {

@@ -93,7 +93,7 @@ export function encodeSlot({ slot, base }: SlotRecord): Buffer {
   out.writeBigUInt64LE(slot.cookie, at.cookie);
   out.writeBigUInt64LE(BigInt(slot.openedMs), at.opened_ms);
   out.writeBigUInt64LE(BigInt(slot.closedMs ?? 0), at.closed_ms);
-  out.writeBigUInt64LE(slot.settings, at.settings);
+  out.writeBigUInt64LE(slot.optionsDigest, at.options_digest);
   out.writeUInt32LE(slot.generation, at.generation);
   out.writeUInt32LE(slot.class, at.class);
   out.writeUInt32LE(slot.drained ? 1 : 0, at.drained);
@@ -116,7 +116,7 @@ export function decodeSlot(values: Buffer, number: number): SlotRecord | null {
       cookie,
       openedMs: Number(value.readBigUInt64LE(at.opened_ms)),
       closedMs: closed === 0 ? null : closed,
-      settings: value.readBigUInt64LE(at.settings),
+      optionsDigest: value.readBigUInt64LE(at.options_digest),
       generation: value.readUInt32LE(at.generation),
       class: value.readUInt32LE(at.class),
       drained: value.readUInt32LE(at.drained) !== 0,

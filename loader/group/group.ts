@@ -16,18 +16,18 @@ import { decodeGroup, encodeGroup, type GroupRecord, type SlotRecord } from "./c
 import { Counters } from "./counters.ts";
 import { addWords, Counts, MIGRATION_CELLS, type Row, rowOf, wordsOf } from "./counts.ts";
 import {
-  decodeHolds,
+  decodeHoldCounts,
   decodeStandby,
-  encodeHolds,
+  encodeHoldCounts,
   encodeStandby,
-  type Holds,
+  type HoldCounts,
   type StandbyRecord,
 } from "./hold_record.ts";
-import { Moves } from "./migration_events.ts";
+import { MoveEvents } from "./move_events.ts";
 import { type GroupPins, makePins, makeUnpinned, openPins } from "./pins.ts";
-import type { Control, Probe } from "./plan_codec.ts";
-import { PlanInForce } from "./plan_table.ts";
-import { SlotsMap } from "./slots.ts";
+import type { Control, ProbeTarget } from "./plan_codec.ts";
+import { PlanTable } from "./plan_table.ts";
+import { SlotTable } from "./slots.ts";
 import { Sources } from "./sources.ts";
 
 /** Owns file descriptors on the pinned program and maps. */
@@ -38,12 +38,12 @@ export class Group implements Disposable {
   readonly programId: number;
   #closed = false;
   #record: GroupRecord;
-  readonly #slots: SlotsMap;
+  readonly #slots: SlotTable;
   readonly #sources: Sources;
-  readonly #plan: PlanInForce;
+  readonly #plan: PlanTable;
   readonly #counters: Counters;
-  readonly moves: Moves;
-  /** As it is pinned; null: not read since {@link reload}. Only the group's own sidecar writes it. */
+  readonly moveEvents: MoveEvents;
+  /** As it is pinned; null: not read since {@link invalidate}. Only the group's own sidecar writes it. */
   #standby: StandbyRecord | null = null;
 
   private constructor(name: string, { programFd, maps }: GroupPins) {
@@ -52,20 +52,20 @@ export class Group implements Disposable {
     this.#maps = maps;
     this.programId = programInfo(programFd).id;
     this.#record = this.#readRecord();
-    this.#slots = new SlotsMap(maps.slots);
+    this.#slots = new SlotTable(maps.slots);
     this.#sources = new Sources(maps.sources);
     const slots = maps.slots.shape.entries;
-    this.#plan = new PlanInForce(maps, { slots, sourceMask: this.#sources.mask });
+    this.#plan = new PlanTable(maps, { slots, sourceMask: this.#sources.mask });
     this.#counters = new Counters(maps.control, slots);
-    this.moves = new Moves(maps);
+    this.moveEvents = new MoveEvents(maps);
   }
 
   /** Reads again what others may have changed: all of it but counts is read once, and known from then on. */
-  reload(): void {
+  invalidate(): void {
     this.#record = this.#readRecord();
-    this.#slots.reload();
-    this.#sources.reload();
-    this.#plan.reload();
+    this.#slots.invalidate();
+    this.#sources.invalidate();
+    this.#plan.invalidate();
     this.#standby = null;
   }
 
@@ -170,12 +170,14 @@ export class Group implements Disposable {
     this.#standby = record;
   }
 
-  get holds(): Holds {
-    return decodeHolds(this.#maps.holds.lookup(0) ?? Buffer.alloc(LAYOUT.rm_holds.size));
+  get holdCounts(): HoldCounts {
+    return decodeHoldCounts(
+      this.#maps.hold_counts.lookup(0) ?? Buffer.alloc(LAYOUT.rm_hold_counts.size),
+    );
   }
 
-  setHolds(holds: Holds): void {
-    this.#maps.holds.update(0, encodeHolds(holds));
+  setHoldCounts(holds: HoldCounts): void {
+    this.#maps.hold_counts.update(0, encodeHoldCounts(holds));
   }
 
   /** Puts a listener into the sockmap. EBUSY: it is in somebody else's map. */
@@ -203,9 +205,9 @@ export class Group implements Disposable {
     this.#sources.keep(new Set([...slots, this.standby.cookie]));
   }
 
-  /** It tells of migrations from accept queues. */
-  get tells(): boolean {
-    return this.#plan.tells;
+  /** Whether the program reports migrations from accept queues. */
+  get reportsMoves(): boolean {
+    return this.#plan.reportsMoves;
   }
 
   /** Puts a plan in force. */
@@ -214,7 +216,7 @@ export class Group implements Disposable {
   }
 
   /** Steers connections from one client port; in force at once, beside any plan. */
-  steer(probe: Probe): void {
+  steer(probe: ProbeTarget): void {
     this.#plan.steer(probe);
   }
 

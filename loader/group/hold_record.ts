@@ -1,6 +1,6 @@
 /** What is pinned of a group's standby and its holds: the one entry each of `standby` and `holds`. Pure. */
-import { HOLD_BUCKETS, HOLD_RESULTS, type HoldResult, LAYOUT, SETTINGS_LEN } from "../core/abi.ts";
-import type { Settings } from "../net/socket_options.ts";
+import { HOLD_BUCKETS, HOLD_RESULTS, type HoldResult, LAYOUT, OPTIONS_LEN } from "../core/abi.ts";
+import type { SocketOptions } from "../net/socket_options.ts";
 
 /** The standby, as a restarted sidecar needs to know it. */
 export interface StandbyRecord {
@@ -9,7 +9,7 @@ export interface StandbyRecord {
   /** When the hold under way began, ms of CLOCK_BOOTTIME; null: none. */
   readonly heldSinceMs: number | null;
   /** Settings of the listeners it stands by for. */
-  readonly settings: Settings;
+  readonly settings: SocketOptions;
 }
 
 export function encodeStandby(record: StandbyRecord): Buffer {
@@ -18,13 +18,13 @@ export function encodeStandby(record: StandbyRecord): Buffer {
   out.writeBigUInt64LE(record.cookie, at.cookie);
   out.writeBigUInt64LE(BigInt(record.heldSinceMs ?? 0), at.held_ms);
   const settings = JSON.stringify(record.settings);
-  if (settings.length < SETTINGS_LEN) out.write(settings, at.settings, "latin1");
+  if (settings.length < OPTIONS_LEN) out.write(settings, at.options, "latin1");
   return out;
 }
 
 export function decodeStandby(value: Buffer): StandbyRecord {
   const at = LAYOUT.rm_standby.members;
-  const text = value.toString("latin1", at.settings);
+  const text = value.toString("latin1", at.options);
   return {
     cookie: value.readBigUInt64LE(at.cookie),
     heldSinceMs: Number(value.readBigUInt64LE(at.held_ms)) || null,
@@ -33,7 +33,7 @@ export function decodeStandby(value: Buffer): StandbyRecord {
 }
 
 /** Counts since the group was pinned. */
-export interface Holds extends Readonly<Record<HoldResult, number>> {
+export interface HoldCounts extends Readonly<Record<HoldResult, number>> {
   readonly started: number;
   /** Time held, ms, of those that ended. */
   readonly sumMs: number;
@@ -42,7 +42,7 @@ export interface Holds extends Readonly<Record<HoldResult, number>> {
 }
 
 /** `holds`, and one more that ended after `ms`. */
-export function addEnded(holds: Holds, result: HoldResult, ms: number): Holds {
+export function addEnded(holds: HoldCounts, result: HoldResult, ms: number): HoldCounts {
   const bucket = HOLD_BUCKETS.findIndex((seconds) => ms <= seconds * 1000);
   return {
     ...holds,
@@ -52,8 +52,8 @@ export function addEnded(holds: Holds, result: HoldResult, ms: number): Holds {
   };
 }
 
-export function encodeHolds(holds: Holds): Buffer {
-  const { size, members: at } = LAYOUT.rm_holds;
+export function encodeHoldCounts(holds: HoldCounts): Buffer {
+  const { size, members: at } = LAYOUT.rm_hold_counts;
   const out = Buffer.alloc(size);
   const write = (count: number, offset: number) => out.writeBigUInt64LE(BigInt(count), offset);
   write(holds.started, at.started);
@@ -63,8 +63,8 @@ export function encodeHolds(holds: Holds): Buffer {
   return out;
 }
 
-export function decodeHolds(value: Buffer): Holds {
-  const at = LAYOUT.rm_holds.members;
+export function decodeHoldCounts(value: Buffer): HoldCounts {
+  const at = LAYOUT.rm_hold_counts.members;
   const read = (offset: number) => Number(value.readBigUInt64LE(offset));
   return {
     started: read(at.started),

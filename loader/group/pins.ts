@@ -53,7 +53,7 @@ function nameIn(map: GroupMap): string {
 function load(slots: number): BpfObject {
   const object = new BpfObject("select");
   try {
-    fit(object, slots);
+    requireShapes(object, slots);
     object.load();
     return object;
   } catch (error) {
@@ -70,7 +70,7 @@ function load(slots: number): BpfObject {
 }
 
 /** Gives an object's maps the sizes of a group with so many slots. */
-export function fit(object: BpfObject, slots: number): void {
+export function requireShapes(object: BpfObject, slots: number): void {
   const cpus = cpuNumbers();
   const shapes = groupShapes(slots, cpus);
   for (const map of MAP_NAMES) {

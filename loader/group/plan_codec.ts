@@ -1,34 +1,34 @@
 /** A plan as the program reads it: its lines of `plans`, and `control`, which puts it in force. */
 import {
-  FEW,
+  CANDIDATE_LINES,
+  FAST_PATH_NONE,
+  FIRST_TARGETS,
   LAYOUT,
   LINE_CELLS,
   MAX_CLASSES,
   MODES,
   type Mode,
-  RANGE_LINES,
   SYN_REFUSE,
-  WAY_OTHER,
 } from "../core/abi.ts";
 import { planLines } from "../core/map_shapes.ts";
-import type { Run, Targets } from "../core/targets.ts";
+import type { Candidates, Targets } from "../core/targets.ts";
 
 /** Bytes of a cell. */
-const CELL = LAYOUT.rm_line.size / LINE_CELLS;
+const CELL = LAYOUT.rm_plan_line.size / LINE_CELLS;
 /** Where the targets of new connections begin. */
-const SYN_CELL = RANGE_LINES * LINE_CELLS;
+const SYN_CELL = CANDIDATE_LINES * LINE_CELLS;
 
 /** Its lines, of a group with so many slots. */
 export function encodePlan(targets: Targets, slots: number): Buffer {
-  const { size, members: at } = LAYOUT.rm_range;
-  const out = Buffer.alloc(planLines(slots) * LAYOUT.rm_line.size);
+  const { size, members: at } = LAYOUT.rm_candidates;
+  const out = Buffer.alloc(planLines(slots) * LAYOUT.rm_plan_line.size);
   const put = (list: readonly number[], cell: number) => {
     for (const [i, slot] of list.entries()) out.writeUInt16LE(slot, (cell + i) * CELL);
   };
   put(targets.syn, SYN_CELL);
   let next = SYN_CELL + slots;
-  const placed = new Map<Run, number>();
-  const place = (run: Run, number: number) => {
+  const placed = new Map<Candidates, number>();
+  const place = (run: Candidates, number: number) => {
     const list = [...run.best, ...run.rest];
     if (list.length === 0) return;
     // Classes may be served by one run: then they share it.
@@ -60,25 +60,25 @@ export interface Control {
   /** The standby's entry of `listeners`; 0: none. */
   readonly standby: number;
   /** Tell of migrations from accept queues. */
-  readonly tell: boolean;
+  readonly reportMoves: boolean;
 }
 
 /** Where connections from one client port go, whatever the plan says. */
-export interface Probe {
+export interface ProbeTarget {
   /** 0: none. */
   readonly port: number;
   /** Entry of `listeners`. */
   readonly slot: number;
 }
 
-export const NO_PROBE: Probe = { port: 0, slot: 0 };
+export const NO_PROBE: ProbeTarget = { port: 0, slot: 0 };
 
 /** @param active which of the two plans is in force */
 export function encodeControl(
   active: number,
   targets: Targets,
   control: Control,
-  probe: Probe,
+  probe: ProbeTarget,
   { slots, sourceMask }: Tables,
 ): Buffer {
   const { size, members: at } = LAYOUT.rm_control;
@@ -89,53 +89,53 @@ export function encodeControl(
   out.writeUInt16LE(probe.slot, at.probe_slot);
   out.writeUInt16LE(active * planLines(slots), at.plan);
   out.writeUInt16LE(sourceMask, at.source_mask);
-  out.writeUInt16LE(wayOf(targets, control, probe), at.way);
-  for (const [i, slot] of targets.syn.slice(0, FEW).entries()) {
-    out.writeUInt16LE(slot, at.few + i * CELL);
+  out.writeUInt16LE(fastPathOf(targets, control, probe), at.fast_path);
+  for (const [i, slot] of targets.syn.slice(0, FIRST_TARGETS).entries()) {
+    out.writeUInt16LE(slot, at.first_targets + i * CELL);
   }
   out.writeUInt8(MODES.indexOf(control.mode), at.mode);
-  out.writeUInt8(control.tell ? 1 : 0, at.tell);
+  out.writeUInt8(control.reportMoves ? 1 : 0, at.report_moves);
   return out;
 }
 
 /** What the program looks at first. */
-function wayOf({ syn, refuse }: Targets, { standby }: Control, { port }: Probe): number {
-  if (port !== 0 || refuse) return WAY_OTHER;
-  return syn.length === 0 && standby !== 0 ? WAY_OTHER : syn.length;
+function fastPathOf({ syn, refuse }: Targets, { standby }: Control, { port }: ProbeTarget): number {
+  if (port !== 0 || refuse) return FAST_PATH_NONE;
+  return syn.length === 0 && standby !== 0 ? FAST_PATH_NONE : syn.length;
 }
 
 /** What of `control` outlives a plan; all of it is zero before the first. */
 export function decodeControl(value: Buffer): {
   active: number;
-  tells: boolean;
-  probe: Probe;
+  reportsMoves: boolean;
+  probe: ProbeTarget;
 } {
   const at = LAYOUT.rm_control.members;
   return {
     active: value.readUInt16LE(at.plan) ? 1 : 0,
-    tells: value.readUInt8(at.tell) === 1,
+    reportsMoves: value.readUInt8(at.report_moves) === 1,
     probe: { port: value.readUInt16LE(at.probe), slot: value.readUInt16LE(at.probe_slot) },
   };
 }
 
-/** What is told of migrations from accept queues, and how many listeners were woken for it. */
-export interface Moved {
-  readonly told: boolean;
+/** What is pending of migrations from accept queues, and how many listeners were woken for it. */
+export interface MoveReport {
+  readonly pending: boolean;
   readonly wakeups: number;
 }
 
-export function encodeMoved({ told, wakeups }: Moved): Buffer {
-  const { size, members: at } = LAYOUT.rm_moved;
+export function encodeMoveReport({ pending, wakeups }: MoveReport): Buffer {
+  const { size, members: at } = LAYOUT.rm_move_report;
   const out = Buffer.alloc(size);
-  out.writeUInt32LE(told ? 1 : 0, at.told);
+  out.writeUInt32LE(pending ? 1 : 0, at.pending);
   out.writeBigUInt64LE(BigInt(wakeups), at.wakeups);
   return out;
 }
 
-export function decodeMoved(value: Buffer | null): Moved {
-  const at = LAYOUT.rm_moved.members;
+export function decodeMoveReport(value: Buffer | null): MoveReport {
+  const at = LAYOUT.rm_move_report.members;
   return {
-    told: value?.readUInt32LE(at.told) === 1,
+    pending: value?.readUInt32LE(at.pending) === 1,
     wakeups: Number(value?.readBigUInt64LE(at.wakeups) ?? 0n),
   };
 }

@@ -10,11 +10,11 @@ import {
   encodeControl,
   encodePlan,
   NO_PROBE,
-  type Probe,
+  type ProbeTarget,
   type Tables,
 } from "./plan_codec.ts";
 
-export class PlanInForce {
+export class PlanTable {
   readonly #plans: BpfMap;
   readonly #map: BpfMap;
   readonly #tables: Tables;
@@ -23,30 +23,30 @@ export class PlanInForce {
   /** What the map says. */
   #entry: Buffer = Buffer.alloc(0);
   #active = 0;
-  #control: Control = { mode: "select", standby: 0, tell: false };
+  #control: Control = { mode: "select", standby: 0, reportMoves: false };
   #probe = NO_PROBE;
-  #tells = false;
+  #reportsMoves = false;
 
   constructor(maps: { readonly plans: BpfMap; readonly control: BpfMap }, tables: Tables) {
     this.#plans = maps.plans;
     this.#map = maps.control;
     this.#tables = tables;
-    this.reload();
+    this.invalidate();
   }
 
   /** Reads again what a command may have changed meanwhile: which plan is in force. */
-  reload(): void {
+  invalidate(): void {
     this.#entry = this.#map.readPart(0, LAYOUT.rm_control.size);
-    const { active, tells, probe } = decodeControl(this.#entry);
+    const { active, reportsMoves, probe } = decodeControl(this.#entry);
     this.#active = active;
     this.#probe = probe;
-    this.#tells = tells;
+    this.#reportsMoves = reportsMoves;
     this.#plan = null;
   }
 
-  /** It tells of migrations from accept queues. */
-  get tells(): boolean {
-    return this.#tells;
+  /** Whether the program reports migrations from accept queues. */
+  get reportsMoves(): boolean {
+    return this.#reportsMoves;
   }
 
   /** Written whole where the program does not look, then flipped in. */
@@ -64,7 +64,7 @@ export class PlanInForce {
   }
 
   /** Steers connections from one client port; in force at once, beside any plan. */
-  steer(probe: Probe): void {
+  steer(probe: ProbeTarget): void {
     this.#probe = probe;
     this.#setControl();
   }

@@ -7,7 +7,7 @@ import { decodeSlot, encodeSlot, type SlotRecord } from "./codec.ts";
 /** So many are read at first, and most groups never use more; then twice as many, until they are all. */
 const FIRST = 16;
 
-export class SlotsMap {
+export class SlotTable {
   readonly #map: BpfMap;
   #count = FIRST;
   #bytes: Buffer = Buffer.alloc(0);
@@ -20,7 +20,7 @@ export class SlotsMap {
   }
 
   /** Reads them again: others may have changed them. */
-  reload(): void {
+  invalidate(): void {
     this.#known = false;
   }
 

@@ -9,7 +9,7 @@ import {
 import type { Slot } from "../core/slot.ts";
 
 /** What of a map is needed here. */
-export interface Words {
+export interface WordArray {
   readonly shape: { readonly entries: number };
   update(key: number, value: Buffer): void;
   read(): Buffer;
@@ -19,12 +19,12 @@ export interface Words {
 const COOKIE = BigInt(SOURCE_COOKIE_SHIFT);
 
 export class Sources {
-  readonly #map: Words;
+  readonly #map: WordArray;
   readonly #entries: number;
   #words: BigUint64Array | null = null;
 
   /** @param map an array of 64-bit words; their number a power of two */
-  constructor(map: Words) {
+  constructor(map: WordArray) {
     this.#map = map;
     this.#entries = map.shape.entries;
   }
@@ -35,7 +35,7 @@ export class Sources {
   }
 
   /** Reads them again: others may have changed them. */
-  reload(): void {
+  invalidate(): void {
     this.#words = null;
   }
 

@@ -10,7 +10,7 @@ import { NO_ROW } from "../group/counts.ts";
 import type { Group } from "../group/group.ts";
 import { borrow } from "../net/borrow.ts";
 import { migratesByItself } from "../net/netns.ts";
-import type { Readings } from "./option_schedule.ts";
+import type { OptionSchedule } from "./option_schedule.ts";
 
 /**
  * One observe-plan-apply step of a group.
@@ -18,16 +18,16 @@ import type { Readings } from "./option_schedule.ts";
  * @param readings when each listener's settings were read; kept from step to step by the caller
  * @param watched it was looked at before, by this process
  * @param nowMs CLOCK_BOOTTIME
- * @param tell tell of migrations from accept queues; as before unless given
+ * @param reportMoves whether the program reports migrations from accept queues; as before unless given
  * @throws AlreadyManagedError when a listener is in somebody else's map
  */
 export function applyGroup(
   group: Group,
   all: readonly Listener[],
-  readings: Readings,
+  readings: OptionSchedule,
   watched: boolean,
   nowMs: number,
-  tell = group.tells,
+  reportMoves = group.reportsMoves,
 ): Plan {
   const members = all.filter(isSelectable);
   const records = new Map(group.slots().map((record) => [record.slot.slot, record]));
@@ -40,7 +40,7 @@ export function applyGroup(
   const seen = members.map((member, i) => ({
     cookie: member.cookie,
     openedMs: openedMs[i] ?? nowMs,
-    settings:
+    optionsDigest:
       waits && known.has(member.cookie)
         ? null
         : readings.read(member, known.has(member.cookie), nowMs),
@@ -65,7 +65,7 @@ export function applyGroup(
   }
   // Then the targets, all at once.
   const standby = record.hold ? group.standbySlot : 0;
-  group.setPlan(plan.targets, { mode: modeOf(record), standby, tell });
+  group.setPlan(plan.targets, { mode: modeOf(record), standby, reportMoves });
   return plan;
 }
 

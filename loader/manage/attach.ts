@@ -6,7 +6,7 @@ import { endpoint, isSelectable, type Listener } from "../core/listener.ts";
 import { FilterLockedError, ForeignProgramError, hasCode } from "../errors.ts";
 import type { Group } from "../group/group.ts";
 import { borrow } from "../net/borrow.ts";
-import { throughFleeting } from "../net/short_lived_listener.ts";
+import { throughShortLivedListener } from "../net/short_lived_listener.ts";
 import * as libc from "../sys/libc.ts";
 
 /**
@@ -58,7 +58,7 @@ function through(
   const [first] = members;
   if (!first || plain.length > 0) return false;
   let done = false;
-  throughFleeting(first.key, first.uid, (fd) => {
+  throughShortLivedListener(first.key, first.uid, (fd) => {
     done = use(fd, first);
   });
   return done;

@@ -1,6 +1,6 @@
 /** Giving a group back to the kernel: for its sidecar, and for a `detach` by somebody else. */
 
-import type { State } from "../bpf/pin_tree.ts";
+import type { PinTree } from "../bpf/pin_tree.ts";
 import { endpoint, type Listener } from "../core/listener.ts";
 import { ConflictError } from "../errors.ts";
 import type { Group } from "../group/group.ts";
@@ -15,7 +15,7 @@ const GIVE_BACK_MS = 10;
  * Ends the standby, detaches, then unpins: in this order it is safe to be cut short.
  * @throws ConflictError when no owner could be borrowed from; nothing is removed then
  */
-export function giveBack(state: State, group: Group, members: readonly Listener[]): void {
+export function detachGroup(pinTree: PinTree, group: Group, members: readonly Listener[]): void {
   const { standby, others } = splitStandby(group, members);
   // Before the program goes: the kernel's hash would give the standby a share.
   if (standby) shutDown(standby);
@@ -24,7 +24,7 @@ export function giveBack(state: State, group: Group, members: readonly Listener[
       `${endpoint(group.record.key)}: no listener could be borrowed to detach from; nothing was removed, run detach again`,
     );
   }
-  state.remove(group.name);
+  pinTree.remove(group.name);
 }
 
 /** False when it is attached, and no owner could be borrowed from to detach it. */
@@ -37,7 +37,7 @@ function detachOurs(group: Group, members: readonly Listener[]): boolean {
  * A dying process shows its listeners for a moment, and lends none of them: tries again.
  * @param step gives back a group with these members
  */
-export function giveBackPatiently(
+export function detachGroupWithRetries(
   step: (members: readonly Listener[]) => void,
   members: readonly Listener[],
   readAgain: () => readonly Listener[],

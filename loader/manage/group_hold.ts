@@ -4,9 +4,9 @@ import type { Listener } from "../core/listener.ts";
 import type { Plan } from "../core/plan.ts";
 import type { HoldPolicy } from "../core/slot.ts";
 import type { Group } from "../group/group.ts";
-import { type HoldEvent, Holding } from "./hold_runner.ts";
+import { type HoldEvent, HoldRunner } from "./hold_runner.ts";
 import { HIDDEN, hidden, refuseHidden } from "./members.ts";
-import { Readiness, type ReadyCheck } from "./ready_check.ts";
+import { type ReadyCheck, ReadyProbe } from "./ready_check.ts";
 
 /** Listeners hidden for so long are no dying process's. */
 const HIDDEN_MS = 2_000;
@@ -23,8 +23,8 @@ export interface GroupHoldOptions {
 export class GroupHold implements Disposable {
   readonly #group: Group;
   #options: GroupHoldOptions;
-  #holding: Holding | null = null;
-  #readiness: Readiness | null = null;
+  #holding: HoldRunner | null = null;
+  #readiness: ReadyProbe | null = null;
   #hiddenSinceMs: number | null = null;
 
   constructor(group: Group, options: GroupHoldOptions) {
@@ -41,7 +41,8 @@ export class GroupHold implements Disposable {
   /** Holds by this policy from now on, with another standby; null: not at all. */
   set(hold: HoldPolicy | null): void {
     this[Symbol.dispose]();
-    if (hold) this.#holding = new Holding(this.#group, hold, this.#options.arrived ?? (() => {}));
+    if (hold)
+      this.#holding = new HoldRunner(this.#group, hold, this.#options.arrived ?? (() => {}));
     if (hold) this.#askBy(this.#options.readyCheck);
     this.#record(hold);
   }
@@ -90,7 +91,7 @@ export class GroupHold implements Disposable {
     this.#readiness?.ask(others);
   }
 
-  /** As {@link Holding.step}. */
+  /** As {@link HoldRunner.step}. */
   step(
     standby: Listener | undefined,
     others: readonly Listener[],
@@ -134,7 +135,7 @@ export class GroupHold implements Disposable {
 
   #askBy(check: ReadyCheck | undefined): void {
     this.#readiness?.[Symbol.dispose]();
-    this.#readiness = check ? new Readiness(this.#group, check) : null;
+    this.#readiness = check ? new ReadyProbe(this.#group, check) : null;
   }
 
   #record(hold: HoldPolicy | null): void {

@@ -8,8 +8,8 @@ import type { HoldPolicy } from "../core/slot.ts";
 import type { Group } from "../group/group.ts";
 import { addEnded } from "../group/hold_record.ts";
 import { borrow } from "../net/borrow.ts";
-import { readSettings, type Settings, settingsDigest } from "../net/socket_options.ts";
-import { Standby } from "../net/standby_socket.ts";
+import { optionsDigest, readSocketOptions, type SocketOptions } from "../net/socket_options.ts";
+import { StandbySocket } from "../net/standby_socket.ts";
 
 /** Something a hold did, for the log. */
 export interface HoldEvent {
@@ -24,11 +24,11 @@ export interface HoldEvent {
 export const HOLDING_MS = 100;
 
 /** Owns a group's standby. */
-export class Holding implements Disposable {
+export class HoldRunner implements Disposable {
   readonly #group: Group;
   #hold: HoldPolicy;
   readonly #arrived: () => void;
-  #standby: Standby | null = null;
+  #standby: StandbySocket | null = null;
   /** Digest of the settings it was given. */
   #follows = 0n;
   /** Cookie of the standby before, whose handshakes may still come. */
@@ -115,15 +115,15 @@ export class Holding implements Disposable {
   }
 
   #start(nowMs: number): void {
-    const { holds } = this.#group;
+    const { holdCounts } = this.#group;
     this.#group.setStandby({ ...this.#group.standby, heldSinceMs: nowMs });
-    this.#group.setHolds({ ...holds, started: holds.started + 1 });
+    this.#group.setHoldCounts({ ...holdCounts, started: holdCounts.started + 1 });
   }
 
   #end(result: HoldResult, nowMs: number): void {
     const pinned = this.#group.standby;
-    this.#group.setHolds(
-      addEnded(this.#group.holds, result, nowMs - (pinned.heldSinceMs ?? nowMs)),
+    this.#group.setHoldCounts(
+      addEnded(this.#group.holdCounts, result, nowMs - (pinned.heldSinceMs ?? nowMs)),
     );
     this.#group.setStandby({ ...pinned, heldSinceMs: null });
   }
@@ -146,7 +146,7 @@ export class Holding implements Disposable {
     const { key, uid } = group.record;
     const model = modelOf(others, plan);
     const settings = (model && settingsOf(model)) ?? group.standby.settings;
-    const standby = Standby.open(key, others[0]?.uid ?? uid, settings, this.#hold.max);
+    const standby = StandbySocket.open(key, others[0]?.uid ?? uid, settings, this.#hold.max);
     try {
       if (this.#former !== 0n) group.removeSource(this.#former);
       this.#former = group.standby.cookie;
@@ -161,9 +161,9 @@ export class Holding implements Disposable {
   }
 
   /** Who the standby is, for its decisions and for status; its class is that of listeners like it. */
-  #identify({ cookie }: Standby, settings: Settings, plan: Plan): void {
-    const digest = settingsDigest(settings);
-    const like = plan.slots.find((slot) => slot.settings === digest);
+  #identify({ cookie }: StandbySocket, settings: SocketOptions, plan: Plan): void {
+    const digest = optionsDigest(settings);
+    const like = plan.slots.find((slot) => slot.optionsDigest === digest);
     const slot = this.#group.standbySlot;
     this.#group.setSource({ cookie, slot, class: like?.class ?? 0 });
     this.#group.setStandby({ ...this.#group.standby, cookie, settings });
@@ -173,7 +173,7 @@ export class Holding implements Disposable {
   /** Listeners' settings may change while they listen; the standby's then do too. */
   #follow(others: readonly Listener[], plan: Plan): void {
     const model = modelOf(others, plan);
-    const digest = plan.slots.find(({ cookie }) => cookie === model?.cookie)?.settings;
+    const digest = plan.slots.find(({ cookie }) => cookie === model?.cookie)?.optionsDigest;
     if (this.#standby === null || !model || !digest || digest === this.#follows) return;
     const settings = settingsOf(model);
     if (settings === undefined) return;
@@ -190,8 +190,8 @@ function modelOf(others: readonly Listener[], plan: Plan): Listener | undefined 
   return others.find(({ cookie }) => cookie === newest?.cookie);
 }
 
-function settingsOf(listener: Listener): Settings | undefined {
-  return borrow(listener, (fd) => readSettings(fd, listener.key.family));
+function settingsOf(listener: Listener): SocketOptions | undefined {
+  return borrow(listener, (fd) => readSocketOptions(fd, listener.key.family));
 }
 
 function eventOf(step: Step, connections: number, heldMs: number): HoldEvent | null {

@@ -4,7 +4,7 @@ import type { Plan } from "../core/plan.ts";
 import type { Policy } from "../core/slot.ts";
 import type { GroupHoldOptions } from "./group_hold.ts";
 import type { HoldEvent } from "./hold_runner.ts";
-import type { Unlike } from "./option_differences.ts";
+import type { OptionDifference } from "./option_differences.ts";
 
 export interface ManageOptions extends Policy, GroupHoldOptions {
   /** Override a foreign program. */
@@ -21,5 +21,5 @@ export interface Refreshed {
   /** A hold began or ended. */
   readonly hold: HoldEvent | null;
   /** Classes that listen side by side, said for the first time. */
-  readonly unlike: readonly Unlike[];
+  readonly optionDifferences: readonly OptionDifference[];
 }

@@ -1,6 +1,6 @@
 /** A group under a sidecar's management: taken on, refreshed, given back. */
 
-import { Lock, type State } from "../bpf/pin_tree.ts";
+import { Lock, type PinTree } from "../bpf/pin_tree.ts";
 import type { GroupMatch } from "../core/listener.ts";
 import { endpoint, isSelectable, type Listener } from "../core/listener.ts";
 import type { Plan } from "../core/plan.ts";
@@ -11,13 +11,13 @@ import { allOrNothing } from "../rollback.ts";
 import { boottimeMs } from "../sys/libc.ts";
 import { applyGroup } from "./apply.ts";
 import { type Attached, attachGroup, detachProgram, refuseForeign } from "./attach.ts";
-import { giveBack } from "./detach_group.ts";
+import { detachGroup } from "./detach_group.ts";
 import { GroupHold } from "./group_hold.ts";
 import type { ManageOptions, Refreshed } from "./manage_options.ts";
 import { refuseHidden, splitStandby } from "./members.ts";
-import { unlikeClasses } from "./option_differences.ts";
-import { Readings } from "./option_schedule.ts";
-import { Attention, nextCheckMs } from "./refresh_schedule.ts";
+import { differingClasses } from "./option_differences.ts";
+import { OptionSchedule } from "./option_schedule.ts";
+import { nextCheckMs, RefreshSchedule } from "./refresh_schedule.ts";
 import { Waker } from "./waker.ts";
 
 /** Owns the group's pins for as long as it lives: no other sidecar can. */
@@ -27,11 +27,11 @@ export class ManagedGroup implements Disposable {
   readonly isNew: boolean;
   readonly #lock: Lock;
   #options: ManageOptions;
-  readonly #readings = new Readings();
+  readonly #readings = new OptionSchedule();
   /** Pairs of settings classes that were spoken of. */
-  readonly #unlike = new Set<string>();
+  readonly #reportedDifferences = new Set<string>();
   readonly #hold: GroupHold;
-  readonly #attention = new Attention();
+  readonly #attention = new RefreshSchedule();
   #waker: Waker | null = null;
   #watched = false;
   /** Since when nothing has listened, by what the last pass saw; null: something does. */
@@ -65,17 +65,17 @@ export class ManagedGroup implements Disposable {
    * @throws ForeignProgramError, AlreadyManagedError, StandbyError, LockedError, AbiMismatchError
    */
   static takeOn(
-    state: State,
+    pinTree: PinTree,
     match: GroupMatch,
     options: ManageOptions,
   ): [ManagedGroup, Refreshed] {
     const { name, members } = match;
     if (options.hold) refuseHidden(members);
-    if (state.has(name)) return ManagedGroup.#adopt(state, match, options);
+    if (pinTree.has(name)) return ManagedGroup.#takeOver(pinTree, match, options);
     if (!options.replace) refuseForeign(members, null);
     return allOrNothing((undo) => {
-      const directory = state.makeUnfinished(name);
-      undo(() => state.removeUnfinished(name));
+      const directory = pinTree.makeUnfinished(name);
+      undo(() => pinTree.removeUnfinished(name));
       const lock = new Lock(directory, name);
       undo(() => lock[Symbol.dispose]());
       const group = Group.create(name, newRecord(match, options), directory);
@@ -84,21 +84,21 @@ export class ManagedGroup implements Disposable {
       undo(() => managed.#hold[Symbol.dispose]());
       const plan = managed.#apply(members, boottimeMs());
       Group.publish(directory, name);
-      undo(() => state.remove(name));
+      undo(() => pinTree.remove(name));
       undo(() => group.record.attachments > 0 && detachProgram(members));
       return [managed, { ...managed.refresh(members), plan }];
     });
   }
 
-  static #adopt(
-    state: State,
+  static #takeOver(
+    pinTree: PinTree,
     match: GroupMatch,
     options: ManageOptions,
   ): [ManagedGroup, Refreshed] {
     const { name, members, service } = match;
     const { replace } = options;
     return allOrNothing((undo) => {
-      const directory = state.directory(name);
+      const directory = pinTree.directory(name);
       const lock = new Lock(directory, `the group ${name}`);
       undo(() => lock[Symbol.dispose]());
       const group = Group.open(directory);
@@ -106,7 +106,7 @@ export class ManagedGroup implements Disposable {
       if (!replace) refuseForeign(members, group.programId);
       const before = group.record;
       const { others } = splitStandby(group, members);
-      undo(() => applyGroup(group, others, new Readings(), false, boottimeMs()));
+      undo(() => applyGroup(group, others, new OptionSchedule(), false, boottimeMs()));
       undo(() => group.setRecord(before));
       group.setRecord({ ...group.record, ...recorded(options), service });
       group.pruneSources();
@@ -127,23 +127,23 @@ export class ManagedGroup implements Disposable {
   }
 
   /** What is pinned may have been changed by a command. */
-  demand(): void {
-    this.#attention.demand();
+  invalidate(): void {
+    this.#attention.invalidate();
   }
 
   /** One observe-plan-apply step; attaches again where the kernel's group was re-created. */
   refresh(members: readonly Listener[]): Refreshed {
     const nowMs = boottimeMs();
     try {
-      const unchecked = this.#attention.isUnchecked(nowMs);
+      const unchecked = this.#attention.needsReread(nowMs);
       if (unchecked) {
-        this.group.reload();
-        this.#readings.demand(nowMs);
+        this.group.invalidate();
+        this.#readings.invalidate(nowMs);
       }
       const refreshed = this.#refresh(members, nowMs);
-      if (unchecked) this.#attention.checked(nextCheckMs(nowMs, Math.random()));
+      if (unchecked) this.#attention.reread(nextCheckMs(nowMs, Math.random()));
       const dueMs = this.#dueMs(nowMs);
-      this.#attention.given(members, this.group.standby.cookie, dueMs);
+      this.#attention.refreshed(members, this.group.standby.cookie, dueMs);
       return refreshed;
     } finally {
       this.#standby = this.group.standby.cookie;
@@ -169,8 +169,8 @@ export class ManagedGroup implements Disposable {
     this.#hold.ask(able);
     const hold = this.#hold.step(standby, targets, plan, nowMs);
     const reattached = done === "attached" && before > 0;
-    const unlike = unlikeClasses(plan.slots, others, this.#unlike);
-    return { plan, reattached, unreachable: done === "unreachable", hold, unlike };
+    const optionDifferences = differingClasses(plan.slots, others, this.#reportedDifferences);
+    return { plan, reattached, unreachable: done === "unreachable", hold, optionDifferences };
   }
 
   /**
@@ -179,8 +179,8 @@ export class ManagedGroup implements Disposable {
    * @throws StandbyError when it is to hold and cannot; nothing is changed then
    */
   change(service: string, options: ManageOptions, members: readonly Listener[]): void {
-    this.#attention.demand();
-    this.group.reload();
+    this.#attention.invalidate();
+    this.group.invalidate();
     this.#hold.change(options, members);
     this.#options = options;
     this.group.setRecord({ ...this.group.record, ...recorded(options), service });
@@ -202,7 +202,7 @@ export class ManagedGroup implements Disposable {
     const able = () => others().filter(isSelectable);
     this.#waker?.[Symbol.dispose]();
     this.#waker = on ? new Waker(group, able, failed) : null;
-    group.reload();
+    group.invalidate();
     this.#apply(others(), boottimeMs());
   }
 
@@ -230,10 +230,10 @@ export class ManagedGroup implements Disposable {
    * Detaches from the kernel's group, then unpins: in this order it is safe to be cut short.
    * @throws ConflictError when no owner could be borrowed from; nothing is removed then
    */
-  giveBack(state: State, members: readonly Listener[]): void {
+  detach(pinTree: PinTree, members: readonly Listener[]): void {
     const { others } = splitStandby(this.group, members);
     this.#hold[Symbol.dispose]();
-    giveBack(state, this.group, others);
+    detachGroup(pinTree, this.group, others);
   }
 
   /**
@@ -241,7 +241,7 @@ export class ManagedGroup implements Disposable {
    * be there to hand over what it holds.
    */
   leave(members: readonly Listener[]): void {
-    this.group.reload();
+    this.group.invalidate();
     const { others } = splitStandby(this.group, members);
     this.#waker?.[Symbol.dispose]();
     this.#waker = null;
@@ -259,8 +259,8 @@ export class ManagedGroup implements Disposable {
 
   #apply(members: readonly Listener[], nowMs: number): Plan {
     const { group } = this;
-    const tell = this.#waker !== null;
-    const plan = applyGroup(group, members, this.#readings, this.#watched, nowMs, tell);
+    const reportMoves = this.#waker !== null;
+    const plan = applyGroup(group, members, this.#readings, this.#watched, nowMs, reportMoves);
     this.#readings.keep(members);
     this.#watched = true;
     this.#emptySinceMs = members.length > 0 ? null : (this.#emptySinceMs ?? nowMs);

@@ -3,21 +3,21 @@
 import type { Listener } from "../core/listener.ts";
 import type { Slot } from "../core/slot.ts";
 import { borrow } from "../net/borrow.ts";
-import { readSettings, type Settings } from "../net/socket_options.ts";
+import { readSocketOptions, type SocketOptions } from "../net/socket_options.ts";
 
 /** Two settings classes of a group, the lower number first. */
-export interface Unlike {
+export interface OptionDifference {
   readonly classes: readonly [number, number];
   /** Options of setsockopt(2), by name. */
   readonly names: readonly string[];
 }
 
 /** Every pair of classes that listen now, but for those in `known` (`1 2`), which grows by them. */
-export function unlikeClasses(
+export function differingClasses(
   slots: readonly Slot[],
   listeners: readonly Listener[],
   known: Set<string> = new Set(),
-): Unlike[] {
+): OptionDifference[] {
   const [one] = slots;
   if (slots.every((slot) => slot.class === one?.class)) return [];
   const samples = new Map<number, Listener>();
@@ -28,7 +28,7 @@ export function unlikeClasses(
   }
   const classes = [...samples.keys()].sort((a, b) => a - b);
   const pairs = classes.flatMap((a, i) => classes.slice(i + 1).map((b) => [a, b] as const));
-  const found: Unlike[] = [];
+  const found: OptionDifference[] = [];
   for (const pair of pairs) {
     if (known.has(pair.join(" "))) continue;
     const names = differing(samples.get(pair[0]), samples.get(pair[1]));
@@ -45,6 +45,6 @@ function differing(a: Listener | undefined, b: Listener | undefined): string[] |
   return Object.keys({ ...one, ...other }).filter((name) => one[name] !== other[name]);
 }
 
-function settingsOf(listener: Listener): Settings | undefined {
-  return borrow(listener, (fd) => readSettings(fd, listener.key.family));
+function settingsOf(listener: Listener): SocketOptions | undefined {
+  return borrow(listener, (fd) => readSocketOptions(fd, listener.key.family));
 }

@@ -2,7 +2,7 @@
 
 import type { Listener, Owner } from "../core/listener.ts";
 import { borrow } from "../net/borrow.ts";
-import { readSettings, settingsDigest } from "../net/socket_options.ts";
+import { optionsDigest, readSocketOptions } from "../net/socket_options.ts";
 
 /** Servers set options after listen() too (nginx does): at these ages, ms, they are read again. */
 const YOUNG_AGES_MS = [50, 500, 2_000] as const;
@@ -20,7 +20,7 @@ interface Reading {
 }
 
 /** Remembers when each listener's settings were read. */
-export class Readings {
+export class OptionSchedule {
   readonly #readings = new Map<bigint, Reading>();
 
   /**
@@ -36,11 +36,11 @@ export class Readings {
     const age = YOUNG_AGES_MS.find((ms) => nowMs < sinceMs + ms);
     const nextMs = age === undefined ? nowMs + SETTLED_MS : sinceMs + age;
     this.#readings.set(cookie, { sinceMs, nextMs, owners });
-    return borrow(listener, (fd) => settingsDigest(readSettings(fd, key.family))) ?? 0n;
+    return borrow(listener, (fd) => optionsDigest(readSocketOptions(fd, key.family))) ?? 0n;
   }
 
   /** Those that are young are to be read in the next step, whatever their age. */
-  demand(nowMs: number): void {
+  invalidate(nowMs: number): void {
     for (const [cookie, reading] of this.#readings) {
       if (reading.nextMs <= reading.sinceMs + YOUNG_MS) {
         this.#readings.set(cookie, { ...reading, nextMs: nowMs });

@@ -18,7 +18,7 @@ export type ReadyCheck = "tcp" | { readonly command: string };
 const COMMAND_MS = 5_000;
 
 /** Asks the candidate of one group, again and again until it is ready. */
-export class Readiness implements Disposable {
+export class ReadyProbe implements Disposable {
   readonly #group: Group;
   readonly #check: ReadyCheck;
   #candidate = 0n;

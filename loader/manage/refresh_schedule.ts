@@ -8,7 +8,7 @@ import { alike } from "../observe/snapshot.ts";
 /** How long what nobody told of and no listener shows may last, ms; on average three quarters of it. */
 export const CHECK_MS = 300_000;
 
-export class Attention {
+export class RefreshSchedule {
   #seen: readonly Listener[] | null = null;
   #standby = 0n;
   #dueMs = Number.NEGATIVE_INFINITY;
@@ -19,30 +19,30 @@ export class Attention {
    * @param standby its cookie: what waits there matters
    * @param dueMs look after it then, whatever is seen
    */
-  given(members: readonly Listener[], standby: bigint, dueMs: number): void {
+  refreshed(members: readonly Listener[], standby: bigint, dueMs: number): void {
     this.#seen = members;
     this.#standby = standby;
     this.#dueMs = dueMs;
   }
 
   /** What is pinned of it was read again. @param dueMs when to do so next */
-  checked(dueMs: number): void {
+  reread(dueMs: number): void {
     this.#checkMs = dueMs;
   }
 
   /** What is pinned of it may have been changed by somebody else: look into it in the next pass. */
-  demand(): void {
+  invalidate(): void {
     this.#checkMs = Number.NEGATIVE_INFINITY;
   }
 
   /** Whether what is pinned is to be read again. */
-  isUnchecked(nowMs: number): boolean {
+  needsReread(nowMs: number): boolean {
     return nowMs >= this.#checkMs;
   }
 
   /** Whether it wants to be looked after. */
   isDue(members: readonly Listener[], nowMs: number): boolean {
-    return nowMs >= this.#dueMs || this.isUnchecked(nowMs) || this.isOther(members);
+    return nowMs >= this.#dueMs || this.needsReread(nowMs) || this.isOther(members);
   }
 
   /** Its members are other than when it was looked after last. */

@@ -37,7 +37,7 @@ export class Waker implements Disposable {
     this.#group = group;
     this.#observe = observe;
     this.#failed = failed;
-    this.#map = group.moves.listen();
+    this.#map = group.moveEvents.listen();
     try {
       this.#ring = new RingBuffer(this.#map.fd, () => this.#soon());
     } catch (error) {
@@ -51,7 +51,7 @@ export class Waker implements Disposable {
     this.#closed = true;
     clearTimeout(this.#timer);
     this.#ring[Symbol.dispose]();
-    this.#group.moves.leave();
+    this.#group.moveEvents.leave();
     this.#map[Symbol.dispose]();
   }
 
@@ -67,13 +67,13 @@ export class Waker implements Disposable {
   }
 
   async #wakeAll(): Promise<void> {
-    if (!this.#group.moves.take()) return;
+    if (!this.#group.moveEvents.take()) return;
     let woken = 0;
     for (const listener of this.#observe().filter(({ queueLength }) => queueLength > 0)) {
       if (this.#closed) return;
       if (await this.#wake(listener)) woken++;
     }
-    if (woken > 0 && !this.#closed) this.#group.moves.addWakeups(woken);
+    if (woken > 0 && !this.#closed) this.#group.moveEvents.addWakeups(woken);
   }
 
   /** True when the connection has arrived in the listener's accept queue. */

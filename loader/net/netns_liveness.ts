@@ -9,7 +9,7 @@ import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 export const LOOK_AGAIN_MS = 1_000;
 
 /** Remembers which were missing at the last look. */
-export class LiveNetns {
+export class NetnsLiveness {
   #missing: ReadonlySet<number> = new Set();
   #lookedMs = Number.NEGATIVE_INFINITY;
 

@@ -2,7 +2,7 @@
 import { UsageError } from "../errors.ts";
 import { netnsInode } from "./netns_inode.ts";
 
-export class NamedNetns {
+export class NetnsName {
   /** Path or pid. */
   readonly name: string | number;
   #inode: number | null = null;

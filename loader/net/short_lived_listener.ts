@@ -13,7 +13,11 @@ import { listenIn } from "./listen.ts";
  * and there is nothing in its queue to lose, with or without a program.
  * @throws PermissionError, StandbyError
  */
-export function throughFleeting(key: GroupKey, uid: number, use: (fd: number) => void): void {
+export function throughShortLivedListener(
+  key: GroupKey,
+  uid: number,
+  use: (fd: number) => void,
+): void {
   const what = "a short-lived listener, as MPTCP ones cannot be attached through,";
   const fd = listenIn(key, uid, what, 1, (it) => attachReturnZero(it, SO_ATTACH_FILTER));
   try {

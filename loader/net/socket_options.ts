@@ -60,10 +60,10 @@ const OPTIONS: readonly Option[] = [
 ];
 
 /** Option name to its bytes in hex; options the kernel does not know are left out. */
-export type Settings = Readonly<Record<string, string>>;
+export type SocketOptions = Readonly<Record<string, string>>;
 
 /** Reads the settings of a (borrowed) listener. */
-export function readSettings(fd: number, family: Family): Settings {
+export function readSocketOptions(fd: number, family: Family): SocketOptions {
   const locks = read(fd, SOL_SOCKET, SO_BUF_LOCK, 4)?.readUInt32LE() ?? 0;
   const settings: Record<string, string> = {};
   for (const { name, level, option, size = 4, family: only, lock } of OPTIONS) {
@@ -86,14 +86,14 @@ const FORCE: ReadonlyMap<number, number> = new Map([
  * read as the system's default, which set by hand would no longer follow it.
  * @returns names of those that still differ
  */
-export function copySettings(fd: number, family: Family, wanted: Settings): string[] {
-  const before = readSettings(fd, family);
+export function copySocketOptions(fd: number, family: Family, wanted: SocketOptions): string[] {
+  const before = readSocketOptions(fd, family);
   for (const { name, level, option } of OPTIONS) {
     const value = wanted[name];
     if (value === undefined || value === before[name]) continue;
     write(fd, level, option, Buffer.from(value, "hex"));
   }
-  const now = readSettings(fd, family);
+  const now = readSocketOptions(fd, family);
   return Object.keys(wanted).filter((name) => wanted[name] !== now[name]);
 }
 
@@ -122,7 +122,7 @@ const DIGESTS = new Map<string, bigint>();
 const MANY = 256;
 
 /** 64-bit digest of settings, never 0n: equal digests are one class. */
-export function settingsDigest(settings: Settings): bigint {
+export function optionsDigest(settings: SocketOptions): bigint {
   const text = JSON.stringify(settings);
   const known = DIGESTS.get(text);
   if (known !== undefined) return known;

@@ -6,13 +6,13 @@ import type { GroupKey } from "../core/listener.ts";
 import * as libc from "../sys/libc.ts";
 import { onReadable } from "../sys/readable.ts";
 import { listenIn } from "./listen.ts";
-import { copySettings, type Settings } from "./socket_options.ts";
+import { copySocketOptions, type SocketOptions } from "./socket_options.ts";
 
 /** tcpi_sacked: of a listener its backlog (net/ipv4/tcp.c, tcp_get_info; uapi/linux/tcp.h). */
 const TCPI_SACKED = 28;
 
 /** Owns a listening socket. Closing it migrates its queue to the group's targets, or resets it. */
-export class Standby implements Disposable {
+export class StandbySocket implements Disposable {
   readonly cookie: bigint;
   /** Connections it holds at most: what was asked for, or net.core.somaxconn where that is less. */
   backlog = 0;
@@ -33,13 +33,13 @@ export class Standby implements Disposable {
    * or the kernel's hash gives the standby a share at once.
    * @throws PermissionError, StandbyError
    */
-  static open(key: GroupKey, uid: number, settings: Settings, backlog: number): Standby {
+  static open(key: GroupKey, uid: number, settings: SocketOptions, backlog: number): StandbySocket {
     let differs: readonly string[] = [];
     const fd = listenIn(key, uid, "a standby", backlog, (it) => {
-      differs = copySettings(it, key.family, settings);
+      differs = copySocketOptions(it, key.family, settings);
     });
     try {
-      const standby = new Standby(key, fd);
+      const standby = new StandbySocket(key, fd);
       standby.#differs = differs;
       return standby;
     } catch (error) {
@@ -54,8 +54,8 @@ export class Standby implements Disposable {
   }
 
   /** Takes other settings, as its listeners did. */
-  follow(settings: Settings): void {
-    this.#differs = copySettings(this.#fd, this.#key.family, settings);
+  follow(settings: SocketOptions): void {
+    this.#differs = copySocketOptions(this.#fd, this.#key.family, settings);
   }
 
   /** Holds so many connections at most from now on: listen(2) again sets only that. */

@@ -7,7 +7,7 @@ import * as guard from "../sys/guard.ts";
 import * as bpf from "../sys/libbpf.ts";
 import { RingBuffer } from "../sys/ring_buffer.ts";
 
-/** Ports of a bit of `ranges`, bits of a word of `ports`: as in bpf/notify.bpf.c. */
+/** Ports of a bit of `ranges`, bits of a word of `ports`: as in bpf/bind_events.bpf.c. */
 const RANGE = 1024;
 const WORD_BITS = 64;
 
@@ -16,7 +16,7 @@ const WORD_BITS = 64;
  * cannot name), in any process below `cgroup`. Ends with the process.
  */
 export class BindEvents implements Disposable {
-  readonly #object = new BpfObject("notify");
+  readonly #object = new BpfObject("bind_events");
   /** The words of `ports` that are not 0. */
   #words: ReadonlyMap<number, bigint> = new Map();
   readonly #links: bpf.Ptr<"bpf_link">[] = [];
@@ -33,7 +33,7 @@ export class BindEvents implements Disposable {
       pids = new Set();
       arrived(told);
     };
-    const { pid } = LAYOUT.rm_event.members;
+    const { pid } = LAYOUT.rm_bind_event.members;
     const record = (bytes: Buffer) => pids.add(bytes.readUInt32LE(pid));
     try {
       this.#object.setData(RODATA, ownPidns());

@@ -26,7 +26,7 @@ const UNNAMED = 0;
 export type Looked = ReadonlySet<number> | "all";
 
 /** Calls `look` until it is disposed. */
-export class Watch implements Disposable {
+export class LookScheduler implements Disposable {
   readonly #look: (at: Looked) => void;
   readonly #isQuiet: () => boolean;
   readonly #interval: NodeJS.Timeout;

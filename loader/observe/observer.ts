@@ -8,7 +8,7 @@ import { checkPtr, checkRet } from "../sys/check.ts";
 import * as guard from "../sys/guard.ts";
 import * as bpf from "../sys/libbpf.ts";
 import * as libc from "../sys/libc.ts";
-import { Observations, type Observed } from "./snapshot.ts";
+import { type Snapshot, SnapshotReader } from "./snapshot.ts";
 
 /** Room for a read(2), bytes: the kernel gives at most half of it at a time (kernel/bpf/bpf_iter.c). */
 const CHUNK = 64 * 1024;
@@ -23,10 +23,10 @@ const TASK_INFO = { size: 12, pid: 4 } as const;
 /** Reads listeners; holds the loaded iterator between reads. */
 export class Observer implements Disposable {
   readonly #object: BpfObject;
-  readonly #observations = new Observations();
+  readonly #observations = new SnapshotReader();
   #link: bpf.Ptr<"bpf_link"> | null;
-  readonly #room = new Room();
-  readonly #roomBeside = new Room();
+  readonly #room = new ReadBuffer();
+  readonly #roomBeside = new ReadBuffer();
   /** This kernel reads the files of one process: since Linux 6.1. */
   #readsOne = true;
   /** Reads in a row that were slow. */
@@ -51,11 +51,11 @@ export class Observer implements Disposable {
 
   /** One read: each listener once, with all its owners. */
   read(): readonly Listener[] {
-    return this.observe().listeners;
+    return this.snapshot().listeners;
   }
 
   /** One read, by group too; the event loop waits for it. */
-  observe(): Observed {
+  snapshot(): Snapshot {
     const before = process.cpuUsage();
     const bytes = this.#read(this.#opened);
     this.#took(before);
@@ -66,8 +66,8 @@ export class Observer implements Disposable {
    * What these processes have now, and all others had when they were read last: it costs what these
    * have open, and not what the host has. null: this kernel, or only a whole read, can tell.
    */
-  observeProcesses(pids: Iterable<number>): Observed | null {
-    let observed: Observed | null = null;
+  snapshotProcesses(pids: Iterable<number>): Snapshot | null {
+    let observed: Snapshot | null = null;
     for (const pid of pids) {
       const bytes = this.#readProcess(pid);
       observed = bytes && this.#observations.ofProcess(pid, bytes);
@@ -114,14 +114,14 @@ export class Observer implements Disposable {
     return this.#slow >= SLOW_READS;
   }
 
-  /** As {@link observe}, while the event loop goes on; after those that were asked for before. */
-  observeBeside(): Promise<Observed> {
+  /** As {@link snapshot}, while the event loop goes on; after those that were asked for before. */
+  snapshotBeside(): Promise<Snapshot> {
     const observed = this.#beside.then(() => this.#readBeside());
     this.#beside = observed.catch(() => {});
     return observed;
   }
 
-  async #readBeside(): Promise<Observed> {
+  async #readBeside(): Promise<Snapshot> {
     const fd = checkRet("bpf_iter_create", bpf.bpf_iter_create(bpf.bpf_link__fd(this.#opened)));
     const room = this.#roomBeside;
     const before = process.cpuUsage();
@@ -154,7 +154,7 @@ export class Observer implements Disposable {
 }
 
 function parameters(udp: boolean): Buffer {
-  const { size, members: at } = LAYOUT.rm_observe;
+  const { size, members: at } = LAYOUT.rm_iter_options;
   const out = Buffer.alloc(size);
   out.writeUInt32LE(statSync("/proc/self/ns/pid").ino, at.pidns);
   out.writeUInt8(udp ? 1 : 0, at.udp);
@@ -172,7 +172,7 @@ function again(step: () => number): number {
   }
 }
 
-function readBeside(fd: number, room: Room): Promise<number> {
+function readBeside(fd: number, room: ReadBuffer): Promise<number> {
   return new Promise((resolve, reject) => {
     const once = () =>
       read(fd, ...room.rest, (error, n) => {
@@ -185,7 +185,7 @@ function readBeside(fd: number, room: Room): Promise<number> {
 }
 
 /** Where reads go, one after the other; it grows to what a host needs. */
-class Room {
+class ReadBuffer {
   #buffer = Buffer.allocUnsafe(CHUNK);
   #used = 0;
 

@@ -11,7 +11,7 @@ const RECORD = LAYOUT.rm_listener.size;
 const AT = LAYOUT.rm_listener.members;
 
 /** Who listens. */
-export interface Observed {
+export interface Snapshot {
   /** Each listener once, with all its owners. */
   readonly listeners: readonly Listener[];
   /** Members of each group by its name; the same array as before where nothing changed. */
@@ -25,18 +25,18 @@ interface Entry {
   name: string | null;
 }
 
-const NOTHING: Observed = { listeners: [], groups: new Map() };
+const NOTHING: Snapshot = { listeners: [], groups: new Map() };
 
 /** Reads, one after the other. Costs what has changed, not what there is. */
-export class Observations {
+export class SnapshotReader {
   #bytes: Buffer = Buffer.alloc(0);
   /** Whose each of its records is: a listener has one of each owner. */
   #records: readonly Entry[] = [];
   readonly #entries = new Map<bigint, Entry>();
-  #observed: Observed = NOTHING;
+  #observed: Snapshot = NOTHING;
 
   /** @param bytes whole records; the caller's again afterwards */
-  next(bytes: Buffer): Observed {
+  next(bytes: Buffer): Snapshot {
     const was = this.#bytes;
     if (bytes.equals(was)) return this.#observed;
     const { head, tail, inPlace } = compareReads(was, bytes);
@@ -73,7 +73,7 @@ export class Observations {
    * than one place (a thread with files of its own), and only a whole read tells.
    * @param bytes its records
    */
-  ofProcess(pid: number, bytes: Buffer): Observed | null {
+  ofProcess(pid: number, bytes: Buffer): Snapshot | null {
     const all = this.#bytes;
     let [first, after] = [-1, -1];
     for (let record = 0, at = AT.pid; at < all.length; record++, at += RECORD) {
@@ -100,7 +100,7 @@ export class Observations {
   }
 
   /** What was observed, with the members of these groups as they are now. */
-  #patch(names: ReadonlySet<string>): Observed {
+  #patch(names: ReadonlySet<string>): Snapshot {
     const groups = new Map(this.#observed.groups);
     const listeners: Listener[] = [];
     const members = new Map<string, Listener[]>();

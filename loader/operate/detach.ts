@@ -1,7 +1,7 @@
 /** detach: undoes an attach, whoever made it, whether its sidecar runs or was killed. */
 import { existsSync } from "node:fs";
 import { type Unadopted, unadopt } from "../adoption/adopt.ts";
-import { findBpffs, State } from "../bpf/pin_tree.ts";
+import { findBpffs, PinTree } from "../bpf/pin_tree.ts";
 import { pinnedProgramId } from "../bpf/program.ts";
 import { byGroup, type Listener } from "../core/listener.ts";
 import type { Spec } from "../core/spec.ts";
@@ -9,7 +9,7 @@ import { AbiMismatchError, NoMatchError } from "../errors.ts";
 import { Group } from "../group/group.ts";
 import { requireHost } from "../host/capabilities.ts";
 import { detachProgram } from "../manage/attach.ts";
-import { giveBack } from "../manage/detach_group.ts";
+import { detachGroup } from "../manage/detach_group.ts";
 import { specOf } from "../observe/coverage.ts";
 import { Observer } from "../observe/observer.ts";
 
@@ -30,21 +30,21 @@ export interface Detached {
 /** Detaches and unpins; ends adoptions. @throws NoMatchError when nothing is pinned for any SPEC. */
 export function detach(options: DetachOptions): Detached {
   requireHost();
-  const state = new State(findBpffs(options.bpffs));
+  const pinTree = new PinTree(findBpffs(options.bpffs));
   const specs = options.specs ?? [];
   const groups: string[] = [];
   const unadopted: Unadopted[] = [];
-  if (existsSync(state.root)) {
+  if (existsSync(pinTree.root)) {
     using observer = new Observer();
-    using _lock = state.lock();
+    using _lock = pinTree.lock();
     const members = byGroup(observer.read());
-    for (const name of state.groups()) {
-      if (detachOne(state, name, members.get(name) ?? [], options)) groups.push(name);
+    for (const name of pinTree.groups()) {
+      if (detachOne(pinTree, name, members.get(name) ?? [], options)) groups.push(name);
     }
     const ports = options.all ? "all" : new Set(specs.map(({ port }) => port));
-    unadopted.push(...unadopt(state, ports));
+    unadopted.push(...unadopt(pinTree, ports));
   }
-  state.tidy();
+  pinTree.tidy();
   if (groups.length + unadopted.length === 0 && !options.all) {
     const names = specs.map(({ text }) => text).join(", ");
     throw new NoMatchError(
@@ -55,24 +55,24 @@ export function detach(options: DetachOptions): Detached {
 }
 
 function detachOne(
-  state: State,
+  pinTree: PinTree,
   name: string,
   members: readonly Listener[],
   options: DetachOptions,
 ): boolean {
   let group: Group;
   try {
-    group = Group.open(state.directory(name));
+    group = Group.open(pinTree.directory(name));
   } catch (error) {
     // Of another version: its maps mean nothing to us, but its program can be told by id.
     if (!(error instanceof AbiMismatchError) || !options.all) throw error;
-    const id = pinnedProgramId(state.directory(name));
+    const id = pinnedProgramId(pinTree.directory(name));
     if (id !== null && members.some(({ programId }) => programId === id)) detachProgram(members);
-    state.remove(name);
+    pinTree.remove(name);
     return true;
   }
   using own = group;
   if (!options.all && !specOf(options.specs ?? [], own.record.key)) return false;
-  giveBack(state, own, members);
+  detachGroup(pinTree, own, members);
   return true;
 }

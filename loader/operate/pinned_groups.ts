@@ -3,7 +3,7 @@
  * when the call returns; a sidecar that runs goes on from what is pinned.
  */
 import { existsSync } from "node:fs";
-import { findBpffs, State } from "../bpf/pin_tree.ts";
+import { findBpffs, PinTree } from "../bpf/pin_tree.ts";
 import { byGroup, type Listener } from "../core/listener.ts";
 import type { Plan } from "../core/plan.ts";
 import type { Spec } from "../core/spec.ts";
@@ -12,7 +12,7 @@ import { Group } from "../group/group.ts";
 import { requireHost } from "../host/capabilities.ts";
 import { applyGroup } from "../manage/apply.ts";
 import { splitStandby } from "../manage/members.ts";
-import { Readings } from "../manage/option_schedule.ts";
+import { OptionSchedule } from "../manage/option_schedule.ts";
 import { specOf } from "../observe/coverage.ts";
 import { Observer } from "../observe/observer.ts";
 import { boottimeMs } from "../sys/libc.ts";
@@ -31,15 +31,15 @@ export function withGroups<T>(
   work: (groups: readonly Changeable[]) => T,
 ): T {
   requireHost();
-  const state = new State(findBpffs(options.bpffs));
-  if (!existsSync(state.root)) throw nothing(specs);
+  const pinTree = new PinTree(findBpffs(options.bpffs));
+  if (!existsSync(pinTree.root)) throw nothing(specs);
   using observer = new Observer();
-  using _lock = state.lock();
+  using _lock = pinTree.lock();
   const members = byGroup(observer.read());
   const groups: Changeable[] = [];
   try {
-    for (const name of state.groups()) {
-      const group = Group.openOrNull(state.directory(name));
+    for (const name of pinTree.groups()) {
+      const group = Group.openOrNull(pinTree.directory(name));
       if (group === null) continue;
       groups.push({ group, listeners: splitStandby(group, members.get(name) ?? []).others });
     }
@@ -47,15 +47,15 @@ export function withGroups<T>(
     if (wanted.length === 0) throw nothing(specs);
     return work(wanted);
   } finally {
-    state.mark();
+    pinTree.mark();
     for (const { group } of groups) group[Symbol.dispose]();
-    state.tidy();
+    pinTree.tidy();
   }
 }
 
 /** Puts what is pinned now in force. */
 export function applyChanged({ group, listeners }: Changeable): Plan {
-  return applyGroup(group, listeners, new Readings(), false, boottimeMs());
+  return applyGroup(group, listeners, new OptionSchedule(), false, boottimeMs());
 }
 
 function nothing(specs: readonly Spec[]): NoMatchError {

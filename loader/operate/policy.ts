@@ -21,7 +21,7 @@ export interface ChangedPolicy {
 }
 
 /** Whether connections are moved under this policy; what is held could not be handed over else. */
-export const moves = (migrate: Migrate): boolean => migrate === "newest" || migrate === "any";
+export const migrates = (migrate: Migrate): boolean => migrate === "newest" || migrate === "any";
 
 /** @throws NoMatchError, ConflictError when a group is held and would not migrate; then nothing is changed */
 export function changePolicy(
@@ -31,7 +31,7 @@ export function changePolicy(
 ): ChangedPolicy[] {
   return withGroups(specs, options, (groups) => {
     const held = groups.find(({ group }) => group.record.hold !== null);
-    if (held && change.migrate !== undefined && !moves(change.migrate)) {
+    if (held && change.migrate !== undefined && !migrates(change.migrate)) {
       throw new ConflictError(
         `${endpoint(held.group.record.key)} has a standby, and with --migrate ${change.migrate} nothing would be handed over: attach it without --hold first`,
       );

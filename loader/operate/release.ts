@@ -1,6 +1,6 @@
 /** release: ends a hold at once; clients are refused from then on, until a server listens again. */
 
-import { findBpffs, State } from "../bpf/pin_tree.ts";
+import { findBpffs, PinTree } from "../bpf/pin_tree.ts";
 import { byGroup } from "../core/listener.ts";
 import type { Spec } from "../core/spec.ts";
 import { NoMatchError } from "../errors.ts";
@@ -21,12 +21,12 @@ export interface Released {
 /** @throws NoMatchError when nothing is held for these SPECs */
 export function release(specs: readonly Spec[], options: { bpffs?: string } = {}): Released[] {
   requireHost();
-  const state = new State(findBpffs(options.bpffs));
+  const pinTree = new PinTree(findBpffs(options.bpffs));
   using observer = new Observer();
   const members = byGroup(observer.read());
   const released: Released[] = [];
-  for (const name of state.groups()) {
-    using group = Group.openOrNull(state.directory(name));
+  for (const name of pinTree.groups()) {
+    using group = Group.openOrNull(pinTree.directory(name));
     if (group === null || !specOf(specs, group.record.key) || group.standby.heldSinceMs === null)
       continue;
     const { standby } = splitStandby(group, members.get(name) ?? []);

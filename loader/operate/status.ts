@@ -8,9 +8,9 @@ import { slotsNow } from "../core/plan.ts";
 import { chooseTargets, type Role, roleOf } from "../core/targets.ts";
 import { type Decision, NO_ROW, type Row, since } from "../group/counts.ts";
 import type { Group } from "../group/group.ts";
-import type { Holds } from "../group/hold_record.ts";
+import type { HoldCounts } from "../group/hold_record.ts";
 import { splitStandby } from "../manage/members.ts";
-import { type Unlike, unlikeClasses } from "../manage/option_differences.ts";
+import { differingClasses, type OptionDifference } from "../manage/option_differences.ts";
 import type { KernelMigrations } from "../net/kernel_migrations.ts";
 import { boottimeMs } from "../sys/libc.ts";
 
@@ -27,7 +27,7 @@ export interface HoldStatus {
   readonly connections: number;
   /** What it was ever given: new connections, and ones migrated into it. */
   readonly received: { readonly syn: bigint; readonly migrated: bigint };
-  readonly holds: Holds;
+  readonly holds: HoldCounts;
 }
 
 export interface ListenerStatus {
@@ -61,7 +61,7 @@ export interface GroupStatus {
   readonly route: Route;
   readonly settings: SettingsPolicy;
   /** In what settings classes that listen now differ. */
-  readonly unlike: readonly Unlike[];
+  readonly optionDifferences: readonly OptionDifference[];
   readonly attachments: number;
   /** Pid of the sidecar that manages it, or null. */
   readonly sidecar: number | null;
@@ -145,13 +145,13 @@ export function groupStatus(
     migrate: record.migrate,
     route: record.route,
     settings: record.settings,
-    unlike: unlikeClasses(slots, others),
+    optionDifferences: differingClasses(slots, others),
     attachments: record.attachments,
     sidecar,
     generation: Math.max(0, ...slots.map(({ generation }) => generation)),
     listeners: listeners.toSorted((a, b) => (a.slot ?? Infinity) - (b.slot ?? Infinity)),
     decisions: counts.decisions(),
-    wakeups: group.moves.wakeups,
+    wakeups: group.moveEvents.wakeups,
     hold: holdStatus(group, standby, counts.row(group.standbySlot)),
     closed: { out: BigInt(all.out - open.out), into: BigInt(all.into - open.into) },
     run: { timeNs: info?.runTimeNs ?? 0n, count: info?.runCount ?? 0n },
@@ -170,6 +170,6 @@ function holdStatus(group: Group, standby: Listener | undefined, row: Row): Hold
     leftMs: holding ? leftMs(hold, heldSinceMs, boottimeMs()) : null,
     connections: standby?.queueLength ?? 0,
     received: { syn: BigInt(row.syn), migrated: BigInt(row.into) },
-    holds: group.holds,
+    holds: group.holdCounts,
   };
 }

@@ -1,6 +1,6 @@
 /** Reads status from the pins and the kernel, once or again and again. Needs no sidecar. */
 import { readAdoptions } from "../adoption/adoption_status.ts";
-import { findBpffs, lockHolder, State } from "../bpf/pin_tree.ts";
+import { findBpffs, lockHolder, PinTree } from "../bpf/pin_tree.ts";
 import { countsRuns } from "../bpf/program.ts";
 import { byGroup, isMember, type Listener } from "../core/listener.ts";
 import type { Spec } from "../core/spec.ts";
@@ -26,14 +26,14 @@ export interface StatusOptions {
 
 /** Holds the loaded iterator between readings. */
 export class StatusReader implements Disposable {
-  readonly #state: State;
+  readonly #pinTree: PinTree;
   readonly #specs: readonly Spec[];
   readonly #observer: Observer;
   readonly #counts: KernelCounts | null;
 
   constructor(options: StatusOptions = {}) {
     requireHost();
-    this.#state = new State(findBpffs(options.bpffs));
+    this.#pinTree = new PinTree(findBpffs(options.bpffs));
     this.#specs = options.specs ?? [];
     this.#observer = new Observer();
     this.#counts = options.keepNetns ? new KernelCounts() : null;
@@ -44,13 +44,13 @@ export class StatusReader implements Disposable {
     const specs = this.#specs;
     const groups: GroupStatus[] = [];
     const errors: string[] = [];
-    const managed = new Set(this.#state.groups());
+    const managed = new Set(this.#pinTree.groups());
     for (const name of managed) {
       try {
         const group = this.#group(name, members.get(name) ?? []);
         if (group) groups.push(group);
       } catch (error) {
-        if (!this.#state.has(name)) continue; // detached since it was listed
+        if (!this.#pinTree.has(name)) continue; // detached since it was listed
         if (!(error instanceof AbiMismatchError)) throw error;
         errors.push(error.message);
       }
@@ -59,15 +59,15 @@ export class StatusReader implements Disposable {
       managed.has(name) ? [] : list.filter((l) => isMember(l) && specOf(specs, l.key)),
     );
     const ports = new Set(specs.map(({ port }) => port));
-    const adoptions = readAdoptions(this.#state, ports, errors);
+    const adoptions = readAdoptions(this.#pinTree, ports, errors);
     const kernel = this.#counts?.read(groups) ?? kernelCounts(groups);
     return { groups, adoptions, unmanaged, kernel, errors };
   }
 
   #group(name: string, members: readonly Listener[]): GroupStatus | null {
-    using group = Group.open(this.#state.directory(name));
+    using group = Group.open(this.#pinTree.directory(name));
     if (this.#specs.length > 0 && !specOf(this.#specs, group.record.key)) return null;
-    return groupStatus(group, members, lockHolder(this.#state.directory(name)), countsRuns());
+    return groupStatus(group, members, lockHolder(this.#pinTree.directory(name)), countsRuns());
   }
 
   [Symbol.dispose](): void {

@@ -7,7 +7,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { PermissionError } from "../errors.ts";
-import type { CallName, Calls, Greeting, Reply, Whereabouts } from "./lab_protocol.ts";
+import type { CallName, Calls, Greeting, LabReply, Whereabouts } from "./lab_protocol.ts";
 
 const MAIN = fileURLToPath(new URL("./lab_main.js", import.meta.url));
 /** Whoever may not make a network namespace may make one in a user namespace (util-linux). */
@@ -17,13 +17,13 @@ export class Lab implements Disposable {
   /** Inode number of its network namespace. */
   readonly netns: number;
   readonly #child: ChildProcess;
-  readonly #waiting = new Map<number, (reply: Reply) => void>();
+  readonly #waiting = new Map<number, (reply: LabReply) => void>();
   #sent = 0;
 
   private constructor(child: ChildProcess, netns: number) {
     this.#child = child;
     this.netns = netns;
-    child.on("message", (reply: Reply) => {
+    child.on("message", (reply: LabReply) => {
       this.#waiting.get(reply.id)?.(reply);
       this.#waiting.delete(reply.id);
     });
@@ -77,7 +77,7 @@ export class Lab implements Disposable {
   /** Has the lab do something. */
   async call<N extends CallName>(name: N, argument: Calls[N][0]): Promise<Calls[N][1]> {
     const id = ++this.#sent;
-    const reply = await new Promise<Reply>((resolve) => {
+    const reply = await new Promise<LabReply>((resolve) => {
       this.#waiting.set(id, resolve);
       const gone = (error: Error | null) => error && resolve({ id, error: error.message });
       if (this.#child.connected) this.#child.send({ id, name, argument }, gone);

@@ -8,7 +8,7 @@ const PATIENCE_MS = 10_000;
 /** How a client is lost that nobody refused. */
 export const NO_ANSWER = "no answer";
 
-export class Client {
+export class LabClient {
   readonly #line = `${randomUUID()}\n`;
   readonly #socket: Socket;
   /** How it was lost; null: it was served. Never rejects. */
@@ -20,8 +20,8 @@ export class Client {
   }
 
   /** A client that is connected, as far as it can see; or one that is lost already. */
-  static async open(port: number): Promise<Client> {
-    const client = new Client(port);
+  static async open(port: number): Promise<LabClient> {
+    const client = new LabClient(port);
     await Promise.race([once(client.#socket, "connect").catch(() => {}), client.outcome]);
     return client;
   }

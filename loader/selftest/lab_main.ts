@@ -9,13 +9,13 @@ import { SysError } from "../errors.ts";
 import { type Waiting, waitFor } from "../sys/blocking_wait.ts";
 import * as libc from "../sys/libc.ts";
 import { setDumpable, setLoopbackUp, unshareNetns } from "../sys/namespace.ts";
-import { Client } from "./lab_client.ts";
+import { LabClient } from "./lab_client.ts";
 import type {
   CallName,
   Calls,
   Greeting,
-  Reply,
-  Request,
+  LabReply,
+  LabRequest,
   Sleep,
   Whereabouts,
 } from "./lab_protocol.ts";
@@ -30,7 +30,7 @@ type Obey = {
   [N in CallName]: (argument: Calls[N][0]) => Calls[N][1] | Promise<Calls[N][1]>;
 };
 
-const batches: Client[][] = [];
+const batches: LabClient[][] = [];
 const sleepers = new Map<number, { waiting: Waiting; woken: boolean | null }>();
 
 const obey: Obey = {
@@ -44,7 +44,7 @@ const obey: Obey = {
     return { fd, port: libc.localPort(fd), cookie };
   },
   async connect({ port, count }) {
-    const batch = await Promise.all(Array.from({ length: count }, () => Client.open(port)));
+    const batch = await Promise.all(Array.from({ length: count }, () => LabClient.open(port)));
     return batches.push(batch) - 1;
   },
   talk({ batch }) {
@@ -93,7 +93,7 @@ const obey: Obey = {
   },
 };
 
-async function answer({ id, name, argument }: Request): Promise<Reply> {
+async function answer({ id, name, argument }: LabRequest): Promise<LabReply> {
   try {
     return { id, value: await obey[name](argument as never) };
   } catch (error) {
@@ -114,5 +114,5 @@ function enter(): Greeting {
 
 // Not exit(): it would wait for the threads that sleep.
 process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
-process.on("message", async (request: Request) => process.send?.(await answer(request)));
+process.on("message", async (request: LabRequest) => process.send?.(await answer(request)));
 process.send?.(enter());

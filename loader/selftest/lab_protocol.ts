@@ -40,12 +40,12 @@ export interface Calls {
 }
 
 export type CallName = keyof Calls;
-export interface Request {
+export interface LabRequest {
   readonly id: number;
   readonly name: CallName;
   readonly argument: unknown;
 }
-export type Reply =
+export type LabReply =
   | { readonly id: number; readonly value: unknown }
   | { readonly id: number; readonly error: string };
 /** The lab's first words: its network namespace (inode number), or why it has none. */

@@ -9,7 +9,7 @@ import { capacityFor } from "../core/plan.ts";
 import { Group } from "../group/group.ts";
 import { applyGroup } from "../manage/apply.ts";
 import { attachProgram } from "../manage/attach.ts";
-import { Readings } from "../manage/option_schedule.ts";
+import { OptionSchedule } from "../manage/option_schedule.ts";
 import type { Observer } from "../observe/observer.ts";
 import { boottimeMs } from "../sys/libc.ts";
 import type { Lab } from "./lab.ts";
@@ -33,7 +33,7 @@ export class Trial implements Disposable {
   readonly old: number;
   readonly #observer: Observer;
   readonly #defer: boolean;
-  readonly #readings = new Readings();
+  readonly #readings = new OptionSchedule();
   readonly #group: Group;
 
   private constructor(

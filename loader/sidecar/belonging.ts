@@ -25,7 +25,7 @@ export interface When {
  * Whose a group is when the services are others: the first one's that covers it. Its own service
  * keeps it when it is still there, whatever listens now; where nobody listens, another definition of it does.
  */
-export function successor(
+export function nextOwner(
   { managed, service }: Entry,
   members: readonly Listener[],
   services: ServicesByPort,

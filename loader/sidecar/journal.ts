@@ -28,11 +28,11 @@ export function takenOn(
   { isNew, label, group }: ManagedGroup,
   { service, members }: GroupMatch,
 ): void {
-  const event = isNew ? "attached" : "adopted";
+  const event = isNew ? "attached" : "taken_over";
   const count = members.length;
   journal.say(
     event,
-    `${event} ${label}: ${count} listener${count === 1 ? "" : "s"}, program ${group.programId}`,
+    `${isNew ? "attached" : "took over"} ${label}: ${count} listener${count === 1 ? "" : "s"}, program ${group.programId}`,
     { group: group.name, service, listeners: count, program_id: group.programId },
   );
 }
@@ -70,7 +70,7 @@ export function refreshed(
     else say("listener_changed", `${where} listens with settings class ${number}`, fields);
   }
   if (found.hold) holdChanged(journal, managed, found.hold);
-  for (const { classes, names } of found.unlike) {
+  for (const { classes, names } of found.optionDifferences) {
     journal.warn(
       `${group.name} classes ${classes.join(" ")}`,
       `${label}: listeners of settings classes ${classes.join(" and ")} differ in ${names.join(", ")}; ${WHAT_THEN[group.record.settings]}`,
@@ -107,7 +107,7 @@ function warningsOf(
   warnings.push(
     ...starved(group.record, members, refreshed.plan).map((text) => `${label}: ${text}`),
   );
-  const waiting = refreshed.plan.waiting.length;
+  const waiting = refreshed.plan.unplaced.length;
   if (waiting > 0) {
     const have = `there are ${group.record.slots}`;
     warnings.push(

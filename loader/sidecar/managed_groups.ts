@@ -1,18 +1,18 @@
 /** All groups under one sidecar's management, by name, with their services; one that fails does not stop the others. */
 
-import type { State } from "../bpf/pin_tree.ts";
+import type { PinTree } from "../bpf/pin_tree.ts";
 import { countsRuns } from "../bpf/program.ts";
 import type { GroupKey, Listener } from "../core/listener.ts";
 import { type Journal, message } from "../log.ts";
-import { giveBackPatiently } from "../manage/detach_group.ts";
+import { detachGroupWithRetries } from "../manage/detach_group.ts";
 import { ManagedGroup } from "../manage/managed_group.ts";
 import { type GroupStatus, groupStatus } from "../operate/status.ts";
 import { everyStep } from "../rollback.ts";
 import type { Assigned, ServicesByPort } from "./assign.ts";
-import { type Entry, successor, type When, whyGivenUp } from "./belonging.ts";
+import { type Entry, nextOwner, type When, whyGivenUp } from "./belonging.ts";
 import * as journal from "./journal.ts";
 import type { Service } from "./service.ts";
-import type { Waking } from "./wakeups.ts";
+import type { Wakeups } from "./wakeups.ts";
 
 type Members = ReadonlyMap<string, readonly Listener[]>;
 
@@ -25,9 +25,9 @@ export class ManagedGroups implements Disposable {
   /** Groups that a `detach` took from a service: not that one's again until it is another, or the sidecar. */
   readonly #detached = new Map<string, Service>();
 
-  readonly #waking: Waking;
+  readonly #waking: Wakeups;
 
-  constructor(journal: Journal, waking: Waking) {
+  constructor(journal: Journal, waking: Wakeups) {
     this.#journal = journal;
     this.#waking = waking;
   }
@@ -56,9 +56,9 @@ export class ManagedGroups implements Disposable {
   }
 
   /** Adopts or makes a group and attaches it. @throws as {@link ManagedGroup.takeOn} */
-  takeOn(state: State, match: Assigned): void {
+  takeOn(pinTree: PinTree, match: Assigned): void {
     const { name, owner, members } = match;
-    const [managed, refreshed] = ManagedGroup.takeOn(state, match, owner.manage);
+    const [managed, refreshed] = ManagedGroup.takeOn(pinTree, match, owner.manage);
     this.#entries.set(name, { managed, service: owner });
     this.#waking.of(managed, owner);
     journal.takenOn(this.#journal, managed, match);
@@ -79,14 +79,14 @@ export class ManagedGroups implements Disposable {
   reassign(groups: Members, services: ServicesByPort): void {
     for (const [name, entry] of this.#entries) {
       const members = groups.get(name) ?? [];
-      entry.service = successor(entry, members, services);
-      entry.managed.demand();
+      entry.service = nextOwner(entry, members, services);
+      entry.managed.invalidate();
     }
   }
 
   /** All of them are to be looked after in the next pass: something changed behind us. */
-  demand(): void {
-    for (const { managed } of this.#entries.values()) managed.demand();
+  invalidate(): void {
+    for (const { managed } of this.#entries.values()) managed.invalidate();
   }
 
   /** Names of those that are to be looked after now: first those in which somebody waits for it. */
@@ -106,12 +106,12 @@ export class ManagedGroups implements Disposable {
   }
 
   /** One step of one; gives it up when nothing has listened for long, or when its namespace is gone. */
-  refresh(state: State, name: string, members: readonly Listener[], when: When): void {
+  refresh(pinTree: PinTree, name: string, members: readonly Listener[], when: When): void {
     const entry = this.#entries.get(name);
     if (!entry) return;
     const { managed, service } = entry;
     if (service === null) {
-      this.#journal.attempt(name, () => this.#leaveToKernel(state, name, managed, members));
+      this.#journal.attempt(name, () => this.#leaveToKernel(pinTree, name, managed, members));
       return;
     }
     this.#apply(name, managed, service, members);
@@ -119,7 +119,7 @@ export class ManagedGroups implements Disposable {
       journal.refreshed(this.#journal, managed, members, managed.refresh(members)),
     );
     const why = whyGivenUp(entry, members, when);
-    if (why) this.#giveUp(state, name, managed, why);
+    if (why) this.#giveUp(pinTree, name, managed, why);
   }
 
   /** Namespaces of groups in which nothing listens. */
@@ -132,11 +132,11 @@ export class ManagedGroups implements Disposable {
   }
 
   /** Lets go of groups whose pins are gone: another command detached them. True: some were. */
-  dropDetached(state: State): boolean {
-    const gone = [...this.#entries].filter(([name]) => !state.has(name));
+  dropDetached(pinTree: PinTree): boolean {
+    const gone = [...this.#entries].filter(([name]) => !pinTree.has(name));
     for (const [name, { managed, service }] of gone) {
       const text = `${managed.label} was detached by another command; leaving it alone`;
-      this.#journal.say("released", text, { group: name });
+      this.#journal.say("detached_elsewhere", text, { group: name });
       if (service) this.#detached.set(name, service);
       this.#drop(name, managed);
     }
@@ -148,12 +148,12 @@ export class ManagedGroups implements Disposable {
    * @param read observes; asked again for a group whose owners were just going away
    * @throws the first error, when all were tried
    */
-  giveBack(state: State, read: () => Members, ours: (managed: ManagedGroup) => boolean): void {
+  detach(pinTree: PinTree, read: () => Members, ours: (managed: ManagedGroup) => boolean): void {
     const groups = read();
     this.#all((name, managed) => {
       if (!ours(managed)) return;
-      giveBackPatiently(
-        (members) => managed.giveBack(state, members),
+      detachGroupWithRetries(
+        (members) => managed.detach(pinTree, members),
         groups.get(name) ?? [],
         () => read().get(name) ?? [],
       );
@@ -167,8 +167,8 @@ export class ManagedGroups implements Disposable {
   }
 
   /** Reads again what is pinned of all of them. */
-  reload(): void {
-    for (const { managed } of this.#entries.values()) managed.group.reload();
+  invalidatePins(): void {
+    for (const { managed } of this.#entries.values()) managed.group.invalidate();
   }
 
   /** Who is in each. */
@@ -215,20 +215,20 @@ export class ManagedGroups implements Disposable {
   }
 
   #leaveToKernel(
-    state: State,
+    pinTree: PinTree,
     name: string,
     managed: ManagedGroup,
     members: readonly Listener[],
   ): void {
-    managed.giveBack(state, members);
+    managed.detach(pinTree, members);
     this.#drop(name, managed);
     const text = `detached from ${managed.label}: no service covers it any more`;
     this.#journal.say("detached", text, { group: name });
   }
 
   /** Unpinned, so that containers which came and went leave nothing. */
-  #giveUp(state: State, name: string, managed: ManagedGroup, why: string): void {
-    managed.giveBack(state, []);
+  #giveUp(pinTree: PinTree, name: string, managed: ManagedGroup, why: string): void {
+    managed.detach(pinTree, []);
     this.#drop(name, managed);
     this.#journal.say("given_up", `${managed.label}: ${why}; unpinned`, { group: name });
   }

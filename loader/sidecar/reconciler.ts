@@ -3,12 +3,12 @@
  * everything else of the process has its turn, and the state's lock is free.
  */
 
-import type { State } from "../bpf/pin_tree.ts";
+import type { PinTree } from "../bpf/pin_tree.ts";
 import { type Journal, message } from "../log.ts";
-import { LiveNetns } from "../net/netns_liveness.ts";
+import { NetnsLiveness } from "../net/netns_liveness.ts";
 import type { Looked } from "../observe/look_scheduler.ts";
 import type { Observer } from "../observe/observer.ts";
-import type { Observed } from "../observe/snapshot.ts";
+import type { Snapshot } from "../observe/snapshot.ts";
 import { boottimeMs } from "../sys/libc.ts";
 import { type Assigned, assign, ServicesByPort } from "./assign.ts";
 import type { When } from "./belonging.ts";
@@ -24,8 +24,8 @@ const SLICE_MS = 10;
 const PAUSE_MS = 1;
 
 /** What passes work with. */
-export interface Place {
-  readonly state: State;
+export interface ReconcilerContext {
+  readonly pinTree: PinTree;
   readonly observer: Observer;
   readonly groups: ManagedGroups;
   readonly journal: Journal;
@@ -41,20 +41,20 @@ export interface Place {
 
 /** What is left of a pass. */
 interface Pass {
-  readonly observed: Observed;
+  readonly observed: Snapshot;
   readonly when: When;
   due: string[];
   adopting: Service[];
   fresh: Assigned[];
 }
 
-export class Passes implements Disposable {
-  readonly #place: Place;
-  readonly #live = new LiveNetns();
+export class Reconciler implements Disposable {
+  readonly #place: ReconcilerContext;
+  readonly #live = new NetnsLiveness();
   readonly #patience = new Patience();
   /** Of the state, when we last looked at it or changed it ourselves. */
   #changes: bigint | null = null;
-  #observed: Observed | null = null;
+  #observed: Snapshot | null = null;
   #next: NodeJS.Timeout | undefined;
   /** What is left of a pass are groups to take on, too. */
   #isTakingOn = false;
@@ -64,7 +64,7 @@ export class Passes implements Disposable {
   #services: readonly Service[] = [];
   #byPort = new ServicesByPort([]);
 
-  constructor(place: Place) {
+  constructor(place: ReconcilerContext) {
     this.#place = place;
   }
 
@@ -77,7 +77,7 @@ export class Passes implements Disposable {
     if (this.#reading) this.#lookAgain = true;
     else if (at !== "all" && !this.#isTakingOn && this.#lookAt(at)) return;
     else if (observer.isSlow) void this.#lookBeside();
-    else journal.attempt("reconcile", () => this.#begin(observer.observe(), true));
+    else journal.attempt("reconcile", () => this.#begin(observer.snapshot(), true));
   }
 
   /** False: only a look at all tells. */
@@ -87,7 +87,7 @@ export class Passes implements Disposable {
     // Who holds wants to know who left, too.
     if (this.#place.services().some(({ manage }) => manage.hold)) return false;
     journal.attempt("reconcile", () => {
-      const observed = observer.observeProcesses(pids);
+      const observed = observer.snapshotProcesses(pids);
       // Who takes on a group wants to see all of it.
       if (!observed || this.#fresh(observed, this.#place.services()).length > 0) return;
       seen = true;
@@ -103,14 +103,14 @@ export class Passes implements Disposable {
 
   /** Others have changed what is pinned, and no pass has looked since. */
   get isBehind(): boolean {
-    return this.#place.state.changes !== this.#changes;
+    return this.#place.pinTree.changes !== this.#changes;
   }
 
   /** A whole pass at once, over all groups, whatever is due. */
   whole(): void {
     const { observer, groups } = this.#place;
-    groups.demand();
-    const pass = this.#prepare(observer.observe(), true);
+    groups.invalidate();
+    const pass = this.#prepare(observer.snapshot(), true);
     this.drop();
     this.#slice(pass, Number.POSITIVE_INFINITY);
   }
@@ -130,7 +130,7 @@ export class Passes implements Disposable {
     const { observer, journal } = this.#place;
     this.#reading = true;
     try {
-      const observed = await observer.observeBeside();
+      const observed = await observer.snapshotBeside();
       if (!this.#closed) journal.attempt("reconcile", () => this.#begin(observed, true));
     } catch (error) {
       if (!this.#closed) journal.warn("reconcile", message(error));
@@ -140,7 +140,7 @@ export class Passes implements Disposable {
     this.#lookAgain = false;
   }
 
-  #begin(observed: Observed, whole: boolean): void {
+  #begin(observed: Snapshot, whole: boolean): void {
     const pass = this.#prepare(observed, whole);
     if (observed !== this.#observed) this.#place.stir();
     this.#observed = observed;
@@ -150,7 +150,7 @@ export class Passes implements Disposable {
     else this.#goOn(pass);
   }
 
-  #prepare(observed: Observed, whole: boolean): Pass {
+  #prepare(observed: Snapshot, whole: boolean): Pass {
     const { groups, idleMs } = this.#place;
     const services = this.#place.services();
     const nowMs = boottimeMs();
@@ -167,7 +167,7 @@ export class Passes implements Disposable {
   }
 
   /** Groups to take on. */
-  #fresh(observed: Observed, services: readonly Service[]): Assigned[] {
+  #fresh(observed: Snapshot, services: readonly Service[]): Assigned[] {
     const { groups } = this.#place;
     const fresh: Assigned[] = [];
     if (services !== this.#services) this.#byPort = new ServicesByPort(services);
@@ -197,35 +197,35 @@ export class Passes implements Disposable {
 
   /** Does what it can in that time, and something in any case; false: the pass is done. */
   #slice(pass: Pass, forMs: number): boolean {
-    const { state, groups, journal } = this.#place;
+    const { pinTree, groups, journal } = this.#place;
     const { observed, when } = pass;
-    using _lock = state.lock(PATIENCE_MS);
+    using _lock = pinTree.lock(PATIENCE_MS);
     const untilMs = performance.now() + forMs;
     const isOver = () => performance.now() >= untilMs;
     this.#lookBehind(pass);
     while (pass.due.length > 0 && !isOver()) {
       const name = pass.due.shift() ?? "";
-      groups.refresh(state, name, observed.groups.get(name) ?? [], when);
+      groups.refresh(pinTree, name, observed.groups.get(name) ?? [], when);
     }
-    for (const service of pass.adopting) service.lookAfterAdoption(state, observed.listeners);
+    for (const service of pass.adopting) service.lookAfterAdoption(pinTree, observed.listeners);
     pass.adopting = [];
     while (pass.fresh.length > 0 && !isOver()) {
       const match = pass.fresh.shift();
-      if (match) journal.attempt(match.name, () => groups.takeOn(state, match));
+      if (match) journal.attempt(match.name, () => groups.takeOn(pinTree, match));
     }
-    this.#changes = state.changes;
+    this.#changes = pinTree.changes;
     this.#isTakingOn = pass.fresh.length > 0;
     return pass.due.length + pass.fresh.length > 0;
   }
 
   /** Something changed that we did not do: groups may be gone, and any may have another policy. */
   #lookBehind(pass: Pass): void {
-    const { state, groups } = this.#place;
+    const { pinTree, groups } = this.#place;
     if (!this.isBehind) return;
-    const dropped = groups.dropDetached(state);
+    const dropped = groups.dropDetached(pinTree);
     const waits = this.#place.services().some((service) => service.waits);
     if (dropped && groups.size === 0 && !waits) this.#place.released();
-    groups.demand();
+    groups.invalidate();
     pass.due = groups.due(pass.observed.groups, pass.when);
     pass.fresh = pass.fresh.filter((match) => !groups.isDetached(match));
   }

@@ -1,7 +1,7 @@
 /** A service: what the user names, with its policy; which groups it covers, and where it is looked for now. */
 
 import { AdoptedCgroup, type AdoptOptions } from "../adoption/service_adoption.ts";
-import type { State } from "../bpf/pin_tree.ts";
+import type { PinTree } from "../bpf/pin_tree.ts";
 import type { Wake } from "../core/abi.ts";
 import type { GroupKey, Listener } from "../core/listener.ts";
 import type { Policy } from "../core/slot.ts";
@@ -9,7 +9,7 @@ import type { Spec } from "../core/spec.ts";
 import type { Journal } from "../log.ts";
 import type { ManageOptions } from "../manage/manage_options.ts";
 import type { ReadyCheck } from "../manage/ready_check.ts";
-import { NamedNetns } from "../net/netns_name.ts";
+import { NetnsName } from "../net/netns_name.ts";
 import { covers, type Filter, specOf } from "../observe/coverage.ts";
 
 export interface ServiceOptions extends Policy {
@@ -40,7 +40,7 @@ export class Service {
   readonly manage: ManageOptions;
   readonly #journal: Journal;
   readonly #adopted: AdoptedCgroup | null;
-  readonly #netns: NamedNetns | null;
+  readonly #netns: NetnsName | null;
   /** null: its network namespace does not exist. */
   #filter: Filter | null;
 
@@ -51,7 +51,7 @@ export class Service {
     this.manage = { ...options, replace, arrived };
     this.#journal = journal;
     this.#adopted = adopt ? new AdoptedCgroup(adopt, specs, journal) : null;
-    this.#netns = netns === undefined ? null : new NamedNetns(netns);
+    this.#netns = netns === undefined ? null : new NetnsName(netns);
     this.#filter = this.#netns ? null : filter;
   }
 
@@ -120,25 +120,25 @@ export class Service {
   }
 
   /** Adopts, when it is to. Wants the state's lock, as do the others. */
-  adopt(state: State, listeners: readonly Listener[]): void {
-    this.#adopted?.start(state, listeners, this.filter);
+  adopt(pinTree: PinTree, listeners: readonly Listener[]): void {
+    this.#adopted?.start(pinTree, listeners, this.filter);
   }
 
   /** Mends and reports its adoption. */
-  lookAfterAdoption(state: State, listeners: readonly Listener[]): void {
-    const step = () => this.#adopted?.look(state, listeners, this.filter);
+  lookAfterAdoption(pinTree: PinTree, listeners: readonly Listener[]): void {
+    const step = () => this.#adopted?.look(pinTree, listeners, this.filter);
     this.#journal.attempt(`adoption ${this.label}`, step);
   }
 
   /** Undoes its adoption, but for what `others` want adopted too. */
-  unadopt(state: State, others: readonly Service[] = []): void {
+  unadopt(pinTree: PinTree, others: readonly Service[] = []): void {
     const cgroup = this.options.adopt?.cgroup;
     const shared = others.filter(({ options }) => options.adopt?.cgroup === cgroup);
-    this.#adopted?.giveBack(state, new Set(shared.flatMap(({ ports }) => ports)));
+    this.#adopted?.giveBack(pinTree, new Set(shared.flatMap(({ ports }) => ports)));
   }
 
-  adoptionStatus(state: State) {
-    return this.#adopted?.status(state) ?? [];
+  adoptionStatus(pinTree: PinTree) {
+    return this.#adopted?.status(pinTree) ?? [];
   }
 
   /** Nothing is said of it any more. */

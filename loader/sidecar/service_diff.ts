@@ -10,7 +10,7 @@ export interface Reloaded {
   readonly unchanged: readonly string[];
 }
 
-export interface Succession {
+export interface ServiceDiff {
   /** From now on, in order; those that are the same are the same object. */
   readonly services: readonly Service[];
   /** Those that are no more, or not so any more. */
@@ -19,11 +19,11 @@ export interface Succession {
 }
 
 /** Which services stay, come and go. @param make makes one that is new or another */
-export function succession(
+export function diffServices(
   before: readonly Service[],
   wanted: readonly ServiceOptions[],
   make: (options: ServiceOptions) => Service,
-): Succession {
+): ServiceDiff {
   const same = (options: ServiceOptions) =>
     before.find((own) => isDeepStrictEqual(own.options, options));
   const services = wanted.map((options) => same(options) ?? make(options));

@@ -1,30 +1,30 @@
 /** The sidecar: finds the groups of its services, keeps them managed, and gives them back. */
 import { setImmediate as immediate } from "node:timers/promises";
-import { findBpffs, State } from "../bpf/pin_tree.ts";
+import { findBpffs, PinTree } from "../bpf/pin_tree.ts";
 import { ConflictError, UsageError } from "../errors.ts";
 import { requireHost } from "../host/capabilities.ts";
 import { Journal, type Log, message } from "../log.ts";
-import { type Looked, RECONCILE_MS, Watch } from "../observe/look_scheduler.ts";
+import { type Looked, LookScheduler, RECONCILE_MS } from "../observe/look_scheduler.ts";
 import { Observer } from "../observe/observer.ts";
-import type { Observed } from "../observe/snapshot.ts";
+import type { Snapshot } from "../observe/snapshot.ts";
 import type { GroupStatus, Status } from "../operate/status.ts";
 import { everyStep } from "../rollback.ts";
 import { StoreServer } from "../store/server.ts";
 import { trimMemory } from "../sys/malloc.ts";
 import { type Assigned, ServicesByPort } from "./assign.ts";
 import { ManagedGroups } from "./managed_groups.ts";
-import { Passes, type Place } from "./reconciler.ts";
+import { Reconciler, type ReconcilerContext } from "./reconciler.ts";
 import { Service, type ServiceOptions } from "./service.ts";
-import { type Reloaded, succession } from "./service_diff.ts";
+import { diffServices, type Reloaded } from "./service_diff.ts";
 import { IDLE_MS, type ServicesOptions, type SidecarOptions } from "./sidecar_options.ts";
 import { sidecarStatus, tellSidecarStatus } from "./sidecar_status.ts";
 import { takeOnAtStart } from "./startup.ts";
-import { Waking } from "./wakeups.ts";
+import { Wakeups } from "./wakeups.ts";
 
 interface Running {
-  readonly state: State;
+  readonly pinTree: PinTree;
   readonly observer: Observer;
-  readonly passes: Passes;
+  readonly passes: Reconciler;
 }
 
 /** Manages the groups of some services until it is closed. */
@@ -32,11 +32,11 @@ export class Sidecar implements Disposable {
   readonly #options: SidecarOptions | ServicesOptions;
   readonly #openStore: () => StoreServer | null;
   readonly #journal: Journal;
-  readonly #waking: Waking;
+  readonly #waking: Wakeups;
   readonly #groups: ManagedGroups;
   #services: readonly Service[];
   #running: Running | null = null;
-  #watch: Watch | null = null;
+  #watch: LookScheduler | null = null;
   #store: StoreServer | null = null;
   #onReleased: () => void = () => {};
 
@@ -44,7 +44,7 @@ export class Sidecar implements Disposable {
     this.#options = options;
     this.#openStore = () => (options.store ? new StoreServer(options.store, log) : null);
     this.#journal = new Journal(log);
-    this.#waking = new Waking(this.#journal, () => this.#use().observer.observe().groups);
+    this.#waking = new Wakeups(this.#journal, () => this.#use().observer.snapshot().groups);
     this.#groups = new ManagedGroups(this.#journal, this.#waking);
     const services = "services" in options ? options.services : [options];
     this.#services = services.map((service) => this.#service(service));
@@ -71,20 +71,20 @@ export class Sidecar implements Disposable {
   /** Yields when others should have their turn. */
   *#starting(): Generator<void> {
     requireHost();
-    const state = new State(findBpffs(this.#options.bpffs));
+    const pinTree = new PinTree(findBpffs(this.#options.bpffs));
     const observer = new Observer();
-    this.#running = { state, observer, passes: new Passes(this.#place(state, observer)) };
+    this.#running = { pinTree, observer, passes: new Reconciler(this.#place(pinTree, observer)) };
     let complete = false;
     try {
       this.#store = this.#openStore();
       for (const service of this.#services) service.locate();
       const takeOn = (match: Assigned) =>
-        this.#attempt(match.name, () => this.#groups.takeOn(state, match));
+        this.#attempt(match.name, () => this.#groups.takeOn(pinTree, match));
       const listeners = yield* takeOnAtStart(this.#running, this.#services, takeOn);
-      using _lock = state.lock();
+      using _lock = pinTree.lock();
       for (const service of this.#services) {
         const about = `adoption ${service.label}`;
-        this.#attempt(about, () => service.adopt(state, listeners));
+        this.#attempt(about, () => service.adopt(pinTree, listeners));
       }
       complete = true;
     } finally {
@@ -98,7 +98,7 @@ export class Sidecar implements Disposable {
    */
   watch(released: () => void = () => {}): void {
     this.#onReleased = released;
-    this.#watch = new Watch(
+    this.#watch = new LookScheduler(
       (at) => this.#look(at),
       () => this.#use().passes.isQuiet,
     );
@@ -114,7 +114,7 @@ export class Sidecar implements Disposable {
    * and tried again in every pass.
    */
   reload(wanted: readonly ServiceOptions[]): Reloaded {
-    const { services, retired, report } = succession(this.#services, wanted, (options) =>
+    const { services, retired, report } = diffServices(this.#services, wanted, (options) =>
       this.#service(options),
     );
     this.#succeed(services, retired);
@@ -125,14 +125,14 @@ export class Sidecar implements Disposable {
   }
 
   #succeed(services: readonly Service[], retired: readonly Service[]): void {
-    const { state, observer, passes } = this.#use();
-    using _lock = state.lock();
+    const { pinTree, observer, passes } = this.#use();
+    using _lock = pinTree.lock();
     passes.drop();
-    const { groups } = observer.observe();
+    const { groups } = observer.snapshot();
     this.#services = services;
     for (const service of services) service.locate();
     for (const service of retired) {
-      this.#journal.attempt("adoption", () => service.unadopt(state, services));
+      this.#journal.attempt("adoption", () => service.unadopt(pinTree, services));
       service.retire();
     }
     this.#groups.reassign(groups, new ServicesByPort(services));
@@ -160,9 +160,9 @@ export class Sidecar implements Disposable {
     this.#use().passes.whole();
   }
 
-  #place(state: State, observer: Observer): Place {
+  #place(pinTree: PinTree, observer: Observer): ReconcilerContext {
     return {
-      state,
+      pinTree,
       observer,
       groups: this.#groups,
       journal: this.#journal,
@@ -195,11 +195,11 @@ export class Sidecar implements Disposable {
     this.#watch?.[Symbol.dispose]();
     this.#watch = null;
     this.#store?.[Symbol.dispose](); // first: what it holds migrates while the program is attached
-    this.#end((state, read) => {
+    this.#end((pinTree, read) => {
       if (options.keep) return this.#groups.leave(read());
       everyStep([
-        () => this.#groups.giveBack(state, read, ({ group }) => state.has(group.name)),
-        ...this.#services.map((service) => () => service.unadopt(state)),
+        () => this.#groups.detach(pinTree, read, ({ group }) => pinTree.has(group.name)),
+        ...this.#services.map((service) => () => service.unadopt(pinTree)),
       ]);
     });
   }
@@ -227,27 +227,27 @@ export class Sidecar implements Disposable {
   /** After a refusal: gives back what this start took, leaves what it found. */
   #undo(): void {
     if (this.#groups.size === 0) this.#forget();
-    else this.#end((state, read) => this.#groups.giveBack(state, read, ({ isNew }) => isNew));
+    else this.#end((pinTree, read) => this.#groups.detach(pinTree, read, ({ isNew }) => isNew));
   }
 
   /** Takes the last step, and forgets everything whatever becomes of it. */
-  #end(last: (state: State, read: () => Observed["groups"]) => void): void {
-    const { state, observer } = this.#use();
+  #end(last: (pinTree: PinTree, read: () => Snapshot["groups"]) => void): void {
+    const { pinTree, observer } = this.#use();
     try {
-      using _lock = state.lock();
-      last(state, () => observer.observe().groups);
+      using _lock = pinTree.lock();
+      last(pinTree, () => observer.snapshot().groups);
     } finally {
       this.#forget();
     }
   }
 
   #forget(): void {
-    const { state, passes, observer } = this.#use();
+    const { pinTree, passes, observer } = this.#use();
     this.#store?.[Symbol.dispose]();
     this.#groups[Symbol.dispose]();
     passes[Symbol.dispose]();
     observer[Symbol.dispose]();
     this.#running = null;
-    state.tidy();
+    pinTree.tidy();
   }
 }

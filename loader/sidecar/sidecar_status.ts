@@ -1,26 +1,26 @@
 /** Status of what a sidecar manages: at once, or in slices, as that of a thousand groups takes a while. */
 import { setImmediate as turn } from "node:timers/promises";
-import type { State } from "../bpf/pin_tree.ts";
+import type { PinTree } from "../bpf/pin_tree.ts";
 import { kernelCountsInSteps } from "../net/kernel_migrations.ts";
 import type { Observer } from "../observe/observer.ts";
-import type { Observed } from "../observe/snapshot.ts";
+import type { Snapshot } from "../observe/snapshot.ts";
 import type { GroupStatus, Status } from "../operate/status.ts";
 import { atOnce, inSlices } from "../time_slices.ts";
 import type { ManagedGroups } from "./managed_groups.ts";
-import type { Passes } from "./reconciler.ts";
+import type { Reconciler } from "./reconciler.ts";
 import type { Service } from "./service.ts";
 
-interface Place {
-  readonly state: State;
+interface StatusContext {
+  readonly pinTree: PinTree;
   readonly observer: Observer;
-  readonly passes: Passes;
+  readonly passes: Reconciler;
 }
 
 type Managed = readonly [groups: ManagedGroups, services: readonly Service[]];
 
-export function sidecarStatus(place: Place, ...managed: Managed): Status {
+export function sidecarStatus(place: StatusContext, ...managed: Managed): Status {
   const groups: GroupStatus[] = [];
-  const rest = atOnce(steps(place, place.observer.observe(), ...managed), (group) => {
+  const rest = atOnce(steps(place, place.observer.snapshot(), ...managed), (group) => {
     if (group) groups.push(group);
   });
   return { ...rest, groups };
@@ -28,12 +28,12 @@ export function sidecarStatus(place: Place, ...managed: Managed): Status {
 
 /** Tells each group as soon as it is read, and keeps none: thousands of them are a lot. */
 export async function tellSidecarStatus(
-  place: Place,
+  place: StatusContext,
   each: (group: GroupStatus) => void,
   ...managed: Managed
 ): Promise<Status> {
   const { observer } = place;
-  const observed = observer.isSlow ? await observer.observeBeside() : observer.observe();
+  const observed = observer.isSlow ? await observer.snapshotBeside() : observer.snapshot();
   await turn();
   return inSlices(steps(place, observed, ...managed), (group) => {
     if (group) each(group);
@@ -42,15 +42,15 @@ export async function tellSidecarStatus(
 
 /** A group, or null: a moment at which others may have their turn. */
 function* steps(
-  { state, passes }: Place,
-  observed: Observed,
+  { pinTree, passes }: StatusContext,
+  observed: Snapshot,
   managed: ManagedGroups,
   services: readonly Service[],
 ): Generator<GroupStatus | null, Status> {
   yield null;
-  if (passes.isBehind) managed.reload();
+  if (passes.isBehind) managed.invalidatePins();
   const errors = yield* managed.status(observed.groups);
-  const adoptions = services.flatMap((service) => service.adoptionStatus(state));
+  const adoptions = services.flatMap((service) => service.adoptionStatus(pinTree));
   const kernel = yield* kernelCountsInSteps(managed.members(observed.groups));
   return { groups: [], adoptions, unmanaged: [], kernel, errors };
 }

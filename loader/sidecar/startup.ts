@@ -1,6 +1,6 @@
 /** What a sidecar takes on when it starts: groups that listen, and groups that another one held. */
 
-import type { State } from "../bpf/pin_tree.ts";
+import type { PinTree } from "../bpf/pin_tree.ts";
 import type { Listener } from "../core/listener.ts";
 import { Group } from "../group/group.ts";
 import { hidden } from "../manage/members.ts";
@@ -16,7 +16,7 @@ const READS = 3;
 const TURN_MS = 10;
 
 interface Place {
-  readonly state: State;
+  readonly pinTree: PinTree;
   readonly observer: Observer;
 }
 
@@ -34,7 +34,7 @@ export function* takeOnAtStart(
 ): Generator<void, readonly Listener[]> {
   let found: Found | null = null;
   const some = (): Found => {
-    using _lock = place.state.lock();
+    using _lock = place.pinTree.lock();
     const all = found ?? findAtStart(place, services);
     if (found === null) requireMatch(services, all.matches);
     const untilMs = performance.now() + TURN_MS;
@@ -57,14 +57,14 @@ interface Found {
   readonly matches: Assigned[];
 }
 
-function findAtStart({ state, observer }: Place, services: readonly Service[]): Found {
+function findAtStart({ pinTree, observer }: Place, services: readonly Service[]): Found {
   const byPort = new ServicesByPort(services);
   for (let reads = 1; ; reads++) {
-    const { listeners, groups } = observer.observe();
+    const { listeners, groups } = observer.snapshot();
     const matches = [...groups].flatMap(([name, members]) => assign(name, members, byPort) ?? []);
     const whole = matches.every(({ owner, members }) => !holds(owner) || hidden(members) === 0);
     if (whole || reads === READS) {
-      return { listeners, matches: [...matches, ...heldAlone(state, services, matches)] };
+      return { listeners, matches: [...matches, ...heldAlone(pinTree, services, matches)] };
     }
   }
 }
@@ -84,16 +84,16 @@ function holds({ options }: Service): boolean {
 
 /** Groups that another sidecar held, or would have if it had lived to see the last listener leave. */
 function heldAlone(
-  state: State,
+  pinTree: PinTree,
   services: readonly Service[],
   matches: readonly Assigned[],
 ): Assigned[] {
   const held: Assigned[] = [];
   if (!services.some(holds)) return held;
   const found = new Set(matches.map(({ name }) => name));
-  for (const name of state.groups()) {
+  for (const name of pinTree.groups()) {
     if (found.has(name)) continue;
-    using group = Group.openOrNull(state.directory(name));
+    using group = Group.openOrNull(pinTree.directory(name));
     if (group === null || !wasToHold(group)) continue;
     const { key, service: before } = group.record;
     const able = services.filter((each) => holds(each) && each.nameAt(key) !== null);

@@ -4,7 +4,7 @@ import { type Journal, message } from "../log.ts";
 import type { ManagedGroup } from "../manage/managed_group.ts";
 import type { Service } from "./service.ts";
 
-export class Waking {
+export class Wakeups {
   readonly #journal: Journal;
   readonly #observe: () => ReadonlyMap<string, readonly Listener[]>;
   #triedOut = false;

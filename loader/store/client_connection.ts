@@ -10,7 +10,7 @@ import {
 import * as libc from "../sys/libc.ts";
 import { onReadable } from "../sys/readable.ts";
 import { MAX_MESSAGE, type Message, recvmsg, SOCK_SEQPACKET, sendmsg } from "../sys/unix_socket.ts";
-import { decodeReply, encode, goneName, type Reply, type Request } from "./protocol.ts";
+import { decodeReply, encode, goneName, type StoreReply, type StoreRequest } from "./protocol.ts";
 import { requirePath } from "./socket_path.ts";
 
 /** A store answers at once; one that does not by then never will. */
@@ -19,7 +19,7 @@ const ANSWER_MS = 10_000;
 const RETRY_MS = 5;
 
 export interface Answered {
-  readonly reply: Reply & { readonly ok: true };
+  readonly reply: StoreReply & { readonly ok: true };
   /** The caller's from now on, close-on-exec. */
   readonly fds: readonly number[];
 }
@@ -75,7 +75,7 @@ export class StoreConnection implements Disposable {
    * Asks, with `fds` beside it, which stay the caller's.
    * @throws StoreRefusedError, PermissionError, StoreGoneError
    */
-  request(request: Request, fds: readonly number[] = []): Promise<Answered> {
+  request(request: StoreRequest, fds: readonly number[] = []): Promise<Answered> {
     const answered = this.#last.then(() => this.#ask(request, fds));
     this.#last = answered.catch(() => {});
     return answered;
@@ -85,7 +85,7 @@ export class StoreConnection implements Disposable {
     this.#end("this side closed the connection");
   }
 
-  async #ask(request: Request, fds: readonly number[]): Promise<Answered> {
+  async #ask(request: StoreRequest, fds: readonly number[]): Promise<Answered> {
     if (this.#farewell) return this.#read(this.#farewell, request);
     if (!this.#open) throw this.#gone("the connection is closed");
     const message = new Promise<Message>((resolve, reject) => {
@@ -112,7 +112,7 @@ export class StoreConnection implements Disposable {
     }
   }
 
-  #read({ data, fds, truncated }: Message, { op }: Request): Answered {
+  #read({ data, fds, truncated }: Message, { op }: StoreRequest): Answered {
     const reply = decodeReply(data);
     const expected = op === "take" && reply.ok && "fds" in reply ? reply.fds : 0;
     if (reply.ok && !truncated && fds.length === expected) return { reply, fds };

@@ -6,7 +6,7 @@ import { StoreRefusedError } from "../errors.ts";
 import { MAX_FDS, type PutRequest, type TakeRequest } from "./protocol.ts";
 
 /** A connection to the store, by number. */
-export type Client = number;
+export type StoreClient = number;
 
 export interface Limits {
   readonly names: number;
@@ -22,9 +22,9 @@ export interface Deposit {
   /** When it was put. */
   readonly putMs: number;
   /** Clients that are alive and deposited it, or took it and the store keeps it for them. */
-  readonly holders: ReadonlySet<Client>;
+  readonly holders: ReadonlySet<StoreClient>;
   /** Clients that are alive and took it; one at most unless it is shared. */
-  readonly takers: ReadonlySet<Client>;
+  readonly takers: ReadonlySet<StoreClient>;
   /** When the last of all these left; null: one is there. */
   readonly leftMs: number | null;
 }
@@ -65,7 +65,7 @@ export class Deposits {
    * @throws StoreRefusedError and changes nothing
    */
   put(
-    client: Client,
+    client: StoreClient,
     { name, timeoutMs, shared, add, taken }: Omit<PutRequest, "op">,
     fds: readonly number[],
     nowMs: number,
@@ -99,7 +99,7 @@ export class Deposits {
 
   /** Puts back what a service manager kept while the store was away; nobody holds it yet. */
   restore(deposit: Pick<Deposit, "name" | "fds" | "shared" | "timeoutMs">, nowMs: number): void {
-    const nobody = { holders: new Set<Client>(), takers: new Set<Client>() };
+    const nobody = { holders: new Set<StoreClient>(), takers: new Set<StoreClient>() };
     this.#deposits.set(deposit.name, { ...deposit, ...nobody, putMs: nowMs, leftMs: nowMs });
   }
 
@@ -108,7 +108,7 @@ export class Deposits {
    * has it too, so a taker that dies on the way loses nothing. Of what is shared it gives a copy.
    * @throws StoreRefusedError
    */
-  take(client: Client, { name, keep, timeoutMs }: Omit<TakeRequest, "op">): Deposit {
+  take(client: StoreClient, { name, keep, timeoutMs }: Omit<TakeRequest, "op">): Deposit {
     const deposit = this.#require(name);
     const { shared, takers, holders, leftMs } = deposit;
     if (!shared && [...takers].some((it) => it !== client)) this.#refuseTaken(name);
@@ -128,7 +128,7 @@ export class Deposits {
    * The taker has them: the store's own are to be closed, unless they are shared.
    * @throws StoreRefusedError
    */
-  confirm(client: Client, name: string): readonly number[] {
+  confirm(client: StoreClient, name: string): readonly number[] {
     const { shared, takers, fds } = this.#require(name);
     if (shared) return [];
     if (!takers.has(client)) {
@@ -146,12 +146,12 @@ export class Deposits {
   }
 
   /** A client is gone. */
-  gone(client: Client, nowMs: number): void {
+  gone(client: StoreClient, nowMs: number): void {
     for (const deposit of this.all) this.#without(deposit, client, nowMs);
   }
 
   /** Whether the client holds or has taken anything. */
-  isHolder(client: Client): boolean {
+  isHolder(client: StoreClient): boolean {
     return this.all.some(({ holders, takers }) => holders.has(client) || takers.has(client));
   }
 
@@ -165,9 +165,9 @@ export class Deposits {
   }
 
   /** The time counts from the moment that the last of holders and takers is gone. */
-  #without(deposit: Deposit, client: Client, nowMs: number): void {
+  #without(deposit: Deposit, client: StoreClient, nowMs: number): void {
     if (!deposit.holders.has(client) && !deposit.takers.has(client)) return;
-    const but = (clients: ReadonlySet<Client>) =>
+    const but = (clients: ReadonlySet<StoreClient>) =>
       new Set([...clients].filter((other) => other !== client));
     const [holders, takers] = [but(deposit.holders), but(deposit.takers)];
     const leftMs = holders.size + takers.size === 0 ? nowMs : null;

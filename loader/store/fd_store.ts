@@ -7,7 +7,7 @@ import { dup } from "../sys/unix_socket.ts";
 import type { Answered } from "./client_connection.ts";
 import { StoreLink } from "./client_link.ts";
 import { type ListenOptions, listenOn } from "./client_listen.ts";
-import { type Request, requireName, requireTimeout, type StoredName } from "./protocol.ts";
+import { requireName, requireTimeout, type StoredName, type StoreRequest } from "./protocol.ts";
 
 export interface PutOptions {
   /** Kept so long after the last depositor is gone, ms; default: the store's own. */
@@ -195,7 +195,7 @@ export class FdStore implements Disposable {
     this.#news("back", `the store at ${this.path} is back`);
   }
 
-  async #ask(request: Request, fds: readonly number[] = []): Promise<Answered> {
+  async #ask(request: StoreRequest, fds: readonly number[] = []): Promise<Answered> {
     return (await this.#link.use()).request(request, fds);
   }
 

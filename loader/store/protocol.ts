@@ -58,7 +58,7 @@ export interface TakeRequest {
   /** A new timeout; null: as it is. */
   readonly timeoutMs: number | null;
 }
-export type Request =
+export type StoreRequest =
   | PutRequest
   | TakeRequest
   /** `confirm`: what was taken has arrived. */
@@ -89,7 +89,7 @@ export interface StoredName {
   readonly leftMs: number | null;
 }
 
-export type Reply =
+export type StoreReply =
   /** How many were put, taken, closed; whether what was taken is shared. */
   | { readonly ok: true; readonly fds: number; readonly shared?: boolean }
   | { readonly ok: true; readonly names: readonly StoredName[]; readonly next: string | null }
@@ -139,13 +139,13 @@ export function isTimeout(value: unknown): value is number {
   );
 }
 
-export function encode(message: Request | Reply | Gone): Buffer {
+export function encode(message: StoreRequest | StoreReply | Gone): Buffer {
   return Buffer.from(JSON.stringify({ v: VERSION, ...message }));
 }
 
 type Fields = Readonly<Record<string, unknown>>;
 
-const KEYS: Readonly<Record<Request["op"], readonly string[]>> = {
+const KEYS: Readonly<Record<StoreRequest["op"], readonly string[]>> = {
   put: ["name", "timeoutMs", "shared", "add", "taken"],
   take: ["name", "keep", "timeoutMs"],
   confirm: ["name"],
@@ -169,11 +169,11 @@ function decode(data: Buffer): Fields {
 }
 
 /** A request of `fds` descriptors. @throws MalformedError */
-export function decodeRequest(data: Buffer, fds: number): Request {
+export function decodeRequest(data: Buffer, fds: number): StoreRequest {
   const fields = decode(data);
   const { op } = fields;
   if (typeof op !== "string" || !Object.hasOwn(KEYS, op)) throw new MalformedError("it has no op");
-  const keys = KEYS[op as Request["op"]];
+  const keys = KEYS[op as StoreRequest["op"]];
   const unknown = Object.keys(fields).find((key) => key !== "op" && !keys.includes(key));
   if (unknown !== undefined) throw new MalformedError(`${op} has no '${unknown}'`);
   if (op === "put" ? fds === 0 : fds > 0) {
@@ -192,7 +192,7 @@ export function decodeRequest(data: Buffer, fds: number): Request {
 }
 
 /** @throws MalformedError */
-export function decodeReply(data: Buffer): Reply {
+export function decodeReply(data: Buffer): StoreReply {
   const fields = decode(data);
   const { ok, fds, shared, names, reason, error, next } = fields;
   if (ok === true && Number.isInteger(fds))

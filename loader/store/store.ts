@@ -2,15 +2,15 @@
 import { StoreRefusedError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import * as libc from "../sys/libc.ts";
-import { type Client, type Deposit, Deposits, type Limits } from "./deposits.ts";
+import { type Deposit, Deposits, type Limits, type StoreClient } from "./deposits.ts";
 import { describeFd, sameSocket } from "./describe.ts";
 import {
   PAGE,
   REASONS,
   type Reason,
-  type Reply,
-  type Request,
   type StoredName,
+  type StoreReply,
+  type StoreRequest,
 } from "./protocol.ts";
 import type { FdStoreManager } from "./systemd_fdstore.ts";
 
@@ -25,10 +25,10 @@ export interface StoreCounts {
 
 /** A reply, and the descriptors that go with it; they stay the store's. */
 export interface Answer {
-  readonly reply: Reply;
+  readonly reply: StoreReply;
   readonly fds: readonly number[];
   /** Others who held a name that is gone now. */
-  readonly gone?: { readonly name: string; readonly clients: readonly Client[] };
+  readonly gone?: { readonly name: string; readonly clients: readonly StoreClient[] };
 }
 
 export interface StoreParts {
@@ -36,7 +36,7 @@ export interface StoreParts {
   readonly timeoutMs: number;
   readonly manager: FdStoreManager | null;
   readonly log: Log;
-  pidOf(client: Client): number;
+  pidOf(client: StoreClient): number;
 }
 
 export class Store implements Disposable {
@@ -64,7 +64,7 @@ export class Store implements Disposable {
   }
 
   /** Carries out a request; `fds` are the store's from now on. */
-  answer(client: Client, request: Request, fds: readonly number[]): Answer {
+  answer(client: StoreClient, request: StoreRequest, fds: readonly number[]): Answer {
     try {
       if (request.op === "list") return { reply: this.#page(request.after), fds: [] };
       if (request.op === "put") {
@@ -97,11 +97,11 @@ export class Store implements Disposable {
     this.#changed.clear();
   }
 
-  isHolder(client: Client): boolean {
+  isHolder(client: StoreClient): boolean {
     return this.#deposits.isHolder(client);
   }
 
-  gone(client: Client): void {
+  gone(client: StoreClient): void {
     this.#deposits.gone(client, performance.now());
   }
 
@@ -135,7 +135,11 @@ export class Store implements Disposable {
     }
   }
 
-  #put(client: Client, request: Request & { op: "put" }, received: readonly number[]): void {
+  #put(
+    client: StoreClient,
+    request: StoreRequest & { op: "put" },
+    received: readonly number[],
+  ): void {
     const there = request.add ? (this.#deposits.get(request.name)?.fds ?? []) : [];
     // A depositor comes back to a store that was restarted, and that had it kept.
     const [fds, again] = partition(received, (fd) => !there.some((other) => sameSocket(fd, other)));
@@ -155,7 +159,7 @@ export class Store implements Disposable {
     this.#say("put", { name: request.name, fds }, `put by process ${this.#parts.pidOf(client)}`);
   }
 
-  #take(client: Client, request: Request & { op: "take" }): Answer {
+  #take(client: StoreClient, request: StoreRequest & { op: "take" }): Answer {
     const before = this.#deposits.get(request.name)?.timeoutMs;
     const deposit = this.#deposits.take(client, request);
     if (deposit.timeoutMs !== before) this.#changed.add(deposit.name);
@@ -166,7 +170,7 @@ export class Store implements Disposable {
   }
 
   /** A name ends: its taker has it, or it is dropped. */
-  #close(client: Client, op: "confirm" | "drop", name: string): Answer {
+  #close(client: StoreClient, op: "confirm" | "drop", name: string): Answer {
     const before = this.#deposits.get(name);
     const closed =
       op === "confirm" ? this.#deposits.confirm(client, name) : this.#deposits.drop(name);
@@ -198,7 +202,7 @@ export class Store implements Disposable {
     }
   }
 
-  #page(after: string): Reply {
+  #page(after: string): StoreReply {
     const names: StoredName[] = [];
     let size = 0;
     for (const deposit of this.#sorted().filter(({ name }) => name > after)) {
@@ -217,7 +221,8 @@ export class Store implements Disposable {
   #describe(deposit: Deposit): StoredName {
     const { name, fds, shared, timeoutMs, putMs, leftMs, holders, takers } = deposit;
     const now = performance.now();
-    const pids = (clients: Iterable<Client>) => [...clients].map((it) => this.#parts.pidOf(it));
+    const pids = (clients: Iterable<StoreClient>) =>
+      [...clients].map((it) => this.#parts.pidOf(it));
     return {
       name,
       fds: fds.map(describeFd),

@@ -5,7 +5,7 @@
 import { mkdirSync, rmdirSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { adopt, unadopt } from "../../loader/adoption/adopt.ts";
-import { State } from "../../loader/bpf/pin_tree.ts";
+import { PinTree } from "../../loader/bpf/pin_tree.ts";
 import { BindEvents } from "../../loader/observe/bind_events.ts";
 import { BPFFS } from "../helpers/scene/scene.ts";
 import { Nginx } from "../helpers/servers/nginx.ts";
@@ -43,7 +43,7 @@ class Cgroups implements Disposable {
   readonly hooked: string;
   readonly plain: string;
   readonly #events: BindEvents;
-  readonly #state = new State(BPFFS);
+  readonly #pinTree = new PinTree(BPFFS);
 
   constructor() {
     const sandbox = process.env["SANDBOX_CGROUP"];
@@ -52,15 +52,15 @@ class Cgroups implements Disposable {
     this.plain = join(sandbox, "plain", "load");
     for (const each of [this.hooked, this.plain]) mkdirSync(each, { recursive: true });
     this.#events = new BindEvents(join(this.hooked, ".."), [PORT], () => {});
-    using _lock = this.#state.lock();
-    adopt(this.#state, `/${basename(sandbox)}/hooked/app`, [PORT]);
+    using _lock = this.#pinTree.lock();
+    adopt(this.#pinTree, `/${basename(sandbox)}/hooked/app`, [PORT]);
   }
 
   [Symbol.dispose](): void {
-    const lock = this.#state.lock();
-    unadopt(this.#state, "all");
+    const lock = this.#pinTree.lock();
+    unadopt(this.#pinTree, "all");
     lock[Symbol.dispose]();
-    this.#state.tidy();
+    this.#pinTree.tidy();
     this.#events[Symbol.dispose]();
     for (const each of [this.hooked, this.plain]) {
       rmdirSync(each);

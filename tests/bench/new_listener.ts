@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { BpfMap } from "../../loader/bpf/map.ts";
 import { obtain } from "../../loader/bpf/pin.ts";
-import { findBpffs, State } from "../../loader/bpf/pin_tree.ts";
+import { findBpffs, PinTree } from "../../loader/bpf/pin_tree.ts";
 import { Group } from "../../loader/group/group.ts";
 import * as libc from "../../loader/sys/libc.ts";
 import { socketAddress } from "../helpers/address.ts";
@@ -61,20 +61,20 @@ async function measure(groups: number): Promise<number[]> {
   await using _sidecar = await SidecarProcess.attach(`:${PORT}`, "--route", "newest", "--wait");
   using host = new BigHost();
   await host.groups(PORT, 0, groups, LISTENERS);
-  const state = new State(findBpffs());
-  await managed(state, groups + 1);
+  const pinTree = new PinTree(findBpffs());
+  await managed(pinTree, groups + 1);
   using directory = new TempDir();
   const url = `http://127.0.0.1:${PORT}/`;
   await using _load = new Child("wrk", [...LOAD, url], directory.file("wrk"));
   setPriority(CLOCK_NICE); // after the others were started, who would inherit it
   await sleep(SETTLE_MS);
-  const names = state.groups().filter((name) => !name.includes("127_0_0_1"));
+  const names = pinTree.groups().filter((name) => !name.includes("127_0_0_1"));
   const tookMs: number[] = [];
   while (tookMs.length < ARRIVALS) {
     const open: number[] = [];
     for (let i = 0; i < BATCH && tookMs.length < ARRIVALS; i++) {
       const name = names[tookMs.length % names.length] ?? "";
-      const { fd, ms } = await arrive(state, name);
+      const { fd, ms } = await arrive(pinTree, name);
       open.push(fd);
       tookMs.push(ms);
       await sleep(EVERY_MS * (0.5 + Math.random()));
@@ -88,16 +88,16 @@ async function measure(groups: number): Promise<number[]> {
 }
 
 /** The sidecar has taken on so many groups. */
-async function managed(state: State, groups: number): Promise<void> {
-  for (let waited = 0; state.groups().length < groups; waited += 100) {
+async function managed(pinTree: PinTree, groups: number): Promise<void> {
+  for (let waited = 0; pinTree.groups().length < groups; waited += 100) {
     if (waited > TAKE_ON_MS) throw new Error(`it has not taken on ${groups} groups`);
     await sleep(100);
   }
 }
 
 /** Listens in a group; how long after that another plan, with it, is in force. */
-async function arrive(state: State, name: string): Promise<{ fd: number; ms: number }> {
-  const directory = state.directory(name);
+async function arrive(pinTree: PinTree, name: string): Promise<{ fd: number; ms: number }> {
+  const directory = pinTree.directory(name);
   using group = Group.open(directory);
   using control = new BpfMap(obtain(join(directory, "control")));
   const before = control.lookup(0);

@@ -9,7 +9,7 @@ import {
   SELECT_PROGRAM,
 } from "../../loader/core/abi.ts";
 import { capacityFor } from "../../loader/core/plan.ts";
-import { fit } from "../../loader/group/pins.ts";
+import { requireShapes } from "../../loader/group/pins.ts";
 import { checkRet } from "../../loader/sys/check.ts";
 import type { Ptr } from "../../loader/sys/libbpf.ts";
 import { libbpf } from "../../loader/sys/libbpf_so.ts";
@@ -30,7 +30,7 @@ const setLog = libbpf.func(
 const PROGRAMS = {
   select: [SELECT_PROGRAM],
   listeners: [ITERATOR_PROGRAM],
-  notify: BOUND_PROGRAMS,
+  bind_events: BOUND_PROGRAMS,
   adopt: BIND_PROGRAMS,
 } as const;
 export type ObjectName = keyof typeof PROGRAMS;
@@ -65,7 +65,7 @@ function costsOf(name: ObjectName): ProgramCost[] {
   const logs: { program: string; log: bigint }[] = [];
   const object = new BpfObject(name);
   try {
-    if (name === "select") fit(object, capacityFor(8));
+    if (name === "select") requireShapes(object, capacityFor(8));
     for (const program of PROGRAMS[name]) {
       const log = koffi.alloc("char", LOG_SIZE) as bigint;
       logs.push({ program, log });

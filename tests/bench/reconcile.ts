@@ -4,7 +4,7 @@
  */
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
-import { findBpffs, State } from "../../loader/bpf/pin_tree.ts";
+import { findBpffs, PinTree } from "../../loader/bpf/pin_tree.ts";
 import { netnsInode, parseSpec, Sidecar } from "../../loader/index.ts";
 import { YOUNG_MS } from "../../loader/manage/option_schedule.ts";
 import { BigHost } from "../helpers/host/big_host.ts";
@@ -82,13 +82,13 @@ async function measure(fresh: number): Promise<Measured> {
 
 /** The sidecar makes whole passes meanwhile, as after a command that changed something. */
 async function longestBlock(): Promise<number> {
-  const state = new State(findBpffs());
+  const pinTree = new PinTree(findBpffs());
   const delay = monitorEventLoopDelay({ resolution: 1 });
   await sleep(0);
   delay.enable();
   const untilMs = performance.now() + WATCHED_MS;
   while (performance.now() < untilMs) {
-    state.mark();
+    pinTree.mark();
     await sleep(100);
   }
   delay.disable();

@@ -19,7 +19,7 @@ const defines = new Map(
 );
 
 const structs = new Map<string, { size: number; members: Record<string, number> }>();
-for (const name of ["select", "listeners", "notify", "adopt"]) {
+for (const name of ["select", "listeners", "bind_events", "adopt"]) {
   using object = new BpfObject(name);
   for (const [struct, layout] of readStructs(object)) structs.set(struct, layout);
 }
@@ -51,10 +51,10 @@ test("numbers are the same in C and in TypeScript", () => {
     ["RM_SOURCE_ROW_SHIFT", abi.SOURCE_ROW_SHIFT],
     ["RM_SOURCE_HASH", abi.SOURCE_HASH],
     ["RM_LINE_CELLS", abi.LINE_CELLS],
-    ["RM_FEW", abi.FEW],
-    ["RM_RANGE_LINES", abi.RANGE_LINES],
+    ["RM_FIRST_TARGETS", abi.FIRST_TARGETS],
+    ["RM_CANDIDATE_LINES", abi.CANDIDATE_LINES],
     ["RM_HOLD_BUCKETS", abi.HOLD_BUCKETS.length],
-    ["RM_SETTINGS_LEN", abi.SETTINGS_LEN],
+    ["RM_OPTIONS_LEN", abi.OPTIONS_LEN],
     ["RM_SERVICE_LEN", abi.SERVICE_LEN],
     ["RM_COMM_LEN", abi.COMM_LEN],
     ["RM_CGROUP_NAME_LEN", abi.CGROUP_NAME_LEN],
@@ -69,7 +69,7 @@ test("numbers are the same in C and in TypeScript", () => {
     ...list("RM_SETTINGS_", abi.SETTINGS),
     ...list("RM_MODE_", abi.MODES),
     ["RM_SYN_REFUSE", abi.SYN_REFUSE],
-    ["RM_WAY_OTHER", abi.WAY_OTHER],
+    ["RM_FAST_PATH_NONE", abi.FAST_PATH_NONE],
   ]);
   assert.deepEqual(Object.fromEntries(defines), Object.fromEntries(expected));
 });

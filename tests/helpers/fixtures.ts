@@ -34,7 +34,7 @@ export function groupStatus({
     migrate: "newest",
     route: "kernel",
     settings: "prefer",
-    unlike: [],
+    optionDifferences: [],
     attachments: 1,
     sidecar: null,
     generation: 1,

@@ -111,7 +111,7 @@ describe("an adoption", () => {
       assert.equal(await adopts(s, app), false);
       first.reconcile();
       first.reconcile();
-      assert.equal(s.log.filter(({ event }) => event === "released").length, 1);
+      assert.equal(s.log.filter(({ event }) => event === "detached_elsewhere").length, 1);
       first.close();
       assert.equal(await adopts(s, app, other), true);
     }),

@@ -11,7 +11,7 @@ import {
   MAP_TYPE,
   MMAPABLE,
 } from "../../loader/core/map_shapes.ts";
-import { fit } from "../../loader/group/pins.ts";
+import { requireShapes } from "../../loader/group/pins.ts";
 import { mapBytes } from "../bench/footprint.ts";
 import { countsMaps, memlock } from "../bench/memlock.ts";
 import { overBudget, programCosts, readBudget } from "../bench/programs.ts";
@@ -42,11 +42,11 @@ test("a group's maps take what tests/bench/footprint.ts says for so many CPUs", 
   const cpus = cpuNumbers();
   for (const slots of [64, 1024]) {
     using object = new BpfObject("select");
-    fit(object, slots);
+    requireShapes(object, slots);
     object.load();
     const bytes = (map: string) => memlock(object.mapFd(map === "control" ? CONTROL_SECTION : map));
     // Of the kernel's own beside the entries: the same for every array.
-    const own = bytes("moved") - mapBytes("moved", slots, cpus);
+    const own = bytes("move_report") - mapBytes("move_report", slots, cpus);
     assert.ok(own > 0 && own < 1024, `${own} bytes of its own`);
     for (const map of Object.keys(GROUP_MAPS) as GroupMap[]) {
       const { type, flags } = groupShapes(slots, cpus)[map];

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { CAN_ATTACH } from "../../loader/check/host.ts";
-import { type Result, verdictOf } from "../../loader/check/probe.ts";
+import { checkVerdict, type Result } from "../../loader/check/probe.ts";
 import type { SpecGroup } from "../../loader/check/spec_listeners.ts";
 import { checkSpecs } from "../../loader/check/specs.ts";
 import { parseSpec } from "../../loader/index.ts";
@@ -25,7 +25,7 @@ async function look(spec: string): Promise<{ verdict: string; place: SpecGroup }
   const places = await checkSpecs([parseSpec(spec)], host);
   assert.equal(places.length, 1, places.map(({ name }) => name).join(", "));
   const [place] = places as [SpecGroup];
-  return { verdict: verdictOf(place.results), place };
+  return { verdict: checkVerdict(place.results), place };
 }
 
 function probe({ results }: SpecGroup, name: string): Result {

@@ -4,7 +4,7 @@ import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Exporter } from "../../cli/metrics/exporter.ts";
 import { detach, readStatus, StandbyError } from "../../loader/index.ts";
-import { throughFleeting } from "../../loader/net/short_lived_listener.ts";
+import { throughShortLivedListener } from "../../loader/net/short_lived_listener.ts";
 import { Observer } from "../../loader/observe/observer.ts";
 import { connections, lost } from "../helpers/load/client.ts";
 import { LoadClient } from "../helpers/load/client_load.ts";
@@ -145,7 +145,7 @@ describe("the short-lived listener that is attached through", () => {
         const key = observer.read().find((listener) => listener.key.port === port)?.key;
         assert.ok(key);
         for (let i = 0; i < TIMES; i++) {
-          throughFleeting(key, 0, () => {});
+          throughShortLivedListener(key, 0, () => {});
           await sleep(1);
         }
       });

@@ -6,7 +6,7 @@ import { BpfMap } from "../../loader/bpf/map.ts";
 import { BpfObject } from "../../loader/bpf/object.ts";
 import { LAYOUT, MAX_SLOTS } from "../../loader/core/abi.ts";
 import { groupShapes } from "../../loader/core/map_shapes.ts";
-import { fit } from "../../loader/group/pins.ts";
+import { requireShapes } from "../../loader/group/pins.ts";
 import { duplicate } from "../../loader/sys/libc.ts";
 
 test("closing it takes nobody else's memory along, and leaves no file descriptor", () => {
@@ -15,7 +15,7 @@ test("closing it takes nobody else's memory along, and leaves no file descriptor
   // libbpf's own idea of how much to unmap ends this process after a few of them, loaded or not.
   for (let i = 0; i < 40; i++) {
     using object = new BpfObject("select");
-    fit(object, MAX_SLOTS);
+    requireShapes(object, MAX_SLOTS);
     if (i % 2 === 0) object.load();
   }
   assert.equal(files(), before);

@@ -11,7 +11,7 @@ describe("a read of some processes", () => {
       const [one, other] = [await s.process(), await s.process()];
       const [before, elsewhere] = [await s.listener({}, one), await s.listener({}, other)];
       using observer = new Observer();
-      const cookies = (observed = observer.observe()) =>
+      const cookies = (observed = observer.snapshot()) =>
         observed.listeners
           .filter(({ key }) => key.port === s.port)
           .map(({ cookie }) => cookie)
@@ -21,22 +21,22 @@ describe("a read of some processes", () => {
       assert.deepEqual(cookies(), sorted(before, elsewhere));
 
       const [opened, unseen] = [await s.listener({}, one), await s.listener({}, other)];
-      const observed = observer.observeProcesses([one.pid]);
+      const observed = observer.snapshotProcesses([one.pid]);
       assert.ok(observed, "Linux 6.1 or newer");
       assert.deepEqual(cookies(observed), sorted(before, elsewhere, opened));
-      const both = observer.observeProcesses([one.pid, other.pid]);
+      const both = observer.snapshotProcesses([one.pid, other.pid]);
       assert.ok(both);
       assert.deepEqual(cookies(both), sorted(before, elsewhere, opened, unseen));
       await before.close();
-      const closed = observer.observeProcesses([one.pid]);
+      const closed = observer.snapshotProcesses([one.pid]);
       assert.ok(closed);
       assert.deepEqual(cookies(closed), sorted(elsewhere, opened, unseen));
       assert.deepEqual(cookies(), sorted(elsewhere, opened, unseen));
       await one.kill();
-      const gone = observer.observeProcesses([one.pid]);
+      const gone = observer.snapshotProcesses([one.pid]);
       assert.ok(gone);
       assert.deepEqual(cookies(gone), sorted(elsewhere, unseen));
-      assert.equal(observer.observeProcesses([]), null);
+      assert.equal(observer.snapshotProcesses([]), null);
     }),
   );
 });

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { State } from "../../loader/bpf/pin_tree.ts";
+import { PinTree } from "../../loader/bpf/pin_tree.ts";
 import { Group } from "../../loader/group/group.ts";
 import { drain, parseSpec, undrain } from "../../loader/index.ts";
 import { YOUNG_MS } from "../../loader/manage/option_schedule.ts";
@@ -67,13 +67,13 @@ describe("a sidecar at rest", () => {
       const sidecar = s.sidecar();
       sidecar.watch();
       await settle();
-      const state = new State(BPFFS);
+      const pinTree = new PinTree(BPFFS);
       const { name, listeners } = groupOf(s.port);
-      using group = Group.open(state.directory(name));
+      using group = Group.open(pinTree.directory(name));
       const slot = listeners[0]?.slot ?? -1;
       const isThere = () => group.cookieIn(slot) === BigInt(cookie);
       assert.equal(isThere(), true);
-      for (const mend of [() => sidecar.reconcile(), () => state.mark()]) {
+      for (const mend of [() => sidecar.reconcile(), () => pinTree.mark()]) {
         group.removeListener(slot);
         assert.equal(isThere(), false);
         mend();
@@ -88,14 +88,14 @@ describe("a sidecar at rest", () => {
       scene(async (s) => {
         await s.listener();
         const seen: bigint[] = [];
-        const { observeProcesses } = Observer.prototype;
-        Observer.prototype.observeProcesses = function (pids) {
+        const { snapshotProcesses: observeProcesses } = Observer.prototype;
+        Observer.prototype.snapshotProcesses = function (pids) {
           const observed = observeProcesses.call(this, pids);
           seen.push(...(observed?.listeners ?? []).map(({ cookie }) => cookie));
           return observed;
         };
         s.defer(() => {
-          Observer.prototype.observeProcesses = observeProcesses;
+          Observer.prototype.snapshotProcesses = observeProcesses;
         });
         s.sidecar({ hold }).watch();
         await settle();
@@ -121,7 +121,7 @@ describe("a sidecar at rest", () => {
       s.defer(() => clearInterval(ticking));
       using host = new BigHost();
       await host.groups(s.port, 0, GROUPS, 2);
-      const names = (): string[] => new State(BPFFS).groups();
+      const names = (): string[] => new PinTree(BPFFS).groups();
       const has = (group: number) =>
         names().some((name) => name.includes(addressOf(group).replaceAll(".", "_")));
       await until("the first is taken on", () => names().length > 0, 1);

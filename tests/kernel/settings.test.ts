@@ -108,7 +108,7 @@ describe("a class of its own", () => {
         const group = groupOf(s.port);
         const classes = [plain, other].map(({ cookie }) => listenerOf(group, cookie).class);
         assert.equal(new Set(classes).size, 2);
-        assert.equal(group.unlike.length, 1);
+        assert.equal(group.optionDifferences.length, 1);
         const status = await runCli(["status", s.spec]);
         assert.match(status.stdout, /classes 1 and 2 differ in (TCP_|SO_)/);
         assert.equal(Object.keys(await tally(await s.peers(100))).length, 2);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Listener } from "../../loader/core/listener.ts";
-import { Attention, CHECK_MS, nextCheckMs } from "../../loader/manage/refresh_schedule.ts";
+import { CHECK_MS, nextCheckMs, RefreshSchedule } from "../../loader/manage/refresh_schedule.ts";
 
 const OWNERS = [{ pid: 7, fd: 3, comm: "server", startMs: 1 }];
 
@@ -32,15 +32,15 @@ describe("when a group is looked after", () => {
   const STANDBY = 9n;
   const members = [listener(1n), listener(STANDBY)];
 
-  function settled(): Attention {
-    const attention = new Attention();
-    attention.given(members, STANDBY, 1_000);
-    attention.checked(2_000);
+  function settled(): RefreshSchedule {
+    const attention = new RefreshSchedule();
+    attention.refreshed(members, STANDBY, 1_000);
+    attention.reread(2_000);
     return attention;
   }
 
   test("at first, and not again while nothing changes", () => {
-    assert.equal(new Attention().isDue(members, 0), true);
+    assert.equal(new RefreshSchedule().isDue(members, 0), true);
     assert.equal(settled().isDue(members, 999), false);
     assert.equal(settled().isDue([...members], 999), false);
   });
@@ -48,28 +48,28 @@ describe("when a group is looked after", () => {
   test("when it is time, whatever is seen", () => {
     assert.equal(settled().isDue(members, 1_000), true);
     const unhurried = settled();
-    unhurried.given(members, STANDBY, Number.POSITIVE_INFINITY);
+    unhurried.refreshed(members, STANDBY, Number.POSITIVE_INFINITY);
     assert.equal(unhurried.isDue(members, 1_999), false);
     assert.equal(unhurried.isDue(members, 2_000), true, "to be checked");
   });
 
   test("when it is demanded", () => {
     const attention = settled();
-    attention.demand();
+    attention.invalidate();
     assert.equal(attention.isDue(members, 0), true);
-    attention.given(members, STANDBY, 1_000);
+    attention.refreshed(members, STANDBY, 1_000);
     assert.equal(attention.isDue(members, 0), true, "until it was checked");
   });
 
   test("what is pinned is read at first, when it is time, and on demand; not for what listeners do", () => {
-    assert.equal(new Attention().isUnchecked(0), true);
+    assert.equal(new RefreshSchedule().needsReread(0), true);
     const attention = settled();
-    assert.equal(attention.isUnchecked(1_999), false);
-    assert.equal(attention.isUnchecked(2_000), true);
+    assert.equal(attention.needsReread(1_999), false);
+    assert.equal(attention.needsReread(2_000), true);
     assert.equal(attention.isDue([listener(1n)], 0), true);
-    assert.equal(attention.isUnchecked(0), false);
-    attention.demand();
-    assert.equal(attention.isUnchecked(0), true);
+    assert.equal(attention.needsReread(0), false);
+    attention.invalidate();
+    assert.equal(attention.needsReread(0), true);
   });
 
   test("when a listener comes, leaves, or is other than it was", () => {

@@ -8,7 +8,7 @@ import {
   SILENT_DEFECTS,
   WAKEUP_DEFECT,
 } from "../../loader/check/defects.ts";
-import { no, ok, type Probe, runProbes, unknown, verdictOf } from "../../loader/check/probe.ts";
+import { checkVerdict, no, ok, type Probe, runProbes, unknown } from "../../loader/check/probe.ts";
 import { NotSupportedError } from "../../loader/errors.ts";
 
 const probe = (name: string, run: Probe["run"], more: Partial<Probe> = {}): Probe => ({
@@ -74,10 +74,10 @@ test("the verdict: a required no, any other doubt, or none", () => {
     required,
     ...found,
   });
-  assert.equal(verdictOf([result(true, ok(""))]), "fit");
-  assert.equal(verdictOf([result(true, ok("")), result(true, no(""))]), "not fit");
-  assert.equal(verdictOf([result(true, unknown(""))]), "fit with warnings");
-  assert.equal(verdictOf([result(false, no(""))]), "fit with warnings");
+  assert.equal(checkVerdict([result(true, ok(""))]), "fit");
+  assert.equal(checkVerdict([result(true, ok("")), result(true, no(""))]), "not fit");
+  assert.equal(checkVerdict([result(true, unknown(""))]), "fit with warnings");
+  assert.equal(checkVerdict([result(false, no(""))]), "fit with warnings");
 });
 
 test("one aligned line a probe, with what to do", () => {

@@ -9,13 +9,13 @@ import {
 } from "../../loader/adoption/adoption_record.ts";
 import {
   ABI_VERSION,
-  FEW,
+  CANDIDATE_LINES,
+  FAST_PATH_NONE,
+  FIRST_TARGETS,
   LAYOUT,
   LINE_CELLS,
   MAX_CLASSES,
-  RANGE_LINES,
   SYN_REFUSE,
-  WAY_OTHER,
 } from "../../loader/core/abi.ts";
 import { addressBytes, formatAddress } from "../../loader/core/address.ts";
 import { planLines } from "../../loader/core/map_shapes.ts";
@@ -84,7 +84,7 @@ test("a slot's record survives the way to the map and back, 64-bit numbers whole
     cookie: 2n ** 64n - 1n,
     openedMs: 1_700_000_000_000,
     closedMs: null,
-    settings: 0xfedcba9876543210n,
+    optionsDigest: 0xfedcba9876543210n,
     generation: 9,
     class: 3,
     drained: true,
@@ -101,7 +101,7 @@ test("a plan's runs hold each class's best, then its others; equal classes share
   const classes = [one, one, two, ...Array.from({ length: MAX_CLASSES - 3 }, () => none)];
   const targets = { syn: [7], refuse: false, classes, other: { best: [9], rest: [4] }, count: 5 };
   const bytes = encodePlan(targets, 64);
-  assert.equal(bytes.length, planLines(64) * LAYOUT.rm_line.size);
+  assert.equal(bytes.length, planLines(64) * LAYOUT.rm_plan_line.size);
   const cell = (number: number) => bytes.readUInt16LE(number * 2);
   const run = (number: number) => {
     const [first = 0, count = 0, total = 0] = [0, 1, 2].map((i) => cell(number * 4 + i));
@@ -113,9 +113,9 @@ test("a plan's runs hold each class's best, then its others; equal classes share
   assert.deepEqual(run(0), run(1));
   assert.deepEqual(run(2).slots, [7, 8]);
   assert.deepEqual(run(3), { first: 0, count: 0, slots: [] });
-  assert.equal(cell(RANGE_LINES * LINE_CELLS), 7);
+  assert.equal(cell(CANDIDATE_LINES * LINE_CELLS), 7);
   assert.deepEqual(run(MAX_CLASSES).slots, [9, 4]);
-  const control = { mode: "drop", standby: 64, tell: true } as const;
+  const control = { mode: "drop", standby: 64, reportMoves: true } as const;
   const probe = { port: 0x1234, slot: 65 };
   const tables = { slots: 64, sourceMask: 255 };
   const encoded = encodeControl(1, targets, control, probe, tables);
@@ -125,7 +125,7 @@ test("a plan's runs hold each class's best, then its others; equal classes share
   const few = encodeControl(0, { ...targets, syn: many }, control, probe, tables);
   const { members: of, size } = LAYOUT.rm_control;
   assert.equal(few.length, size);
-  assert.equal(few.readUInt16LE(size - 2), FEW, "the last of those it has room for");
+  assert.equal(few.readUInt16LE(size - 2), FIRST_TARGETS, "the last of those it has room for");
   assert.equal(few.readUInt16LE(of.syn_count), 60);
   const way = (syn: number[], refuse: boolean, standby: number, port = 0) =>
     encodeControl(
@@ -134,12 +134,12 @@ test("a plan's runs hold each class's best, then its others; equal classes share
       { ...control, standby },
       { port, slot: 0 },
       tables,
-    ).readUInt16LE(of.way);
+    ).readUInt16LE(of.fast_path);
   assert.equal(way([], false, 0), 0);
   assert.equal(way([1, 2], false, 64), 2);
-  assert.equal(way([], false, 64), WAY_OTHER);
-  assert.equal(way([], true, 0), WAY_OTHER);
-  assert.equal(way([1], false, 0, 80), WAY_OTHER);
+  assert.equal(way([], false, 64), FAST_PATH_NONE);
+  assert.equal(way([], true, 0), FAST_PATH_NONE);
+  assert.equal(way([1], false, 0, 80), FAST_PATH_NONE);
   const refused = encodeControl(1, { ...targets, refuse: true }, control, probe, tables);
   assert.equal(refused.readUInt16LE(of.syn_count), SYN_REFUSE);
 });

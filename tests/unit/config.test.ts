@@ -10,7 +10,7 @@ import { hostOptions } from "../../cli/options/host.ts";
 import { suggestion } from "../../cli/options/suggest.ts";
 import { Journal } from "../../loader/log.ts";
 import { Service, type ServiceOptions } from "../../loader/sidecar/service.ts";
-import { succession } from "../../loader/sidecar/service_diff.ts";
+import { diffServices } from "../../loader/sidecar/service_diff.ts";
 import { TempDir } from "../helpers/host/child.ts";
 
 const parse = (text: string): Config => parseConfig("f.yaml", text);
@@ -140,7 +140,7 @@ test("a reload keeps what is the same, whatever its place", () => {
   const wanted = options(
     "services: {b: {listen: ':2'}, a: {listen: ':1', route: newest}, d: {listen: ':4'}}",
   );
-  const { services, retired, report } = succession(before, wanted, make);
+  const { services, retired, report } = diffServices(before, wanted, make);
   assert.deepEqual(report, { added: ["d"], changed: ["a"], removed: ["c"], unchanged: ["b"] });
   assert.equal(services[0], before[1]);
   assert.deepEqual(retired, [before[0], before[2]]);

@@ -32,7 +32,7 @@ const group: GroupStatus = {
   migrate: "newest",
   route: "kernel",
   settings: "prefer",
-  unlike: [{ classes: [1, 2], names: ["SO_KEEPALIVE", "TCP_DEFER_ACCEPT"] }],
+  optionDifferences: [{ classes: [1, 2], names: ["SO_KEEPALIVE", "TCP_DEFER_ACCEPT"] }],
   attachments: 3,
   sidecar: null,
   generation: 5,

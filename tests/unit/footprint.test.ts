@@ -32,5 +32,5 @@ test("a group of eight listeners on 128 CPUs takes an eighth of a MiB, and a scr
 
 test("a plan of the largest group is written in lines that are all within its map", () => {
   const { plans } = groupShapes(1024, 1);
-  assert.equal(plans.entries * LAYOUT.rm_line.size, 2 * (3 * 64 + 3 * 1024 * 2));
+  assert.equal(plans.entries * LAYOUT.rm_plan_line.size, 2 * (3 * 64 + 3 * 1024 * 2));
 });

@@ -5,9 +5,9 @@ import { HOLD_BUCKETS } from "../../loader/core/abi.ts";
 import { leftMs, nextStep, type Situation } from "../../loader/core/hold_step.ts";
 import {
   addEnded,
-  decodeHolds,
+  decodeHoldCounts,
   decodeStandby,
-  encodeHolds,
+  encodeHoldCounts,
   encodeStandby,
 } from "../../loader/group/hold_record.ts";
 
@@ -102,12 +102,12 @@ test("what is left of a hold is never negative", () => {
 });
 
 test("holds and the standby survive the way to the map and back", () => {
-  const none = decodeHolds(Buffer.alloc(1024));
+  const none = decodeHoldCounts(Buffer.alloc(1024));
   let holds = { ...none, started: 3 };
   holds = { ...holds, ...addEnded(holds, "handed_over", 250) };
   holds = { ...holds, ...addEnded(holds, "expired", 10_001) };
   holds = { ...holds, ...addEnded(holds, "released", 1_000_000) };
-  assert.deepEqual(decodeHolds(encodeHolds(holds)), holds);
+  assert.deepEqual(decodeHoldCounts(encodeHoldCounts(holds)), holds);
   assert.equal(holds.sumMs, 1_010_251);
   assert.deepEqual(
     holds.buckets.map((count, i) => [HOLD_BUCKETS[i], count]).filter(([, count]) => count),

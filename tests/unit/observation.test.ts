@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { LAYOUT } from "../../loader/core/abi.ts";
 import type { Listener } from "../../loader/core/listener.ts";
-import { Observations, type Observed } from "../../loader/observe/snapshot.ts";
+import { type Snapshot, SnapshotReader } from "../../loader/observe/snapshot.ts";
 
 const { size, members: at } = LAYOUT.rm_listener;
 
@@ -37,14 +37,14 @@ const read = (...fields: Fields[]) => Buffer.concat(fields.map(record));
 
 describe("reads one after the other", () => {
   test("the same bytes are the same object", () => {
-    const observations = new Observations();
+    const observations = new SnapshotReader();
     const first = observations.next(read({ cookie: 1n }, { cookie: 2n }));
     assert.equal(first.listeners.length, 2);
     assert.equal(observations.next(read({ cookie: 1n }, { cookie: 2n })), first);
   });
 
   test("a listener of several owners is one", () => {
-    const { listeners } = new Observations().next(
+    const { listeners } = new SnapshotReader().next(
       read({ cookie: 1n, pid: 7 }, { cookie: 2n, pid: 7 }, { cookie: 1n, pid: 8 }),
     );
     assert.deepEqual(
@@ -57,7 +57,7 @@ describe("reads one after the other", () => {
   });
 
   test("a group in which nothing changed is the same array, wherever its records are now", () => {
-    const observations = new Observations();
+    const observations = new SnapshotReader();
     const first = observations.next(read({ cookie: 1n }, { cookie: 2n, port: 81 }));
     const next = observations.next(
       read({ cookie: 3n, port: 82 }, { cookie: 1n, queue: 4 }, { cookie: 2n, port: 81 }),
@@ -71,7 +71,7 @@ describe("reads one after the other", () => {
   });
 
   test("a change is seen, whatever it is", () => {
-    const observations = new Observations();
+    const observations = new SnapshotReader();
     const [first] = observations.next(read({ cookie: 1n })).listeners;
     const [attached] = observations.next(read({ cookie: 1n, program: 5 })).listeners;
     assert.deepEqual([first?.programId, attached?.programId], [null, 5]);
@@ -84,14 +84,14 @@ describe("reads one after the other", () => {
   });
 
   test("a listener that moved to the middle of others changes nothing", () => {
-    const observations = new Observations();
+    const observations = new SnapshotReader();
     const [a, b, c] = [{ cookie: 1n }, { cookie: 2n, port: 81 }, { cookie: 3n, port: 82 }];
     const first = observations.next(read(a, b, c));
     assert.equal(observations.next(read(b, a, c)), first);
   });
 
   test("a read of one process changes what that one has, and nothing else", () => {
-    const observations = new Observations();
+    const observations = new SnapshotReader();
     const others = [
       { cookie: 1n, pid: 7, port: 81 },
       { cookie: 2n, pid: 9, port: 82 },
@@ -105,7 +105,7 @@ describe("reads one after the other", () => {
     ];
     const next = observations.ofProcess(8, read(...opened));
     assert.ok(next);
-    assert.deepEqual(sorted(next), sorted(new Observations().next(read(a, ...opened, b))));
+    assert.deepEqual(sorted(next), sorted(new SnapshotReader().next(read(a, ...opened, b))));
     const untouched = first.groups.get("0-ipv4-0_0_0_0-82");
     assert.equal(untouched?.length, 1);
     assert.equal(next.groups.get("0-ipv4-0_0_0_0-82"), untouched);
@@ -121,7 +121,7 @@ describe("reads one after the other", () => {
   });
 
   test("of a process whose records are in two places only a whole read tells", () => {
-    const observations = new Observations();
+    const observations = new SnapshotReader();
     const bytes = read({ cookie: 1n, pid: 8 }, { cookie: 2n, pid: 9 }, { cookie: 3n, pid: 8 });
     const first = observations.next(bytes);
     assert.equal(observations.ofProcess(8, read()), null);
@@ -131,12 +131,15 @@ describe("reads one after the other", () => {
   test("after any changes it says what a first read would", () => {
     const random = numbers(20_261_125);
     for (let run = 0; run < 200; run++) {
-      const observations = new Observations();
+      const observations = new SnapshotReader();
       let fields: Fields[] = [];
       for (let step = 0; step < 12; step++) {
         fields = changed(fields, random);
         const bytes = read(...fields);
-        assert.deepEqual(sorted(observations.next(bytes)), sorted(new Observations().next(bytes)));
+        assert.deepEqual(
+          sorted(observations.next(bytes)),
+          sorted(new SnapshotReader().next(bytes)),
+        );
       }
     }
   });
@@ -175,7 +178,7 @@ function changed(fields: readonly Fields[], random: (below: number) => number): 
   });
 }
 
-function sorted({ listeners, groups }: Observed) {
+function sorted({ listeners, groups }: Snapshot) {
   const order = (all: readonly Listener[]) => all.toSorted((a, b) => Number(a.cookie - b.cookie));
   const names = [...groups.keys()].toSorted();
   return [order(listeners), names.map((name) => [name, order(groups.get(name) ?? [])])];

@@ -13,7 +13,7 @@ class History {
   slots: readonly Slot[] = [];
   policy: Policy;
   capacity: number;
-  readonly #live = new Map<bigint, { openedMs: number; settings: bigint }>();
+  readonly #live = new Map<bigint, { openedMs: number; optionsDigest: bigint }>();
 
   constructor(policy: Policy = DEFAULT, capacity = 64) {
     this.policy = policy;
@@ -23,7 +23,7 @@ class History {
   at(nowMs: number, change: { open?: bigint[]; close?: bigint[]; settings?: bigint }) {
     for (const cookie of change.close ?? []) this.#live.delete(cookie);
     for (const cookie of change.open ?? []) {
-      this.#live.set(cookie, { openedMs: nowMs, settings: change.settings ?? 7n });
+      this.#live.set(cookie, { openedMs: nowMs, optionsDigest: change.settings ?? 7n });
     }
     const seen = [...this.#live].map(([cookie, rest]) => ({ cookie, ...rest }));
     const plan = makePlan(this.slots, seen, this.policy, this.capacity, nowMs);
@@ -121,7 +121,11 @@ describe("generations", () => {
   test("arrivals and departures seen in one pass are one new start, not many", () => {
     const h = new History();
     h.at(HOUR, { open: [1n, 2n] });
-    const seen = [3n, 4n, 5n].map((cookie) => ({ cookie, openedMs: 2 * HOUR - 500, settings: 7n }));
+    const seen = [3n, 4n, 5n].map((cookie) => ({
+      cookie,
+      openedMs: 2 * HOUR - 500,
+      optionsDigest: 7n,
+    }));
     const plan = makePlan(h.slots, seen, DEFAULT, 64, 2 * HOUR);
     assert.deepEqual(new Set(plan.added.map((s) => s.generation)), new Set([2]));
   });
@@ -204,10 +208,14 @@ describe("targets", () => {
   test("a listener whose settings change has another class from then on", () => {
     const h = new History();
     h.at(HOUR, { open: [1n, 2n] });
-    const later = (cookie: bigint, settings: bigint | null) => ({ cookie, openedMs: 0, settings });
+    const later = (cookie: bigint, optionsDigest: bigint | null) => ({
+      cookie,
+      openedMs: 0,
+      optionsDigest,
+    });
     const plan = makePlan(h.slots, [later(1n, null), later(2n, 9n)], DEFAULT, 64, HOUR + 5);
     assert.deepEqual(
-      plan.changed.map((s) => [s.cookie, s.settings, s.class]),
+      plan.changed.map((s) => [s.cookie, s.optionsDigest, s.class]),
       [[2n, 9n, 2]],
     );
     assert.deepEqual(plan.targets.classes[1]?.best, [0]);
@@ -226,8 +234,8 @@ describe("targets", () => {
     const kernel = makePlan(
       slots,
       [
-        { cookie: 1n, openedMs: 0, settings: 0n },
-        { cookie: 2n, openedMs: 0, settings: 0n },
+        { cookie: 1n, openedMs: 0, optionsDigest: 0n },
+        { cookie: 2n, openedMs: 0, optionsDigest: 0n },
       ],
       DEFAULT,
       64,
@@ -262,7 +270,7 @@ describe("slots", () => {
   test("more listeners than slots: the rest waits and nobody is displaced", () => {
     const h = new History(DEFAULT, 2);
     const plan = h.at(HOUR, { open: [1n, 2n, 3n] });
-    assert.deepEqual(plan.waiting, [3n]);
+    assert.deepEqual(plan.unplaced, [3n]);
     assert.deepEqual(
       plan.slots.map((s) => s.cookie),
       [1n, 2n],

@@ -15,7 +15,7 @@ function listeners(n: number, first: number, openedMs: number, classes = 3): See
   return Array.from({ length: n }, (_, i) => ({
     cookie: BigInt(first + i),
     openedMs: openedMs + (i % 1_000),
-    settings: BigInt(1 + (i % classes)),
+    optionsDigest: BigInt(1 + (i % classes)),
   }));
 }
 
@@ -61,7 +61,7 @@ const CASES: Readonly<Record<string, (n: number) => () => void>> = {
   },
   "all change their settings": (n) => {
     const { slots } = settled(n);
-    const seen = listeners(n, 1, HOUR).map((one) => ({ ...one, settings: 99n }));
+    const seen = listeners(n, 1, HOUR).map((one) => ({ ...one, optionsDigest: 99n }));
     return () => plan(slots, seen, 2 * n, 2 * HOUR);
   },
   "everybody's role, half of them drained": (n) => {

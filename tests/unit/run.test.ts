@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Meter } from "../../cli/run/meter.ts";
-import { type Outcome, outcomeText } from "../../cli/run/report.ts";
-import { verdictOf } from "../../cli/run/verdict.ts";
+import { outcomeText, type RunReport } from "../../cli/run/report.ts";
+import { runVerdict } from "../../cli/run/verdict.ts";
 import { parseSpec } from "../../loader/core/spec.ts";
 import type { Decision, GroupStatus, Status } from "../../loader/index.ts";
 import { groupStatus, listenerStatus, statusOf } from "../helpers/fixtures.ts";
@@ -29,7 +29,7 @@ const gone = (count: bigint): Decision => ({
 function verdict(readings: readonly Status[], specs: readonly string[] = []) {
   const meter = new Meter(specs.map(parseSpec));
   for (const reading of readings) meter.add(reading);
-  return { meter, ...verdictOf(meter) };
+  return { meter, ...runVerdict(meter) };
 }
 
 const counts = ({ lost, moved, held }: ReturnType<typeof verdict>) => [lost, moved, held];
@@ -154,7 +154,7 @@ describe("what is waited for", () => {
 });
 
 describe("the text", () => {
-  const outcome = (change: Partial<Outcome>, after: GroupStatus, failures = 0n): Outcome => ({
+  const outcome = (change: Partial<RunReport>, after: GroupStatus, failures = 0n): RunReport => ({
     verdict: verdict([statusOf([groupStatus({})], 0n), statusOf([after], failures)]),
     ending: { code: 0, signal: null },
     settled: "settled",

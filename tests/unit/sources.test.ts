@@ -70,7 +70,7 @@ test("another class replaces the entry, and what is not kept is removed", () => 
   assert.equal(table.find(7n), null);
   assert.deepEqual(table.find(8n), { row: 4, class: 1 });
   table.words.fill(0n);
-  sources.reload();
+  sources.invalidate();
   assert.ok(sources.set({ cookie: 9n, slot: 0, class: 1 }), "read again");
   assert.equal(table.words.filter((word) => word !== 0n).length, 1);
 });

@@ -6,12 +6,12 @@ import {
   decodeRequest,
   encode,
   isName,
-  type Reply,
-  type Request,
+  type StoreReply,
+  type StoreRequest,
 } from "../../loader/store/protocol.ts";
 import { assemble } from "../../loader/store/systemd_fdstore.ts";
 
-const put: Request = {
+const put: StoreRequest = {
   op: "put",
   name: "web",
   timeoutMs: 5,
@@ -46,7 +46,7 @@ test("what is left out has its default", () => {
 });
 
 test("replies come back as they went", () => {
-  const replies: Reply[] = [
+  const replies: StoreReply[] = [
     { ok: true, fds: 2, shared: false },
     { ok: true, names: [], next: "web" },
     { ok: false, reason: "taken", error: "'web' is taken" },

@@ -12,7 +12,7 @@ const slot = (number: number, rest: Partial<Slot> = {}): Slot => ({
   cookie: BigInt(number + 1),
   openedMs: 0,
   closedMs: null,
-  settings: 7n,
+  optionsDigest: 7n,
   generation: 1,
   class: 1,
   drained: false,

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { changes } from "../../cli/status/lines.ts";
 import { Reading } from "../../cli/status/reading.ts";
-import { fit, Screen } from "../../cli/status/screen.ts";
+import { fitToScreen, Screen } from "../../cli/status/screen.ts";
 import { watch } from "../../cli/status/watch.ts";
 import type { GroupStatus, Status } from "../../loader/index.ts";
 import { groupStatus, listenerStatus, statusOf } from "../helpers/fixtures.ts";
@@ -71,9 +71,9 @@ describe("a line", () => {
 
 describe("a window", () => {
   test("cuts what is too wide or too long, and says how much", () => {
-    assert.deepEqual(fit(["abcdef", "b"], 3, 2), ["abc", "b"]);
-    assert.deepEqual(fit(["a", "b", "c", "d"], 80, 3), ["a", "b", "... 2 more lines"]);
-    assert.deepEqual(fit(["a", "b"], 80, 1), ["... 2 more lines"]);
+    assert.deepEqual(fitToScreen(["abcdef", "b"], 3, 2), ["abc", "b"]);
+    assert.deepEqual(fitToScreen(["a", "b", "c", "d"], 80, 3), ["a", "b", "... 2 more lines"]);
+    assert.deepEqual(fitToScreen(["a", "b"], 80, 1), ["... 2 more lines"]);
   });
 
   test("is redrawn in one write, and is left as it was, with what was shown last", () => {

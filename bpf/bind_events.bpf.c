@@ -54,8 +54,8 @@ static __always_inline __u32 binder(void)
 	return pid_number(pid, BPF_CORE_READ(pid, level), pidns);
 }
 
-/* Not inlined, so that struct rm_event stays in BTF for the ABI test. */
-static __noinline int tell(const struct rm_event *e)
+/* Not inlined, so that struct rm_bind_event stays in BTF for the ABI test. */
+static __noinline int report(const struct rm_bind_event *e)
 {
 	if (!e)
 		return 0;
@@ -66,7 +66,7 @@ static __noinline int tell(const struct rm_event *e)
 
 static __always_inline int bound(struct bpf_sock *sk)
 {
-	struct rm_event e = {};
+	struct rm_bind_event e = {};
 	__u32 port, word = 0;
 	__u64 *bits;
 
@@ -81,7 +81,7 @@ static __always_inline int bound(struct bpf_sock *sk)
 	if (bits && *bits >> (port % WORD_BITS) & 1) {
 		e.port = port;
 		e.pid = binder();
-		tell(&e);
+		report(&e);
 	}
 	return 1; /* allow, always */
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* Counting, and trying the targets of a plan. */
-#ifndef RM_SELECT_RUN_H
-#define RM_SELECT_RUN_H
+#ifndef RM_CANDIDATES_H
+#define RM_CANDIDATES_H
 
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -48,25 +48,25 @@ static __always_inline __u32 scale(__u32 hash, __u32 n)
 	return ((__u64)hash * n) >> 32;
 }
 
-static __always_inline const struct rm_line *line_at(__u32 line)
+static __always_inline const struct rm_plan_line *line_at(__u32 line)
 {
 	return bpf_map_lookup_elem(&plans, &line);
 }
 
-#define SYN_CELL (RM_RANGE_LINES * RM_LINE_CELLS)
-#define LINE_RANGES (RM_LINE_CELLS / 4)
-#define RANGE_OTHER RM_MAX_CLASSES
-_Static_assert(RM_MAX_CLASSES + 1 <= RM_RANGE_LINES * LINE_RANGES, "the ranges have room");
+#define SYN_CELL (RM_CANDIDATE_LINES * RM_LINE_CELLS)
+#define LINE_CANDIDATES (RM_LINE_CELLS / 4)
+#define ANY_CLASS RM_MAX_CLASSES
+_Static_assert(RM_MAX_CLASSES + 1 <= RM_CANDIDATE_LINES * LINE_CANDIDATES, "the ranges have room");
 
 /* The slot in a cell of the plan that begins with line `plan`; -1 where half of a write of `control` was seen. */
 static __always_inline int slot_at(__u32 plan, __u32 cell)
 {
-	const struct rm_line *line = line_at(plan + cell / RM_LINE_CELLS);
+	const struct rm_plan_line *line = line_at(plan + cell / RM_LINE_CELLS);
 
 	return line ? line->as.cells[cell % RM_LINE_CELLS] : -1;
 }
 
-/* What it is called that try_run() selected nothing; `none`: there was nothing to try. */
+/* What it is called that try_candidates() selected nothing; `none`: there was nothing to try. */
 static __always_inline __u32 failed(int err, __u32 none)
 {
 	if (err == -ENODATA)
@@ -78,7 +78,7 @@ static __always_inline __u32 failed(int err, __u32 none)
  * One cell of a run, of the plan at @from >> 16, unless it is the closing listener's own row. Not
  * static: the verifier looks at it once, and not at each of the loop's turns.
  */
-__noinline int try_cell(struct sk_reuseport_md *ctx, __u32 from, __u32 index, __u32 not_row)
+__noinline int try_candidate(struct sk_reuseport_md *ctx, __u32 from, __u32 index, __u32 not_row)
 {
 	int slot = slot_at(from >> 16, (from & 0xffff) + index);
 	long err;
@@ -96,7 +96,8 @@ __noinline int try_cell(struct sk_reuseport_md *ctx, __u32 from, __u32 index, __
  * try, or what the last one tried said.
  * @from: first line of the plan << 16 | first cell of the run in it
  */
-__noinline int try_run(struct sk_reuseport_md *ctx, __u32 from, __u32 n, __u32 total, __u32 not_row)
+__noinline int try_candidates(struct sk_reuseport_md *ctx, __u32 from, __u32 n, __u32 total,
+			      __u32 not_row)
 {
 	__u32 start = scale(ctx->hash, n);
 	int err = -ENODATA;
@@ -110,7 +111,7 @@ __noinline int try_run(struct sk_reuseport_md *ctx, __u32 from, __u32 n, __u32 t
 			if (index >= n)
 				index -= n;
 		}
-		tried = try_cell(ctx, from, index, not_row);
+		tried = try_candidate(ctx, from, index, not_row);
 		if (tried >= 0)
 			return tried;
 		if (tried != -ENODATA)
@@ -119,17 +120,17 @@ __noinline int try_run(struct sk_reuseport_md *ctx, __u32 from, __u32 n, __u32 t
 	return err;
 }
 
-/* The run of a settings class, or of any; as try_run(). */
-static __always_inline int try_range(struct sk_reuseport_md *ctx, __u32 number, __u32 not_row)
+/* The run of a settings class, or of any; as try_candidates(). */
+static __always_inline int try_class(struct sk_reuseport_md *ctx, __u32 number, __u32 not_row)
 {
-	const struct rm_line *line = line_at(control.plan + number / LINE_RANGES);
-	const struct rm_range *range;
+	const struct rm_plan_line *line = line_at(control.plan + number / LINE_CANDIDATES);
+	const struct rm_candidates *c;
 
 	if (!line)
 		return -ENODATA; /* cannot happen: a plan has these lines */
-	range = &line->as.ranges[number % LINE_RANGES];
-	return try_run(ctx, (__u32)control.plan << 16 | range->first, range->count, range->total,
-		       not_row);
+	c = &line->as.candidates[number % LINE_CANDIDATES];
+	return try_candidates(ctx, (__u32)control.plan << 16 | c->first, c->count, c->total,
+			      not_row);
 }
 
 #endif

@@ -16,10 +16,10 @@ const GIVE_BACK_MS = 10;
  * @throws ConflictError when no owner could be borrowed from; nothing is removed then
  */
 export function detachGroup(pinTree: PinTree, group: Group, members: readonly Listener[]): void {
-  const { standby, others } = splitStandby(group, members);
+  const { standby, listeners } = splitStandby(group, members);
   // Before the program goes: the kernel's hash would give the standby a share.
   if (standby) shutDown(standby);
-  if (!detachOurs(group, others)) {
+  if (!detachOurs(group, listeners)) {
     throw new ConflictError(
       `${endpoint(group.record.key)}: no listener could be borrowed to detach from; nothing was removed, run detach again`,
     );

@@ -4,7 +4,7 @@
  */
 import { existsSync } from "node:fs";
 import { findBpffs, PinTree } from "../bpf/pin_tree.ts";
-import { byGroup, type Listener } from "../core/listener.ts";
+import type { Listener, QueuesByCookie } from "../core/listener.ts";
 import type { Plan } from "../core/plan.ts";
 import type { Spec } from "../core/spec.ts";
 import { NoMatchError } from "../errors.ts";
@@ -12,16 +12,15 @@ import { Group } from "../group/group.ts";
 import { requireHost } from "../host/capabilities.ts";
 import { applyGroup } from "../manage/apply.ts";
 import { splitStandby } from "../manage/members.ts";
-import { OptionSchedule } from "../manage/option_schedule.ts";
 import { specOf } from "../observe/coverage.ts";
 import { Observer } from "../observe/observer.ts";
-import { boottimeMs } from "../sys/libc.ts";
 
 /** A group that may be changed, and who listens in it. */
 export interface Changeable {
   readonly group: Group;
   /** Its listeners, the standby left out. */
   readonly listeners: readonly Listener[];
+  readonly queues: QueuesByCookie;
 }
 
 /** Works on the groups that `specs` name, all of them at once, under the state's lock. */
@@ -35,13 +34,14 @@ export function withGroups<T>(
   if (!existsSync(pinTree.root)) throw nothing(specs);
   using observer = new Observer();
   using _lock = pinTree.lock();
-  const members = byGroup(observer.read());
+  const { groups: members, queues } = observer.snapshot();
   const groups: Changeable[] = [];
   try {
     for (const name of pinTree.groups()) {
       const group = Group.openOrNull(pinTree.directory(name));
       if (group === null) continue;
-      groups.push({ group, listeners: splitStandby(group, members.get(name) ?? []).others });
+      const { listeners } = splitStandby(group, members.get(name) ?? []);
+      groups.push({ group, listeners, queues });
     }
     const wanted = groups.filter(({ group }) => specOf(specs, group.record.key));
     if (wanted.length === 0) throw nothing(specs);
@@ -55,7 +55,7 @@ export function withGroups<T>(
 
 /** Puts what is pinned now in force. */
 export function applyChanged({ group, listeners }: Changeable): Plan {
-  return applyGroup(group, listeners, new OptionSchedule(), false, boottimeMs());
+  return applyGroup(group, listeners);
 }
 
 function nothing(specs: readonly Spec[]): NoMatchError {

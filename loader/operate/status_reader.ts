@@ -2,7 +2,7 @@
 import { readAdoptions } from "../adoption/adoption_status.ts";
 import { findBpffs, lockHolder, PinTree } from "../bpf/pin_tree.ts";
 import { countsRuns } from "../bpf/program.ts";
-import { byGroup, isMember, type Listener } from "../core/listener.ts";
+import { isMember, type Listener, type QueuesByCookie } from "../core/listener.ts";
 import type { Spec } from "../core/spec.ts";
 import { AbiMismatchError } from "../errors.ts";
 import { Group } from "../group/group.ts";
@@ -40,14 +40,14 @@ export class StatusReader implements Disposable {
   }
 
   read(): Status {
-    const members = byGroup(this.#observer.read());
+    const { groups: members, queues } = this.#observer.snapshot();
     const specs = this.#specs;
     const groups: GroupStatus[] = [];
     const errors: string[] = [];
     const managed = new Set(this.#pinTree.groups());
     for (const name of managed) {
       try {
-        const group = this.#group(name, members.get(name) ?? []);
+        const group = this.#group(name, members.get(name) ?? [], queues);
         if (group) groups.push(group);
       } catch (error) {
         if (!this.#pinTree.has(name)) continue; // detached since it was listed
@@ -64,10 +64,11 @@ export class StatusReader implements Disposable {
     return { groups, adoptions, unmanaged, kernel, errors };
   }
 
-  #group(name: string, members: readonly Listener[]): GroupStatus | null {
+  #group(name: string, members: readonly Listener[], queues: QueuesByCookie): GroupStatus | null {
     using group = Group.open(this.#pinTree.directory(name));
     if (this.#specs.length > 0 && !specOf(this.#specs, group.record.key)) return null;
-    return groupStatus(group, members, lockHolder(this.#pinTree.directory(name)), countsRuns());
+    const sidecar = lockHolder(this.#pinTree.directory(name));
+    return groupStatus(group, { members, queues, sidecar, countsRuns: countsRuns() });
   }
 
   [Symbol.dispose](): void {

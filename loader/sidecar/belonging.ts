@@ -1,6 +1,6 @@
 /** Whose a managed group is, and when it is nobody's any more. */
 
-import type { Listener } from "../core/listener.ts";
+import type { Listener, QueuesByCookie } from "../core/listener.ts";
 import type { ManagedGroup } from "../manage/managed_group.ts";
 import type { ServicesByPort } from "./assign.ts";
 import type { Service } from "./service.ts";
@@ -15,6 +15,8 @@ export interface Entry {
 export interface When {
   /** CLOCK_BOOTTIME */
   readonly nowMs: number;
+  /** Of the snapshot. */
+  readonly queues: QueuesByCookie;
   /** A group is given up in which nothing has listened for so long. */
   readonly idleMs: number;
   /** Namespaces that are gone for good. */

@@ -103,7 +103,7 @@ function warningsOf(
   refreshed: Refreshed,
 ): string[] {
   const { group, label } = managed;
-  const warnings = managed.warnings.map((text) => `${label}: ${text}`);
+  const warnings = refreshed.warnings.map((text) => `${label}: ${text}`);
   warnings.push(
     ...starved(group.record, members, refreshed.plan).map((text) => `${label}: ${text}`),
   );

@@ -6,6 +6,8 @@ import type { GroupKey, Listener } from "../core/listener.ts";
 import { type Journal, message } from "../log.ts";
 import { detachGroupWithRetries } from "../manage/detach_group.ts";
 import { ManagedGroup } from "../manage/managed_group.ts";
+import { hasChanged, isDue } from "../manage/refresh_schedule.ts";
+import type { Snapshot } from "../observe/snapshot.ts";
 import { type GroupStatus, groupStatus } from "../operate/status.ts";
 import { everyStep } from "../rollback.ts";
 import type { Assigned, ServicesByPort } from "./assign.ts";
@@ -24,7 +26,6 @@ export class ManagedGroups implements Disposable {
   readonly #entries = new Map<string, Entry>();
   /** Groups that a `detach` took from a service: not that one's again until it is another, or the sidecar. */
   readonly #detached = new Map<string, Service>();
-
   readonly #waking: Wakeups;
 
   constructor(journal: Journal, waking: Wakeups) {
@@ -93,14 +94,16 @@ export class ManagedGroups implements Disposable {
   due(groups: Members, when: When): string[] {
     const changed: string[] = [];
     const others: string[] = [];
+    const { queues, nowMs } = when;
     for (const [name, entry] of this.#entries) {
-      const { managed, service } = entry;
+      const { last, options } = entry.managed;
       const members = groups.get(name) ?? NOBODY;
-      const isOther = service === null || managed.options !== service.manage;
-      if (managed.isOther(members)) changed.push(name);
-      else if (isOther || managed.isDue(members, when.nowMs) || whyGivenUp(entry, members, when)) {
-        others.push(name);
-      }
+      const isDueNow = () =>
+        options !== entry.service?.manage ||
+        isDue(last, members, queues, nowMs) ||
+        whyGivenUp(entry, members, when) !== null;
+      if (hasChanged(last, members, queues)) changed.push(name);
+      else if (isDueNow()) others.push(name);
     }
     return [...changed, ...others];
   }
@@ -116,7 +119,7 @@ export class ManagedGroups implements Disposable {
     }
     this.#apply(name, managed, service, members);
     this.#journal.attempt(name, () =>
-      journal.refreshed(this.#journal, managed, members, managed.refresh(members)),
+      journal.refreshed(this.#journal, managed, members, managed.refresh(members, when.queues)),
     );
     const why = whyGivenUp(entry, members, when);
     if (why) this.#giveUp(pinTree, name, managed, why);
@@ -179,13 +182,14 @@ export class ManagedGroups implements Disposable {
   }
 
   /** Status of each that can be read; in the end why the others cannot. */
-  *status(groups: Members): Generator<GroupStatus, string[]> {
+  *status({ groups, queues }: Snapshot): Generator<GroupStatus, string[]> {
     const errors: string[] = [];
-    const runs = countsRuns();
+    const common = { queues, sidecar: process.pid, countsRuns: countsRuns() };
     for (const [name, entry] of [...this.#entries]) {
       if (this.#entries.get(name) !== entry) continue; // let go of between two steps
       try {
-        yield groupStatus(entry.managed.group, groups.get(name) ?? NOBODY, process.pid, runs);
+        const members = groups.get(name) ?? NOBODY;
+        yield groupStatus(entry.managed.group, { members, ...common });
       } catch (error) {
         errors.push(`${name}: ${message(error)}`);
       }
@@ -234,13 +238,7 @@ export class ManagedGroups implements Disposable {
   }
 
   #all(step: (name: string, managed: ManagedGroup) => void): void {
-    everyStep(
-      [...this.#entries].map(
-        ([name, { managed }]) =>
-          () =>
-            step(name, managed),
-      ),
-    );
+    everyStep([...this.#entries].map(([name, { managed }]) => step.bind(null, name, managed)));
   }
 
   #drop(name: string, managed: ManagedGroup): void {

@@ -159,7 +159,7 @@ export class Reconciler implements Disposable {
       service.forget(gone);
       service.locate();
     }
-    const when = { nowMs, idleMs, gone };
+    const when = { nowMs, queues: observed.queues, idleMs, gone };
     const due = groups.due(observed.groups, when);
     if (!whole) return { observed, when, due, adopting: [], fresh: [] };
     const adopting = services.filter(({ adopts }) => adopts);

@@ -44,7 +44,7 @@ export class Sidecar implements Disposable {
     this.#options = options;
     this.#openStore = () => (options.store ? new StoreServer(options.store, log) : null);
     this.#journal = new Journal(log);
-    this.#waking = new Wakeups(this.#journal, () => this.#use().observer.snapshot().groups);
+    this.#waking = new Wakeups(this.#journal);
     this.#groups = new ManagedGroups(this.#journal, this.#waking);
     const services = "services" in options ? options.services : [options];
     this.#services = services.map((service) => this.#service(service));

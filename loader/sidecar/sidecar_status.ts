@@ -49,7 +49,7 @@ function* steps(
 ): Generator<GroupStatus | null, Status> {
   yield null;
   if (passes.isBehind) managed.invalidatePins();
-  const errors = yield* managed.status(observed.groups);
+  const errors = yield* managed.status(observed);
   const adoptions = services.flatMap((service) => service.adoptionStatus(pinTree));
   const kernel = yield* kernelCountsInSteps(managed.members(observed.groups));
   return { groups: [], adoptions, unmanaged: [], kernel, errors };

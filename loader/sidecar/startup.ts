@@ -3,13 +3,13 @@
 import type { PinTree } from "../bpf/pin_tree.ts";
 import type { Listener } from "../core/listener.ts";
 import { Group } from "../group/group.ts";
-import { hidden } from "../manage/members.ts";
+import { countUnselectable } from "../manage/members.ts";
 import { noMatch } from "../observe/coverage.ts";
 import { Observer } from "../observe/observer.ts";
 import { type Assigned, assign, ServicesByPort } from "./assign.ts";
 import type { Service } from "./service.ts";
 
-/** A read may miss a listener that is just opening, which looks as if it were hidden: see `hidden`. */
+/** A read may miss a listener that is just opening, which looks as if it were hidden: see `countUnselectable`. */
 const READS = 3;
 
 /** The event loop has its turn this often, ms. */
@@ -62,7 +62,9 @@ function findAtStart({ pinTree, observer }: Place, services: readonly Service[])
   for (let reads = 1; ; reads++) {
     const { listeners, groups } = observer.snapshot();
     const matches = [...groups].flatMap(([name, members]) => assign(name, members, byPort) ?? []);
-    const whole = matches.every(({ owner, members }) => !holds(owner) || hidden(members) === 0);
+    const whole = matches.every(
+      ({ owner, members }) => !holds(owner) || countUnselectable(members) === 0,
+    );
     if (whole || reads === READS) {
       return { listeners, matches: [...matches, ...heldAlone(pinTree, services, matches)] };
     }

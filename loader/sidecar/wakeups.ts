@@ -1,26 +1,22 @@
 /** Which groups' destinations a sidecar wakes: as their services want, and where the kernel does not. */
-import type { Listener } from "../core/listener.ts";
 import { type Journal, message } from "../log.ts";
 import type { ManagedGroup } from "../manage/managed_group.ts";
 import type { Service } from "./service.ts";
 
 export class Wakeups {
   readonly #journal: Journal;
-  readonly #observe: () => ReadonlyMap<string, readonly Listener[]>;
   #triedOut = false;
   #asleep = false;
 
-  /** @param observe the members of every group now */
-  constructor(journal: Journal, observe: () => ReadonlyMap<string, readonly Listener[]>) {
+  constructor(journal: Journal) {
     this.#journal = journal;
-    this.#observe = observe;
   }
 
   /** Wakes the group's destinations from now on, or leaves that to the kernel. */
   of(managed: ManagedGroup, { options: { wake = "never" } }: Service): void {
     const about = `wake ${managed.group.name}`;
     const failed = (error: unknown) => this.#journal.warn(about, message(error));
-    managed.wake(wake === "always" || (wake === "auto" && this.#asleep), this.#observe, failed);
+    managed.wake(wake === "always" || (wake === "auto" && this.#asleep), failed);
   }
 
   /** Tries out, once and if a service asks, whether this kernel wakes what connections migrate to; `wake` if not. */

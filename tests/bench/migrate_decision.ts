@@ -46,7 +46,7 @@ async function nsPerDecision(
 ): Promise<number> {
   await using old = await OneGroup.open(port, 1, CONNECTIONS);
   using _clients = new Clients(port, CONNECTIONS);
-  await until("all are queued", () => old.observed()[0]?.queueLength === CONNECTIONS);
+  await until("all are queued", () => old.queued() === CONNECTIONS);
   await sleep(laterMs);
   await using both = await old.join(1);
   using subject = attach(both);

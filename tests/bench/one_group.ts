@@ -44,6 +44,12 @@ export class OneGroup implements AsyncDisposable {
     return this.listeners.flatMap(({ cookie }) => byCookie.get(cookie) ?? []);
   }
 
+  /** Connections in the accept queue of the first listener. */
+  queued(): number {
+    using observer = new Observer();
+    return observer.snapshot().queues.get(BigInt(this.listeners[0]?.cookie ?? 0))?.length ?? 0;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#process.kill();
   }

@@ -112,7 +112,7 @@ async function leave(s: Scene, to: object, held: boolean, attach: boolean) {
   const old = await s.listener(MPTCP);
   const release = held ? s.hold() : () => {};
   const peers = await s.peers(COUNT, { mptcp: true });
-  await until("all are there", () => waiting(s, held ? "halfOpen" : "queueLength") === COUNT);
+  await until("all are there", () => waiting(s, held ? "halfOpen" : "length") === COUNT);
   const next = await s.listener(to);
   await next.serve();
   if (attach) s.sidecar();
@@ -123,8 +123,9 @@ async function leave(s: Scene, to: object, held: boolean, attach: boolean) {
 }
 
 /** Connections at the scene's listeners, MPTCP ones included. */
-function waiting(s: Scene, where: "halfOpen" | "queueLength"): number {
+function waiting(s: Scene, where: "halfOpen" | "length"): number {
   using observer = new Observer();
-  const here = observer.read().filter(({ key }) => key.port === s.port);
-  return here.reduce((sum, listener) => sum + listener[where], 0);
+  const { listeners, queues } = observer.snapshot();
+  const here = listeners.filter(({ key }) => key.port === s.port);
+  return here.reduce((sum, { cookie }) => sum + (queues.get(cookie)?.[where] ?? 0), 0);
 }

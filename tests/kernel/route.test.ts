@@ -67,7 +67,7 @@ describe("--route newest", () => {
       assert.deepEqual(await servedBy(s), pids(newest));
       assert.deepEqual(decisions(groupOf(s.port)), { "syn/selected": 2 * COUNT });
       const roles = groupOf(s.port).listeners.map(({ role }) => role);
-      assert.deepEqual(roles.toSorted(), ["draining", "draining", "target", "target"]);
+      assert.deepEqual(roles.toSorted(), ["superseded", "superseded", "target", "target"]);
     }),
   );
 

@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Wake } from "../../loader/index.ts";
-import { probeWakeup } from "../../loader/selftest/index.ts";
+import { probeWakeup } from "../../loader/selftest/wakeup.ts";
 import { tally } from "../helpers/load/peer.ts";
 import { type Scene, scene } from "../helpers/scene/scene.ts";
 import { bringTo } from "../helpers/scene/stages.ts";

@@ -7,6 +7,7 @@ import type { Plan } from "../core/plan.ts";
 import { ForeignProgramError } from "../errors.ts";
 import { Group } from "../group/group.ts";
 import { newRecord, recorded } from "../group/group_record.ts";
+import type { Snapshot } from "../observe/snapshot.ts";
 import { allOrNothing } from "../rollback.ts";
 import { boottimeMs } from "../sys/libc.ts";
 import { applyGroup } from "./apply.ts";
@@ -187,23 +188,26 @@ export class ManagedGroup implements Disposable {
   }
 
   /**
-   * Wakes destinations from now on, as this kernel does not; or does so no more.
-   * @param observe the members of every group now
+   * Starts or stops waking destinations, for kernels that do not.
+   * @param observe reads the host
+   * @param failed called with an error of a later wake-up
    */
   wake(
     on: boolean,
-    observe: () => ReadonlyMap<string, readonly Listener[]>,
+    members: readonly Listener[],
+    observe: () => Promise<Snapshot>,
     failed: (e: unknown) => void,
   ): void {
     if (on === (this.#waker !== null)) return;
     const { group } = this;
-    const others = () => splitStandby(group, observe().get(group.name) ?? []).others;
+    const others = (all: readonly Listener[]) => splitStandby(group, all).others;
     // No connection of ours can be steered to an MPTCP listener.
-    const able = () => others().filter(isSelectable);
+    const selectable = async () =>
+      others((await observe()).groups.get(group.name) ?? []).filter(isSelectable);
     this.#waker?.[Symbol.dispose]();
-    this.#waker = on ? new Waker(group, able, failed) : null;
+    this.#waker = on ? new Waker(group, selectable, failed) : null;
     group.invalidate();
-    this.#apply(others(), boottimeMs());
+    this.#apply(others(members), boottimeMs());
   }
 
   /** When its hold wants to be looked at again, CLOCK_BOOTTIME; null: not before something happens. */

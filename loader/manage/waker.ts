@@ -22,7 +22,7 @@ const LOOK_MS = 1;
 /** Looks after one group. */
 export class Waker implements Disposable {
   readonly #group: Group;
-  readonly #observe: () => readonly Listener[];
+  readonly #observe: () => Promise<readonly Listener[]>;
   readonly #map: BpfMap;
   readonly #ring: RingBuffer;
   readonly #failed: (error: unknown) => void;
@@ -33,7 +33,11 @@ export class Waker implements Disposable {
    * @param observe the group's listeners now, the standby left out
    * @param failed told of what goes wrong while nobody waits for it
    */
-  constructor(group: Group, observe: () => readonly Listener[], failed: (error: unknown) => void) {
+  constructor(
+    group: Group,
+    observe: () => Promise<readonly Listener[]>,
+    failed: (error: unknown) => void,
+  ) {
     this.#group = group;
     this.#observe = observe;
     this.#failed = failed;
@@ -69,7 +73,8 @@ export class Waker implements Disposable {
   async #wakeAll(): Promise<void> {
     if (!this.#group.moveEvents.take()) return;
     let woken = 0;
-    for (const listener of this.#observe().filter(({ queueLength }) => queueLength > 0)) {
+    const waiting = (await this.#observe()).filter(({ queueLength }) => queueLength > 0);
+    for (const listener of waiting) {
       if (this.#closed) return;
       if (await this.#wake(listener)) woken++;
     }

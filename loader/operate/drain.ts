@@ -41,7 +41,7 @@ export function drain(
   specs: readonly Spec[],
   selector: Selector,
   options: Options = {},
-): Drained[] {
+): Promise<Drained[]> {
   return withGroups(specs, options, (groups) => {
     const chosen = groups.map((group) => ({ group, slots: select(group, selector) }));
     if (chosen.every(({ slots }) => slots.length === 0)) throw nobody(selector);
@@ -55,7 +55,7 @@ export function undrain(
   specs: readonly Spec[],
   selector: Selector | null,
   options: { readonly bpffs?: string } = {},
-): Drained[] {
+): Promise<Drained[]> {
   return withGroups(specs, options, (groups) => {
     const chosen = groups.map((group) => ({
       group,

@@ -13,7 +13,7 @@ import { BPFFS, type Scene } from "./scene.ts";
 type Options = Partial<SidecarOptions> & { readonly spec?: string; readonly max?: number };
 
 /** A sidecar for the scene's port, any address, that adopts `cgroup`. */
-export function adopting(s: Scene, { path }: TestCgroup, options: Options = {}): Sidecar {
+export function adopting(s: Scene, { path }: TestCgroup, options: Options = {}): Promise<Sidecar> {
   const { max = 2, spec = `:${s.port}`, ...rest } = options;
   const filter = { netns: netnsInode("/proc/self/ns/net"), cgroup: path };
   return s.sidecar({ spec, filter, adopt: { cgroup: path, max }, ...rest });

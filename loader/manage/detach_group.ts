@@ -21,7 +21,7 @@ export function detachGroup(pinTree: PinTree, group: Group, members: readonly Li
   if (standby) shutDown(standby);
   if (!detachOurs(group, others)) {
     throw new ConflictError(
-      `${endpoint(group.record.key)}: no listener could be borrowed to detach from; nothing was removed, run detach again`,
+      `${endpoint(group.record.key)} was not detached: no listener could be borrowed; run detach again`,
     );
   }
   pinTree.remove(group.name);

@@ -5,13 +5,14 @@ import { findBpffs, PinTree } from "../bpf/pin_tree.ts";
 import { pinnedProgramId } from "../bpf/program.ts";
 import { byGroup, type Listener } from "../core/listener.ts";
 import type { Spec } from "../core/spec.ts";
-import { AbiMismatchError, NoMatchError } from "../errors.ts";
+import { AbiMismatchError } from "../errors.ts";
 import { Group } from "../group/group.ts";
 import { requireHost } from "../host/capabilities.ts";
 import { detachProgram } from "../manage/attach.ts";
 import { detachGroup } from "../manage/detach_group.ts";
 import { specOf } from "../observe/coverage.ts";
 import { Observer } from "../observe/observer.ts";
+import { nothingAttached } from "./pinned_groups.ts";
 
 export interface DetachOptions {
   /** Detaches the groups of these, and adoptions of their ports; with `all`, everything pinned. */
@@ -46,10 +47,7 @@ export async function detach(options: DetachOptions): Promise<Detached> {
   }
   pinTree.tidy();
   if (groups.length + unadopted.length === 0 && !options.all) {
-    const names = specs.map(({ text }) => text).join(", ");
-    throw new NoMatchError(
-      `nothing is attached for ${names}: 'reuseport-migrate status' lists what is`,
-    );
+    throw nothingAttached(specs);
   }
   return { groups, unadopted };
 }

@@ -32,7 +32,7 @@ export async function withGroups<T>(
 ): Promise<T> {
   requireHost();
   const pinTree = new PinTree(findBpffs(options.bpffs));
-  if (!existsSync(pinTree.root)) throw nothing(specs);
+  if (!existsSync(pinTree.root)) throw nothingAttached(specs);
   using observer = new Observer();
   using _lock = await pinTree.lock();
   const members = byGroup(observer.read());
@@ -44,7 +44,7 @@ export async function withGroups<T>(
       groups.push({ group, listeners: splitStandby(group, members.get(name) ?? []).others });
     }
     const matching = groups.filter(({ group }) => specOf(specs, group.record.key));
-    if (matching.length === 0) throw nothing(specs);
+    if (matching.length === 0) throw nothingAttached(specs);
     return work(matching);
   } finally {
     pinTree.mark();
@@ -58,7 +58,7 @@ export function applyChanged({ group, listeners }: Changeable): Plan {
   return applyGroup(group, listeners, new OptionSchedule(), false, boottimeMs());
 }
 
-function nothing(specs: readonly Spec[]): NoMatchError {
+export function nothingAttached(specs: readonly Spec[]): NoMatchError {
   const names = specs.map(({ text }) => text).join(", ");
   return new NoMatchError(
     `nothing is attached for ${names}: 'reuseport-migrate status' lists what is`,

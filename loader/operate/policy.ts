@@ -33,7 +33,7 @@ export function changePolicy(
     const held = groups.find(({ group }) => group.record.hold !== null);
     if (held && change.migrate !== undefined && !migrates(change.migrate)) {
       throw new ConflictError(
-        `${endpoint(held.group.record.key)} has a standby, and with --migrate ${change.migrate} nothing would be handed over: attach it without --hold first`,
+        `${endpoint(held.group.record.key)} has a standby, which could not hand over with --migrate ${change.migrate}: attach it without --hold first`,
       );
     }
     return groups.map((changeable) => {

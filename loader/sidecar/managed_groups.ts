@@ -222,7 +222,7 @@ export class ManagedGroups implements Disposable {
   #leaveToKernel(name: string, managed: ManagedGroup, members: readonly Listener[]): void {
     managed.detach(this.#pinTree, members);
     this.#drop(name, managed);
-    const text = `detached from ${managed.label}: no service covers it any more`;
+    const text = `detached from ${managed.label}: no service covers it any longer`;
     this.#journal.say("detached", text, { group: name });
   }
 

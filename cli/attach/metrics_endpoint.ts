@@ -5,11 +5,11 @@ import type { MetricsServer } from "../metrics/server.ts";
 import type { MetricsAddress } from "../options/metrics_address.ts";
 
 export class Endpoint {
-  readonly #sidecar: Pick<Sidecar, "tellStatus" | "store">;
+  readonly #sidecar: Pick<Sidecar, "status" | "store">;
   #address: MetricsAddress | null = null;
   #server: MetricsServer | null = null;
 
-  constructor(sidecar: Pick<Sidecar, "tellStatus" | "store">) {
+  constructor(sidecar: Pick<Sidecar, "status" | "store">) {
     this.#sidecar = sidecar;
   }
 
@@ -39,7 +39,7 @@ export class Endpoint {
     const { serveMetrics } = await import("../metrics/server.ts");
     return serveMetrics(
       address,
-      (each) => sidecar.tellStatus(each),
+      (each) => sidecar.status(each),
       () => sidecar.store,
     );
   }

@@ -13,7 +13,7 @@ export interface Running {
   readonly endpoint: Endpoint;
   /** Tells the service manager. */
   notify(state: string): void;
-  ready(): void;
+  ready(): Promise<void>;
   /** What is in force. */
   get(): AttachRequest;
 }
@@ -64,7 +64,7 @@ async function reloadOnce(
     }
     if (!("services" in next.sidecar)) throw new Error("a config has services");
     await endpoint.serveAt(next.host.metrics);
-    const report = sidecar.reload(next.sidecar.services);
+    const report = await sidecar.reload(next.sidecar.services);
     inForce(next);
     say("info", "reloaded", `${args.config}: ${summaryOf(report)}`);
   } catch (error) {
@@ -72,7 +72,7 @@ async function reloadOnce(
     for (const line of text.split("\n")) say("error", "reload_refused", line);
     say("error", "reload_refused", `${args.config} is refused; what was in force stays`);
   }
-  running.ready();
+  await running.ready();
 }
 
 /** `added web; unchanged api, db`. */

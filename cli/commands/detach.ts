@@ -33,7 +33,7 @@ async function run(env: Env, args: Arguments): Promise<void> {
   if (wanted.length === 0 && !args.all) throw new UsageError("detach wants a SPEC, or --all");
   if (wanted.length > 0 && args.all) throw new UsageError("detach wants a SPEC or --all, not both");
   const { detach } = await import("../../loader/operate/detach.ts");
-  const { groups, unadopted } = detach({
+  const { groups, unadopted } = await detach({
     specs: wanted,
     all: args.all === true,
     ...bpffsOf(args.bpffs),

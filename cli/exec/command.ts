@@ -42,11 +42,11 @@ async function run(env: Env, wanted: ExecRequest): Promise<number> {
   );
   const metricsServer = metrics
     ? await (await import("../metrics/server.ts")).serveMetrics(metrics, (each) =>
-        sidecar.tellStatus(each),
+        sidecar.status(each),
       )
     : null;
   try {
-    sidecar.start();
+    await sidecar.start();
     sidecar.watch();
     const all = {
       command,
@@ -67,15 +67,15 @@ async function run(env: Env, wanted: ExecRequest): Promise<number> {
       await clear(cgroup, times.stopTimeoutMs);
     }
   } finally {
-    giveBack(sidecar, say);
+    await giveBack(sidecar, say);
     await metricsServer?.close();
   }
 }
 
 /** The server has ended, and its exit code is what matters: a failure here is only said. */
-function giveBack(sidecar: Sidecar, say: ExecContext["say"]): void {
+async function giveBack(sidecar: Sidecar, say: ExecContext["say"]): Promise<void> {
   try {
-    sidecar.close();
+    await sidecar.close();
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     say("warn", `not everything is given back, 'reuseport-migrate detach' does that: ${why}`);

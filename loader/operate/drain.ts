@@ -44,7 +44,7 @@ export function drain(
   specs: readonly Spec[],
   selector: Selector,
   options: Options = {},
-): Drained[] {
+): Promise<Drained[]> {
   return withGroups(specs, options, (groups) => {
     const chosen = groups.map((group) => ({ group, slots: select(group, selector) }));
     if (chosen.every(({ slots }) => slots.length === 0)) throw noListener(selector);
@@ -62,7 +62,7 @@ export function undrain(
   specs: readonly Spec[],
   selector: Selector | null,
   options: { readonly bpffs?: string } = {},
-): Drained[] {
+): Promise<Drained[]> {
   return withGroups(specs, options, (groups) => {
     const chosen = groups.map((group) => ({
       group,
@@ -79,7 +79,7 @@ export function undrain(
 
 /** Returns drained listeners with their queues now, without those that have closed. */
 export function drainedNow(drained: readonly Drained[], observer: Observer): Drained[] {
-  const { queues } = observer.snapshot();
+  const { queues } = observer.read();
   return drained.flatMap((one) => {
     const now = queues.get(one.cookie);
     return now ? [{ ...one, queued: now.length, halfOpen: now.halfOpen }] : [];
@@ -91,7 +91,7 @@ export function drainedNow(drained: readonly Drained[], observer: Observer): Dra
  * keeps a socket that no longer listens. Returns false if it has closed already.
  */
 export function emptyStuck(drained: Drained, observer: Observer): boolean {
-  const listener = observer.read().find(({ cookie }) => cookie === drained.cookie);
+  const listener = observer.read().listeners.find(({ cookie }) => cookie === drained.cookie);
   return listener !== undefined && shutDown(listener);
 }
 

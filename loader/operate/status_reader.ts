@@ -1,4 +1,4 @@
-/** Reads status from the pins and the kernel, once or again and again. Needs no sidecar. */
+/** Reads status from the pins and the kernel, once or repeatedly. Requires no sidecar. */
 import { readAdoptions } from "../adoption/adoption_status.ts";
 import { findBpffs, lockHolder, PinTree } from "../bpf/pin_tree.ts";
 import { countsRuns } from "../bpf/program.ts";
@@ -7,28 +7,29 @@ import type { Spec } from "../core/spec.ts";
 import { AbiMismatchError } from "../errors.ts";
 import { Group } from "../group/group.ts";
 import { requireHost } from "../host/capabilities.ts";
-import { KernelCounts, kernelCounts } from "../net/kernel_migrations.ts";
+import { KernelCounts } from "../net/kernel_migrations.ts";
 import { specOf } from "../observe/coverage.ts";
 import { Observer } from "../observe/observer.ts";
 import { type GroupStatus, groupStatus, type Status } from "./status.ts";
 
 export interface StatusOptions {
-  /** Only groups these name; without, all that are pinned. */
+  /** Read the groups of these only; without any, every pinned group. */
   readonly specs?: readonly Spec[];
   /** As for attach. */
   readonly bpffs?: string;
   /**
-   * Go on reading the kernel's counts of a namespace whose processes have all ended, as those of a
-   * container that is restarted. It keeps the namespace, so not for long.
+   * Keep reading the kernel's counts of a namespace after its last process has exited, as in a
+   * container that is restarted. This keeps the namespace, so use it for a short time only.
    */
   readonly keepNetns?: boolean;
 }
 
-/** Holds the loaded iterator between readings. */
+/** Keeps the iterator loaded between readings. */
 export class StatusReader implements Disposable {
   readonly #pinTree: PinTree;
   readonly #specs: readonly Spec[];
   readonly #observer: Observer;
+  /** null: made for each reading. */
   readonly #counts: KernelCounts | null;
 
   constructor(options: StatusOptions = {}) {
@@ -40,7 +41,7 @@ export class StatusReader implements Disposable {
   }
 
   read(): Status {
-    const { groups: members, queues } = this.#observer.snapshot();
+    const { groups: members, queues } = this.#observer.read();
     const specs = this.#specs;
     const groups: GroupStatus[] = [];
     const errors: string[] = [];
@@ -50,7 +51,7 @@ export class StatusReader implements Disposable {
         const group = this.#group(name, members.get(name) ?? [], queues);
         if (group) groups.push(group);
       } catch (error) {
-        if (!this.#pinTree.has(name)) continue; // detached since it was listed
+        if (!this.#pinTree.has(name)) continue; // detached after it was listed
         if (!(error instanceof AbiMismatchError)) throw error;
         errors.push(error.message);
       }
@@ -60,8 +61,14 @@ export class StatusReader implements Disposable {
     );
     const ports = new Set(specs.map(({ port }) => port));
     const adoptions = readAdoptions(this.#pinTree, ports, errors);
-    const kernel = this.#counts?.read(groups) ?? kernelCounts(groups);
+    const kernel = this.#readKernelCounts(groups);
     return { groups, adoptions, unmanaged, kernel, errors };
+  }
+
+  #readKernelCounts(groups: readonly GroupStatus[]): Status["kernel"] {
+    if (this.#counts) return this.#counts.read(groups);
+    using counts = new KernelCounts();
+    return counts.read(groups);
   }
 
   #group(name: string, members: readonly Listener[], queues: QueuesByCookie): GroupStatus | null {
@@ -77,7 +84,7 @@ export class StatusReader implements Disposable {
   }
 }
 
-/** One reading. */
+/** Reads status once. */
 export function readStatus(options: StatusOptions = {}): Status {
   using reader = new StatusReader(options);
   return reader.read();

@@ -75,7 +75,7 @@ export class Trial implements Disposable {
   }
 
   /** Returns the group's listeners now. */
-  members({ listeners } = this.#observer.snapshot()): Listener[] {
+  members({ listeners } = this.#observer.read()): Listener[] {
     const isOurs = ({ key }: Listener) => key.netns === this.lab.netns && key.port === this.port;
     return listeners.filter((each) => isMember(each) && isOurs(each));
   }
@@ -92,7 +92,7 @@ export class Trial implements Disposable {
 
   /** Returns the connections in the accept queues, or in that of one listener. */
   queued(cookie?: bigint): number {
-    const snapshot = this.#observer.snapshot();
+    const snapshot = this.#observer.read();
     const members = this.members(snapshot).filter(
       (each) => each.cookie === (cookie ?? each.cookie),
     );

@@ -24,7 +24,8 @@ export const question: Question = {
   reference: "not attached",
   measure: async () => {
     await using _nginx = await Nginx.start({ port: PORT, workers: 2, under: PINNED });
-    using cgroups = new Cgroups();
+    await using cgroups = new Cgroups();
+    await cgroups.adopt();
     await using load = await Saturation.binding(PORT);
     // One process that changes its cgroup: two processes alike differ by half a percent.
     const within = (cgroup: string) => () => {
@@ -39,7 +40,7 @@ export const question: Question = {
 };
 
 /** Two cgroups alike, one of them below one that has the hooks; a host has the notification's at its root. */
-class Cgroups implements Disposable {
+class Cgroups implements AsyncDisposable {
   readonly hooked: string;
   readonly plain: string;
   readonly #events: BindEvents;
@@ -52,14 +53,19 @@ class Cgroups implements Disposable {
     this.plain = join(sandbox, "plain", "load");
     for (const each of [this.hooked, this.plain]) mkdirSync(each, { recursive: true });
     this.#events = new BindEvents(join(this.hooked, ".."), [PORT], () => {});
-    using _lock = this.#pinTree.lock();
-    adopt(this.#pinTree, `/${basename(sandbox)}/hooked/app`, [PORT]);
   }
 
-  [Symbol.dispose](): void {
-    const lock = this.#pinTree.lock();
-    unadopt(this.#pinTree, "all");
-    lock[Symbol.dispose]();
+  /** Adopts the cgroup beside the one of the load. */
+  async adopt(): Promise<void> {
+    using _lock = await this.#pinTree.lock();
+    adopt(this.#pinTree, `/${basename(join(this.hooked, "../.."))}/hooked/app`, [PORT]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    {
+      using _lock = await this.#pinTree.lock();
+      unadopt(this.#pinTree, "all");
+    }
     this.#pinTree.tidy();
     this.#events[Symbol.dispose]();
     for (const each of [this.hooked, this.plain]) {

@@ -103,11 +103,11 @@ async function figures(ports: readonly number[]): Promise<Figure[]> {
     // What was freed before is really freed a little later.
     await sleep(SETTLE_MS);
     const before = kernelMemory();
-    using sidecar = new Sidecar(options);
-    sidecar.start();
+    await using sidecar = new Sidecar(options);
+    await sidecar.start();
     await sleep(SETTLE_MS);
     if (round > 0) grown.push((kernelMemory() - before) / GROUPS);
-    const [group] = sidecar.status().groups;
+    const [group] = (await sidecar.status()).groups;
     if (group) parts.push(counted(join(BPFFS, "reuseport-migrate", group.name)));
   }
   const figure = (label: string, samples: readonly number[], bound: { atMost?: number } = {}) =>

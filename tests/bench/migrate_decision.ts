@@ -42,14 +42,14 @@ class Clients implements Disposable {
 async function nsPerDecision(
   port: number,
   laterMs: number,
-  attach: (group: OneGroup) => Subject,
+  attach: (group: OneGroup) => Subject | Promise<Subject>,
 ): Promise<number> {
   await using old = await OneGroup.open(port, 1, CONNECTIONS);
   using _clients = new Clients(port, CONNECTIONS);
   await until("all are queued", () => old.queued() === CONNECTIONS);
   await sleep(laterMs);
   await using both = await old.join(1);
-  using subject = attach(both);
+  await using subject = await attach(both);
   const { runs } = subject;
   const before = runs.read().runCount;
   const ns = await runs.mean(() => old.close());

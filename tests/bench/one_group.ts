@@ -40,14 +40,14 @@ export class OneGroup implements AsyncDisposable {
   /** As the kernel has them now, in the order in which they were opened; ours in the group left out. */
   observed(): Observed[] {
     using observer = new Observer();
-    const byCookie = new Map(observer.read().map((each) => [String(each.cookie), each]));
+    const byCookie = new Map(observer.read().listeners.map((each) => [String(each.cookie), each]));
     return this.listeners.flatMap(({ cookie }) => byCookie.get(cookie) ?? []);
   }
 
   /** Connections in the accept queue of the first listener. */
   queued(): number {
     using observer = new Observer();
-    return observer.snapshot().queues.get(BigInt(this.listeners[0]?.cookie ?? 0))?.length ?? 0;
+    return observer.read().queues.get(BigInt(this.listeners[0]?.cookie ?? 0))?.length ?? 0;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -59,24 +59,24 @@ interface Measured {
 async function measure(fresh: number): Promise<Measured> {
   const specs = [parseSpec(`:${PORT}`)];
   const filter = { netns: netnsInode("/proc/self/ns/net") };
-  using sidecar = new Sidecar({ specs, migrate: "newest", route: "kernel", filter });
+  await using sidecar = new Sidecar({ specs, migrate: "newest", route: "kernel", filter });
   const begin = performance.now();
-  await sidecar.startInTurns();
+  await sidecar.start();
   const takeOnMs = (performance.now() - begin) / fresh;
   await sleep(YOUNG_MS);
   for (const untilMs = performance.now() + WARM_MS; performance.now() < untilMs; ) {
-    sidecar.reconcile();
+    await sidecar.reconcile();
   }
   const passMs: number[] = [];
   for (let i = 0; i < ROUNDS; i++) {
     const start = performance.now();
-    sidecar.reconcile();
+    await sidecar.reconcile();
     passMs.push(performance.now() - start);
     await sleep(10);
   }
   sidecar.watch();
   const blockedMs = await longestBlock();
-  sidecar.close({ keep: true });
+  await sidecar.close({ keep: true });
   return { passMs, blockedMs, takeOnMs };
 }
 

@@ -17,22 +17,22 @@ const SAMPLE_MS = 60;
 const SETTLE_MS = 5;
 
 /** A loaded program and the group it is for. */
-export class Subject implements Disposable {
+export class Subject implements AsyncDisposable {
   readonly runs: Runs;
   readonly #members: readonly Listener[];
-  readonly #end: () => void;
+  readonly #end: () => void | Promise<void>;
 
-  private constructor(members: readonly Listener[], runs: Runs, end: () => void) {
+  private constructor(members: readonly Listener[], runs: Runs, end: () => void | Promise<void>) {
     this.#members = members;
     this.runs = runs;
     this.#end = end;
   }
 
   /** Ours, as the product loads, fills and attaches it. */
-  static ours(
+  static async ours(
     group: OneGroup,
     options: Partial<SidecarOptions> & { readonly drained?: number },
-  ): Subject {
+  ): Promise<Subject> {
     const { drained = 0, ...rest } = options;
     const specs = [parseSpec(`${ADDRESS}:${group.port}`)];
     const sidecar = new Sidecar({
@@ -40,11 +40,11 @@ export class Subject implements Disposable {
       specs,
       ...rest,
     });
-    sidecar.start();
+    await sidecar.start();
     for (const { cookie } of group.listeners.slice(0, drained)) {
-      drain(specs, { cookie: BigInt(cookie) }, { bpffs: BPFFS });
+      await drain(specs, { cookie: BigInt(cookie) }, { bpffs: BPFFS });
     }
-    sidecar.reconcile();
+    await sidecar.reconcile();
     const members = group.observed();
     const id = members[0]?.programId;
     if (!id) throw new Error(`nothing is attached to port ${group.port}`);
@@ -80,9 +80,9 @@ export class Subject implements Disposable {
     return this.runs.mean(() => sleep(SAMPLE_MS));
   }
 
-  [Symbol.dispose](): void {
+  async [Symbol.asyncDispose](): Promise<void> {
     this.runs[Symbol.dispose]();
-    this.#end();
+    await this.#end();
   }
 }
 

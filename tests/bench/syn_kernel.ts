@@ -22,8 +22,8 @@ export const question: Question = {
     const samples: Record<"ours" | "empty", number[]> = { ours: [], empty: [] };
     for (let scene = 0; scene < SCENES; scene++) {
       // What the scene before attached last is attached still.
-      using ours = Subject.ours(group, { replace: true });
-      using empty = Subject.reference(group, "syn_kernel");
+      await using ours = await Subject.ours(group, { replace: true });
+      await using empty = Subject.reference(group, "syn_kernel");
       const some = await flood(PORT, () =>
         inTurn(ROUNDS, { ours: () => ours.nsPerSyn(), empty: () => empty.nsPerSyn() }),
       );

@@ -33,8 +33,8 @@ async function measure(situation: string, port: number, listeners: number): Prom
   const samples: Record<"ours" | "bare", number[]> = { ours: [], bare: [] };
   for (let scene = 0; scene < SCENES; scene++) {
     // What the scene before attached last is attached still.
-    using ours = Subject.ours(group, { ...SITUATIONS[situation], replace: true });
-    using bare = bareSelect(group);
+    await using ours = await Subject.ours(group, { ...SITUATIONS[situation], replace: true });
+    await using bare = bareSelect(group);
     const some = await flood(port, () =>
       inTurn(ROUNDS, { ours: () => ours.nsPerSyn(), bare: () => bare.nsPerSyn() }),
     );

@@ -20,8 +20,8 @@ export const question: Question = {
     // No socket can be in a sockmap and in a sockarray.
     await using one = await OneGroup.open(PORT, 2);
     await using other = await OneGroup.open(PORT + 1, 2);
-    using ours = Subject.ours(one, { route: "newest" });
-    using reference = selftest(other);
+    await using ours = await Subject.ours(one, { route: "newest" });
+    await using reference = selftest(other);
     const samples = await inTurn(ROUNDS, {
       ours: () => flood(one.port, () => ours.nsPerSyn()),
       reference: () => flood(other.port, () => reference.nsPerSyn()),

@@ -21,7 +21,7 @@ async function close(s: Scene, state: State, from: object, to: object, attach: b
   const { peers, release } = await bringTo(state, COUNT, s);
   const next = await s.listener(to);
   await next.serve();
-  if (attach) s.sidecar();
+  if (attach) await s.sidecar();
   await old.close();
   release();
   const result = await tally(peers);
@@ -74,7 +74,7 @@ describe("clients that speak MPTCP", () => {
     scene(async (s) => {
       const listeners = [await s.listener(MPTCP), await s.listener(MPTCP)];
       for (const listener of listeners) await listener.serve();
-      s.sidecar();
+      await s.sidecar();
       const served = await tally(await s.peers(COUNT, { mptcp: true }));
       assert.equal(
         listeners.reduce((sum, { process }) => sum + (served[process.pid] ?? 0), 0),
@@ -115,7 +115,7 @@ async function leave(s: Scene, to: object, held: boolean, attach: boolean) {
   await until("all are there", () => waiting(s, held ? "halfOpen" : "length") === COUNT);
   const next = await s.listener(to);
   await next.serve();
-  if (attach) s.sidecar();
+  if (attach) await s.sidecar();
   await old.close();
   release();
   const { [next.process.pid]: served = 0 } = await tally(peers);
@@ -125,7 +125,7 @@ async function leave(s: Scene, to: object, held: boolean, attach: boolean) {
 /** Connections at the scene's listeners, MPTCP ones included. */
 function waiting(s: Scene, where: "halfOpen" | "length"): number {
   using observer = new Observer();
-  const { listeners, queues } = observer.snapshot();
+  const { listeners, queues } = observer.read();
   const here = listeners.filter(({ key }) => key.port === s.port);
   return here.reduce((sum, { cookie }) => sum + (queues.get(cookie)?.[where] ?? 0), 0);
 }

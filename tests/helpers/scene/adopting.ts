@@ -13,7 +13,7 @@ import { BPFFS, type Scene } from "./scene.ts";
 type Options = Partial<SidecarOptions> & { readonly spec?: string; readonly max?: number };
 
 /** A sidecar for the scene's port, any address, that adopts `cgroup`. */
-export function adopting(s: Scene, { path }: TestCgroup, options: Options = {}): Sidecar {
+export function adopting(s: Scene, { path }: TestCgroup, options: Options = {}): Promise<Sidecar> {
   const { max = 2, spec = `:${s.port}`, ...rest } = options;
   const filter = { netns: netnsInode("/proc/self/ns/net"), cgroup: path };
   return s.sidecar({ spec, filter, adopt: { cgroup: path, max }, ...rest });
@@ -22,7 +22,7 @@ export function adopting(s: Scene, { path }: TestCgroup, options: Options = {}):
 /** Owner pid -> whether SO_REUSEPORT is set, of the listeners on a port. */
 export function reuseports(port: number): Record<number, boolean> {
   using observer = new Observer();
-  const listeners = observer.read().filter(({ key }) => key.port === port);
+  const listeners = observer.read().listeners.filter(({ key }) => key.port === port);
   return Object.fromEntries(
     listeners.flatMap(({ owners, reuseport }) => owners.map(({ pid }) => [pid, reuseport])),
   );

@@ -94,13 +94,15 @@ export class Scene implements Cleanup {
   }
 
   /** A sidecar that is attached, by default to the scene's address and port, and looks again only when told. */
-  sidecar(options: Partial<SidecarOptions> & { readonly spec?: string } = {}): Sidecar {
+  async sidecar(
+    options: Partial<SidecarOptions> & { readonly spec?: string } = {},
+  ): Promise<Sidecar> {
     const { spec = this.spec, ...rest } = options;
     const sidecar = new Sidecar({ ...PLAIN, specs: [parseSpec(spec)], ...rest }, (event) =>
       this.log.push(event),
     );
     this.defer(() => sidecar.close({ keep: false }));
-    sidecar.start();
+    await sidecar.start();
     return sidecar;
   }
 

@@ -1,10 +1,11 @@
 /** 7: a listener closes with a long queue; how long until the last of it is accepted elsewhere. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { Crowd, Taker } from "../helpers/load/crowd.ts";
+import { Crowd } from "../helpers/load/crowd.ts";
 import { kernelMigrations } from "../helpers/net/netstat.ts";
 import { setSysctl } from "../helpers/net/sysctl.ts";
 import { SidecarProcess } from "../helpers/product/sidecar.ts";
 import { groupOf } from "../helpers/scene/status.ts";
+import { TimedServer } from "../helpers/servers/timed_server.ts";
 import { until } from "../helpers/until.ts";
 import { alone, compare, type Figure } from "./figures.ts";
 import type { Question } from "./question.ts";
@@ -27,12 +28,12 @@ interface Moved {
 /** Two servers of one port that take turns: one closes, the other is where its queue goes. */
 class Pair implements AsyncDisposable {
   readonly port: number;
-  readonly #servers: readonly [Taker, Taker];
+  readonly #servers: readonly [TimedServer, TimedServer];
   #turn = 0;
 
   constructor(port: number) {
     this.port = port;
-    this.#servers = [new Taker(port, MANY), new Taker(port, MANY)];
+    this.#servers = [new TimedServer(port, MANY), new TimedServer(port, MANY)];
   }
 
   /** The first listens. */
@@ -43,7 +44,7 @@ class Pair implements AsyncDisposable {
   async close(crowd: Crowd, count: number, attached: boolean): Promise<Moved> {
     const [closing, destination] = this.#inTurn();
     const before = kernelMigrations();
-    await crowd.come();
+    await crowd.connect();
     await destination.listen();
     if (attached) await until("both are targets", () => targets(this.port) === 2);
     await sleep(QUIET_MS);
@@ -51,16 +52,16 @@ class Pair implements AsyncDisposable {
     await sleep(20);
     const closed = await closing.close();
     const taken = await taking;
-    await crowd.go();
+    await crowd.disconnect();
     const failures = kernelMigrations().failure - before.failure;
     return {
-      ms: (taken.at - closed.at) / 1e6,
-      closeMs: (closed.done - closed.at) / 1e6,
+      ms: (taken.atNs - closed.atNs) / 1e6,
+      closeMs: (closed.doneNs - closed.atNs) / 1e6,
       lost: Math.max(count - taken.requests, failures),
     };
   }
 
-  #inTurn(): [closing: Taker, destination: Taker] {
+  #inTurn(): [closing: TimedServer, destination: TimedServer] {
     const [first, second] = this.#servers;
     return this.#turn++ % 2 === 0 ? [first, second] : [second, first];
   }

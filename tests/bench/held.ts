@@ -1,11 +1,12 @@
 /** 16: what a held connection takes of memory, and how long it takes to hand 10,000 of them over. */
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { Crowd, Taker } from "../helpers/load/crowd.ts";
+import { Crowd } from "../helpers/load/crowd.ts";
 import { kernelMigrations } from "../helpers/net/netstat.ts";
 import { setSysctl } from "../helpers/net/sysctl.ts";
 import { SidecarProcess } from "../helpers/product/sidecar.ts";
 import { groupOf } from "../helpers/scene/status.ts";
+import { TimedServer } from "../helpers/servers/timed_server.ts";
 import { until } from "../helpers/until.ts";
 import { alone } from "./figures.ts";
 import type { Question } from "./question.ts";
@@ -31,8 +32,8 @@ export const question: Question = {
   measure: async () => {
     setSysctl("net.core.somaxconn", MAX);
     setSysctl("net.ipv4.tcp_max_syn_backlog", MAX);
-    await using first = new Taker(PORT, MAX);
-    await using second = new Taker(PORT, MAX);
+    await using first = new TimedServer(PORT, MAX);
+    await using second = new TimedServer(PORT, MAX);
     await using crowd = new Crowd(PORT, HELD);
     await first.listen();
     const options = ["--hold", "30s", "--hold-max", String(MAX)];
@@ -57,21 +58,21 @@ export const question: Question = {
       ),
     ];
 
-    async function stopAndStart(old: Taker, next: Taker): Promise<Round> {
+    async function stopAndStart(old: TimedServer, next: TimedServer): Promise<Round> {
       await until("the server is a target", () => standby()?.queueLength === 0);
       const migrations = kernelMigrations();
       await old.close();
       await until("the standby holds", () => groupOf(PORT).hold?.holding);
       const before = slabs();
-      await crowd.come();
+      await crowd.connect();
       await until("all are held", () => standby()?.queueLength === HELD);
       const bytes = memoryOfEach(before);
       const listened = await next.listen();
       const taken = await next.accept(HELD);
-      await crowd.go();
+      await crowd.disconnect();
       const failures = kernelMigrations().failure - migrations.failure;
       return {
-        ms: (taken.at - listened.at) / 1e6,
+        ms: (taken.atNs - listened.atNs) / 1e6,
         lost: Math.max(HELD - taken.requests, failures),
         bytes,
       };

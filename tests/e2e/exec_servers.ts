@@ -1,4 +1,6 @@
-/** Servers for the tests of exec, which do not set SO_REUSEPORT; all answer a request with its path. */
+/**
+ * Servers for the tests of exec, which do not set SO_REUSEPORT; all answer a request with its path.
+ */
 import { writeFileSync } from "node:fs";
 import type { TempDir } from "../helpers/host/child.ts";
 import { httpServer } from "../helpers/product/exec.ts";
@@ -13,8 +15,9 @@ export interface OrdinaryServer {
 }
 
 /**
- * http.server, which SIGTERM ends at once. Its default backlog of 5 overflows on a busy machine even without
- * a restart (measured: 136 of 3,257 connections timed out), so this backlog exceeds the load's concurrency.
+ * http.server, which SIGTERM ends at once. Its default backlog of 5 overflows on a busy machine
+ * even without a restart (measured: 136 of 3,257 connections timed out), so this backlog exceeds
+ * the load's concurrency.
  */
 const THREADING = (port: number) => `
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer

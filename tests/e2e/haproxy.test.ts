@@ -1,4 +1,6 @@
-/** HAProxy reloaded with -sf and without -x, while the sidecar is killed and later started again. */
+/**
+ * HAProxy reloaded with -sf and without -x, while the sidecar is killed and later started again.
+ */
 import assert from "node:assert/strict";
 import { samples, total } from "../helpers/product/sidecar.ts";
 import { Haproxy } from "../helpers/servers/haproxy.ts";

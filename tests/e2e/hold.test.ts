@@ -1,4 +1,6 @@
-/** `attach --hold` with servers that are stopped or killed, and started again 0.3, 2 and 8 s later. */
+/**
+ * `attach --hold` with servers that are stopped or killed, and started again 0.3, 2 and 8 s later.
+ */
 
 import { type Outage, outages, times } from "./outages.ts";
 import { SERVERS } from "./restartable_recipes.ts";

@@ -1,4 +1,7 @@
-/** `attach --hold` with each kind of group: IPv6, dual-stack, another uid, two groups of one service. */
+/**
+ * `attach --hold` with each kind of group: IPv6, dual-stack, another uid, two groups of one
+ * service.
+ */
 import { type Outage, outages, times } from "./outages.ts";
 import { WAYS } from "./stop_start.ts";
 

@@ -1,6 +1,7 @@
 /**
  * The sidecar is killed during a hold, and started again while no server listens. Only two kinds of
- * connections are lost: those its standby held, and those that arrive before the new sidecar is ready.
+ * connections are lost: those its standby held, and those that arrive before the new sidecar is
+ * ready.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -19,7 +20,9 @@ import { table } from "./scenario.ts";
 const PORT = 8150;
 const SPEC = `127.0.0.1:${PORT}`;
 const LOAD = { port: PORT, rate: 100, concurrency: 2000, limit: Number.MAX_SAFE_INTEGER };
-/** The least number of queued connections when the sidecar is killed, and when the server starts. */
+/**
+ * The least number of queued connections when the sidecar is killed, and when the server starts.
+ */
 const HELD = 20;
 const PAUSE_MS = 300;
 const ROUNDS = times(3);

@@ -1,8 +1,8 @@
 /**
- * Counts the connections that the kernel's own race resets: while a final ACK is processed its listener
- * closes, and the kernel runs no program (inet_csk_reqsk_queue_add() in inet_csk_complete_hashdance(),
- * net/ipv4/inet_connection_sock.c; shared/design.md 3.1). The tracepoint tcp:tcp_send_reset shows the stack
- * of each reset.
+ * Counts the connections that the kernel's own race resets: while a final ACK is processed its
+ * listener closes, and the kernel runs no program (inet_csk_reqsk_queue_add() in
+ * inet_csk_complete_hashdance(), net/ipv4/inet_connection_sock.c; shared/design.md 3.1). The
+ * tracepoint tcp:tcp_send_reset shows the stack of each reset.
  */
 import { spawnSync } from "node:child_process";
 import {

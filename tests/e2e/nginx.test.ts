@@ -1,4 +1,6 @@
-/** nginx with one listener per worker, between 4 workers and 1: every shrink closes three listeners. */
+/**
+ * nginx with one listener per worker, between 4 workers and 1: every shrink closes three listeners.
+ */
 import { Nginx } from "../helpers/servers/nginx.ts";
 import { reloadSuite } from "./scenario.ts";
 

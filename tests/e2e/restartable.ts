@@ -10,7 +10,10 @@ export interface Recipe {
   readonly hosts: readonly string[];
   /** Writes its files into the directory; returns its command line. */
   readonly prepare: (directory: TempDir) => readonly [command: string, ...args: string[]];
-  /** The signal on which it closes its listeners, answers the connections it has accepted, and exits. */
+  /**
+   * The signal on which it closes its listeners, answers the connections it has accepted, and
+   * exits.
+   */
   readonly graceful: NodeJS.Signals;
   /** Whether it prints `accepted PORT` for each connection. */
   readonly reports: boolean;

@@ -1,4 +1,7 @@
-/** How the tests of --hold run each of four servers, which are unmodified: nginx, HAProxy, Node and Python. */
+/**
+ * How the tests of --hold run each of four servers, which are unmodified: nginx, HAProxy, Node and
+ * Python.
+ */
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { PYTHON, scriptPath } from "../helpers/host/script.ts";

@@ -1,7 +1,7 @@
 /**
- * `--route newest` and the kernel's own race: a final ACK that is processed while its listener closes is
- * reset, and no program runs. `--route newest` leaves no handshake on a listener that closes. Measured
- * under saturation with the sysctl alone, `--route kernel` and `--route newest`.
+ * `--route newest` and the kernel's own race: a final ACK that is processed while its listener
+ * closes is reset, and no program runs. `--route newest` leaves no handshake on a listener that
+ * closes. Measured under saturation with the sysctl alone, `--route kernel` and `--route newest`.
  */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";

@@ -1,4 +1,7 @@
-/** `run` and `status --watch` while HAProxy is reloaded under load: the verdict agrees with the clients. */
+/**
+ * `run` and `status --watch` while HAProxy is reloaded under load: the verdict agrees with the
+ * clients.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Child, TempDir } from "../helpers/host/child.ts";

@@ -1,4 +1,7 @@
-/** Reloads under load, with half-open handshakes across each close: the suite of every reloaded server. */
+/**
+ * Reloads under load, with half-open handshakes across each close: the suite of every reloaded
+ * server.
+ */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -29,8 +32,8 @@ interface Measured {
 }
 
 /**
- * Moderate, as the kernel's own race (kernel_races.ts) resets connections in proportion to the rate: about
- * one in ten runs of a hundred reloads here.
+ * Moderate, as the kernel's own race (kernel_races.ts) resets connections in proportion to the
+ * rate: about one in ten runs of a hundred reloads here.
  */
 const LOAD = { rate: 300, concurrency: 200, limit: 500_000 };
 const HELD_EACH = 20;

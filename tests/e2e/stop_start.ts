@@ -1,4 +1,7 @@
-/** Outages under load: a server is stopped or killed, no process listens for a while, it is started again. */
+/**
+ * Outages under load: a server is stopped or killed, no process listens for a while, it is started
+ * again.
+ */
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Kind, type Loss, noVisits, type Tally, visit } from "../helpers/load/client.ts";
@@ -66,7 +69,9 @@ export async function stopAndStart(server: Restartable, outages: Outages): Promi
   return { stops: times, tally, unproven: losses.filter((loss) => !proven(loss, killed)) };
 }
 
-/** Opens connections that send no request, so that the server accepts them and cannot finish them. */
+/**
+ * Opens connections that send no request, so that the server accepts them and cannot finish them.
+ */
 async function acceptedBy({ recipe }: Restartable, losses: Loss[]): Promise<Promise<Kind>[]> {
   const { port, hosts } = recipe;
   const ports: number[] = [];
@@ -87,7 +92,9 @@ async function acceptedBy({ recipe }: Restartable, losses: Loss[]): Promise<Prom
   return kinds;
 }
 
-/** Kills the server while connections are queued; freezes it first, so that their number is exact. */
+/**
+ * Kills the server while connections are queued; freezes it first, so that their number is exact.
+ */
 async function kill(server: Restartable): Promise<Killed> {
   const { port, reports } = server.recipe;
   await server.freeze();
@@ -101,7 +108,10 @@ async function kill(server: Restartable): Promise<Killed> {
   return { atMs, accepted: found.accepted };
 }
 
-/** Asserts that the server has reported every accepted connection; one may be between accept(2) and its report. */
+/**
+ * Asserts that the server has reported every accepted connection; one may be between accept(2) and
+ * its report.
+ */
 function assertReported({ accepted }: Connections, reported: Set<number>): void {
   const unreported = [...accepted].filter((port) => !reported.has(port));
   assert.ok(unreported.length <= 1, `accepted, but not reported by the server: ${unreported}`);

@@ -1,4 +1,7 @@
-/** Servers without SO_REUSEPORT, stopped and then started under load: old and new never run together. */
+/**
+ * Servers without SO_REUSEPORT, stopped and then started under load: old and new never run
+ * together.
+ */
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -48,7 +48,9 @@ export function groupStatus({
   };
 }
 
-/** @param failures the kernel's count of failures in the groups' namespace; null if it is unreadable */
+/**
+ * @param failures the kernel's count of failures in the groups' namespace; null if it is unreadable
+ */
 export function statusOf(groups: readonly GroupStatus[], failures: bigint | null): Status {
   const counted = failures === null ? [] : ([[7, { success: 0n, failure: failures }]] as const);
   return { groups, adoptions: [], unmanaged: [], kernel: new Map(counted), errors: [] };

@@ -1,4 +1,6 @@
-/** `pidns_main.js PORT`, in a new pid namespace: listens, attaches to itself, and prints its status. */
+/**
+ * `pidns_main.js PORT`, in a new pid namespace: listens, attaches to itself, and prints its status.
+ */
 import { parseSpec, readStatus, Sidecar } from "../../loader/index.ts";
 import * as libc from "../../loader/sys/libc.ts";
 

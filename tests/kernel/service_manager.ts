@@ -1,4 +1,7 @@
-/** Plays systemd for `store --systemd`: its notify socket keeps descriptors, and a start passes them back. */
+/**
+ * Plays systemd for `store --systemd`: its notify socket keeps descriptors, and a start passes them
+ * back.
+ */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import * as libc from "../../loader/sys/libc.ts";
@@ -30,7 +33,10 @@ export class Manager implements AsyncDisposable {
     return [...this.#kept.keys()].sort();
   }
 
-  /** Starts the store with the descriptors it keeps, the last first, as systemd does; waits for READY=1. */
+  /**
+   * Starts the store with the descriptors it keeps, the last first, as systemd does; waits for
+   * READY=1.
+   */
   async start(extra: Readonly<Record<string, number>> = {}): Promise<void> {
     this.#states = [];
     const kept = [...[...this.#kept].reverse(), ...Object.entries(extra)];
@@ -52,7 +58,9 @@ export class Manager implements AsyncDisposable {
     });
   }
 
-  /** Ends the store with `signal`; returns its exit code, or the name of the signal that ended it. */
+  /**
+   * Ends the store with `signal`; returns its exit code, or the name of the signal that ended it.
+   */
   async end(signal: NodeJS.Signals): Promise<number | string> {
     const child = this.#child as ChildProcess;
     const exit = once(child, "exit");

@@ -8,7 +8,10 @@ import { fileURLToPath } from "node:url";
 const root = fileURLToPath(new URL("../../../", import.meta.url));
 
 interface Tree {
-  /** Rooms by level, lowest first; "" is the folder of the tree. Rooms of one level do not import each other. */
+  /**
+   * Rooms by level, lowest first; "" is the folder of the tree. Rooms of one level do not import
+   * each other.
+   */
   readonly levels: readonly (readonly string[])[];
   /** Files in the folder of the tree that are above all rooms. */
   readonly top: readonly string[];
@@ -62,7 +65,9 @@ function sources(directory: string, ending = /\.ts$/): string[] {
     .map((name) => join(directory, name));
 }
 
-/** Returns the modules a file imports, also as types or dynamically; ours as paths from the root. */
+/**
+ * Returns the modules a file imports, also as types or dynamically; ours as paths from the root.
+ */
 function imports(file: string, pattern = /(?:from|import\()\s*"([^"]+)"/g): string[] {
   return [...textOf(file).matchAll(pattern)].map(([, target = ""]) =>
     target.startsWith(".") ? normalize(join(dirname(file), target)) : target,

@@ -4,7 +4,9 @@ import { readdirSync, readlinkSync } from "node:fs";
 /** Files one helper process opens at most: below the usual RLIMIT_NOFILE, with room for its own. */
 export const FILES_PER_PROCESS = 15_000;
 
-/** Returns `FD TARGET` for each open descriptor, sorted, without the descriptor that reads the list. */
+/**
+ * Returns `FD TARGET` for each open descriptor, sorted, without the descriptor that reads the list.
+ */
 export function openFds(): string[] {
   return readdirSync("/proc/self/fd")
     .flatMap((fd) => {

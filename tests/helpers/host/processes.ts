@@ -31,7 +31,10 @@ function threads(task: string): string[] {
   }
 }
 
-/** Returns the state letter, which follows the name in parentheses; undefined if the thread has ended. */
+/**
+ * Returns the state letter, which follows the name in parentheses; undefined if the thread has
+ * ended.
+ */
 function stateOf(directory: string): string | undefined {
   const stat = read(`${directory}/stat`);
   return stat?.[stat.lastIndexOf(")") + 2];

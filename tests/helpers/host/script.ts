@@ -1,13 +1,20 @@
-/** Runs Python scripts of tests/helpers that read commands from stdin and answer each with a line of JSON. */
+/**
+ * Runs Python scripts of tests/helpers that read commands from stdin and answer each with a line of
+ * JSON.
+ */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface, type Interface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
-/** The system's Python: a Python that root installed for itself may be unreadable for other users. */
+/**
+ * The system's Python: a Python that root installed for itself may be unreadable for other users.
+ */
 export const PYTHON = "/usr/bin/python3";
 
-/** Returns the path of a script below tests/helpers, such as `load/crowd.py`, in the source tree. */
+/**
+ * Returns the path of a script below tests/helpers, such as `load/crowd.py`, in the source tree.
+ */
 export function scriptPath(name: string): string {
   return fileURLToPath(new URL(`../../../../tests/helpers/${name}`, import.meta.url));
 }

@@ -3,8 +3,8 @@ import { connect } from "node:net";
 
 export const KINDS = ["ok", "refused", "reset", "timeout", "short", "other"] as const;
 /**
- * The result of a connection: `short` is an end before the whole right response, `other` an error of the
- * client itself, which no test expects.
+ * The result of a connection: `short` is an end before the whole right response, `other` an error
+ * of the client itself, which no test expects.
  */
 export type Kind = (typeof KINDS)[number];
 export type Tally = Record<Kind, number>;

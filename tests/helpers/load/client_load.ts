@@ -1,4 +1,6 @@
-/** Continuous load from a separate process, so that the load and the test do not delay each other. */
+/**
+ * Continuous load from a separate process, so that the load and the test do not delay each other.
+ */
 import type { ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { message } from "../host/child.ts";

@@ -1,4 +1,7 @@
-/** The process of {@link LoadClient}: reports the end of the first connection, and its {@link LoadResult} at the end. */
+/**
+ * The process of {@link LoadClient}: reports the end of the first connection, and its {@link
+ * LoadResult} at the end.
+ */
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Loss, noVisits, visit } from "./client.ts";
 import type { Load, LoadResult } from "./client_load.ts";

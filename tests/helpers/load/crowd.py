@@ -1,7 +1,8 @@
 """Clients that connect, send a request each and wait: `crowd.py PORT SOURCE COUNT FIRST`.
 
-It reads commands from stdin: `connect` connects COUNT clients from the address SOURCE, each of which sends
-its number, counted from FIRST; `disconnect` resets all of them, so that no TIME_WAIT socket is left.
+It reads commands from stdin: `connect` connects COUNT clients from the address SOURCE, each of
+which sends its number, counted from FIRST; `disconnect` resets all of them, so that no TIME_WAIT
+socket is left.
 """
 
 import json

@@ -1,7 +1,8 @@
 /**
- * Batches of half-open handshakes, as clients with a real round-trip time have: nftables drops all packets
- * of a batch after the SYN until the batch is released. The client is connected (the SYN-ACK reaches it), has
- * sent its request and retransmits it. To hold every handshake with a port, see net/handshake_loss.ts.
+ * Batches of half-open handshakes, as clients with a real round-trip time have: nftables drops all
+ * packets of a batch after the SYN until the batch is released. The client is connected (the
+ * SYN-ACK reaches it), has sent its request and retransmits it. To hold every handshake with a
+ * port, see net/handshake_loss.ts.
  */
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";

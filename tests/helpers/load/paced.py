@@ -1,8 +1,9 @@
-"""Short HTTP connections at a fixed rate, `paced.py '{"ports": [...], "rate": 1000, "seconds": 3}'`.
+"""Short HTTP connections at a fixed rate: `paced.py JSON`.
 
-It is an open loop: a slow response delays no other connection. The ports are visited equally often and
-in random order, so a disturbance affects all of them alike. It prints, by port, how long each response
-took from connect() (us), and the results of the connections without a response.
+JSON is `{"ports": [8001], "rate": 1000, "seconds": 3}`.
+It is an open loop: a slow response delays no other connection. The ports are visited equally often
+and in random order, so a disturbance affects all of them alike. It prints, by port, how long each
+response took from connect() (us), and the results of the connections without a response.
 """
 
 import errno

@@ -4,7 +4,10 @@ import { promisify } from "node:util";
 import { PYTHON, scriptPath } from "../host/script.ts";
 
 const run = promisify(execFile);
-/** The factor by which the client may be slower than the rate; beyond it the machine is too busy to measure. */
+/**
+ * The factor by which the client may be slower than the rate; beyond it the machine is too busy to
+ * measure.
+ */
 const LATE = 1.25;
 const MAX_TRIES = 5;
 
@@ -22,14 +25,19 @@ export interface Pace {
 export interface Paced {
   /** From connect() to the response; us. */
   readonly latencies: readonly number[];
-  /** Connections without a whole response, counted by their result: refused, reset, timeout, short. */
+  /**
+   * Connections without a whole response, counted by their result: refused, reset, timeout, short.
+   */
   readonly lost: Readonly<Record<string, number>>;
 }
 
 /** The machine was busy with something else, so the measurement is worthless. */
 export class BusyError extends Error {}
 
-/** Returns the results by port, in ascending order. @throws BusyError if the client was too slow for the rate */
+/**
+ * Returns the results by port, in ascending order. @throws BusyError if the client was too slow for
+ * the rate
+ */
 export async function paced({ under = [], ...pace }: Pace): Promise<Paced[]> {
   const [command = "", ...args] = [
     ...under,

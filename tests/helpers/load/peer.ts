@@ -1,6 +1,6 @@
 /**
- * Clients with one long request: each sends a unique line, one half at once and the other on command. It
- * accepts only that line as the answer, preceded by the pid of the server.
+ * Clients with one long request: each sends a unique line, one half at once and the other on
+ * command. It accepts only that line as the answer, preceded by the pid of the server.
  */
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
@@ -46,8 +46,8 @@ export class Peer {
   }
 
   /**
-   * Opens a client that has sent its first half; it is connected as soon as the SYN-ACK has arrived. A
-   * refused client is a Peer too.
+   * Opens a client that has sent its first half; it is connected as soon as the SYN-ACK has
+   * arrived. A refused client is a Peer too.
    */
   static async open(address: string, port: number, options: PeerOptions = {}): Promise<Peer> {
     const peer = new Peer(address, port, options);
@@ -108,8 +108,8 @@ export function openPeers(
 }
 
 /**
- * Finishes every client and counts the connections by the pid that served them; lost connections are
- * counted by their error.
+ * Finishes every client and counts the connections by the pid that served them; lost connections
+ * are counted by their error.
  */
 export async function tally(peers: readonly Peer[]): Promise<Record<string, number>> {
   for (const peer of peers) peer.finish();

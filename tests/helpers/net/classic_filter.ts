@@ -1,4 +1,7 @@
-/** A classic BPF program on a reuseport group, as some servers set: a foreign program to the sidecar. */
+/**
+ * A classic BPF program on a reuseport group, as some servers set: a foreign program to the
+ * sidecar.
+ */
 import { attachReturnZero } from "../../../loader/sys/classic_filter.ts";
 
 const SO_ATTACH_REUSEPORT_CBPF = 51;

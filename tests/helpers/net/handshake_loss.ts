@@ -1,7 +1,7 @@
 /**
- * Keeps every handshake with one port half open: an nftables rule drops all packets to it except SYNs.
- * The client is connected (the SYN-ACK reaches it) and retransmits, so the handshake completes once the
- * rule is removed. To release handshakes in batches, see load/half_open.ts.
+ * Keeps every handshake with one port half open: an nftables rule drops all packets to it except
+ * SYNs. The client is connected (the SYN-ACK reaches it) and retransmits, so the handshake
+ * completes once the rule is removed. To release handshakes in batches, see load/half_open.ts.
  */
 import { execFileSync } from "node:child_process";
 

@@ -42,7 +42,10 @@ export class TestNetns {
     await once(this.#keeper, "exit");
   }
 
-  /** Mounts it at `path`, as `ip netns add` does; returns a function that unmounts it before the scene ends. */
+  /**
+   * Mounts it at `path`, as `ip netns add` does; returns a function that unmounts it before the
+   * scene ends.
+   */
   mount(s: Cleanup, path: string): () => void {
     closeSync(openSync(path, "w"));
     execFileSync("mount", ["--bind", `/proc/${this.pid}/ns/net`, path]);

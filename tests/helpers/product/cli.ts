@@ -4,7 +4,10 @@ import { fileURLToPath } from "node:url";
 
 export const BIN = fileURLToPath(new URL("../../../cli/bin.js", import.meta.url));
 
-/** Confines attach to the network namespace of the tests: a SPEC without --netns covers the whole host. */
+/**
+ * Confines attach to the network namespace of the tests: a SPEC without --netns covers the whole
+ * host.
+ */
 export const HERE = ["--netns", "/proc/self/ns/net"] as const;
 
 export interface Run {
@@ -17,8 +20,8 @@ export interface Run {
 const PATIENCE_MS = 60_000;
 
 /**
- * Runs `reuseport-migrate ARGS`, started by the command `under` (`["setpriv", ...]`) if given. After
- * `killAfterMs` it gets SIGKILL.
+ * Runs `reuseport-migrate ARGS`, started by the command `under` (`["setpriv", ...]`) if given.
+ * After `killAfterMs` it gets SIGKILL.
  */
 export function runCli(
   args: readonly string[],

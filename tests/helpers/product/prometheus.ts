@@ -65,7 +65,10 @@ export class Prometheus implements AsyncDisposable {
   }
 }
 
-/** Runs `promtool check metrics` on exposition text; it accepts the text if it exits 0 without output. */
+/**
+ * Runs `promtool check metrics` on exposition text; it accepts the text if it exits 0 without
+ * output.
+ */
 export function promtoolCheck(text: string): { status: number | null; output: string } {
   const { status, stdout, stderr } = spawnSync("promtool", ["check", "metrics"], {
     input: text,

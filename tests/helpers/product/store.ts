@@ -30,7 +30,10 @@ export class StoreProcess implements AsyncDisposable {
     this.#under = under;
   }
 
-  /** Starts `store --listen PATH ARGS` with the command `under`, in a directory of `uid`; returns when it is ready. */
+  /**
+   * Starts `store --listen PATH ARGS` with the command `under`, in a directory of `uid`; returns
+   * when it is ready.
+   */
   static start(
     args: readonly string[] = [],
     { under = [], uid }: { readonly under?: readonly string[]; readonly uid?: number } = {},

@@ -1,4 +1,6 @@
-/** `store_step_main.js PATH STEP NAME PORT`: a client of {@link StoreProcess} that hangs at a step. */
+/**
+ * `store_step_main.js PATH STEP NAME PORT`: a client of {@link StoreProcess} that hangs at a step.
+ */
 import { parseSpec } from "../../../loader/core/spec.ts";
 import { listenOn } from "../../../loader/store/client_listen.ts";
 import { FdStore } from "../../../loader/store/fd_store.ts";

@@ -19,7 +19,9 @@ export class ConfiguredSidecar implements AsyncDisposable {
   readonly #socket = new NotifySocket(this.#dir.file("notify"));
   #child: Child | undefined;
 
-  /** Starts it with `services` in its config file; returns when it is ready. It ends with the scene. */
+  /**
+   * Starts it with `services` in its config file; returns when it is ready. It ends with the scene.
+   */
   static async start(s: Scene, services: object): Promise<ConfiguredSidecar> {
     const sidecar = new ConfiguredSidecar();
     s.defer(() => sidecar[Symbol.asyncDispose]());

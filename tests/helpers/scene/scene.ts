@@ -1,6 +1,6 @@
 /**
- * The surroundings of one kernel test: a port, processes, rules and sysctls, all of which are undone at the
- * end in reverse order, also after a failure.
+ * The surroundings of one kernel test: a port, processes, rules and sysctls, all of which are
+ * undone at the end in reverse order, also after a failure.
  */
 import assert from "node:assert/strict";
 import {

@@ -5,8 +5,8 @@ import { until } from "../until.ts";
 import type { Scene } from "./scene.ts";
 
 /**
- * accept queue: connected and queued. fast open: queued with its data, but still in SYN_RECV. final ack and
- * timer: requests whose final ACK, or SYN-ACK timer, comes after the listener has left.
+ * accept queue: connected and queued. fast open: queued with its data, but still in SYN_RECV. final
+ * ack and timer: requests whose final ACK, or SYN-ACK timer, comes after the listener has left.
  */
 export const STATES = ["accept queue", "fast open", "final ack", "timer"] as const;
 export type State = (typeof STATES)[number];
@@ -17,7 +17,10 @@ export interface Held {
   readonly release: () => void;
 }
 
-/** Opens `count` connections on the scene's listeners and brings them, with their data, into `state`. */
+/**
+ * Opens `count` connections on the scene's listeners and brings them, with their data, into
+ * `state`.
+ */
 export async function bringTo(state: State, count: number, s: Scene): Promise<Held> {
   if (state === "fast open") {
     // client | server | no cookie asked of a SYN with data | none needed to send one

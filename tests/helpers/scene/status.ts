@@ -11,7 +11,9 @@ export function groupOf(port: number, bpffs = "/sys/fs/bpf"): GroupStatus {
   return groups[0] as GroupStatus;
 }
 
-/** Returns the decisions that are not zero: `{"accept_queue/selected": 50, "syn/fallback/gone": 1}`. */
+/**
+ * Returns the decisions that are not zero: `{"accept_queue/selected": 50, "syn/fallback/gone": 1}`.
+ */
 export function decisions(group: GroupStatus): Record<string, number> {
   return Object.fromEntries(
     group.decisions.map(({ stage, outcome, reason, count }) => [

@@ -1,8 +1,8 @@
 """An HTTP server in Python with SO_REUSEPORT: `graceful_python.py PORT ADDRESS...`.
 
-The e2e tests of --hold stop and start it (tests/e2e/restartable_recipes.ts). It has one thread per connection and
-prints `accepted PORT` for each. On SIGTERM it closes its listeners, answers the connections it has
-accepted, and exits. A listener on `::` takes IPv4 connections too.
+The e2e tests of --hold stop and start it (tests/e2e/restartable_recipes.ts). It has one thread per
+connection and prints `accepted PORT` for each. On SIGTERM it closes its listeners, answers the
+connections it has accepted, and exits. A listener on `::` takes IPv4 connections too.
 """
 
 import os

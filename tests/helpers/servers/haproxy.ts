@@ -1,6 +1,6 @@
 /**
- * HAProxy, reloaded with -sf: a new process binds, then tells the old process to finish. Without -x no
- * listener is handed over.
+ * HAProxy, reloaded with -sf: a new process binds, then tells the old process to finish. Without -x
+ * no listener is handed over.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { constants } from "node:os";
@@ -56,9 +56,9 @@ export class Haproxy implements AsyncDisposable {
   }
 
   /**
-   * Reloads it; returns when the old process has closed its listeners, served its connections and exited.
-   * With `behind` the old process accepts nothing from the start of the reload until it is told to finish,
-   * so that connections are queued on the listeners it closes.
+   * Reloads it; returns when the old process has closed its listeners, served its connections and
+   * exited. With `behind` the old process accepts nothing from the start of the reload until it is
+   * told to finish, so that connections are queued on the listeners it closes.
    */
   async reload({ behind = false } = {}): Promise<void> {
     const old = this.#processes.at(-1);
@@ -77,7 +77,10 @@ export class Haproxy implements AsyncDisposable {
     ]);
   }
 
-  /** Returns a command that reloads it and exits once the new process, a daemon, has told the old to finish. */
+  /**
+   * Returns a command that reloads it and exits once the new process, a daemon, has told the old to
+   * finish.
+   */
   reloadCommand(): string[] {
     const [daemon = this.#processes.at(-1)?.pid] = this.#daemon();
     const config = this.#dir.file("haproxy.cfg");

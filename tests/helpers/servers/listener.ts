@@ -1,4 +1,7 @@
-/** Processes that own raw listeners, as a test controls them; {@link ListenerProcess} is what a server is to the sidecar. */
+/**
+ * Processes that own raw listeners, as a test controls them; {@link ListenerProcess} is what a
+ * server is to the sidecar.
+ */
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { forkUnder } from "../host/fork.ts";

@@ -1,6 +1,6 @@
 /**
- * The process of {@link ListenerProcess}: opens raw listeners and obeys commands over IPC. libuv does not
- * know a listener before the command `serve`, so connections stay in its accept queue.
+ * The process of {@link ListenerProcess}: opens raw listeners and obeys commands over IPC. libuv
+ * does not know a listener before the command `serve`, so connections stay in its accept queue.
  */
 import { createServer, type Server } from "node:net";
 import * as libc from "../../../loader/sys/libc.ts";
@@ -57,7 +57,9 @@ function serve(fd: number): Promise<void> {
   });
 }
 
-/** Opens and closes listeners as fast as it can: their owner is gone before the sidecar reads it. */
+/**
+ * Opens and closes listeners as fast as it can: their owner is gone before the sidecar reads it.
+ */
 function churn(o: ListenOptions, times: number): void {
   for (let i = 0; i < times; i++) libc.close(open(o).fd);
 }

@@ -1,7 +1,8 @@
 /**
- * `ordinary_http_main.js PORT [HOST]`: a node:http server without SO_REUSEPORT that knows nothing of
- * reuseport-migrate. The tests of exec run it (product/exec.ts). It answers a request with its path, `/pid`
- * with its pid, `/slow` after 3 s. SIGTERM ends it at once. Without HOST it listens on every address.
+ * `ordinary_http_main.js PORT [HOST]`: a node:http server without SO_REUSEPORT that knows nothing
+ * of reuseport-migrate. The tests of exec run it (product/exec.ts). It answers a request with its
+ * path, `/pid` with its pid, `/slow` after 3 s. SIGTERM ends it at once. Without HOST it listens on
+ * every address.
  */
 import { createServer } from "node:http";
 

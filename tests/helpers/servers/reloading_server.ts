@@ -1,6 +1,7 @@
 /**
- * An HTTP server with SO_REUSEPORT that a test reloads within milliseconds: on command one process opens
- * new listeners, and then closes the old ones. Kernel tests and the e2e test of --route newest use it.
+ * An HTTP server with SO_REUSEPORT that a test reloads within milliseconds: on command one process
+ * opens new listeners, and then closes the old ones. Kernel tests and the e2e test of --route
+ * newest use it.
  */
 import type { ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
@@ -16,7 +17,10 @@ export interface ReloadingServerOptions {
   /** Listeners per generation, on each port of each host. */
   listeners: number;
   mptcp?: boolean;
-  /** Blocks the process this long before it closes listeners, so that connections are queued on them. */
+  /**
+   * Blocks the process this long before it closes listeners, so that connections are queued on
+   * them.
+   */
   stallMs?: number;
   /** A command that starts it, such as `["nsenter", ...]`. */
   under?: readonly string[];

@@ -1,4 +1,7 @@
-/** The process of {@link ReloadingServer}: takes its options as JSON, then a {@link ReloadStep} a message. */
+/**
+ * The process of {@link ReloadingServer}: takes its options as JSON, then a {@link ReloadStep} a
+ * message.
+ */
 import type { Server } from "node:net";
 import type { ReloadingServerOptions, ReloadStep } from "./reloading_server.ts";
 import { listenReuseport } from "./reuseport_http.ts";

@@ -19,7 +19,10 @@ function answer(socket: Socket): void {
   });
 }
 
-/** Listens with a socket of our own, as Node 20 cannot set SO_REUSEPORT. `::` takes IPv4 connections too. */
+/**
+ * Listens with a socket of our own, as Node 20 cannot set SO_REUSEPORT. `::` takes IPv4 connections
+ * too.
+ */
 export function listenReuseport(address: string, port: number, mptcp = false): Promise<Server> {
   const type = libc.SOCK_STREAM | libc.SOCK_CLOEXEC | libc.SOCK_NONBLOCK;
   const fd = libc.socket(familyOf(address), type, mptcp ? libc.IPPROTO_MPTCP : 0);

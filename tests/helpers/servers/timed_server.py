@@ -1,9 +1,9 @@
 """A TCP server that acts on command and reports when it did: `timed_server.py PORT BACKLOG`.
 
-Used by the benchmarks close_queue and held, through timed_server.ts, for queues of thousands of
-connections. It reads commands from stdin and answers each with times (ns, CLOCK_MONOTONIC): `listen`
-opens the listener; `accept COUNT` accepts COUNT connections, reads and closes each at once; `keep COUNT`
-reads them after it has accepted all; `close` closes the listener.
+The benchmarks close_queue and held use it, through timed_server.ts, for queues of thousands of
+connections. It reads commands from stdin and answers each with times (ns, CLOCK_MONOTONIC):
+`listen` opens the listener; `accept COUNT` accepts COUNT connections, reads and closes each at
+once; `keep COUNT` reads them after it has accepted all; `close` closes the listener.
 """
 
 import json

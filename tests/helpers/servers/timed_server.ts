@@ -29,8 +29,8 @@ export class TimedServer implements AsyncDisposable {
   }
 
   /**
-   * Accepts `count` connections, one after the other, and reads their requests afterwards. If there are
-   * more than one process can keep open, it reads and closes each at once.
+   * Accepts `count` connections, one after the other, and reads their requests afterwards. If there
+   * are more than one process can keep open, it reads and closes each at once.
    */
   accept(count: number): Promise<Timed> {
     return this.#script.command(`${count > FILES_PER_PROCESS ? "accept" : "keep"} ${count}`);

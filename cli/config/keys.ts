@@ -1,4 +1,4 @@
-/** The keys of a service in a config file, made from its options: `hold-max` stands at `hold.max`. Pure. */
+/** The keys of a service in a config file, made from its options: `hold-max` stands at `hold.max`. */
 import { OPTION_NAMES, type OptionName, optionOf, serviceOptions } from "../options/service.ts";
 
 /** Where an option stands. */

@@ -1,4 +1,4 @@
-/** Options that several commands share, and checks that yargs does not do. */
+/** Options that several commands share, and checks that yargs does not do. Pure. */
 
 import { parseSpec, type Spec } from "../../loader/core/spec.ts";
 import { UsageError } from "../../loader/errors.ts";

@@ -1,4 +1,4 @@
-/** Status as text for people and as JSON for programs. */
+/** Status as text for people and as JSON for programs. Pure. */
 
 import type { AdoptionStatus } from "../../loader/adoption/adoption_status.ts";
 import { formatEndpoint } from "../../loader/core/address.ts";

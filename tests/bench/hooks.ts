@@ -1,6 +1,6 @@
 /**
- * 10: what the hooks at bind(), the notification's and adopt's, cost a connection. Clients that do
- * not bind run neither, so these do.
+ * 10: the cost of both hooks at bind(), for bind events and for adopt, per connection. A client
+ * that does not call bind() runs neither, so these clients do.
  */
 import { mkdirSync, rmdirSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
@@ -20,14 +20,14 @@ const SLICE_MS = 10;
 export const question: Question = {
   number: 10,
   name: "hooks",
-  title: "both hooks at bind(), short HTTP connections a second of clients that bind",
+  title: "both hooks at bind(), short HTTP connections per second of clients that bind",
   reference: "not attached",
   measure: async () => {
     await using _nginx = await Nginx.start({ port: PORT, workers: 2, under: PINNED });
     await using cgroups = new Cgroups();
     await cgroups.adopt();
     await using load = await Saturation.binding(PORT);
-    // One process that changes its cgroup: two processes alike differ by half a percent.
+    // One process changes its cgroup, as two runs of the same program differ by half a percent.
     const within = (cgroup: string) => () => {
       writeFileSync(join(cgroup, "cgroup.procs"), String(load.pid));
       return load.slice(SLICE_MS);
@@ -39,7 +39,9 @@ export const question: Question = {
   },
 };
 
-/** Two cgroups alike, one of them below one that has the hooks; a host has the notification's at its root. */
+/**
+ * Two cgroups, one of them below a cgroup with the hooks; a host has the bind events at its root.
+ */
 class Cgroups implements AsyncDisposable {
   readonly hooked: string;
   readonly plain: string;

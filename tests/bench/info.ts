@@ -1,4 +1,4 @@
-/** `make info`: what each BPF program costs, and its budget. */
+/** `make info`: prints the cost of each BPF program, and its budget. */
 import { table } from "../../cli/output/status_text.ts";
 import { FIGURES, overBudget, programCosts, readBudget } from "./programs.ts";
 

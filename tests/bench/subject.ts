@@ -1,4 +1,4 @@
-/** What is compared: programs, attached by turns to a group of real listeners. */
+/** A program under comparison: programs are attached in turn to a group of real listeners. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { BpfMap } from "../../loader/bpf/map.ts";
@@ -12,11 +12,11 @@ import { BPFFS, PLAIN } from "../helpers/scene/scene.ts";
 import { ADDRESS, type OneGroup } from "./one_group.ts";
 import { Runs } from "./run_time.ts";
 
-/** Of one sample, and what is left to the caches to get used to another program. */
+/** Duration of a sample, and the time before it in which the caches adapt to the program. */
 const SAMPLE_MS = 60;
 const SETTLE_MS = 5;
 
-/** A loaded program and the group it is for. */
+/** A loaded program and its group. */
 export class Subject implements AsyncDisposable {
   readonly runs: Runs;
   readonly #members: readonly Listener[];
@@ -28,7 +28,7 @@ export class Subject implements AsyncDisposable {
     this.#end = end;
   }
 
-  /** Ours, as the product loads, fills and attaches it. */
+  /** Returns our program, loaded, filled and attached by the product. */
   static async ours(
     group: OneGroup,
     options: Partial<SidecarOptions> & { readonly drained?: number },
@@ -51,7 +51,7 @@ export class Subject implements AsyncDisposable {
     return new Subject(members, Runs.ofId(id), () => sidecar.close({ keep: false }));
   }
 
-  /** `reference` of tests/bench/NAME.bpf.c; not attached yet. */
+  /** Loads the program `reference` of tests/bench/NAME.bpf.c without attaching it. */
   static reference(
     group: OneGroup,
     name: string,
@@ -68,12 +68,13 @@ export class Subject implements AsyncDisposable {
     return new Subject(members, runs, () => object[Symbol.dispose]());
   }
 
-  /** Puts it in the place of whichever is attached. */
+  /** Attaches the program instead of the attached one. */
   attach(): void {
-    if (!attachProgram(this.#members, this.runs.fd)) throw new Error("nobody to attach through");
+    if (!attachProgram(this.#members, this.runs.fd))
+      throw new Error("no listener of the group is left to attach through");
   }
 
-  /** Nanoseconds a run, while SYNs come. */
+  /** Returns the nanoseconds per run while SYNs arrive. */
   async nsPerSyn(): Promise<number> {
     this.attach();
     await sleep(SETTLE_MS);
@@ -86,12 +87,12 @@ export class Subject implements AsyncDisposable {
   }
 }
 
-/** A map of a reference's object, the caller's to close. */
+/** Opens a map of a reference object; the caller closes it. */
 export function mapOf(object: BpfObject, name: string): BpfMap {
   return new BpfMap(libc.duplicate(object.mapFd(name)));
 }
 
-/** Puts each listener into the map `sockets`, by number. */
+/** Puts each listener into the map `sockets`, by its index. */
 export function fillSockets(object: BpfObject, members: readonly Listener[]): void {
   using map = mapOf(object, "sockets");
   for (const [i, listener] of members.entries()) {

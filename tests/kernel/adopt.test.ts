@@ -6,7 +6,7 @@ import { runCli } from "../helpers/product/cli.ts";
 import { adopted, adopting, reuseports } from "../helpers/scene/adopting.ts";
 import { scene } from "../helpers/scene/scene.ts";
 import { groupOf } from "../helpers/scene/status.ts";
-import { type Ordinary, startOrdinary } from "../helpers/servers/plain_servers.ts";
+import { type Ordinary, startOrdinary } from "../helpers/servers/ordinary_servers.ts";
 import { until } from "../helpers/until.ts";
 
 const servers: [kind: Ordinary, host: string][] = [

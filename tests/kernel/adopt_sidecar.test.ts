@@ -12,7 +12,6 @@ import {
   parseSpec,
 } from "../../loader/index.ts";
 import { TestCgroup } from "../helpers/host/cgroup.ts";
-import { attachExclusive } from "../helpers/host/exclusive_cgroup.ts";
 import { pins } from "../helpers/host/fds.ts";
 import { tally } from "../helpers/load/peer.ts";
 import { runCli } from "../helpers/product/cli.ts";
@@ -21,7 +20,8 @@ import { adopted, adopting, adopts } from "../helpers/scene/adopting.ts";
 import { BPFFS, type Scene, scene } from "../helpers/scene/scene.ts";
 import { bringTo } from "../helpers/scene/stages.ts";
 import { groupOf } from "../helpers/scene/status.ts";
-import { startOrdinary } from "../helpers/servers/plain_servers.ts";
+import { startOrdinary } from "../helpers/servers/ordinary_servers.ts";
+import { attachExclusive } from "./exclusive_cgroup.ts";
 
 const COUNT = 20;
 const warnings = (s: Scene) => s.log.filter(({ level }) => level === "warn").map((e) => e.text);

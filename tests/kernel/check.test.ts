@@ -12,10 +12,10 @@ import { tryMigration } from "../../loader/selftest/migration.ts";
 import { probeWakeup } from "../../loader/selftest/wakeup.ts";
 import { openFds } from "../helpers/host/fds.ts";
 import { childrenOf, ended } from "../helpers/host/processes.ts";
-import { type Checked, check, probe } from "../helpers/product/check.ts";
 import { BIN, runCli } from "../helpers/product/cli.ts";
 import { BPFFS, scene } from "../helpers/scene/scene.ts";
 import { until } from "../helpers/until.ts";
+import { type Checked, check, probe } from "./check_json.ts";
 
 const run = promisify(execFile);
 

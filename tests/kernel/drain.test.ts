@@ -10,7 +10,7 @@ import { runCli } from "../helpers/product/cli.ts";
 import { type Scene, scene } from "../helpers/scene/scene.ts";
 import { decisions, groupOf, listenerOf, migratingDecisions } from "../helpers/scene/status.ts";
 import type { Listener } from "../helpers/servers/listener.ts";
-import { EchoServer } from "../helpers/servers/reuseport_server.ts";
+import { ReloadingServer } from "../helpers/servers/reloading_server.ts";
 
 const COUNT = 100;
 
@@ -142,7 +142,7 @@ describe("drain", () => {
 test(
   "under load: zero new SYNs for the drained one, and then nothing is lost or moved by closing it",
   scene(async (s) => {
-    using server = await EchoServer.start({ port: s.port, listeners: 2 });
+    using server = await ReloadingServer.start({ port: s.port, listeners: 2 });
     const sidecar = await s.sidecar();
     using load = await LoadClient.start({
       port: s.port,

@@ -167,7 +167,7 @@ describe("a group that was re-created while no sidecar was there", () => {
   test(
     "owners are borrowed from in a pid namespace of our own too",
     scene(async (s) => {
-      const main = fileURLToPath(new URL("../helpers/host/pidns_main.js", import.meta.url));
+      const main = fileURLToPath(new URL("./pidns_main.js", import.meta.url));
       const args = ["--pid", "--fork", "--mount-proc", process.execPath, main, String(s.port)];
       const { pid, owner, attached } = JSON.parse(
         execFileSync("unshare", args, { encoding: "utf8" }),

@@ -14,7 +14,7 @@ import { runCli } from "../helpers/product/cli.ts";
 import { total } from "../helpers/product/sidecar.ts";
 import { BPFFS, type Scene, scene } from "../helpers/scene/scene.ts";
 import { groupOf, listenerOf } from "../helpers/scene/status.ts";
-import { EchoServer } from "../helpers/servers/reuseport_server.ts";
+import { ReloadingServer } from "../helpers/servers/reloading_server.ts";
 
 const MPTCP = { mptcp: true };
 
@@ -119,7 +119,7 @@ function programs(s: Scene): (number | null)[] {
 
 /** Opens and closes a listener in a group under load: what its clients lost. */
 async function meddle(s: Scene, step: (s: Scene) => Promise<void>) {
-  using _server = await EchoServer.start({ port: s.port, listeners: 2, mptcp: true });
+  using _server = await ReloadingServer.start({ port: s.port, listeners: 2, mptcp: true });
   using load = await LoadClient.start({ port: s.port, concurrency: 32, limit: 1_000_000 });
   await step(s);
   return await load.stop();

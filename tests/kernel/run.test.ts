@@ -7,7 +7,7 @@ import { Child, TempDir } from "../helpers/host/child.ts";
 import { tally } from "../helpers/load/peer.ts";
 import { queued } from "../helpers/net/netstat.ts";
 import { runCli } from "../helpers/product/cli.ts";
-import { migrating, runJson } from "../helpers/product/run.ts";
+import { migrating, runJson } from "../helpers/product/run_json.ts";
 import { SidecarProcess } from "../helpers/product/sidecar.ts";
 import { BPFFS, type Scene, scene } from "../helpers/scene/scene.ts";
 import { bringTo } from "../helpers/scene/stages.ts";

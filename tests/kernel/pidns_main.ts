@@ -1,6 +1,8 @@
-/** In a pid namespace of its own: listens, attaches to itself, and prints what status says. */
-import { parseSpec, readStatus, Sidecar } from "../../../loader/index.ts";
-import * as libc from "../../../loader/sys/libc.ts";
+/**
+ * `pidns_main.js PORT`, in a new pid namespace: listens, attaches to itself, and prints its status.
+ */
+import { parseSpec, readStatus, Sidecar } from "../../loader/index.ts";
+import * as libc from "../../loader/sys/libc.ts";
 
 const port = Number(process.argv[2]);
 const fd = libc.socket(libc.AF_INET, libc.SOCK_STREAM, 0);

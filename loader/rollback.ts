@@ -1,6 +1,6 @@
-/** All or nothing, and all whatever fails; without DisposableStack (Node 24). */
+/** Work that is undone if it fails, and steps that all run. Node 24's DisposableStack replaces it. */
 
-/** Runs `work`; when it throws, runs the steps it registered, last first, and throws on. */
+/** Runs `work`. If it throws, runs the undo steps it registered, last first, and rethrows. */
 export function allOrNothing<T>(work: (undo: (step: () => void) => void) => T): T {
   const steps: (() => void)[] = [];
   try {
@@ -11,7 +11,7 @@ export function allOrNothing<T>(work: (undo: (step: () => void) => void) => T): 
   }
 }
 
-/** Runs every step. @throws the first error, when all were tried */
+/** Runs every step, then throws the first error, if any. */
 export function everyStep(steps: Iterable<() => void>): void {
   const errors: unknown[] = [];
   for (const step of steps) {

@@ -1,4 +1,4 @@
-/** Connections of our own to a listener of this host: to ask whether it accepts, and to wake it. */
+/** Connections of the sidecar's own to a listener, to check that it accepts and to wake it. */
 import { addressBytes } from "../core/address.ts";
 import type { GroupKey } from "../core/listener.ts";
 import * as libc from "../sys/libc.ts";
@@ -6,7 +6,7 @@ import { inNetns } from "./netns.ts";
 
 const domainOf = ({ family }: GroupKey) => (family === "ipv4" ? libc.AF_INET : libc.AF_INET6);
 
-/** A TCP socket in the listener's namespace, bound to a port of its own and not connected. */
+/** Opens a TCP socket in the listener's network namespace, bound to a free port and not connected. */
 export function openSocket(key: GroupKey): number {
   const type = libc.SOCK_STREAM | libc.SOCK_NONBLOCK | libc.SOCK_CLOEXEC;
   const domain = domainOf(key);
@@ -20,13 +20,13 @@ export function openSocket(key: GroupKey): number {
   }
 }
 
-/** Begins to connect; it does not wait. */
+/** Starts to connect `fd` to the listener; does not wait. */
 export function connectTo(fd: number, key: GroupKey): void {
-  libc.connect(fd, libc.sockaddr(domainOf(key), reachable(key), key.port));
+  libc.connect(fd, libc.sockaddr(domainOf(key), destination(key), key.port));
 }
 
-/** The address to connect to from the same host: loopback where the listener takes any. */
-function reachable({ family, address }: GroupKey): Buffer {
+/** Returns the address bytes to connect to: loopback if the listener is bound to any address. */
+function destination({ family, address }: GroupKey): Buffer {
   if (address === "0.0.0.0") return addressBytes("ipv4", "127.0.0.1");
   if (address === "::") return addressBytes("ipv6", "::1");
   return addressBytes(family, address);

@@ -154,7 +154,7 @@ export class Reconciler implements Disposable {
     const { groups, idleMs } = this.#place;
     const services = this.#place.services();
     const nowMs = boottimeMs();
-    const gone = this.#live.gone(groups.emptyNetns(observed.groups), nowMs);
+    const gone = this.#live.findEnded(groups.emptyNetns(observed.groups), nowMs);
     for (const service of services) {
       service.forget(gone);
       service.locate();

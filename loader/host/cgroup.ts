@@ -98,6 +98,7 @@ function isCanonical(path: string): boolean {
   const fits = (text: string, size: number) => Buffer.byteLength(text) < size;
   return (
     first === "" &&
+    names.length > 0 &&
     fits(path, CGROUP_PATH_LEN) &&
     names.every((name) => name !== "" && !/^\.\.?$/.test(name) && fits(name, CGROUP_NAME_LEN))
   );

@@ -113,7 +113,7 @@ const wrong: [argv: string[], says: RegExp][] = [
   [["attach", ":443", "--pid", "x"], /--pid must be a number/],
   [["attach", ":443", "--pid", "4194000"], /there is no such process/],
   [["attach", ":443", "--netns", "/etc/passwd"], /is not a network namespace/],
-  [["attach", ":443", "--cgroup", "/no/such"], /no cgroup/],
+  [["attach", ":443", "--cgroup", "/no/such"], /cgroup '\/no\/such' does not exist/],
   [["exec"], /a SPEC is missing/],
   [["exec", ":443"], /wants a command after '--'/],
   [["exec", ":443", "--"], /wants a command after '--'/],

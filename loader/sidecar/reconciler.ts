@@ -187,7 +187,7 @@ export class Reconciler implements Disposable {
   #prepare(snapshot: Snapshot, names: Iterable<string>, services: readonly Service[]): Pass {
     const { groups, idleMs } = this.#options;
     const nowMs = this.#clock.boottimeMs();
-    const goneNetns = this.#netns.gone(groups.emptyNetns(snapshot.groups), nowMs);
+    const goneNetns = this.#netns.findEnded(groups.emptyNetns(snapshot.groups), nowMs);
     for (const service of this.#services) {
       service.forget(goneNetns);
       service.locate();

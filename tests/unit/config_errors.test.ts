@@ -88,7 +88,7 @@ const WRONG: [text: string, says: RegExp][] = [
     web("cgroup: /a\n    unit: b"),
     /^f\.yaml:5: services\.web\.unit: cgroup and unit exclude each other$/,
   ],
-  [web("unit: b.socket"), /^f\.yaml:4: services\.web\.unit: b\.socket: it is no service/],
+  [web("unit: b.socket"), /^f\.yaml:4: services\.web\.unit: b\.socket: not a service/],
   [web("pid: x"), /^f\.yaml:4: services\.web\.pid: must be a number/],
   [web("netns: web"), /^f\.yaml:4: services\.web\.netns: 'web': write 'all'/],
   [web("netns: 0"), /^f\.yaml:4: services\.web\.netns: must be a number/],

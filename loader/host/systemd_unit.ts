@@ -40,7 +40,7 @@ const systemctl: Show = (unit) => {
  */
 export function unitCgroup(name: string, show: Show = systemctl): string {
   const fail = (why: string): never => {
-    throw new UsageError(`--unit ${name}: ${why}`);
+    throw new UsageError(`unit ${name}: ${why}`);
   };
   if (!/^[\w:.\\@-]+$/.test(name) || name.startsWith("-")) fail("that is not a name of a unit");
   if (OTHER.test(name)) fail("it is no service; name its cgroup with --cgroup");

@@ -49,7 +49,7 @@ export class ConfiguredSidecar implements AsyncDisposable {
   /** SIGHUP, and whatever becomes of it. */
   async reload(): Promise<void> {
     const done = () =>
-      this.log().filter(({ event, msg }) => event === "reloaded" || /is refused; /.test(msg))
+      this.log().filter(({ event, msg }) => event === "reloaded" || /is refused: /.test(msg))
         .length;
     const before = done();
     this.#child?.kill("SIGHUP");

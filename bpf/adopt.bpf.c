@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
- * SO_REUSEPORT for servers that do not set it: at each bind() of a TCP socket
- * to one of the ports, in the adopted cgroup or below. The programs are
- * attached to the parent of that cgroup, so that it may go and come back, and
- * tell it by its name. They allow every bind.
+ * Sets SO_REUSEPORT at each TCP bind() to one of the ports, in the adopted cgroup or below. The programs
+ * are attached to the parent of that cgroup and compare names, so the cgroup may be removed and created
+ * again. They allow every bind.
  */
 #include <linux/bpf.h>
 #include <linux/in.h>
@@ -18,7 +17,7 @@
 #define SOL_SOCKET 1
 #define SO_REUSEPORT 15
 
-/* Cgroups between a process and the adopted one; deeper ones are not adopted. */
+/* Most levels between a process and the adopted cgroup. */
 #define MAX_DEPTH 32
 
 struct {
@@ -47,10 +46,10 @@ static __always_inline int has_name(struct cgroup *cgroup, const struct rm_adopt
 		if (!name[i])
 			return 1;
 	}
-	return 0; /* cannot happen: names end with NUL */
+	return 0; /* cannot happen: names are NUL-terminated */
 }
 
-/* Whether this process is in the adopted cgroup, or below. */
+/* Returns whether the calling process is in the adopted cgroup or below. */
 static __always_inline int is_adopted(const struct rm_adoption *a)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
@@ -77,12 +76,12 @@ static __always_inline int adopt(struct bpf_sock_addr *ctx)
 	__u32 zero = 0;
 	int on = 1;
 
-	/* The kernel's choice: clients that bind to their own address, for each connection. */
+	/* Port 0: a client that binds to its own address and lets the kernel choose the port. */
 	if (!port || ctx->protocol != IPPROTO_TCP)
 		return 1;
 	counts = bpf_map_lookup_elem(&ports, &port);
 	if (!counts)
-		return 1; /* nobody's */
+		return 1; /* not an adopted port */
 	a = bpf_map_lookup_elem(&adoption, &zero);
 	if (!a || !is_adopted(a))
 		return 1;

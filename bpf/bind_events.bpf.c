@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
- * Tells the loader that a TCP socket was bound to a watched port, so that a new
- * listener becomes a target within milliseconds. Runs at each bind() of the
- * host, so also for each connection of a client that binds to its own address;
- * it decides nothing.
+ * Reports each TCP bind() to a watched port, so that a new listener becomes a target within milliseconds.
+ * The program runs at every bind() of the host, also for clients that bind to their own address. It
+ * allows every bind.
  */
 #include <linux/bpf.h>
 #include <linux/in.h>
@@ -18,10 +17,10 @@
 /* Inode number of the loader's pid namespace. */
 const volatile __u32 pidns = 0;
 
-/* Ports of a bit in `ranges`. */
+/* Ports per bit of `ranges`. */
 #define RANGE 1024
 
-/* One word, which stays in the cache, tells of nearly all clients' ports: 0.2 us less than a hash. */
+/* One cached word rules out nearly all ports of clients: 0.2 us less than a hash (bench row 10). */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -29,10 +28,10 @@ struct {
 	__type(value, __u64);
 } ranges SEC(".maps");
 
-/* Bits of a word of `ports`. */
+/* Bits per word of `ports`. */
 #define WORD_BITS 64
 
-/* A bit a port. */
+/* One bit per port. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 65536 / WORD_BITS);
@@ -45,7 +44,10 @@ struct {
 	__uint(max_entries, 4096); /* bytes */
 } events SEC(".maps");
 
-/* Who binds. The helper that other programs have for it knows the host's pid namespace only. */
+/*
+ * Returns the caller's pid as the loader sees it. bpf_get_current_pid_tgid() knows the initial pid
+ * namespace only.
+ */
 static __always_inline __u32 binder(void)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
@@ -54,12 +56,12 @@ static __always_inline __u32 binder(void)
 	return pid_number(pid, BPF_CORE_READ(pid, level), pidns);
 }
 
-/* Not inlined, so that struct rm_bind_event stays in BTF for the ABI test. */
+/* Not inlined, so that BTF has struct rm_bind_event for the ABI test. */
 static __noinline int report(const struct rm_bind_event *e)
 {
 	if (!e)
 		return 0;
-	/* Full: the loader is behind and will look anyway. */
+	/* If the buffer is full, the loader has unread events and polls anyway. */
 	bpf_ringbuf_output(&events, (void *)e, sizeof(*e), 0);
 	return 0;
 }

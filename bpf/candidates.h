@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
-/* Counting, and trying the targets of a plan. */
+/* Counting decisions, and trying the candidates of a plan. */
 #ifndef RM_CANDIDATES_H
 #define RM_CANDIDATES_H
 
@@ -13,14 +13,14 @@
 #define GROUP_ROW 0
 #define ROW_OF(slot) ((slot) + 1)
 
-/* A new connection; `cell`: its outcome, or SELECTED(slot). */
+/* Index of a new connection's counter when `slot` was selected; else the index is the outcome. */
 #define SELECTED(slot) (RM_OUTCOMES + (slot))
 
-static __always_inline void count_syn(__u32 cell)
+static __always_inline void count_syn(__u32 index)
 {
-	__u32 at = bpf_get_smp_processor_id() * sizes.cpu_counters + cell;
+	__u32 at = bpf_get_smp_processor_id() * sizes.cpu_counters + index;
 
-	if (at < sizes.counters) /* which the verifier knows: .rodata is frozen */
+	if (at < sizes.counters) /* known to the verifier, since .rodata is frozen */
 		++control.counters[at];
 }
 
@@ -42,7 +42,7 @@ static __always_inline void count_into(__u32 slot, __u32 stage)
 		__sync_fetch_and_add(&m->into[cell], 1);
 }
 
-/* An index below n, from 32 bits of hash; as reciprocal_scale() of the kernel. */
+/* Maps 32 bits of hash to an index below n, as the kernel's reciprocal_scale() does. */
 static __always_inline __u32 scale(__u32 hash, __u32 n)
 {
 	return ((__u64)hash * n) >> 32;
@@ -56,9 +56,10 @@ static __always_inline const struct rm_plan_line *line_at(__u32 line)
 #define SYN_CELL (RM_CANDIDATE_LINES * RM_LINE_CELLS)
 #define LINE_CANDIDATES (RM_LINE_CELLS / 4)
 #define ANY_CLASS RM_MAX_CLASSES
-_Static_assert(RM_MAX_CLASSES + 1 <= RM_CANDIDATE_LINES * LINE_CANDIDATES, "the ranges have room");
+_Static_assert(RM_MAX_CLASSES + 1 <= RM_CANDIDATE_LINES * LINE_CANDIDATES,
+	       "candidates of all classes fit");
 
-/* The slot in a cell of the plan that begins with line `plan`; -1 where half of a write of `control` was seen. */
+/* Returns the slot in a cell of the plan whose first line is `plan`; -1 if `control` is being written. */
 static __always_inline int slot_at(__u32 plan, __u32 cell)
 {
 	const struct rm_plan_line *line = line_at(plan + cell / RM_LINE_CELLS);
@@ -66,7 +67,7 @@ static __always_inline int slot_at(__u32 plan, __u32 cell)
 	return line ? line->as.cells[cell % RM_LINE_CELLS] : -1;
 }
 
-/* What it is called that try_candidates() selected nothing; `none`: there was nothing to try. */
+/* Returns the outcome for an error of try_candidates(); `none` if there was no candidate. */
 static __always_inline __u32 failed(int err, __u32 none)
 {
 	if (err == -ENODATA)
@@ -75,8 +76,8 @@ static __always_inline __u32 failed(int err, __u32 none)
 }
 
 /*
- * One cell of a run, of the plan at @from >> 16, unless it is the closing listener's own row. Not
- * static: the verifier looks at it once, and not at each of the loop's turns.
+ * Tries one candidate of the plan at @from >> 16, unless its row is that of the closing listener. Not
+ * static, so that the verifier checks it once instead of in each iteration of the loop.
  */
 __noinline int try_candidate(struct sk_reuseport_md *ctx, __u32 from, __u32 index, __u32 not_row)
 {
@@ -90,11 +91,10 @@ __noinline int try_candidate(struct sk_reuseport_md *ctx, __u32 from, __u32 inde
 }
 
 /*
- * A few of a run, the closing listener's own row left out: one of the best by
- * hash; it may have closed since the plan was made: then its neighbours, then
- * what is second best. The slot selected; else -ENODATA where there was none to
- * try, or what the last one tried said.
- * @from: first line of the plan << 16 | first cell of the run in it
+ * Tries up to RM_TRIES candidates: a preferred one by hash, then its neighbours, then the older
+ * generations. A candidate may have closed since the plan was made. Skips the closing listener's row.
+ * Returns the selected slot, -ENODATA if there was no candidate, or the error of the last one tried.
+ * @from: first line of the plan << 16 | first cell of the candidates
  */
 __noinline int try_candidates(struct sk_reuseport_md *ctx, __u32 from, __u32 n, __u32 total,
 			      __u32 not_row)
@@ -120,14 +120,14 @@ __noinline int try_candidates(struct sk_reuseport_md *ctx, __u32 from, __u32 n, 
 	return err;
 }
 
-/* The run of a settings class, or of any; as try_candidates(). */
+/* Tries the candidates of a settings class, or of ANY_CLASS. Returns as try_candidates(). */
 static __always_inline int try_class(struct sk_reuseport_md *ctx, __u32 number, __u32 not_row)
 {
 	const struct rm_plan_line *line = line_at(control.plan + number / LINE_CANDIDATES);
 	const struct rm_candidates *c;
 
 	if (!line)
-		return -ENODATA; /* cannot happen: a plan has these lines */
+		return -ENODATA; /* cannot happen: every plan has these lines */
 	c = &line->as.candidates[number % LINE_CANDIDATES];
 	return try_candidates(ctx, (__u32)control.plan << 16 | c->first, c->count, c->total,
 			      not_row);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * The few kernel structs the programs read, with only the members they read:
- * CO-RE finds their real offsets in the running kernel's BTF, so the
- * build does not depend on the build machine's kernel.
+ * The kernel structs and members that the programs read. CO-RE finds their real offsets in the running
+ * kernel's BTF, so that the build does not depend on the build machine's kernel.
  * Names as in include/net/sock.h, inet_sock.h, inet_connection_sock.h,
  * request_sock.h, sock_reuseport.h, include/linux/{fs,sched,filter,bpf,net,tcp}.h,
  * cgroup-defs.h, kernfs.h, net/mptcp/protocol.h.
@@ -77,9 +76,9 @@ struct inet_connection_sock {
 	struct request_sock_queue icsk_accept_queue;
 };
 
-/* Absent where the kernel is built without MPTCP: ask whether a member exists. */
+/* Absent from kernels built without MPTCP: check with bpf_core_field_exists(). */
 struct mptcp_sock {
-	struct sock *first; /* of a listener: the TCP socket that listens */
+	struct sock *first; /* of a listener: its TCP socket */
 };
 
 struct tcp_sock {
@@ -102,7 +101,7 @@ struct pid_namespace {
 	struct ns_common ns;
 };
 
-/* An array of these stands at the end of struct pid; read by offset, so its layout must be whole. */
+/* Element of the array at the end of struct pid. Read by offset, so all members are declared. */
 struct upid {
 	int nr;
 	struct pid_namespace *ns;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
- * Who listens: every listening TCP or MPTCP socket of the host, one record for
- * each file descriptor on it, in one read of a task_file iterator. With
- * `observe.udp` bound UDP sockets too, to say why a SPEC does not match.
+ * Lists every listening TCP or MPTCP socket of the host in one read of a task_file iterator: one record
+ * per file descriptor. With `options.udp` it also lists bound UDP sockets, which explain why a SPEC does
+ * not match.
  */
 #include <linux/bpf.h>
 #include <linux/in.h>
@@ -24,17 +24,17 @@
 /* Low bit of sk_user_data (include/net/sock.h) that a REUSEPORT_SOCKARRAY sets, and nothing else on TCP. */
 #define SK_USER_DATA_BPF 2
 
-const volatile struct rm_iter_options observe = {};
+const volatile struct rm_iter_options options = {};
 
-/* bpf_sock_from_file() wants a BTF pointer; the type's members do not matter. */
-static __always_inline int wanted(struct sock *sk, __u16 protocol)
+/* Returns whether a socket is listed: TCP and MPTCP listeners, and bound UDP sockets on request. */
+static __always_inline int is_listed(struct sock *sk, __u16 protocol)
 {
 	if (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP)
 		return sk->__sk_common.skc_state == TCP_LISTEN;
-	return observe.udp && protocol == IPPROTO_UDP && sk->__sk_common.skc_num;
+	return options.udp && protocol == IPPROTO_UDP && sk->__sk_common.skc_num;
 }
 
-/* Of a group: its size, and what is attached. `probe`: `reuse` is a number to the verifier. */
+/* Reads the size and the attached program of a group. @probe: `reuse` is a mere number to the verifier. */
 static __always_inline void read_group(struct sock_reuseport *reuse, int probe,
 				       struct rm_listener *r)
 {
@@ -47,15 +47,14 @@ static __always_inline void read_group(struct sock_reuseport *reuse, int probe,
 	prog = probe ? BPF_CORE_READ(reuse, prog) : reuse->prog;
 	if (prog) {
 		r->has_prog = 1;
-		/* Classic filters have no id; their aux says 0. */
+		/* Classic filters have no id: 0. */
 		r->prog_id = probe ? BPF_CORE_READ(prog, aux, id) : prog->aux->id;
 	}
 }
 
 /*
- * What the kernel's group and its accept queue know of: the socket itself. The
- * verifier knows its type, so its members are loaded; a helper that copies each
- * one takes several times as long, and this is done for every listener of the host.
+ * Reads a plain TCP listener. The verifier knows the type of the socket, so members are loaded directly.
+ * Copying each with a helper takes several times as long, for every listener of the host (bench row 11).
  */
 static __always_inline void read_tcp(struct sock *sk, struct rm_listener *r)
 {
@@ -68,7 +67,7 @@ static __always_inline void read_tcp(struct sock *sk, struct rm_listener *r)
 	read_group(sk->sk_reuseport_cb, 0, r);
 }
 
-/* The same of the TCP socket of an MPTCP one; of that one itself where it cannot be told. */
+/* Reads the TCP socket behind an MPTCP listener. */
 static __always_inline void read_mptcp(struct sock *sk, struct rm_listener *r)
 {
 	struct mptcp_sock *msk = (struct mptcp_sock *)sk;
@@ -78,7 +77,7 @@ static __always_inline void read_mptcp(struct sock *sk, struct rm_listener *r)
 		tcp = BPF_CORE_READ(msk, first);
 	if (!tcp) {
 		r->uid = sk->sk_uid.val;
-		return; /* it looks as if it were in no group */
+		return; /* unknown group: reported as in none */
 	}
 	r->uid = BPF_CORE_READ(tcp, sk_uid.val);
 	r->reuseport = BPF_CORE_READ_BITFIELD_PROBED(tcp, __sk_common.skc_reuseport);
@@ -89,7 +88,7 @@ static __always_inline void read_mptcp(struct sock *sk, struct rm_listener *r)
 	read_group(BPF_CORE_READ(tcp, sk_reuseport_cb), 1, r);
 }
 
-/* Not inlined, so that struct rm_listener is in BTF for the ABI test. */
+/* Not inlined, so that BTF has struct rm_listener for the ABI test. */
 static __noinline int emit(struct seq_file *seq, struct rm_listener *r)
 {
 	return bpf_seq_write(seq, r, sizeof(*r));
@@ -118,15 +117,15 @@ int list_listeners(struct bpf_iter__task_file *ctx)
 	if (family != AF_INET && family != AF_INET6)
 		return 0;
 	r.protocol = sk->sk_protocol;
-	if (!wanted(sk, r.protocol))
+	if (!is_listed(sk, r.protocol))
 		return 0;
 
 	r.cookie = bpf_get_socket_cookie(sk);
 	r.fd = ctx->fd;
 	leader = task->group_leader;
 	pid = leader->thread_pid;
-	/* 0: not of that namespace; the iterator does not come here then. */
-	r.pid = pid_number(pid, pid->level, observe.pidns);
+	/* The iterator visits only processes of its reader's pid namespace. */
+	r.pid = pid_number(pid, pid->level, options.pidns);
 	r.start_ns = leader->start_boottime;
 	bpf_core_read_str(r.comm, sizeof(r.comm), &leader->comm);
 

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * Whether the client of a migrating connection really speaks MPTCP, to a listener that does. Such a
- * one is not migrated: those in the accept queue the kernel resets before it asks (some kernels ask
- * about what is then a dead plain TCP connection), and a half-open one that is cloned for another
- * listener trips a WARN over its token (net/mptcp/subflow.c, token.c). Plain TCP clients of an
- * MPTCP listener, which nearly all are, have plain TCP connections: those migrate both ways.
+ * Detects connections that speak MPTCP with an MPTCP listener. They are not migrated: the kernel resets
+ * those in the accept queue before it asks (some kernels ask about the dead connection), and cloning a
+ * half-open one for another listener trips a WARN over its token (net/mptcp/subflow.c, token.c). Nearly
+ * all clients of an MPTCP listener speak plain TCP; their connections migrate both ways.
  */
 #ifndef RM_MPTCP_H
 #define RM_MPTCP_H
@@ -18,7 +17,10 @@
 
 #define TCP_NEW_SYN_RECV 12 /* BPF_TCP_NEW_SYN_RECV, uapi/linux/bpf.h */
 
-/* @state: of `migrating`, whose address the verifier does not let us reckon with: a copy is a number to it. */
+/*
+ * @state: that of `migrating`
+ * The verifier allows no arithmetic on the address of `migrating`; a spilled copy is a mere number.
+ */
 static __always_inline int speaks_mptcp(struct bpf_sock *migrating, __u32 state)
 {
 	struct bpf_sock *volatile spilled = migrating;
@@ -35,7 +37,7 @@ static __always_inline int speaks_mptcp(struct bpf_sock *migrating, __u32 state)
 	subflow = address;
 	if (state != TCP_NEW_SYN_RECV)
 		return BPF_CORE_READ(tcp, is_mptcp);
-	/* Set for every client of an MPTCP listener; the next two say whether it speaks it. */
+	/* Set for every client of an MPTCP listener; mp_capable and mp_join for those that speak MPTCP. */
 	if (!BPF_CORE_READ(request, is_mptcp))
 		return 0;
 	return BPF_CORE_READ_BITFIELD_PROBED(subflow, mp_capable) ||

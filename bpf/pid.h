@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
-/* A process's id as the loader knows it. Needs kernel_types.h and bpf_core_read.h. */
+/* Pids as the loader sees them. Requires kernel_types.h and bpf_core_read.h. */
 #ifndef RM_PID_H
 #define RM_PID_H
 
 #define MAX_PID_NS_LEVEL 32 /* include/linux/pid_namespace.h */
 
 /*
- * The number of @pid, of @level levels of pid namespaces, in the one with this inode number:
- * pidfd_open(2) there understands it. 0: it is not of that namespace.
+ * Returns the number of @pid in the pid namespace with inode number @pidns, as pidfd_open(2) there takes
+ * it; 0 if the process is not in that namespace.
+ * @level: level of the process's own pid namespace
  */
 static __always_inline __u32 pid_number(struct pid *pid, __u32 level, __u32 pidns)
 {

@@ -18,11 +18,11 @@
 /* Limits. */
 #define RM_MAX_SLOTS 1024    /* listeners one group can hold at a time */
 #define RM_MAX_CLASSES 16    /* settings classes in one group; 0 is "not known" */
-#define RM_TRIES 8           /* targets tried for one connection, at most */
-#define RM_SOURCE_TRIES 32   /* entries of `sources` that one cookie may be in */
-#define RM_LINE_CELLS 32     /* of rm_plan_line: a cache line */
-#define RM_FIRST_TARGETS 56  /* of rm_control */
-#define RM_CANDIDATE_LINES 3 /* of a plan: RM_MAX_CLASSES + 1 ranges */
+#define RM_TRIES 8           /* most candidates tried for one connection */
+#define RM_SOURCE_TRIES 32   /* entries of `sources` that can hold one cookie */
+#define RM_LINE_CELLS 32     /* 16-bit cells of an rm_plan_line: one cache line */
+#define RM_FIRST_TARGETS 56  /* of rm_control.first_targets */
+#define RM_CANDIDATE_LINES 3 /* lines of a plan for RM_MAX_CLASSES + 1 rm_candidates */
 #define RM_HOLD_BUCKETS 10   /* of rm_hold_counts.buckets */
 #define RM_OPTIONS_LEN 2032
 #define RM_SERVICE_LEN 64 /* bytes of a service's name, NUL included */
@@ -39,7 +39,7 @@
 #define RM_STAGE_HANDSHAKE_TIMER 3
 #define RM_STAGES 4
 
-/* Outcomes: what was decided. From FALLBACK on: why no target was selected. */
+/* Outcomes of a decision. From FALLBACK on: the reason why no target was selected. */
 #define RM_OUTCOME_SELECTED 0           /* one of our targets */
 #define RM_OUTCOME_KERNEL 1             /* left to the kernel's hash on purpose */
 #define RM_OUTCOME_DROPPED 2            /* policy */
@@ -63,16 +63,16 @@
 #define RM_SETTINGS_STRICT 1
 #define RM_SETTINGS_IGNORE 2
 
-/* What the program does with a migrating connection: the policies, worked out. */
+/* Treatment of a migrating connection: `--migrate` and `--settings` combined. */
 #define RM_MODE_SELECT 0 /* a target, else the kernel's hash */
 #define RM_MODE_STRICT 1 /* a compatible target, else drop */
 #define RM_MODE_DROP 2
 #define RM_MODE_PASS 3 /* the kernel's hash */
 
-/* rm_control.syn_count: every listener is drained, new connections are refused. */
+/* rm_control.syn_count when every listener is drained: new connections are refused. */
 #define RM_SYN_REFUSE 65535
 
-/* rm_control.fast_path: a probe is under way, all are drained, or there is only the standby. */
+/* rm_control.fast_path during a probe, when all listeners are drained, or when only the standby is left. */
 #define RM_FAST_PATH_NONE 65535
 
 /* Policy for new connections. */
@@ -80,10 +80,10 @@
 #define RM_ROUTE_NEWEST 1
 
 /*
- * Migrating connections are rare, and rows are large: `migrations` is memory that all CPUs share,
- * which the loader maps (BPF_F_MMAPABLE), and is added to atomically. Row 0 is the group's own:
- * sources that are not known. Row slot + 1 is the listener's in that slot: its decisions when it
- * closes, and what it was given.
+ * A row of `migrations`. Migrations are rare and rows are large, so all CPUs share this memory and
+ * add to it atomically; the loader maps it (BPF_F_MMAPABLE). Row 0 counts decisions for unknown
+ * sources. Row slot + 1 counts the decisions made when the listener in that slot closed, and the
+ * connections that migrated to it.
  */
 struct rm_migrations {
 	__u64 decisions[(RM_STAGES - 1) * RM_OUTCOMES]; /* [(stage - 1) * RM_OUTCOMES + outcome] */
@@ -91,32 +91,32 @@ struct rm_migrations {
 };
 
 /*
- * Entry of `sources`: what a closing listener was, as one word, so that no reader sees half of it:
+ * Entry of `sources`: one listener in one 64-bit word, so that readers never see half of a write:
  *   socket cookie << 16 | row of `migrations` << 4 | settings class (0: not known); 0: free
- * It is in one of the RM_SOURCE_TRIES entries from the cookie's hash on: the upper half of its
- * 32-bit words, one xor the other, by RM_SOURCE_HASH.
+ * An entry lies at most RM_SOURCE_TRIES - 1 behind the hash of its cookie. The hash is the upper half
+ * of (low 32 bits ^ high 32 bits) * RM_SOURCE_HASH.
  */
 #define RM_SOURCE_COOKIE_SHIFT 16
 #define RM_SOURCE_ROW_SHIFT 4
 #define RM_SOURCE_HASH 2654435769 /* 2^32 by the golden ratio */
 
 /*
- * A run of a plan: the targets of one class, those to choose among first, then the others (older
- * generations) in the order to try them.
+ * Candidates of one settings class: a run of cells in a plan. The preferred targets come first; older
+ * generations follow in the order in which they are tried.
  */
 struct rm_candidates {
-	__u16 first; /* cell of the plan */
-	__u16 count; /* chosen among by hash */
-	__u16 total; /* count and the others */
+	__u16 first; /* index of the first cell in the plan */
+	__u16 count; /* preferred targets, chosen by hash */
+	__u16 total; /* all candidates, `count` included */
 	__u16 pad;
 };
 
 /*
- * Entry of `plans`: a line. Two plans, of which `control` names the one in force, so that a new plan
- * is written whole and then flipped in with one write. A plan is
- *   RM_CANDIDATE_LINES             the range of each class, then that of any: for want of a compatible one
+ * Entry of `plans`: one line. The map holds two plans and `control` names the active one, so a new plan
+ * is written where no program looks and then activated by one write. A plan consists of
+ *   RM_CANDIDATE_LINES         the candidates of each class, then those of any class
  *   slots / RM_LINE_CELLS      targets of new connections
- *   2 * slots / RM_LINE_CELLS  targets of migrating ones: those of each class, then those of any
+ *   2 * slots / RM_LINE_CELLS  targets of migrating connections: by class, then of any class
  */
 struct rm_plan_line {
 	union {
@@ -126,49 +126,49 @@ struct rm_plan_line {
 };
 
 /*
- * `listeners` has two entries beyond the group's slots: first the standby's, then
- * that of the candidate, a listener which is asked whether it accepts and is no
- * target before.
+ * `listeners` has two entries beyond the group's slots: one for the standby, one for a listener under a
+ * readiness probe, which is not a target yet.
  *
- * The one entry of `control`: what the program goes by, and behind it what it counts of new
- * connections, so that what a SYN needs is on one page, at an address that is in the code. The loader
- * makes this map, as long as the group wants it, and maps it (BPF_F_MMAPABLE). A program that sees
- * half of a write may choose by the other plan's numbers: a listener, or an empty slot.
+ * The only entry of `control`: the state of the program, followed by the counters of new connections.
+ * Everything a SYN needs thus lies on one page, at an address known to the code. The loader creates this
+ * map, since its length depends on the group's slots and the host's CPUs, and maps it (BPF_F_MMAPABLE).
+ * A program that reads during a write may combine numbers of both plans; the result is still a listener
+ * of the group, or an empty slot.
  */
 struct rm_control {
-	__u16 plan;        /* in force: its first line */
-	__u16 probe;       /* client port (host byte order) that goes to `probe_slot`; 0: none */
+	__u16 plan;  /* index of the active plan's first line */
+	__u16 probe; /* client port (host byte order) that is routed to `probe_slot`; 0: none */
 	__u16 probe_slot;  /* entry in `listeners` */
 	__u16 source_mask; /* entries of `sources` - 1 */
 	__u8 mode;         /* RM_MODE_* */
-	__u8 report_moves; /* 1: tell of migrations from accept queues, through `move_events` */
-	__u16 syn_count; /* of the active plan; 0: no target, or the kernel's hash; RM_SYN_REFUSE */
-	__u16 standby;   /* its entry in `listeners`: then every decision is explicit; 0: none */
+	__u8 report_moves; /* 1: report migrations from accept queues through `move_events` */
+	__u16 syn_count;   /* targets of new connections; 0: the kernel's hash; RM_SYN_REFUSE */
+	__u16 standby;     /* entry in `listeners`; if set, every decision is explicit; 0: none */
 
-	/* What most new connections need, side by side. */
-	__u16 fast_path; /* 0: the kernel's hash; so many targets to choose among; RM_FAST_PATH_NONE */
+	/* Read for most new connections, so side by side. */
+	__u16 fast_path; /* targets to choose from; 0: the kernel's hash; RM_FAST_PATH_NONE */
 	__u16 first_targets
-		[RM_FIRST_TARGETS]; /* the first targets of new connections in the plan: most groups have no more */
+		[RM_FIRST_TARGETS]; /* first targets of new connections; most groups have no more */
 
 	/*
-	 * Each CPU's, one after the other: SYNs come on all CPUs at once, and no two write to one cache
-	 * line. Of those of a CPU, RM_OUTCOMES + slot: new connections that a listener was selected for;
-	 * outcome: the others, which belong to no listener.
+	 * One block per CPU, padded to whole cache lines so that no two CPUs write to one. In a block,
+	 * index RM_OUTCOMES + slot counts new connections given to that slot; index outcome counts new
+	 * connections for which no listener was selected.
 	 */
 	__u64 counters[];
 };
 
-/* The .rodata of the group's program: how long `control` is. */
+/* The .rodata of the group's program: the length of `control.counters`. */
 struct rm_sizes {
 	__u32 counters;     /* of all CPUs */
-	__u32 cpu_counters; /* of each: whole cache lines */
+	__u32 cpu_counters; /* of one CPU, padded to whole cache lines */
 };
 
-/* The one entry of `move_report`. */
+/* The only entry of `move_report`. */
 struct rm_move_report {
-	__u32 pending; /* 1 from an event of `move_events` until the loader has taken it */
+	__u32 pending; /* 1 from an event in `move_events` until the loader has read it */
 	__u32 pad;
-	__u64 wakeups; /* listeners the loader has woken; the loader's only */
+	__u64 wakeups; /* listeners the loader has woken; not used by the program */
 };
 
 /* Entry of `slots`, index = slot. Written and read by the loader only. */
@@ -179,15 +179,15 @@ struct rm_slot {
 	__u64 options_digest; /* digest of the inherited socket options; 0: not known */
 	__u32 generation;     /* 1.. */
 	__u32 class;
-	__u32 drained; /* 1: no target, on purpose */
+	__u32 drained; /* 1: drained by command, not a target */
 	__u32 pad;
-	/* The slot's counts when this listener took it. */
-	__u64 base_syn;  /* new connections it was selected for */
+	/* Counts of the slot at the time this listener took it. */
+	__u64 base_syn;  /* new connections given to the slot */
 	__u64 base_out;  /* migrations from it to a target */
 	__u64 base_into; /* migrations to it */
 };
 
-/* The one entry of `group`: who this is. Written and read by the loader only. */
+/* The only entry of `group`: its key and policy. Written and read by the loader only. */
 struct rm_group {
 	__u32 abi_version;
 	__u32 netns;   /* inode number of the network namespace */
@@ -201,27 +201,28 @@ struct rm_group {
 	__u8 settings;     /* RM_SETTINGS_* */
 	__u8 addr[16];     /* network byte order; IPv4 in the first four */
 	__u32 slots;       /* capacity: entries of `listeners` and `slots` */
-	__u32 attachments; /* times the program was attached to a group of this key */
-	__u32 hold_ms;     /* how long the standby holds without a listener; 0: no standby */
-	__u32 hold_max;    /* connections the standby holds: its backlog */
+	__u32 attachments; /* times the program was attached to a kernel group of this key */
+	__u32 hold_ms;     /* longest hold, ms; 0: no standby */
+	__u32 hold_max;    /* most connections held: the backlog of the standby */
 	char service[RM_SERVICE_LEN];
 };
 
-/* The one entry of `standby`. Written and read by the loader only. */
+/* The only entry of `standby`. Written and read by the loader only. */
 struct rm_standby {
 	__u64 cookie;  /* socket cookie; 0: none */
-	__u64 held_ms; /* CLOCK_BOOTTIME at which the hold under way began; 0: none */
-	char options[RM_OPTIONS_LEN]; /* those of the group's listeners: JSON, NUL at the end */
+	__u64 held_ms; /* start of the current hold, CLOCK_BOOTTIME; 0: none */
+	char options
+		[RM_OPTIONS_LEN]; /* socket options of the group's listeners: JSON, NUL-terminated */
 };
 
-/* The one entry of `hold_counts`: what became of them. Written and read by the loader only. */
+/* The only entry of `hold_counts`: holds by their end. Written and read by the loader only. */
 struct rm_hold_counts {
 	__u64 started;
 	__u64 handed_over;
 	__u64 expired;
 	__u64 released;
-	__u64 sum_ms;                   /* time held, of those that ended */
-	__u64 buckets[RM_HOLD_BUCKETS]; /* of those that ended, by time held; longer ones in none */
+	__u64 sum_ms;                   /* total duration of ended holds */
+	__u64 buckets[RM_HOLD_BUCKETS]; /* ended holds by duration; longer ones are in no bucket */
 };
 
 /* One record of the listeners iterator: one file descriptor on one listener. */
@@ -245,15 +246,15 @@ struct rm_listener {
 	__u8 reuseport;   /* SO_REUSEPORT was set */
 	__u8 v6only;
 	__u8 has_prog;
-	__u8 sockarray; /* it is in a REUSEPORT_SOCKARRAY, which keeps it out of a sockmap */
+	__u8 sockarray; /* member of a REUSEPORT_SOCKARRAY, so it cannot join a sockmap */
 	__u8 addr[16];  /* network byte order; IPv4 in the first four */
 	char comm[RM_COMM_LEN];
 };
 
 /* The listeners iterator's .rodata. */
 struct rm_iter_options {
-	__u32 pidns; /* inode number of the loader's pid namespace: pids are given as it sees them */
-	__u8 udp;    /* also bound UDP sockets */
+	__u32 pidns; /* inode number of the loader's pid namespace, in which pids are reported */
+	__u8 udp;    /* 1: also list bound UDP sockets */
 	__u8 pad[3];
 };
 
@@ -261,26 +262,26 @@ struct rm_iter_options {
 struct rm_bind_event {
 	__u16 port; /* host byte order */
 	__u16 pad;
-	__u32 pid; /* who bound it, in the loader's pid namespace; 0: not of that one */
+	__u32 pid; /* caller of bind() in the loader's pid namespace; 0: outside of it */
 };
 
 /*
- * The one entry of `adoption`: the cgroup whose binds set SO_REUSEPORT. It is
- * told by its name below its parent, not by its id: a service's cgroup is
- * removed when it stops and another one made when it starts.
+ * The only entry of `adoption`: the cgroup whose binds set SO_REUSEPORT. The cgroup is identified by its
+ * parent and name instead of its id, because a service's cgroup is removed when the service stops and
+ * created again when it starts.
  */
 struct rm_adoption {
 	__u32 abi_version;
 	__u32 pad;
-	__u64 parent; /* id (inode number) of the parent cgroup; 0: the root is adopted, everybody is in it */
+	__u64 parent; /* id (inode number) of the parent cgroup; 0: the root is adopted, with every process */
 	char name[RM_CGROUP_NAME_LEN];
 	char path[RM_CGROUP_PATH_LEN]; /* as in /proc/PID/cgroup; for the loader only */
 };
 
 /* Value of the adoption's `ports`, keyed by port (host byte order). */
 struct rm_adopted_port {
-	__u64 binds;  /* set SO_REUSEPORT */
-	__u64 failed; /* the kernel refused to set it */
+	__u64 binds;  /* binds that set SO_REUSEPORT */
+	__u64 failed; /* binds for which the kernel refused to set it */
 };
 
 #define RM_ASSERT_SIZE(type, size) _Static_assert(sizeof(struct type) == (size), "sizeof " #type)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * The maps of one group. What is in them says reuseport_migrate.h; the loader gives those of the
- * group's size their entries (loader/core/map_shapes.ts).
+ * The maps of one group. reuseport_migrate.h describes their entries. The loader sets the number of
+ * entries of maps that grow with the group (loader/core/map_shapes.ts).
  */
 #ifndef RM_SELECT_MAPS_H
 #define RM_SELECT_MAPS_H
@@ -18,7 +18,10 @@ struct {
 	__type(value, __u64); /* 8 bytes, so that user space can read the cookie back */
 } listeners SEC(".maps");
 
-/* No hash map: a lookup takes a third of the time, and its memory is what is seen. */
+/*
+ * An array used as a hash table. A lookup takes a third of the time of BPF_MAP_TYPE_HASH (bench row 4),
+ * which also has hidden per-CPU caches of elements (row 15).
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, RM_MAX_SLOTS);
@@ -33,11 +36,11 @@ struct {
 	__type(value, struct rm_plan_line);
 } plans SEC(".maps");
 
-/* Sections, and so addresses are known: what every packet needs costs no lookup. */
+/* Data sections: their addresses are part of the code, so that every packet is spared a map lookup. */
 struct rm_control control SEC(".data.control");
 const volatile struct rm_sizes sizes = {};
 
-/* Told through `move_events`, once until the loader has taken it. */
+/* Sent through `move_events`, and not again until the loader has read it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -45,7 +48,7 @@ struct {
 	__type(value, struct rm_move_report);
 } move_report SEC(".maps");
 
-/* The ring buffer of whoever wants to be told: only where somebody does, it costs its 16 KiB. */
+/* Holds the ring buffer of the sidecar that wakes destinations. Without one, the group saves 16 KiB. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__uint(max_entries, 1);
@@ -65,7 +68,7 @@ struct {
 	__type(value, struct rm_migrations);
 } migrations SEC(".maps");
 
-/* The loader's own memory; no program reads it. */
+/* Memory of the loader, which no program reads. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, RM_MAX_SLOTS);

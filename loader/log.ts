@@ -1,7 +1,7 @@
 /** Log events of a sidecar or store, and the journal that writes them. */
 import { LockedError } from "./errors.ts";
 
-/** Something worth a line in the log. `fields` are JSON-ready. */
+/** A line of the log. `fields` can be written as JSON. */
 export interface SidecarEvent {
   readonly level: "info" | "warn" | "error";
   readonly event: string;
@@ -11,10 +11,10 @@ export interface SidecarEvent {
 
 export type Log = (event: SidecarEvent) => void;
 
-/** Writes the log of one sidecar; a lasting condition is said once. */
+/** Writes the log of one sidecar; a lasting condition is logged once. */
 export class Journal {
   readonly #log: Log;
-  /** Last warning by what it is about. */
+  /** The last warning of each subject. */
   readonly #warned = new Map<string, string>();
 
   constructor(log: Log) {
@@ -31,12 +31,12 @@ export class Journal {
     this.#log({ level: "warn", event: "warning", text, fields: { about } });
   }
 
-  /** What it was about is well again. */
+  /** The condition has ended: the next warning about it is logged again. */
   settled(about: string): void {
     this.#warned.delete(about);
   }
 
-  /** Runs a step; its failure is said once, and settled when it succeeds. */
+  /** Runs a step. Logs a failure once, until the step succeeds again. */
   attempt(about: string, step: () => void): void {
     try {
       step();
@@ -47,9 +47,9 @@ export class Journal {
   }
 }
 
-/** An error as the log says it. */
+/** Returns the sentence that the log has for an error. */
 export function message(error: unknown): string {
-  // A lock held for a moment is not news each time with another pid.
-  if (error instanceof LockedError) return "another reuseport-migrate is at work; trying again";
+  // Without the pid, which would make the same condition a new warning each time.
+  if (error instanceof LockedError) return "another reuseport-migrate holds the lock; trying again";
   return error instanceof Error ? error.message : String(error);
 }

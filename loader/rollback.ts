@@ -1,6 +1,6 @@
-/** All or nothing, and all whatever fails; without DisposableStack (Node 24). */
+/** Steps that are undone together, and steps that all run. Replaces DisposableStack (Node 24). */
 
-/** Runs `work`; when it throws, runs the steps it registered, last first, and throws on. */
+/** Runs `work`; if it throws, runs the steps it registered, last first, and rethrows. */
 export function allOrNothing<T>(work: (undo: (step: () => void) => void) => T): T {
   const steps: (() => void)[] = [];
   try {
@@ -11,12 +11,12 @@ export function allOrNothing<T>(work: (undo: (step: () => void) => void) => T): 
   }
 }
 
-/** Runs every step. @throws the first error, when all were tried */
-export function everyStep(steps: Iterable<() => void>): void {
+/** Runs every step, one after another. @throws the first error, after all steps have run */
+export async function everyStep(steps: Iterable<() => void | Promise<void>>): Promise<void> {
   const errors: unknown[] = [];
   for (const step of steps) {
     try {
-      step();
+      await step();
     } catch (error) {
       errors.push(error);
     }

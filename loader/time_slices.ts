@@ -1,30 +1,17 @@
-/** Long work in steps: all at once, or in slices between which the event loop has its turn. */
+/** Slices of long work, between which the event loop turns. */
 import { setImmediate as turn } from "node:timers/promises";
 
-/** What a slice may take, ms; its last step comes on top. */
-const SLICE_MS = 10;
+/** Length of a slice, ms; the step under way at its end is finished first. */
+export const SLICE_MS = 10;
 
-/** What the steps come to. @param each told what each of them gives */
-export function atOnce<S, T>(steps: Iterator<S, T>, each: (given: S) => void = () => {}): T {
-  for (;;) {
-    const step = steps.next();
-    if (step.done) return step.value;
-    each(step.value);
-  }
-}
+/** Lets the event loop turn once a slice; for work of many short steps (bench rows 11 and 12). */
+export class TimeSlices {
+  #endMs = performance.now() + SLICE_MS;
 
-/** As {@link atOnce}; between two slices anything may happen. */
-export async function inSlices<S, T>(
-  steps: Iterator<S, T>,
-  each: (given: S) => void = () => {},
-): Promise<T> {
-  let untilMs = performance.now() + SLICE_MS;
-  for (;;) {
-    const step = steps.next();
-    if (step.done) return step.value;
-    each(step.value);
-    if (performance.now() < untilMs) continue;
+  /** Call between two steps: lets the event loop turn if the slice is over. */
+  async between(): Promise<void> {
+    if (performance.now() < this.#endMs) return;
     await turn();
-    untilMs = performance.now() + SLICE_MS;
+    this.#endMs = performance.now() + SLICE_MS;
   }
 }

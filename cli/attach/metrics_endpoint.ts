@@ -9,9 +9,9 @@ export class Endpoint {
   #address: MetricsAddress | null = null;
   #server: MetricsServer | null = null;
 
-  constructor(sidecar: Pick<Sidecar, "tellStatus" | "store">, warn: MetricsSource["warn"]) {
+  constructor(sidecar: Pick<Sidecar, "status" | "store">, warn: MetricsSource["warn"]) {
     this.#source = {
-      collect: (each) => sidecar.tellStatus(each),
+      collect: (each) => sidecar.status(each),
       store: () => sidecar.store,
       warn,
     };

@@ -13,7 +13,7 @@ export interface Running {
   readonly endpoint: Endpoint;
   /** Notifies the service manager. */
   notify(state: string): void;
-  ready(): void;
+  ready(): Promise<void>;
   /** Returns the options in force. */
   get(): AttachRequest;
 }
@@ -66,7 +66,7 @@ async function reloadOnce(
     }
     if (!("services" in next.sidecar)) throw new Error("a config has services");
     await endpoint.serveAt(next.host.metrics);
-    const report = sidecar.reload(next.sidecar.services);
+    const report = await sidecar.reload(next.sidecar.services);
     inForce(next);
     say("info", "reloaded", `${args.config}: ${summaryOf(report)}`);
   } catch (error) {
@@ -78,7 +78,7 @@ async function reloadOnce(
       `${args.config} is refused: the previous configuration stays in force`,
     );
   }
-  running.ready();
+  await running.ready();
 }
 
 /** `added web; unchanged api, db`. */

@@ -26,18 +26,18 @@ export async function run(env: Env, args: AttachArguments): Promise<void> {
     if (!args.once) await endpoint.serveAt(asked.host.metrics);
     // With many groups the start takes long: a signal may end it.
     const ended = stopped.then(() => "ended" as const);
-    if ((await Promise.race([sidecar.startInTurns(), ended])) === "ended") return;
+    if ((await Promise.race([sidecar.start(), ended])) === "ended") return;
     if (args.once) {
-      env.stdout.write(`ATTACHED ${summary(sidecar)}\n`);
-      sidecar.close({ keep: true });
+      env.stdout.write(`ATTACHED ${await summary(sidecar)}\n`);
+      await sidecar.close({ keep: true });
       return;
     }
     env.raisePriority?.();
     const notify = (state: string) => notifyService(state, env.vars["NOTIFY_SOCKET"]);
     const released = new Promise<void>((resolve) => sidecar.watch(resolve));
-    env.stdout.write(`READY ${summary(sidecar)} metrics=${endpoint.url}\n`);
-    const ready = () => notify(`READY=1\nSTATUS=${summary(sidecar)}`);
-    ready();
+    env.stdout.write(`READY ${await summary(sidecar)} metrics=${endpoint.url}\n`);
+    const ready = async () => notify(`READY=1\nSTATUS=${await summary(sidecar)}`);
+    await ready();
     if (args.config !== undefined) {
       const running = { sidecar, endpoint, notify, ready, get: () => asked };
       stopReloading = reloadOnSignal(env, args, running, (next) => {
@@ -49,7 +49,7 @@ export async function run(env: Env, args: AttachArguments): Promise<void> {
   } finally {
     stopReloading();
     try {
-      sidecar.close({ keep: asked.host.keep });
+      await sidecar.close({ keep: asked.host.keep });
     } finally {
       await endpoint.close();
     }
@@ -57,8 +57,8 @@ export async function run(env: Env, args: AttachArguments): Promise<void> {
 }
 
 /** Returns the numbers of groups and listeners. */
-export function summary(sidecar: Sidecar): string {
-  const { groups } = sidecar.status();
+export async function summary(sidecar: Sidecar): Promise<string> {
+  const { groups } = await sidecar.status();
   const listeners = groups.flatMap((group) => group.listeners);
   const served = listeners.filter(({ role }) => role !== "standby");
   return `groups=${groups.length} listeners=${served.length}`;

@@ -24,7 +24,7 @@ async function run(env: Env, args: Arguments): Promise<void> {
   if (named.length === 0 && !args.all) throw new UsageError("detach requires a SPEC or --all");
   if (named.length > 0 && args.all) throw new UsageError("detach takes a SPEC or --all, not both");
   const { detach } = await import("../../loader/operate/detach.ts");
-  const { groups, unadopted } = detach({
+  const { groups, unadopted } = await detach({
     specs: named,
     all: args.all === true,
     ...bpffsOf(args.bpffs),

@@ -116,7 +116,7 @@ async function run(env: Env, args: Arguments, exitWith: (code: number) => void):
   const timeoutMs = duration("--timeout", timeout ?? DEFAULT_TIMEOUT, 0, DAY_MS);
   const { drain, drainedNow, emptyStuck } = await import("../../loader/operate/drain.ts");
   const { Observer } = await import("../../loader/observe/observer.ts");
-  const drained = drain(specs(args.spec), chosen, {
+  const drained = await drain(specs(args.spec), chosen, {
     ...bpffsOf(args.bpffs),
     force: args.force === true,
   });
@@ -166,7 +166,7 @@ export function undrainCommand(env: Env): CommandModule<object, SelectorArgument
     handler: async (args) => {
       const { undrain } = await import("../../loader/operate/drain.ts");
       const chosen = selector(args);
-      print(env, args, "undrained", undrain(specs(args.spec), chosen, bpffsOf(args.bpffs)));
+      print(env, args, "undrained", await undrain(specs(args.spec), chosen, bpffsOf(args.bpffs)));
     },
   };
 }

@@ -41,7 +41,7 @@ async function run(env: Env, args: Arguments): Promise<void> {
     ...(route === undefined ? {} : { route }),
     ...(settings === undefined ? {} : { settings }),
   };
-  const changed = changePolicy(specs(args.spec), change, bpffsOf(args.bpffs));
+  const changed = await changePolicy(specs(args.spec), change, bpffsOf(args.bpffs));
   if (args.json) env.stdout.write(`${JSON.stringify({ groups: changed })}\n`);
   for (const { group, ...policy } of args.json ? [] : changed) {
     const parts = Object.entries(policy).map(([name, value]) => `${name} ${value}`);

@@ -1,4 +1,4 @@
-/** The keys of a service in a config file, made from its options: `hold-max` is `hold.max`. Pure. */
+/** The keys of a service in a config file, made from its options: `hold-max` is `hold.max`. */
 import { OPTION_NAMES, type OptionName, optionOf } from "../options/service.ts";
 
 /** Returns the key of an option, below the service. */

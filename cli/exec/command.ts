@@ -42,12 +42,12 @@ async function run(env: Env, request: ExecRequest): Promise<number> {
   );
   const metricsServer = metrics
     ? await (await import("../metrics/server.ts")).serveMetrics(metrics, {
-        collect: (each) => sidecar.tellStatus(each),
+        collect: (each) => sidecar.status(each),
         warn: (text) => log(metricsWarning(text)),
       })
     : null;
   try {
-    sidecar.start();
+    await sidecar.start();
     sidecar.watch();
     const all = {
       command,
@@ -68,15 +68,15 @@ async function run(env: Env, request: ExecRequest): Promise<number> {
       await clear(cgroup, timeouts.stopTimeoutMs);
     }
   } finally {
-    giveBack(sidecar, say);
+    await giveBack(sidecar, say);
     await metricsServer?.close();
   }
 }
 
 /** Detaches. A failure is only logged: the exit code is that of the server. */
-function giveBack(sidecar: Sidecar, say: ExecContext["say"]): void {
+async function giveBack(sidecar: Sidecar, say: ExecContext["say"]): Promise<void> {
   try {
-    sidecar.close();
+    await sidecar.close();
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     say("warn", `not everything was detached: ${why}; run 'reuseport-migrate detach'`);

@@ -13,23 +13,26 @@ export async function runOnce(env: Env, run: ExecContext): Promise<number> {
   });
   // A signal may have come before the handler was set.
   if (env.stop.aborted) child.signal(env.stop.reason);
+  let isWaiting = true;
   const poll = env.vars["NOTIFY_SOCKET"] ? setInterval(look, SUPERVISE_POLL_MS) : undefined;
-  function look(): void {
-    if (!listens(run, child)) return;
+  async function look(): Promise<void> {
+    if (!(await listens(run, child)) || !isWaiting) return;
+    isWaiting = false;
     clearInterval(poll);
     run.notify("READY=1");
   }
   try {
     return exitCodeOf(await child.ended);
   } finally {
+    isWaiting = false;
     clearInterval(poll);
     unsubscribe();
   }
 }
 
-function listens({ sidecar }: ExecContext, { cgroup }: Child): boolean {
+async function listens({ sidecar }: ExecContext, { cgroup }: Child): Promise<boolean> {
   try {
-    return listensOn(sidecar.status(), cgroup).size > 0;
+    return listensOn(await sidecar.status(), cgroup).size > 0;
   } catch {
     return false; // the sidecar logs the error; the next poll reads again
   }

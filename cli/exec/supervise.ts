@@ -1,4 +1,5 @@
 /** `exec --restart`: takes the actions that policy.ts decides, and passes events to it. */
+import type { Status } from "../../loader/operate/status.ts";
 import type { Env } from "../env.ts";
 import { Child, type Ending, endingText } from "../process/child.ts";
 import { TYPED } from "../process/signals.ts";
@@ -44,6 +45,8 @@ class Supervisor {
   #state = supervision(performance.now());
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
+  /** A poll is reading status. */
+  #isPolling = false;
   #warned = "";
   #finish: () => void = () => {};
   #fail: (error: unknown) => void = () => {};
@@ -109,32 +112,34 @@ class Supervisor {
     clearTimeout(this.#timer);
     const { starts, queued } = this.#state;
     const steady = starts.length === 1 && starts[0]?.phase === "serving" && !queued;
-    if (this.#closed || steady) return;
-    this.#timer = setTimeout(() => this.#look(), SUPERVISE_POLL_MS);
+    if (this.#closed || steady || this.#isPolling) return;
+    this.#timer = setTimeout(() => void this.#poll(), SUPERVISE_POLL_MS);
   }
 
-  #look(): void {
+  async #poll(): Promise<void> {
+    this.#isPolling = true;
     try {
-      for (const start of this.#state.starts) {
-        if (start.phase === "starting" && this.#listens(start)) {
+      const status = await this.#run.sidecar.status();
+      for (const start of this.#closed ? [] : this.#state.starts) {
+        if (start.phase === "starting" && this.#listens(start, status)) {
           this.handle({ type: "listens", start: start.number });
           this.#run.notify("READY=1");
         }
-        if (start.phase === "draining" && this.#isQuiet(start)) {
+        if (start.phase === "draining" && this.#isQuiet(start, status)) {
           this.handle({ type: "quiet", start: start.number });
         }
       }
     } catch (error) {
       this.#warnOnce(error instanceof Error ? error.message : String(error));
     }
+    this.#isPolling = false;
     this.handle({ type: "tick" });
   }
 
   /** Returns whether a start listens on every SPEC of the start it replaces, or on any if it replaces none. */
-  #listens(start: Start): boolean {
+  #listens(start: Start, status: Status): boolean {
     const child = this.#children.get(start.number);
     if (!child) return false;
-    const status = this.#run.sidecar.status();
     const have = listensOn(status, child.cgroup);
     const serving = this.#state.starts.find(({ phase }) => phase === "serving");
     const replaced = serving && this.#children.get(serving.number);
@@ -142,13 +147,13 @@ class Supervisor {
     return have.size > 0 && [...required].every((service) => have.has(service));
   }
 
-  #isQuiet(start: Start): boolean {
+  #isQuiet(start: Start, status: Status): boolean {
     const child = this.#children.get(start.number);
     if (!child) return false;
-    const { sidecar, ports, established } = this.#run;
+    const { ports, established } = this.#run;
     const pids = child.cgroup.pids();
-    // In this order: connections go from the handshake to the queue to a process.
-    const quiet = isDrained(sidecar.status(), child.cgroup) && established(pids, ports) === 0;
+    // After the status: connections go from the handshake to the queue to a process.
+    const quiet = isDrained(status, child.cgroup) && established(pids, ports) === 0;
     const polls = quiet ? (this.#quiet.get(start.number) ?? 0) + 1 : 0;
     this.#quiet.set(start.number, polls);
     return polls >= QUIET_POLLS;

@@ -1,5 +1,5 @@
-/** Versions of what we run on. */
+/** The version of the system's libbpf. */
 import { libbpf_version_string } from "../sys/libbpf.ts";
 
-/** libbpf's own, without the leading v: `1.1`. */
+/** Returns the version without its leading v: `1.1`. */
 export const libbpfVersion = (): string => libbpf_version_string().replace(/^v/, "");

@@ -11,7 +11,7 @@ import { Mapping } from "../sys/mapping.ts";
 const INFO_SIZE = 88; // struct bpf_map_info of Linux 5.13; later members stay out
 const CREATE_OPTIONS = 32; // struct bpf_map_create_opts to its map_flags
 
-/** What the kernel says of a map: sizes in bytes. */
+/** Returns the shape of a map as the kernel reports it; sizes in bytes. */
 export function mapShape(fd: number): Required<MapShape> {
   const info = Buffer.alloc(INFO_SIZE);
   const len: [number] = [info.length];
@@ -25,7 +25,7 @@ export function mapShape(fd: number): Required<MapShape> {
   };
 }
 
-/** Of the call that is under way. */
+/** Scratch space for a numeric key, valid during one call. */
 const NUMBER = Buffer.alloc(4);
 
 /** A key: an unsigned 32-bit number, or bytes. */
@@ -35,10 +35,10 @@ export type Key = number | Buffer;
 export class BpfMap implements Disposable {
   readonly shape: Required<MapShape>;
   #fd: number;
-  /** Its memory; null where there is none to be had, undefined until it is wanted. */
+  /** The mapped memory; undefined before the first use, null if it cannot be mapped. */
   #memory: Mapping | null | undefined;
 
-  /** A map that belongs to no object. @param name as the kernel shows it */
+  /** Creates a map outside any object. @param name shown by the kernel */
   static create(name: string, { type, key, value, entries, flags }: Required<MapShape>): BpfMap {
     const options = { sz: CREATE_OPTIONS, map_flags: flags };
     const fd = bpf.bpf_map_create(type, name, key, value, entries, options);
@@ -62,7 +62,7 @@ export class BpfMap implements Disposable {
     return guard.bytes("a map key", NUMBER, this.shape.key);
   }
 
-  /** The value's bytes, or null where there is none. */
+  /** Returns the bytes of a value, or null if the key has none. */
   lookup(key: Key): Buffer | null {
     const value = Buffer.allocUnsafe(this.shape.value);
     try {
@@ -80,7 +80,7 @@ export class BpfMap implements Disposable {
     checkRet("bpf_map_update_elem", bpf.bpf_map_update_elem(this.fd, this.#key(key), value, 0));
   }
 
-  /** Replaces entries of an array, one after the other from `first` on, in one call. */
+  /** Replaces consecutive entries of an array, starting at `first`, in one call. */
   write(first: number, values: Buffer): void {
     const entries = values.length / this.shape.value;
     const keys = Buffer.alloc(4 * entries);
@@ -90,7 +90,7 @@ export class BpfMap implements Disposable {
     checkRet("bpf_map_update_batch", ret);
   }
 
-  /** Removes an entry; false where there was none (sockmaps say EINVAL for that). */
+  /** Removes an entry. Returns false if it did not exist (EINVAL from a sockmap). */
   delete(key: Key): boolean {
     try {
       checkRet("bpf_map_delete_elem", bpf.bpf_map_delete_elem(this.fd, this.#key(key)));
@@ -101,7 +101,7 @@ export class BpfMap implements Disposable {
     }
   }
 
-  /** Every key of a hash. */
+  /** Returns every key of a hash. */
   keys(): Buffer[] {
     const keys: Buffer[] = [];
     for (;;) {
@@ -118,8 +118,8 @@ export class BpfMap implements Disposable {
   }
 
   /**
-   * Values of an array, one after the other, from entry `first` on. No system call where its memory
-   * can be mapped; else one, which takes the kernel a third of a microsecond for each.
+   * Returns consecutive values of an array, starting at entry `first`. Makes no system call if the
+   * memory is mapped; otherwise one, at a third of a microsecond per entry.
    */
   read(first = 0, entries = this.shape.entries - first): Buffer {
     const size = this.shape.value;
@@ -140,7 +140,7 @@ export class BpfMap implements Disposable {
     return values;
   }
 
-  /** As {@link read}: the bytes from `from` up to `to` of an array's only value. */
+  /** Returns bytes `from` (inclusive) to `to` (exclusive) of an array's only value. */
   readPart(from: number, to: number): Buffer {
     const memory = this.#mapped();
     if (memory) return memory.read(from, to);
@@ -148,19 +148,19 @@ export class BpfMap implements Disposable {
   }
 
   /**
-   * Replaces the first bytes of an array's only value, while programs write to others of it.
-   * @throws SysError where its memory cannot be mapped
+   * Replaces the first bytes of an array's only value while programs write to other bytes of it.
+   * @throws SysError if the memory cannot be mapped
    */
   writeStart(bytes: Buffer): void {
     this.#memory ??= this.#map();
     this.#memory.writeStart(bytes);
   }
 
-  /** Its memory; null, and calls must do, where the kernel refuses: too many mappings, for one. */
+  /** Returns the mapped memory, or null if the kernel refuses (too many mappings, for example). */
   #mapped(): Mapping | null {
     if (this.#memory !== undefined) return this.#memory;
     this.#memory = null;
-    // There entries are at multiples of 8 (kernel/bpf/arraymap.c), and in what a call returns they are not.
+    // Mapped entries are padded to multiples of 8 (kernel/bpf/arraymap.c); results of a call are not.
     if ((this.shape.flags & MMAPABLE) === 0 || this.shape.value % 8 !== 0) return null;
     try {
       this.#memory = this.#map();

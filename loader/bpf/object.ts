@@ -1,4 +1,4 @@
-/** A BPF object file: opened, adjusted, loaded; its maps and programs by name. */
+/** A BPF object file: opened, adjusted and loaded, with its maps and programs by name. */
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { hasCode, NotSupportedError, PermissionError, SysError, VerifierError } from "../errors.ts";
@@ -7,22 +7,25 @@ import * as bpf from "../sys/libbpf.ts";
 import { takeMessages } from "../sys/print.ts";
 import { BpfMap } from "./map.ts";
 
-/** Prebuilt objects stand beside the compiled loader: dist/bpf/NAME.bpf.o. */
+/** Returns the path of a prebuilt object: dist/bpf/NAME.bpf.o, beside the compiled loader. */
 export function objectPath(name: string): string {
   return fileURLToPath(new URL(`../../bpf/${name}.bpf.o`, import.meta.url));
 }
 
-/** An open BPF object. Closing it drops its own references; what is pinned or attached stays. */
+/** An open BPF object. Closing it drops its own references; pins and attachments stay. */
 export class BpfObject implements Disposable {
   readonly #name: string;
   #ptr: bpf.Ptr<"bpf_object"> | null;
-  /** What libbpf must have instead of {@link useMap}'s when it closes the object. */
+  /** Maps that replace those of {@link useMap} before libbpf closes the object. */
   readonly #standIns: { readonly pointer: bpf.Ptr<"bpf_map">; readonly map: BpfMap }[] = [];
 
-  /** Opens `NAME.bpf.o`; nothing is in the kernel yet. */
+  /** Opens `NAME.bpf.o` without loading anything into the kernel. */
   constructor(name: string, path = objectPath(name)) {
     if (!existsSync(path)) {
-      throw new NotSupportedError("BPF object", `${path} is missing: build it with 'make build'`);
+      throw new NotSupportedError(
+        "BPF object",
+        `the BPF object ${path} is missing: build it with 'make build'`,
+      );
     }
     this.#name = name;
     takeMessages();
@@ -38,22 +41,22 @@ export class BpfObject implements Disposable {
     return checkPtr(`map ${name}`, bpf.bpf_object__find_map_by_name(this.#object, name));
   }
 
-  /** Before load: the number of entries of a map. */
+  /** Sets the number of entries of a map, before load. */
   setEntries(map: string, entries: number): void {
     checkRet("bpf_map__set_max_entries", bpf.bpf_map__set_max_entries(this.#map(map), entries));
   }
 
-  /** Before load: the flags of a map. A section's are else those of memory that can be mapped, in whole pages. */
+  /** Sets the flags of a map, before load. By default the map of a data section is mappable, in whole pages. */
   setFlags(map: string, flags: number): void {
     checkRet("bpf_map__set_map_flags", bpf.bpf_map__set_map_flags(this.#map(map), flags));
   }
 
   /**
-   * Before load: a map of one's own, of any length, instead of a data section's.
+   * Uses a map of any length for a data section, before load.
    *
-   * libbpf maps memory as long as the section when it opens the object. When it closes it, it unmaps
-   * as much as the map is long that it has then (bpf_map__destroy() of 1.1 and 1.7), whoever's memory
-   * follows. So it gets one of the section's length in time.
+   * libbpf maps memory of the section's length when it opens the object. When it closes the object, it
+   * unmaps the length of the map it has then (bpf_map__destroy() of 1.1 and 1.7), including whatever
+   * memory follows. So it gets a map of the section's length before it closes.
    */
   useMap(section: string, map: BpfMap): void {
     const pointer = this.#map(section);
@@ -62,7 +65,7 @@ export class BpfObject implements Disposable {
     checkRet("bpf_map__reuse_fd", bpf.bpf_map__reuse_fd(pointer, map.fd));
   }
 
-  /** Before load: the whole content of a data section such as `.rodata`. */
+  /** Sets the whole content of a data section such as `.rodata`, before load. */
   setData(section: string, data: Buffer): void {
     checkRet(
       "bpf_map__set_initial_value",
@@ -71,7 +74,7 @@ export class BpfObject implements Disposable {
   }
 
   /**
-   * Puts maps and programs into the kernel.
+   * Loads maps and programs into the kernel.
    * @throws PermissionError, NotSupportedError or {@link VerifierError} with the log.
    */
   load(): void {
@@ -89,7 +92,7 @@ export class BpfObject implements Disposable {
       if (cause instanceof SysError && /BTF|vmlinux/.test(log)) {
         throw new NotSupportedError(
           "BTF",
-          `the kernel's BTF cannot be used (${log.split("\n").at(-1)}): boot a kernel with CONFIG_DEBUG_INFO_BTF=y (Debian's have it)`,
+          `the kernel's BTF is not usable (${log.split("\n").at(-1)}): boot a kernel with CONFIG_DEBUG_INFO_BTF=y (Debian's have it)`,
           { cause },
         );
       }
@@ -97,29 +100,29 @@ export class BpfObject implements Disposable {
     }
   }
 
-  /** After load: the map's file descriptor, owned by the object. */
+  /** Returns a map's file descriptor, owned by the object, after load. */
   mapFd(name: string): number {
     return checkRet(`map ${name}`, bpf.bpf_map__fd(this.#map(name)));
   }
 
-  /** The program's handle, owned by the object. */
+  /** Returns a program's handle, owned by the object. */
   program(name: string): bpf.Ptr<"bpf_program"> {
     return checkPtr(`program ${name}`, bpf.bpf_object__find_program_by_name(this.#object, name));
   }
 
-  /** After load: the program's file descriptor, owned by the object. */
+  /** Returns a program's file descriptor, owned by the object, after load. */
   programFd(name: string): number {
     return checkRet(`program ${name}`, bpf.bpf_program__fd(this.program(name)));
   }
 
-  /** The object's BTF, raw (for the ABI test). */
+  /** Returns the object's raw BTF, for the ABI test. */
   btf(): bpf.Ptr<"btf"> {
     return checkPtr("bpf_object__btf", bpf.bpf_object__btf(this.#object));
   }
 
   [Symbol.dispose](): void {
     if (this.#ptr === null) return;
-    // Where that fails the object is left as it is: rather a leak.
+    // If this fails the object stays open: a leak rather than a crash.
     for (const { pointer, map } of this.#standIns) {
       checkRet("bpf_map__reuse_fd", bpf.bpf_map__reuse_fd(pointer, map.fd));
       map[Symbol.dispose]();

@@ -1,6 +1,6 @@
 /**
- * Pinned state: one directory a group, and one an adopted cgroup, under
- * BPFFS/reuseport-migrate. Locks are flock(2) on the directories, so that the kernel drops them with their holder.
+ * The pin tree: one directory for each group and each adopted cgroup, under BPFFS/reuseport-migrate.
+ * Locks are flock(2) on the directories, so the kernel drops them when their holder exits.
  */
 import {
   closeSync,
@@ -17,6 +17,7 @@ import {
   utimesSync,
 } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { hasCode, LockedError, NotSupportedError, UsageError } from "../errors.ts";
 import * as libc from "../sys/libc.ts";
 
@@ -26,8 +27,10 @@ const ROOT = "reuseport-migrate";
 const UNFINISHED = "new-";
 /** First word of an adoption's directory; a group's name begins with a number. */
 const ADOPTION = "adopt-";
+/** Longest pause between two tries to take a lock, ms: a sidecar frees it for 1 ms at a time. */
+const MAX_RETRY_MS = 8;
 
-/** The bpffs to use: `path`, or the first one mounted. */
+/** Returns the bpffs to use: `path`, or the first one mounted. */
 export function findBpffs(path?: string): string {
   if (path !== undefined) {
     if (!existsSync(path)) throw new UsageError(`--bpffs ${path}: there is no such directory`);
@@ -48,11 +51,14 @@ export function findBpffs(path?: string): string {
   );
 }
 
-/** An exclusive lock on a directory; dropped on dispose, or with the process. */
+/** An exclusive lock on a directory, held until disposed or until the process exits. Never waits. */
 export class Lock implements Disposable {
   #fd: number;
 
-  /** @throws LockedError when another process has it. */
+  /**
+   * @param what names the directory in the error
+   * @throws LockedError if the lock is held already
+   */
   constructor(directory: string, what: string) {
     this.#fd = openSync(directory, "r");
     try {
@@ -75,7 +81,7 @@ export class Lock implements Disposable {
   }
 }
 
-/** Pid of the process that holds a lock on `directory`, from /proc/locks; null: nobody. */
+/** Returns the pid that holds the lock on `directory` (by /proc/locks); null if it is not locked. */
 export function lockHolder(directory: string): number | null {
   const inode = statSync(directory).ino;
   for (const line of readFileSync("/proc/locks", "utf8").split("\n")) {
@@ -88,7 +94,7 @@ export function lockHolder(directory: string): number | null {
   return null;
 }
 
-/** The directory of all groups and adoptions on one bpffs. */
+/** The directory of every group and adoption on one bpffs. */
 export class PinTree {
   readonly root: string;
 
@@ -96,18 +102,18 @@ export class PinTree {
     this.root = join(bpffs, ROOT);
   }
 
-  /** Names of the groups that are pinned. */
+  /** Returns the names of the pinned groups. */
   groups(): string[] {
     return this.#names((name) => !name.startsWith(UNFINISHED) && !name.startsWith(ADOPTION));
   }
 
-  /** Names of the adoptions that are pinned. */
+  /** Returns the names of the pinned adoptions. */
   adoptions(): string[] {
     return this.#names((name) => name.startsWith(ADOPTION));
   }
 
-  #names(wanted: (name: string) => boolean): string[] {
-    return existsSync(this.root) ? readdirSync(this.root).filter(wanted).sort() : [];
+  #names(matches: (name: string) => boolean): string[] {
+    return existsSync(this.root) ? readdirSync(this.root).filter(matches).sort() : [];
   }
 
   directory(group: string): string {
@@ -118,45 +124,57 @@ export class PinTree {
     return existsSync(this.directory(group));
   }
 
-  /** An empty directory to fill and then rename to the group's own. Wants the lock. */
+  /**
+   * Makes an empty directory, to be filled and then published.
+   * @requires the pin tree's lock
+   */
   makeUnfinished(group: string): string {
     const directory = join(this.root, UNFINISHED + group);
     mkdirSync(directory, { mode: 0o700 });
     return directory;
   }
 
-  /** Makes what was filled a group's or adoption's own, in one step. Wants the lock. */
+  /**
+   * Renames a filled directory to the name of its group or adoption.
+   * @requires the pin tree's lock
+   */
   publish(name: string): void {
     renameSync(join(this.root, UNFINISHED + name), this.directory(name));
   }
 
-  /** The reverse of {@link publish}: the directory is nobody's, and removed whatever happens. Wants the lock. */
+  /**
+   * Reverses {@link publish}. If the caller is interrupted, the next holder of the lock removes the
+   * directory.
+   * @requires the pin tree's lock
+   */
   retract(name: string): string {
     const directory = join(this.root, UNFINISHED + name);
     renameSync(this.directory(name), directory);
     return directory;
   }
 
-  /** Removes what {@link makeUnfinished} made and nobody finished. */
+  /** Removes a directory of {@link makeUnfinished} that was not published. */
   removeUnfinished(group: string): void {
     removeDirectory(join(this.root, UNFINISHED + group));
   }
 
   /**
-   * The lock of commands that change state, held for milliseconds; waits up to `patienceMs` for it.
-   * Clears what a command that was killed left half-made: only its holder may be making one.
+   * Takes the lock on everything pinned here. Removes what an interrupted command left unfinished:
+   * only the lock's holder can be making a directory.
+   * @param timeoutMs how long to wait for another process that holds the lock
+   * @throws LockedError after `timeoutMs`
    */
-  lock(patienceMs = 5_000): Lock {
+  async lock(timeoutMs = 5_000): Promise<Lock> {
     mkdirSync(this.root, { recursive: true, mode: 0o700 });
-    const until = Date.now() + patienceMs;
-    for (;;) {
+    const untilMs = performance.now() + timeoutMs;
+    for (let delayMs = 1; ; delayMs = Math.min(2 * delayMs, MAX_RETRY_MS)) {
       try {
         return this.#lockAndClear();
       } catch (error) {
-        const vanished = (error as NodeJS.ErrnoException).code === "ENOENT";
-        if (vanished) mkdirSync(this.root, { recursive: true, mode: 0o700 });
-        else if (!(error instanceof LockedError) || Date.now() >= until) throw error;
-        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+        const isRemoved = (error as NodeJS.ErrnoException).code === "ENOENT";
+        if (isRemoved) mkdirSync(this.root, { recursive: true, mode: 0o700 });
+        else if (!(error instanceof LockedError) || performance.now() >= untilMs) throw error;
+        await sleep(delayMs);
       }
     }
   }
@@ -169,31 +187,34 @@ export class PinTree {
       }
       return lock;
     } catch (error) {
-      lock[Symbol.dispose](); // of a directory that was removed meanwhile
+      lock[Symbol.dispose](); // the directory was removed after it was opened
       throw error;
     }
   }
 
   /**
-   * Another one when groups came or went, or a command changed one ({@link mark}); whoever has the
-   * lock and reads it last knows that nothing changed behind it.
+   * A number that changes when a group is added or removed, or marked ({@link mark}). A process that
+   * reads it under the lock can later tell whether another process made a change.
    */
   get changes(): bigint {
     return statSync(this.root, { bigint: true, throwIfNoEntry: false })?.mtimeNs ?? 0n;
   }
 
-  /** Tells sidecars that what is pinned of a group was changed. Wants the lock. */
+  /**
+   * Tells sidecars that the pins of a group were changed.
+   * @requires the pin tree's lock
+   */
   mark(): void {
     const now = (performance.timeOrigin + performance.now()) / 1000;
     utimesSync(this.root, now, now);
   }
 
-  /** Removes a group's pins; the kernel frees what nothing else holds. */
+  /** Removes a group's pins; the kernel frees each object without another reference. */
   remove(group: string): void {
     removeDirectory(this.directory(group));
   }
 
-  /** Removes the directory of all when there are none. */
+  /** Removes the root directory if it is empty. */
   tidy(): void {
     try {
       rmdirSync(this.root);

@@ -1,4 +1,4 @@
-/** The host's CPUs, as programs see them. */
+/** The numbers of CPUs that a BPF program can see. */
 import { readFileSync } from "node:fs";
 
 /** Ranges of numbers, such as `0-3,8-11` (Documentation/admin-guide/cputopology.rst of Linux). */
@@ -7,8 +7,8 @@ const POSSIBLE = "/sys/devices/system/cpu/possible";
 let count: number | null = null;
 
 /**
- * One more than the highest number a CPU may ever have: what bpf_get_smp_processor_id() says is
- * below it. Numbers may be missing, so there can be fewer CPUs.
+ * Returns one more than the highest CPU number, an upper bound for bpf_get_smp_processor_id(). The host
+ * can have fewer CPUs, since numbers may be missing.
  */
 export function cpuNumbers(): number {
   count ??= numbersIn(readFileSync(POSSIBLE, "utf8"));

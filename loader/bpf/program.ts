@@ -1,4 +1,4 @@
-/** What the kernel says of a loaded program, by file descriptor or id. */
+/** Information on loaded programs, by file descriptor, id or pin. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { hasCode } from "../errors.ts";
@@ -14,21 +14,21 @@ export const PROGRAM_PIN = "program";
 export interface ProgramInfo {
   readonly id: number;
   readonly name: string;
-  /** Time spent in it, nanoseconds; 0 unless kernel.bpf_stats_enabled is 1. */
+  /** Time spent in the program, nanoseconds; 0 unless kernel.bpf_stats_enabled is 1. */
   readonly runTimeNs: bigint;
-  /** Times it ran; 0 unless kernel.bpf_stats_enabled is 1. */
+  /** Number of runs; 0 unless kernel.bpf_stats_enabled is 1. */
   readonly runCount: bigint;
 }
 
 const INFO_SIZE = 224;
 const OFFSET = { id: 4, name: 64, runTimeNs: 192, runCount: 200 };
 
-/** Of the call that is under way. */
+/** Scratch space, valid during one call. */
 const info = Buffer.alloc(INFO_SIZE);
 
-/** Info on the program behind `fd`. */
+/** Returns information on the program behind `fd`. */
 export function programInfo(fd: number): ProgramInfo {
-  info.fill(0); // what it says beforehand is what is asked for
+  info.fill(0); // members set beforehand are requests
   const len: [number] = [info.length];
   checkRet("bpf_obj_get_info_by_fd", bpf.bpf_obj_get_info_by_fd(guard.fd(fd), info, len));
   const name = info.subarray(OFFSET.name, OFFSET.name + 16);
@@ -40,16 +40,16 @@ export function programInfo(fd: number): ProgramInfo {
   };
 }
 
-/** Whether the kernel counts runs of programs (kernel.bpf_stats_enabled, proc_sys_kernel(5)). */
+/** Returns whether the kernel counts runs of programs (kernel.bpf_stats_enabled, proc_sys_kernel(5)). */
 export function countsRuns(): boolean {
   try {
     return readFileSync("/proc/sys/kernel/bpf_stats_enabled", "latin1").trim() !== "0";
   } catch {
-    return true; // it cannot be told: each program can
+    return true; // unknown: the programs' own counts decide
   }
 }
 
-/** Name of a program by id, or null when it cannot be told (it wants CAP_SYS_ADMIN). */
+/** Returns a program's name by id, or null if it is gone or CAP_SYS_ADMIN is missing. */
 export function programName(id: number): string | null {
   try {
     const fd = checkRet("bpf_prog_get_fd_by_id", bpf.bpf_prog_get_fd_by_id(guard.u32("an id", id)));
@@ -64,7 +64,7 @@ export function programName(id: number): string | null {
   }
 }
 
-/** Id of the program pinned in a group's directory, whatever else is there; null: none. */
+/** Returns the id of the program pinned in a group's directory, or null if there is none. */
 export function pinnedProgramId(directory: string): number | null {
   const path = join(directory, PROGRAM_PIN);
   if (!existsSync(path)) return null;

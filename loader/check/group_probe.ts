@@ -6,10 +6,10 @@ import { endpoint, isSelectable, type Listener } from "../core/listener.ts";
 import { Group } from "../group/group.ts";
 import { effectiveCapabilities } from "../host/capabilities.ts";
 import { hasLockedFilter, refuseForeign } from "../manage/attach.ts";
-import { hidden, mptcpOf } from "../manage/members.ts";
+import { countUnselectable, mptcpOf } from "../manage/members.ts";
 import { borrow } from "../net/borrow.ts";
 import { netnsInode } from "../net/netns_inode.ts";
-import { optionsDigest, readSocketOptions, type SocketOptions } from "../net/socket_options.ts";
+import { optionsDigest, type SocketOptions, socketOptionsOf } from "../net/socket_options.ts";
 import { ownersText } from "./owners.ts";
 import { type Finding, no, ok, type Probe, unknown } from "./probe.ts";
 
@@ -63,7 +63,7 @@ function sameSettings(members: readonly Listener[]): Finding {
   if (!members.some(isSelectable)) return unknown("those of MPTCP listeners cannot be compared");
   const classes = new Map<bigint, { settings: SocketOptions; members: Listener[] }>();
   for (const member of members.filter(isSelectable)) {
-    const settings = borrow(member, (fd) => readSocketOptions(fd, member.key.family));
+    const settings = socketOptionsOf(member);
     if (settings === undefined) continue; // it has just left
     const digest = optionsDigest(settings);
     const known = classes.get(digest) ?? { settings, members: [] };
@@ -83,7 +83,7 @@ function sameSettings(members: readonly Listener[]): Finding {
 }
 
 function allSelectable(members: readonly Listener[]): Finding {
-  const count = hidden(members);
+  const count = countUnselectable(members);
   if (count === 0) return ok("all listeners of the group can be selected");
   const mptcp = mptcpOf(members);
   const unseen = count - mptcp.length;

@@ -69,7 +69,7 @@ function probe(
   name: string,
   use: string,
   needs: readonly string[],
-  run: (kernel: Kernel) => Finding,
+  run: (kernel: Kernel) => Finding | Promise<Finding>,
   required = true,
 ): Probe {
   return { name, use, required, needs, run: async () => run(await import("./kernel.ts")) };

@@ -23,12 +23,12 @@ export class Instance implements Disposable {
   readonly #pins: GroupPins = makeUnpinned(SLOTS);
 
   /** Pins it where groups are pinned. What is cut short there is cleared by whoever locks next. */
-  pin(bpffs: string | undefined): Finding {
+  async pin(bpffs: string | undefined): Promise<Finding> {
     const mount = findBpffs(bpffs);
     const pinTree = new PinTree(mount);
     const name = `check-${process.pid}`;
     {
-      using _lock = pinTree.lock();
+      using _lock = await pinTree.lock();
       const unfinished = pinTree.makeUnfinished(name);
       try {
         pin(this.#pins.programFd, join(unfinished, PROGRAM_PIN));
@@ -67,7 +67,7 @@ export class Instance implements Disposable {
 
 export function iteratorLoads(): Finding {
   using observer = new Observer();
-  return ok(`task_file: ${observer.read().length} listeners on this host`);
+  return ok(`task_file: ${observer.read().listeners.length} listeners on this host`);
 }
 
 /** Has the kernel tell of binds, to no port; at the root, as `attach` does. */

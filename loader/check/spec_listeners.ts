@@ -52,7 +52,7 @@ export async function checkSpecGroups(
 
 function readAll(): readonly Listener[] {
   using observer = new Observer({ udp: true });
-  return observer.read();
+  return observer.read().listeners;
 }
 
 function placeOf({ text }: Spec, listener: Listener | undefined): Omit<SpecGroup, "results"> {

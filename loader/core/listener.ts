@@ -1,7 +1,9 @@
-/** What is observed: listeners, their owners, and the key of the group they form. Pure. */
+/** Listeners, the processes that own them, and the key of the group they form. Pure. */
 import { type Family, formatEndpoint } from "./address.ts";
 
-/** What makes two listeners members of one group (with their uid, which cannot differ). */
+/**
+ * What two listeners of one group have in common. Their uid is equal too: the kernel requires it.
+ */
 export interface GroupKey {
   /** Inode number of the network namespace. */
   readonly netns: number;
@@ -24,7 +26,10 @@ export interface Owner {
 
 export type Protocol = "tcp" | "mptcp" | "udp";
 
-/** One socket that listens (or, for diagnosis, a bound UDP socket). */
+/**
+ * A listening socket (or, for diagnosis, a bound UDP socket). Its queue lengths are no part of it:
+ * they change with every connection.
+ */
 export interface Listener {
   readonly cookie: bigint;
   readonly key: GroupKey;
@@ -37,17 +42,28 @@ export interface Listener {
   readonly groupSize: number;
   /** A program is attached to the group; its id, or 0 for a classic filter. */
   readonly programId: number | null;
-  /** It is in somebody's REUSEPORT_SOCKARRAY, and so cannot be put into our sockmap. */
+  /**
+   * A REUSEPORT_SOCKARRAY of another program contains it, so the kernel keeps it out of our
+   * sockmap.
+   */
   readonly sockarray: boolean;
-  /** Accept queue now and at most, connections. */
-  readonly queueLength: number;
-  readonly queueLimit: number;
-  /** Requests in handshake. */
-  readonly halfOpen: number;
   readonly owners: readonly Owner[];
 }
 
-/** `127.0.0.1:8080`, `[::]:443` and, where they matter, device and netns-free. */
+/** Connections in a listener's accept queue, that queue's limit, and requests in handshake. */
+export interface Queues {
+  readonly length: number;
+  readonly limit: number;
+  readonly halfOpen: number;
+}
+
+/** The queues of a listener that no snapshot contains. */
+export const NO_QUEUES: Queues = { length: 0, limit: 0, halfOpen: 0 };
+
+/** Queues by the cookie of their listener. */
+export type QueuesByCookie = ReadonlyMap<bigint, Queues>;
+
+/** `127.0.0.1:8080`, `[::]:443`; without the device and the network namespace. */
 export function endpoint(key: GroupKey): string {
   return formatEndpoint(key.family, key.address, key.port);
 }
@@ -63,21 +79,21 @@ export function groupName(key: GroupKey): string {
   return `${key.netns}-${key.family}-${address}-${key.port}${device}${only}`;
 }
 
-/** Listeners that can be covered: TCP or MPTCP, and a member of a reuseport group. */
+/** True for listeners that a service can cover: TCP or MPTCP members of a reuseport group. */
 export function isMember(listener: Listener): boolean {
   return listener.protocol !== "udp" && listener.group !== 0n;
 }
 
 /**
- * Listeners that a program can select, and through which one can be attached. The kernel refuses
- * both with MPTCP ones: they are members of their group by the TCP socket below them, and
- * reached by the kernel's hash only.
+ * True for listeners that a program can select, and through which a program can be attached. The
+ * kernel refuses both for MPTCP listeners: only the TCP socket below them is a member of the group,
+ * and only the kernel's hash reaches it.
  */
 export function isSelectable(listener: Listener): boolean {
   return listener.protocol === "tcp";
 }
 
-/** Members by the name of their group. */
+/** Returns the members of each group by the group's name. */
 export function byGroup(listeners: readonly Listener[]): Map<string, Listener[]> {
   const groups = new Map<string, Listener[]>();
   for (const listener of listeners) {

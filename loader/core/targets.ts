@@ -87,14 +87,15 @@ function runOf(slots: readonly Slot[], { migrate }: Policy): Candidates {
 
 const numbers = (slots: readonly Slot[]): number[] => slots.map(({ slot }) => slot);
 
-export type Role = "target" | "draining" | "unknown";
+/** `draining`: drained by command; `superseded`: a newer generation is chosen instead. */
+export type Role = "target" | "draining" | "superseded" | "unknown";
 
 /** Whether a listening slot may be chosen now, for new or for migrating connections. */
 export function roleOf(slot: Slot, targets: Targets): Role {
   if (slot.drained) return "draining";
   const best = targets.classes[slot.class]?.best ?? [];
   const listed = targets.syn.length === 0 || has(targets.syn, slot.slot) || has(best, slot.slot);
-  return listed ? "target" : "draining";
+  return listed ? "target" : "superseded";
 }
 
 /** Lists of targets as sets: asked of every slot of a group, a list would be walked as often as it is long. */

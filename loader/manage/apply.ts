@@ -1,4 +1,4 @@
-/** apply: makes a group what the plan says, in an order that is safe at every step. */
+/** Puts a plan in force for a group, in an order that is safe to be interrupted at every step. */
 
 import type { Mode } from "../core/abi.ts";
 import { endpoint, isSelectable, type Listener } from "../core/listener.ts";
@@ -10,54 +10,64 @@ import { NO_ROW } from "../group/counts.ts";
 import type { Group } from "../group/group.ts";
 import { borrow } from "../net/borrow.ts";
 import { migratesByItself } from "../net/netns.ts";
-import type { OptionSchedule } from "./option_schedule.ts";
+import { boottimeMs } from "../sys/libc.ts";
+import { OptionSchedule } from "./option_schedule.ts";
+
+/** What the caller keeps from step to step; each has the default of a first and only step. */
+export interface ApplyOptions {
+  /** When each listener's socket options are due to be read. */
+  readonly schedule?: OptionSchedule;
+  /** This process has applied the group before, so a new listener has just opened. */
+  readonly watched?: boolean;
+  /** CLOCK_BOOTTIME */
+  readonly nowMs?: number;
+  /** The program reports migrations out of accept queues; default: as before. */
+  readonly reportMoves?: boolean;
+}
 
 /**
- * One observe-plan-apply step of a group.
- * @param all the group's listeners now, the standby left out; those no program can select get no slot
- * @param readings when each listener's settings were read; kept from step to step by the caller
- * @param watched it was looked at before, by this process
- * @param nowMs CLOCK_BOOTTIME
- * @param reportMoves whether the program reports migrations from accept queues; as before unless given
- * @throws AlreadyManagedError when a listener is in somebody else's map
+ * Plans and applies one step of a group.
+ * @param listeners of the group, without the standby; those no program can select get no slot
+ * @throws AlreadyManagedError if another BPF map contains one of the listeners
  */
 export function applyGroup(
   group: Group,
-  all: readonly Listener[],
-  readings: OptionSchedule,
-  watched: boolean,
-  nowMs: number,
-  reportMoves = group.reportsMoves,
+  listeners: readonly Listener[],
+  options: ApplyOptions = {},
 ): Plan {
-  const members = all.filter(isSelectable);
+  const { schedule = new OptionSchedule(), watched = false, nowMs = boottimeMs() } = options;
+  const members = listeners.filter(isSelectable);
   const records = new Map(group.slots().map((record) => [record.slot.slot, record]));
   const before = [...records.values()].map(({ slot }) => slot);
   const { record } = group;
   const known = new Set(before.map(({ cookie }) => cookie));
   const openedMs = openings(members, before, watched, nowMs);
-  // Who waits to be a target does not wait for others to be read again: that is for the next step.
-  const waits = members.some(({ cookie }) => !known.has(cookie));
+  // A newcomer becomes a target first; the options of known listeners are read in the next step.
+  const hasNewcomers = members.some(({ cookie }) => !known.has(cookie));
   const seen = members.map((member, i) => ({
     cookie: member.cookie,
     openedMs: openedMs[i] ?? nowMs,
     optionsDigest:
-      waits && known.has(member.cookie)
+      hasNewcomers && known.has(member.cookie)
         ? null
-        : readings.read(member, known.has(member.cookie), nowMs),
+        : schedule.read(member, known.has(member.cookie), nowMs),
   }));
+  schedule.keep(members);
   const plan = makePlan(before, seen, record, record.slots, nowMs);
 
-  // Identity first, so that the first decision of a listener finds its row and class. The slot's
-  // record comes after its source: one that was cut short between them is new again next time.
+  // Sources first, so that the first decision about a listener finds its row and class. The slot's
+  // record comes after its source: if interrupted between them, the listener is new again next
+  // time.
   for (const cookie of plan.forgotten) group.removeSource(cookie);
   for (const slot of plan.added) {
-    // Of one that nobody had before there is nothing to read, and its memory need not be mapped for it.
+    // A slot that was never used has counted nothing; reading it would only map its memory.
     const base = records.has(slot.slot) ? group.row(slot.slot) : NO_ROW;
     group.setSource(slot);
     group.setSlot({ slot, base });
   }
   for (const slot of plan.changed) change(group, slot, records.get(slot.slot));
-  // Then the socket: the real map is compared, so whatever was missed is mended.
+  // Then the sockets. The comparison is with the sockmap itself, which repairs what was missed
+  // before.
   const byCookie = new Map(members.map((member) => [member.cookie, member]));
   for (const slot of plan.slots) {
     const member = byCookie.get(slot.cookie);
@@ -65,11 +75,14 @@ export function applyGroup(
   }
   // Then the targets, all at once.
   const standby = record.hold ? group.standbySlot : 0;
+  const { reportMoves = group.reportsMoves } = options;
   group.setPlan(plan.targets, { mode: modeOf(record), standby, reportMoves });
   return plan;
 }
 
-/** What the program does with migrating connections; to observe is to do as the kernel would. */
+/**
+ * Returns the program's mode for migrating connections; `observe` does what the kernel would do.
+ */
 function modeOf({ migrate, settings, key }: GroupRecord): Mode {
   if (migrate === "off") return "drop";
   if (migrate === "observe") return migratesByItself(key.netns) ? "pass" : "drop";
@@ -77,9 +90,8 @@ function modeOf({ migrate, settings, key }: GroupRecord): Mode {
 }
 
 /**
- * When each member opened, if it is new. While we watch a bind event makes us look at once, so it
- * was just now. At the first look a process cannot have opened it before it started, nor before
- * what is recorded; the oldest owner opened it.
+ * Returns when each new member opened. In a watched group that is now: a bind event led to this
+ * step. Otherwise it is not before its oldest owner started, nor before anything that is recorded.
  */
 function openings(
   members: readonly Listener[],
@@ -93,10 +105,10 @@ function openings(
   );
 }
 
-/** Records a slot whose listener is the same and yet not as it was. */
+/** Records a slot whose listener closed, listens again, or has other options. */
 function change(group: Group, slot: Slot, was: SlotRecord | undefined): void {
   if (!was) return;
-  // One that listens again starts from zero: its counts were folded into the closed ones.
+  // One that listens again starts from zero: its counts are part of those of closed listeners.
   const again = was.slot.closedMs !== null && slot.closedMs === null;
   if (slot.class !== was.slot.class) group.setSource(slot);
   group.setSlot({ slot, base: again ? group.row(slot.slot) : was.base });
@@ -109,11 +121,11 @@ function place(group: Group, slot: Slot, member: Listener): void {
     } catch (error) {
       if (hasCode(error, "EBUSY")) {
         throw new AlreadyManagedError(
-          `a listener of ${endpoint(member.key)} (pid ${member.owners[0]?.pid}) is already managed by another BPF map (REUSEPORT_SOCKARRAY or sockmap): remove it there first`,
+          `the listener of pid ${member.owners[0]?.pid} on ${endpoint(member.key)} is already managed by another BPF map (REUSEPORT_SOCKARRAY or sockmap); remove it from that map first`,
           { cause: error },
         );
       }
-      // It stopped listening since it was observed; the next pass sees that.
+      // It stopped listening after the snapshot; the next one shows that.
       if (!hasCode(error, "EOPNOTSUPP", "EINVAL")) throw error;
     }
   });

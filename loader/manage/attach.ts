@@ -1,4 +1,4 @@
-/** Attaching a program to a kernel group, through any listener of it. */
+/** Attaches a program to a kernel group, through any of its listeners. */
 
 import { programName } from "../bpf/program.ts";
 import { SELECT_PROGRAM } from "../core/abi.ts";
@@ -10,7 +10,7 @@ import { throughShortLivedListener } from "../net/short_lived_listener.ts";
 import * as libc from "../sys/libc.ts";
 
 /**
- * Attaches; it replaces what was attached. False when no owner could be borrowed from.
+ * Attaches a program in place of the attached one. Returns false if no owner lends a listener.
  * @throws FilterLockedError, PermissionError, StandbyError
  */
 export function attachProgram(members: readonly Listener[], programFd: number): boolean {
@@ -21,15 +21,18 @@ export function attachProgram(members: readonly Listener[], programFd: number): 
     } catch (error) {
       if (!hasCode(error, "EPERM") || !hasLockedFilter(fd)) throw error;
       locked = member;
-      return false; // another one's owner may not have locked it
+      return false; // the filters of another listener may not be locked
     }
     return true;
   });
-  if (!done && locked) throw new FilterLockedError(sayLocked(locked));
+  if (!done && locked) throw new FilterLockedError(lockedText(locked));
   return done;
 }
 
-/** Detaches what is attached. False when no owner could be borrowed from. @throws as {@link attachProgram} */
+/**
+ * Detaches the attached program. Returns false if no owner lends a listener.
+ * @throws as {@link attachProgram}
+ */
 export function detachProgram(members: readonly Listener[]): boolean {
   return through(members, (fd) => {
     try {
@@ -41,14 +44,12 @@ export function detachProgram(members: readonly Listener[]): boolean {
   });
 }
 
-/** SO_LOCK_FILTER: nobody attaches through it, root included. */
+/** Returns true if SO_LOCK_FILTER is set: then no process attaches through it, root included. */
 export function hasLockedFilter(fd: number): boolean {
   return libc.getsockopt(fd, libc.SOL_SOCKET, libc.SO_LOCK_FILTER, 4).readInt32LE() !== 0;
 }
 
-/**
- * Runs `use` on borrowed listeners of the group until it is content; where all of them are MPTCP, on one of our own.
- */
+/** Runs `use` on borrowed listeners until it returns true; if all are MPTCP, on one of our own. */
 function through(
   members: readonly Listener[],
   use: (fd: number, member: Listener) => boolean,
@@ -64,34 +65,34 @@ function through(
   return done;
 }
 
-function sayLocked({ key, owners: [owner] }: Listener): string {
-  const who = owner ? `${owner.comm} (pid ${owner.pid})` : "a process";
-  return `SO_LOCK_FILTER is set on the listener of ${who} on ${endpoint(key)}: its owner has locked its filters, and the kernel lets nobody attach a program through it; start it without`;
+function lockedText({ key, owners: [owner] }: Listener): string {
+  const process = owner ? `${owner.comm} (pid ${owner.pid})` : "a process";
+  return `SO_LOCK_FILTER is set on the listener of ${process} on ${endpoint(key)}: it has locked its filters, so no program can be attached through it; start it without SO_LOCK_FILTER`;
 }
 
-/** @throws ForeignProgramError when the group runs a program that is not `ours`. */
+/** @throws ForeignProgramError if a program other than `ours` is attached to the group */
 export function refuseForeign(members: readonly Listener[], ours: number | null): void {
   for (const { key, programId } of members) {
     if (programId === null || programId === ours) continue;
     const name = programId === 0 ? null : programName(programId);
     const id = `BPF program ${programId}${name ? ` '${name}'` : ""}`;
-    const what = programId === 0 ? "a classic BPF filter" : id;
-    const whose =
+    const program = programId === 0 ? "a classic BPF filter" : id;
+    const advice =
       name === SELECT_PROGRAM
-        ? "of another reuseport-migrate, pinned elsewhere: detach it there (--bpffs)"
-        : "which is not ours: detach it";
+        ? "of another reuseport-migrate; detach it with the --bpffs it was attached with"
+        : "which is not ours; detach it";
     throw new ForeignProgramError(
-      `the group of ${endpoint(key)} already runs ${what}, ${whose}, or override it with --replace`,
+      `the group of ${endpoint(key)} already runs ${program}, ${advice}, or replace it with --replace`,
     );
   }
 }
 
-/** `unreachable`: no owner of a listener could be borrowed from. */
+/** `unreachable`: no owner of a listener lends it. */
 export type Attached = "attached" | "unchanged" | "unreachable";
 
 /**
- * Attaches the group's program where it is not, and counts that.
- * @throws ForeignProgramError when another one is attached and `replace` is false
+ * Attaches the group's program unless it is attached, and counts attachments.
+ * @throws ForeignProgramError if another program is attached and `replace` is false
  */
 export function attachGroup(
   group: Group,

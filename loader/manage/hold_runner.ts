@@ -1,17 +1,19 @@
-/** Carries out what hold.ts says for one managed group: opens its standby, hands over, ends holds. */
+/**
+ * Carries out the steps of core/hold_step.ts for one group: opens its standby, hands over, ends
+ * holds.
+ */
 
 import type { HoldResult } from "../core/abi.ts";
-import { leftMs, nextStep, type Step } from "../core/hold_step.ts";
-import type { Listener } from "../core/listener.ts";
+import { nextStep, type Step } from "../core/hold_step.ts";
+import { type Listener, NO_QUEUES, type Queues, type QueuesByCookie } from "../core/listener.ts";
 import type { Plan } from "../core/plan.ts";
 import type { HoldPolicy } from "../core/slot.ts";
 import type { Group } from "../group/group.ts";
 import { addEnded } from "../group/hold_record.ts";
-import { borrow } from "../net/borrow.ts";
-import { optionsDigest, readSocketOptions, type SocketOptions } from "../net/socket_options.ts";
+import { optionsDigest, type SocketOptions, socketOptionsOf } from "../net/socket_options.ts";
 import { StandbySocket } from "../net/standby_socket.ts";
 
-/** Something a hold did, for the log. */
+/** The beginning or the end of a hold, for the log. */
 export interface HoldEvent {
   readonly started?: true;
   readonly ended?: HoldResult;
@@ -20,90 +22,83 @@ export interface HoldEvent {
   readonly heldMs: number;
 }
 
-/** Looked at this often while it holds, ms: a server that listens again must not wait. */
-export const HOLDING_MS = 100;
+/** A group with its plan in force. */
+interface GroupNow {
+  readonly standby: Listener | undefined;
+  readonly queues: QueuesByCookie;
+  /** The listeners that may be targets, without the standby. */
+  readonly listeners: readonly Listener[];
+  readonly plan: Plan;
+  /** CLOCK_BOOTTIME */
+  readonly nowMs: number;
+}
 
 /** Owns a group's standby. */
 export class HoldRunner implements Disposable {
   readonly #group: Group;
-  #hold: HoldPolicy;
+  #policy: HoldPolicy;
   readonly #arrived: () => void;
   #standby: StandbySocket | null = null;
-  /** Digest of the settings it was given. */
-  #follows = 0n;
-  /** Cookie of the standby before, whose handshakes may still come. */
-  #former = 0n;
+  /** Digest of the standby's socket options. */
+  #optionsDigest = 0n;
+  /** Cookie of the standby before: its handshakes may still migrate. */
+  #previousCookie = 0n;
 
-  /** @param arrived called when a connection waits at the standby */
-  constructor(group: Group, hold: HoldPolicy, arrived: () => void) {
+  /** @param arrived called when a connection arrives at the standby */
+  constructor(group: Group, policy: HoldPolicy, arrived: () => void) {
     this.#group = group;
-    this.#hold = hold;
+    this.#policy = policy;
     this.#arrived = arrived;
   }
 
-  /** When to look again, ms from now; null: no hold is under way. */
-  dueMs(nowMs: number): number | null {
-    const { heldSinceMs } = this.#group.standby;
-    if (heldSinceMs === null) return null;
-    return Math.min(HOLDING_MS, leftMs(this.#hold, heldSinceMs, nowMs));
+  get policy(): HoldPolicy {
+    return this.#policy;
   }
 
-  /** Another policy from now on; what is held stays held. The caller records it. */
-  change(hold: HoldPolicy): void {
-    if (hold.max !== this.#hold.max) this.#standby?.resize(hold.max);
-    this.#hold = hold;
+  /** Changes the policy; a hold under way goes on. The caller records the policy. */
+  change(policy: HoldPolicy): void {
+    if (policy.max !== this.#policy.max) this.#standby?.resize(policy.max);
+    this.#policy = policy;
   }
 
-  /** It holds, or has connections: closing the standby now could reset them. */
-  isNeeded(members: readonly Listener[]): boolean {
-    const { cookie, heldSinceMs } = this.#group.standby;
-    const standby = members.find((member) => member.cookie === cookie);
-    return heldSinceMs !== null || (standby?.queueLength ?? 0) > 0;
+  /** True while it holds or has connections: closing the standby could reset them. */
+  isNeeded(queues: QueuesByCookie): boolean {
+    return this.#group.standby.heldSinceMs !== null || this.#queues(queues).length > 0;
   }
 
-  /** The hold under way has had its time. */
-  isOver(nowMs: number): boolean {
-    const { heldSinceMs } = this.#group.standby;
-    return heldSinceMs !== null && leftMs(this.#hold, heldSinceMs, nowMs) === 0;
-  }
-
-  /**
-   * One step, after the plan is in force.
-   * @param others the group's listeners but the standby
-   * @throws PermissionError, StandbyError when the standby cannot be opened
-   */
-  step(standby: Listener | undefined, others: readonly Listener[], plan: Plan, nowMs: number) {
+  /** Takes one step. @throws PermissionError, StandbyError if the standby cannot be opened */
+  step({ standby, queues, listeners, plan, nowMs }: GroupNow): HoldEvent | null {
     const pinned = this.#group.standby;
     const state = standby ? "listens" : "deaf";
-    const connections = standby?.queueLength ?? 0;
+    const { length, halfOpen } = this.#queues(queues);
     const step = nextStep({
-      hold: this.#hold,
+      hold: this.#policy,
       targets: plan.targets.count,
       left: plan.changed.some(({ closedMs }) => closedMs !== null),
       standby: this.#standby === null ? "none" : state,
-      waiting: connections + (standby?.halfOpen ?? 0),
+      waiting: length + halfOpen,
       heldSinceMs: pinned.heldSinceMs,
       nowMs,
     });
     if (step.starts) this.#start(nowMs);
     if (step.ends) this.#end(step.ends, nowMs);
-    this.#carryOut(step, others, plan);
-    if (step.standby === "keep") this.#follow(others, plan);
-    return eventOf(step, connections, nowMs - (pinned.heldSinceMs ?? nowMs));
+    this.#carryOut(step, listeners, plan);
+    if (step.standby === "keep") this.#copyOptions(listeners, plan);
+    return eventOf(step, length, nowMs - (pinned.heldSinceMs ?? nowMs));
   }
 
-  /** Conditions that last until somebody acts, one sentence each. */
+  /** Conditions that last until a person changes something, one sentence each. */
   get warnings(): string[] {
-    const { differs = [], backlog = this.#hold.max } = this.#standby ?? {};
+    const { differs = [], backlog = this.#policy.max } = this.#standby ?? {};
     const warnings: string[] = [];
     if (differs.length > 0) {
       warnings.push(
-        `the standby cannot take these settings of its listeners: ${differs.join(", ")}`,
+        `the standby differs from its listeners in ${differs.join(", ")}: the kernel refused to set that`,
       );
     }
-    if (backlog < this.#hold.max) {
+    if (backlog < this.#policy.max) {
       warnings.push(
-        `the standby holds ${backlog} connections, not ${this.#hold.max}: raise net.core.somaxconn`,
+        `the standby holds ${backlog} connections, not ${this.#policy.max}: raise net.core.somaxconn`,
       );
     }
     return warnings;
@@ -112,6 +107,10 @@ export class HoldRunner implements Disposable {
   [Symbol.dispose](): void {
     this.#standby?.[Symbol.dispose]();
     this.#standby = null;
+  }
+
+  #queues(queues: QueuesByCookie): Queues {
+    return queues.get(this.#group.standby.cookie) ?? NO_QUEUES;
   }
 
   #start(nowMs: number): void {
@@ -128,29 +127,29 @@ export class HoldRunner implements Disposable {
     this.#group.setStandby({ ...pinned, heldSinceMs: null });
   }
 
-  #carryOut({ standby }: Step, others: readonly Listener[], plan: Plan): void {
+  #carryOut({ standby }: Step, listeners: readonly Listener[], plan: Plan): void {
     const old = this.#standby;
     if (standby === "keep") return;
     try {
-      // The new one first: at no moment is the group without.
-      if (standby !== "close") this.#open(others, plan);
+      // Open first, so that the group is never without a standby.
+      if (standby !== "close") this.#open(listeners, plan);
     } finally {
-      // This close() moves what the old one holds to the targets, or resets it when there are none.
+      // Its connections migrate to the targets, or are reset if there are none.
       old?.[Symbol.dispose]();
       if (this.#standby === old) this.#standby = null;
     }
   }
 
-  #open(others: readonly Listener[], plan: Plan): void {
+  #open(listeners: readonly Listener[], plan: Plan): void {
     const group = this.#group;
     const { key, uid } = group.record;
-    const model = modelOf(others, plan);
-    const settings = (model && settingsOf(model)) ?? group.standby.settings;
-    const standby = StandbySocket.open(key, others[0]?.uid ?? uid, settings, this.#hold.max);
+    const model = modelOf(listeners, plan);
+    const options = (model && socketOptionsOf(model)) ?? group.standby.settings;
+    const standby = StandbySocket.open(key, listeners[0]?.uid ?? uid, options, this.#policy.max);
     try {
-      if (this.#former !== 0n) group.removeSource(this.#former);
-      this.#former = group.standby.cookie;
-      this.#identify(standby, settings, plan);
+      if (this.#previousCookie !== 0n) group.removeSource(this.#previousCookie);
+      this.#previousCookie = group.standby.cookie;
+      this.#record(standby, options, plan);
       standby.place((fd) => group.setListener(group.standbySlot, fd));
     } catch (error) {
       standby[Symbol.dispose]();
@@ -160,38 +159,37 @@ export class HoldRunner implements Disposable {
     standby.watch(this.#arrived);
   }
 
-  /** Who the standby is, for its decisions and for status; its class is that of listeners like it. */
-  #identify({ cookie }: StandbySocket, settings: SocketOptions, plan: Plan): void {
-    const digest = optionsDigest(settings);
+  /**
+   * Records the standby for the program and for status; its class is that of listeners with its
+   * options.
+   */
+  #record({ cookie }: StandbySocket, options: SocketOptions, plan: Plan): void {
+    const digest = optionsDigest(options);
     const like = plan.slots.find((slot) => slot.optionsDigest === digest);
     const slot = this.#group.standbySlot;
     this.#group.setSource({ cookie, slot, class: like?.class ?? 0 });
-    this.#group.setStandby({ ...this.#group.standby, cookie, settings });
-    this.#follows = digest;
+    this.#group.setStandby({ ...this.#group.standby, cookie, settings: options });
+    this.#optionsDigest = digest;
   }
 
-  /** Listeners' settings may change while they listen; the standby's then do too. */
-  #follow(others: readonly Listener[], plan: Plan): void {
-    const model = modelOf(others, plan);
+  /** Copies the options of its model, which may change while that listens. */
+  #copyOptions(listeners: readonly Listener[], plan: Plan): void {
+    const model = modelOf(listeners, plan);
     const digest = plan.slots.find(({ cookie }) => cookie === model?.cookie)?.optionsDigest;
-    if (this.#standby === null || !model || !digest || digest === this.#follows) return;
-    const settings = settingsOf(model);
-    if (settings === undefined) return;
-    this.#standby.follow(settings);
-    this.#identify(this.#standby, settings, plan);
+    if (this.#standby === null || !model || !digest || digest === this.#optionsDigest) return;
+    const options = socketOptionsOf(model);
+    if (options === undefined) return;
+    this.#standby.copyOptions(options);
+    this.#record(this.#standby, options, plan);
   }
 }
 
-/** The listener whose settings the standby takes: the first of the newest generation. */
-function modelOf(others: readonly Listener[], plan: Plan): Listener | undefined {
+/** Returns the listener whose options the standby copies: the first of the newest generation. */
+function modelOf(listeners: readonly Listener[], plan: Plan): Listener | undefined {
   const [newest] = plan.slots
     .filter(({ closedMs }) => closedMs === null)
     .toSorted((a, b) => b.generation - a.generation || a.slot - b.slot);
-  return others.find(({ cookie }) => cookie === newest?.cookie);
-}
-
-function settingsOf(listener: Listener): SocketOptions | undefined {
-  return borrow(listener, (fd) => readSocketOptions(fd, listener.key.family));
+  return listeners.find(({ cookie }) => cookie === newest?.cookie);
 }
 
 function eventOf(step: Step, connections: number, heldMs: number): HoldEvent | null {

@@ -1,25 +1,20 @@
-/** How a group is managed, and what a step of it did. */
+/** The options of a managed group, and the result of a refresh. */
 
-import type { Plan } from "../core/plan.ts";
 import type { Policy } from "../core/slot.ts";
-import type { GroupHoldOptions } from "./group_hold.ts";
-import type { HoldEvent } from "./hold_runner.ts";
+import type { GroupHoldOptions, HoldPoll } from "./group_hold.ts";
 import type { OptionDifference } from "./option_differences.ts";
 
 export interface ManageOptions extends Policy, GroupHoldOptions {
-  /** Override a foreign program. */
+  /** Replace the program of another owner. */
   readonly replace: boolean;
 }
 
-/** What a refresh did, for the log. */
-export interface Refreshed {
-  readonly plan: Plan;
-  /** The program was attached again: the kernel's group had been re-created. */
+/** The result of a refresh, for the log. */
+export interface Refreshed extends Omit<HoldPoll, "attached"> {
+  /** The program was attached again: the kernel had re-created the group. */
   readonly reattached: boolean;
-  /** Nothing is attached: no owner of a listener could be borrowed from. */
+  /** The program is not attached: no owner lends a listener. */
   readonly unreachable: boolean;
-  /** A hold began or ended. */
-  readonly hold: HoldEvent | null;
-  /** Classes that listen side by side, said for the first time. */
+  /** Classes that listen side by side, each pair reported once. */
   readonly optionDifferences: readonly OptionDifference[];
 }

@@ -1,45 +1,40 @@
-/** A group under a sidecar's management: taken on, refreshed, given back. */
+/** A group under a sidecar's management, from its first refresh until it is detached or left. */
 
 import { Lock, type PinTree } from "../bpf/pin_tree.ts";
-import type { GroupMatch } from "../core/listener.ts";
-import { endpoint, isSelectable, type Listener } from "../core/listener.ts";
+import { endpoint, type GroupMatch, type Listener, type QueuesByCookie } from "../core/listener.ts";
 import type { Plan } from "../core/plan.ts";
-import { ForeignProgramError } from "../errors.ts";
 import { Group } from "../group/group.ts";
 import { newRecord, recorded } from "../group/group_record.ts";
 import { allOrNothing } from "../rollback.ts";
 import { boottimeMs } from "../sys/libc.ts";
 import { applyGroup } from "./apply.ts";
-import { type Attached, attachGroup, detachProgram, refuseForeign } from "./attach.ts";
+import { attachGroup, detachProgram, refuseForeign } from "./attach.ts";
 import { detachGroup } from "./detach_group.ts";
 import { GroupHold } from "./group_hold.ts";
 import type { ManageOptions, Refreshed } from "./manage_options.ts";
-import { refuseHidden, splitStandby } from "./members.ts";
+import { refuseUnselectable, splitStandby } from "./members.ts";
 import { differingClasses } from "./option_differences.ts";
 import { OptionSchedule } from "./option_schedule.ts";
-import { nextCheckMs, RefreshSchedule } from "./refresh_schedule.ts";
+import { type LastRefresh, needsReread, nextRereadMs } from "./refresh_schedule.ts";
 import { Waker } from "./waker.ts";
 
-/** Owns the group's pins for as long as it lives: no other sidecar can. */
+/** Owns the group's pins: no other sidecar can manage the group meanwhile. */
 export class ManagedGroup implements Disposable {
   readonly group: Group;
   /** It was not pinned before. */
   readonly isNew: boolean;
   readonly #lock: Lock;
   #options: ManageOptions;
-  readonly #readings = new OptionSchedule();
-  /** Pairs of settings classes that were spoken of. */
+  readonly #optionSchedule = new OptionSchedule();
+  /** Pairs of settings classes whose difference was reported. */
   readonly #reportedDifferences = new Set<string>();
   readonly #hold: GroupHold;
-  readonly #attention = new RefreshSchedule();
   #waker: Waker | null = null;
-  #watched = false;
-  /** Since when nothing has listened, by what the last pass saw; null: something does. */
+  /** The listeners the plan in force is for; null: this process has not applied one. */
+  #targets: readonly Listener[] | null = null;
+  #last: LastRefresh | null = null;
+  /** Since when there has been no target; null: there is one. */
   #emptySinceMs: number | null = boottimeMs();
-  /** Cookie of its standby after the last pass. */
-  #standby = 0n;
-  /** When the hold under way wants to be looked at; null: there is none. */
-  #holdDueMs: number | null = null;
 
   private constructor(group: Group, lock: Lock, isNew: boolean, options: ManageOptions) {
     this.group = group;
@@ -49,7 +44,7 @@ export class ManagedGroup implements Disposable {
     this.#hold = new GroupHold(group, options);
   }
 
-  /** In force. */
+  /** The options in force. */
   get options(): ManageOptions {
     return this.#options;
   }
@@ -60,8 +55,9 @@ export class ManagedGroup implements Disposable {
   }
 
   /**
-   * Adopts what is pinned for a group, or loads, fills and pins it; then attaches.
-   * When it throws, it has changed nothing. Wants the state's lock.
+   * Takes over the pins of a group, or loads, fills and pins it; then attaches. Changes nothing if it
+   * throws.
+   * @requires the pin tree's lock
    * @throws ForeignProgramError, AlreadyManagedError, StandbyError, LockedError, AbiMismatchError
    */
   static takeOn(
@@ -70,7 +66,7 @@ export class ManagedGroup implements Disposable {
     options: ManageOptions,
   ): [ManagedGroup, Refreshed] {
     const { name, members } = match;
-    if (options.hold) refuseHidden(members);
+    if (options.hold) refuseUnselectable(members);
     if (pinTree.has(name)) return ManagedGroup.#takeOver(pinTree, match, options);
     if (!options.replace) refuseForeign(members, null);
     return allOrNothing((undo) => {
@@ -86,7 +82,7 @@ export class ManagedGroup implements Disposable {
       Group.publish(directory, name);
       undo(() => pinTree.remove(name));
       undo(() => group.record.attachments > 0 && detachProgram(members));
-      return [managed, { ...managed.refresh(members), plan }];
+      return [managed, { ...managed.#firstRefresh(members), plan }];
     });
   }
 
@@ -105,81 +101,69 @@ export class ManagedGroup implements Disposable {
       undo(() => group[Symbol.dispose]());
       if (!replace) refuseForeign(members, group.programId);
       const before = group.record;
-      const { others } = splitStandby(group, members);
-      undo(() => applyGroup(group, others, new OptionSchedule(), false, boottimeMs()));
+      const { listeners } = splitStandby(group, members);
+      undo(() => applyGroup(group, listeners));
       undo(() => group.setRecord(before));
       group.setRecord({ ...group.record, ...recorded(options), service });
       group.pruneSources();
       const managed = new ManagedGroup(group, lock, false, options);
       undo(() => managed.#hold[Symbol.dispose]());
-      return [managed, managed.refresh(members)];
+      return [managed, managed.#firstRefresh(members)];
     });
   }
 
-  /** Whether a {@link refresh} could find anything to do. */
-  isDue(members: readonly Listener[], nowMs: number): boolean {
-    return this.#attention.isDue(members, nowMs);
+  /** Needs no queues: neither the standby nor a candidate has received a connection yet. */
+  #firstRefresh(members: readonly Listener[]): Refreshed {
+    return this.refresh(members, new Map());
   }
 
-  /** Its members are other than at the last {@link refresh}. */
-  isOther(members: readonly Listener[]): boolean {
-    return this.#attention.isOther(members);
+  /** What the last {@link refresh} saw; null: it has failed so far. */
+  get last(): LastRefresh | null {
+    return this.#last;
   }
 
-  /** What is pinned may have been changed by a command. */
+  /** Makes the next {@link refresh} read the pins again: a command may have changed them. */
   invalidate(): void {
-    this.#attention.invalidate();
-  }
-
-  /** One observe-plan-apply step; attaches again where the kernel's group was re-created. */
-  refresh(members: readonly Listener[]): Refreshed {
-    const nowMs = boottimeMs();
-    try {
-      const unchecked = this.#attention.needsReread(nowMs);
-      if (unchecked) {
-        this.group.invalidate();
-        this.#readings.invalidate(nowMs);
-      }
-      const refreshed = this.#refresh(members, nowMs);
-      if (unchecked) this.#attention.reread(nextCheckMs(nowMs, Math.random()));
-      const dueMs = this.#dueMs(nowMs);
-      this.#attention.refreshed(members, this.group.standby.cookie, dueMs);
-      return refreshed;
-    } finally {
-      this.#standby = this.group.standby.cookie;
-      const dueMs = this.#hold.dueMs(nowMs);
-      this.#holdDueMs = dueMs === null ? null : nowMs + dueMs;
-    }
-  }
-
-  /** When to look after it next if nothing changes. */
-  #dueMs(nowMs: number): number {
-    if (this.#hold.isRestless(nowMs)) return nowMs;
-    return this.#readings.dueMs;
-  }
-
-  #refresh(members: readonly Listener[], nowMs: number): Refreshed {
-    this.#hold.unlessHidden(members, nowMs);
-    const { standby, others } = splitStandby(this.group, members);
-    const able = others.filter(isSelectable);
-    const targets = this.#hold.isReady(able, nowMs) ? others : [];
-    const plan = this.#apply(targets, nowMs);
-    const before = this.group.record.attachments;
-    const done = this.#attach(members);
-    this.#hold.ask(able);
-    const hold = this.#hold.step(standby, targets, plan, nowMs);
-    const reattached = done === "attached" && before > 0;
-    const optionDifferences = differingClasses(plan.slots, others, this.#reportedDifferences);
-    return { plan, reattached, unreachable: done === "unreachable", hold, optionDifferences };
+    if (this.#last) this.#last = { ...this.#last, rereadDueMs: Number.NEGATIVE_INFINITY };
   }
 
   /**
-   * Another policy, perhaps of another service: nothing is detached, and what is held stays held.
-   * It is in force after the next {@link refresh}. Wants the state's lock.
-   * @throws StandbyError when it is to hold and cannot; nothing is changed then
+   * Plans, applies and attaches for these members; attaches again if the kernel re-created the
+   * group.
+   */
+  refresh(members: readonly Listener[], queues: QueuesByCookie): Refreshed {
+    const { group } = this;
+    const nowMs = boottimeMs();
+    const last = needsReread(this.#last, nowMs) ? null : this.#last;
+    if (last === null) {
+      group.invalidate();
+      this.#optionSchedule.invalidate(nowMs);
+    }
+    const { attachments } = group.record;
+    const { attached, ...polled } = this.#hold.poll(members, queues, nowMs, (targets) => ({
+      plan: this.#apply(targets, nowMs),
+      attached: attachGroup(group, members, this.#options.replace),
+    }));
+    const { slots } = polled.plan;
+    const optionDifferences = differingClasses(slots, members, this.#reportedDifferences);
+    const standby = group.standby.cookie;
+    // A hold is polled in every pass, not only when it is due: a ready check may have ended.
+    const refreshDueMs = this.#hold.dueMs(nowMs) === null ? this.#optionSchedule.dueMs : nowMs;
+    const standbyQueues = queues.get(standby);
+    const rereadDueMs = last?.rereadDueMs ?? nextRereadMs(nowMs, Math.random());
+    this.#last = { members, standby, standbyQueues, refreshDueMs, rereadDueMs };
+    const reattached = attached === "attached" && attachments > 0;
+    return { ...polled, reattached, unreachable: attached === "unreachable", optionDifferences };
+  }
+
+  /**
+   * Changes the policy, perhaps to that of another service. The program stays attached and a hold
+   * goes on. The policy is in force after the next {@link refresh}.
+   * @requires the pin tree's lock
+   * @throws StandbyError if the group cannot be held; nothing is changed then
    */
   change(service: string, options: ManageOptions, members: readonly Listener[]): void {
-    this.#attention.invalidate();
+    this.invalidate();
     this.group.invalidate();
     this.#hold.change(options, members);
     this.#options = options;
@@ -187,66 +171,54 @@ export class ManagedGroup implements Disposable {
   }
 
   /**
-   * Wakes destinations from now on, as this kernel does not; or does so no more.
-   * @param observe the members of every group now
+   * Begins or ends to wake the destinations of migrations.
+   * @param failed called with errors of the waker
    */
-  wake(
-    on: boolean,
-    observe: () => ReadonlyMap<string, readonly Listener[]>,
-    failed: (e: unknown) => void,
-  ): void {
+  wake(on: boolean, failed: (error: unknown) => void): void {
     if (on === (this.#waker !== null)) return;
-    const { group } = this;
-    const others = () => splitStandby(group, observe().get(group.name) ?? []).others;
-    // No connection of ours can be steered to an MPTCP listener.
-    const able = () => others().filter(isSelectable);
+    const targets = () => this.#targets ?? [];
     this.#waker?.[Symbol.dispose]();
-    this.#waker = on ? new Waker(group, able, failed) : null;
-    group.invalidate();
-    this.#apply(others(), boottimeMs());
+    this.#waker = on ? new Waker(this.group, targets, failed) : null;
+    this.group.invalidate();
+    this.#apply(targets(), boottimeMs());
   }
 
-  /** When its hold wants to be looked at again, CLOCK_BOOTTIME; null: not before something happens. */
+  /** When its hold is due to be polled (ms, CLOCK_BOOTTIME), or null if none is under way. */
   get holdDueMs(): number | null {
-    return this.#holdDueMs;
+    return this.#hold.dueMs(boottimeMs());
   }
 
-  /** Conditions that last until somebody acts, one sentence each. */
-  get warnings(): string[] {
-    return this.#hold.warnings;
-  }
-
-  /** Nothing listens, the standby left out. */
+  /** Returns true if no process listens: there is at most the standby. */
   isEmpty(members: readonly Listener[]): boolean {
-    return members.every(({ cookie }) => cookie === this.#standby);
+    const { cookie: standby } = this.group.standby;
+    return members.every(({ cookie }) => cookie === standby);
   }
 
-  /** How long nothing has listened, ms. */
+  /** Returns how long there has been no target, ms. */
   idleMs(nowMs: number): number {
     return this.#emptySinceMs === null ? 0 : nowMs - this.#emptySinceMs;
   }
 
   /**
-   * Detaches from the kernel's group, then unpins: in this order it is safe to be cut short.
-   * @throws ConflictError when no owner could be borrowed from; nothing is removed then
+   * Detaches from the kernel's group, then unpins: in this order it is safe to be interrupted.
+   * @throws ConflictError if no owner lends a listener; nothing is removed then
    */
   detach(pinTree: PinTree, members: readonly Listener[]): void {
-    const { others } = splitStandby(this.group, members);
+    const { listeners } = splitStandby(this.group, members);
     this.#hold[Symbol.dispose]();
-    detachGroup(pinTree, this.group, others);
+    detachGroup(pinTree, this.group, listeners);
   }
 
   /**
-   * Lets go of the group; what is attached and pinned stays in force, but the standby: nobody would
-   * be there to hand over what it holds.
+   * Ends the management. Program and pins stay in force; the standby closes, as it needs a sidecar.
    */
   leave(members: readonly Listener[]): void {
     this.group.invalidate();
-    const { others } = splitStandby(this.group, members);
+    const { listeners } = splitStandby(this.group, members);
     this.#waker?.[Symbol.dispose]();
     this.#waker = null;
-    this.#hold.set(null);
-    this.#apply(others, boottimeMs());
+    this.#hold.end();
+    this.#apply(listeners, boottimeMs());
     this[Symbol.dispose]();
   }
 
@@ -257,22 +229,15 @@ export class ManagedGroup implements Disposable {
     this.#lock[Symbol.dispose]();
   }
 
-  #apply(members: readonly Listener[], nowMs: number): Plan {
-    const { group } = this;
-    const reportMoves = this.#waker !== null;
-    const plan = applyGroup(group, members, this.#readings, this.#watched, nowMs, reportMoves);
-    this.#readings.keep(members);
-    this.#watched = true;
-    this.#emptySinceMs = members.length > 0 ? null : (this.#emptySinceMs ?? nowMs);
+  #apply(targets: readonly Listener[], nowMs: number): Plan {
+    const plan = applyGroup(this.group, targets, {
+      schedule: this.#optionSchedule,
+      watched: this.#targets !== null,
+      reportMoves: this.#waker !== null,
+      nowMs,
+    });
+    this.#targets = targets;
+    this.#emptySinceMs = targets.length > 0 ? null : (this.#emptySinceMs ?? nowMs);
     return plan;
-  }
-
-  #attach(members: readonly Listener[]): Attached {
-    try {
-      return attachGroup(this.group, members, this.#options.replace);
-    } catch (error) {
-      if (error instanceof ForeignProgramError) this.#hold.closeStandby();
-      throw error;
-    }
   }
 }

@@ -1,4 +1,4 @@
-/** Who is in a group: the listeners it serves with, the standby, and those that cannot be told apart. */
+/** The members of a group: its listeners, the standby, and listeners no program can select. */
 
 import { endpoint, isSelectable, type Listener } from "../core/listener.ts";
 import { StandbyError } from "../errors.ts";
@@ -6,52 +6,56 @@ import type { Group } from "../group/group.ts";
 import { borrow } from "../net/borrow.ts";
 import * as libc from "../sys/libc.ts";
 
-/** The standby among a group's members, and the others. */
+/** Splits the members of a group into its standby and its other listeners. */
 export function splitStandby(
   group: Group,
   members: readonly Listener[],
-): { standby: Listener | undefined; others: readonly Listener[] } {
+): { standby: Listener | undefined; listeners: readonly Listener[] } {
   const { cookie } = group.standby;
-  if (cookie === 0n) return { standby: undefined, others: members };
+  if (cookie === 0n) return { standby: undefined, listeners: members };
   return {
     standby: members.find((member) => member.cookie === cookie),
-    others: members.filter((member) => member.cookie !== cookie),
+    listeners: members.filter((member) => member.cookie !== cookie),
   };
 }
 
 /**
- * Listeners that the kernel counts in the group and that no program of ours can select: MPTCP ones,
- * and those we do not see, of processes in a pid namespace that is not below ours.
+ * Counts the listeners of the kernel's group that our program cannot select: MPTCP ones, and those
+ * of processes outside our pid namespace, which no snapshot contains.
  */
-export function hidden(members: readonly Listener[]): number {
+export function countUnselectable(members: readonly Listener[]): number {
   const selectable = members.filter(isSelectable).length;
   return Math.max(0, ...members.map(({ groupSize }) => groupSize - selectable));
 }
 
-/** The group's MPTCP listeners. */
+/** Returns the group's MPTCP listeners. */
 export function mptcpOf<T extends Pick<Listener, "protocol">>(members: readonly T[]): T[] {
   return members.filter(({ protocol }) => protocol === "mptcp");
 }
 
-export const HIDDEN =
-  "no standby while listeners are in the group that the program cannot select (MPTCP, or of a process we cannot see): they would get nothing beside it";
+/**
+ * The warning while a group may have no standby: the program would give all connections to the
+ * others.
+ */
+export const NO_STANDBY =
+  "no standby while the group has listeners that the program cannot select (MPTCP, or of a process outside our pid namespace)";
 
-/** @throws StandbyError */
-export function refuseHidden(members: readonly Listener[]): void {
+/** @throws StandbyError if the group has listeners that the program cannot select */
+export function refuseUnselectable(members: readonly Listener[]): void {
   const [first] = members;
-  const count = hidden(members);
+  const count = countUnselectable(members);
   if (!first || count === 0) return;
   throw new StandbyError(
-    `${endpoint(first.key)} cannot be held: ${count} of its ${first.groupSize} listeners cannot be selected by a program (MPTCP, or of a process we cannot see); attach without --hold, or turn MPTCP off (Go: GODEBUG=multipathtcp=0)`,
+    `${endpoint(first.key)} cannot be held: ${count} of its ${first.groupSize} listeners cannot be selected by a program (MPTCP, or of a process outside our pid namespace); attach without --hold, or turn MPTCP off (Go: GODEBUG=multipathtcp=0)`,
   );
 }
 
 /**
- * Ends a standby from outside, whoever holds it: it leaves LISTEN at once, and what it holds moves
- * to the group's other listeners, or is reset. Its sidecar sees that and closes it.
+ * Shuts a listener of another process down: it leaves LISTEN at once, and its connections migrate
+ * to the group's other listeners, or are reset. Returns false if no owner lends it any longer.
  */
-export function shutDown(standby: Listener): boolean {
-  return borrow(standby, shut) ?? false;
+export function shutDown(listener: Listener): boolean {
+  return borrow(listener, shut) ?? false;
 }
 
 function shut(fd: number): boolean {

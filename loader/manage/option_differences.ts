@@ -1,9 +1,8 @@
-/** In what listeners of different settings classes differ. */
+/** The socket options in which settings classes of a group differ. */
 
 import type { Listener } from "../core/listener.ts";
 import type { Slot } from "../core/slot.ts";
-import { borrow } from "../net/borrow.ts";
-import { readSocketOptions, type SocketOptions } from "../net/socket_options.ts";
+import { socketOptionsOf } from "../net/socket_options.ts";
 
 /** Two settings classes of a group, the lower number first. */
 export interface OptionDifference {
@@ -12,11 +11,14 @@ export interface OptionDifference {
   readonly names: readonly string[];
 }
 
-/** Every pair of classes that listen now, but for those in `known` (`1 2`), which grows by them. */
+/**
+ * Returns each pair of classes that listen now, except those that were reported before.
+ * @param reported pairs (`1 2`); the returned ones are added
+ */
 export function differingClasses(
   slots: readonly Slot[],
   listeners: readonly Listener[],
-  known: Set<string> = new Set(),
+  reported: Set<string> = new Set(),
 ): OptionDifference[] {
   const [one] = slots;
   if (slots.every((slot) => slot.class === one?.class)) return [];
@@ -30,21 +32,17 @@ export function differingClasses(
   const pairs = classes.flatMap((a, i) => classes.slice(i + 1).map((b) => [a, b] as const));
   const found: OptionDifference[] = [];
   for (const pair of pairs) {
-    if (known.has(pair.join(" "))) continue;
+    if (reported.has(pair.join(" "))) continue;
     const names = differing(samples.get(pair[0]), samples.get(pair[1]));
-    if (names === null) continue; // gone since it was observed
-    known.add(pair.join(" "));
+    if (names === null) continue; // it closed after the snapshot
+    reported.add(pair.join(" "));
     found.push({ classes: pair, names });
   }
   return found;
 }
 
 function differing(a: Listener | undefined, b: Listener | undefined): string[] | null {
-  const [one, other] = [a && settingsOf(a), b && settingsOf(b)];
-  if (!one || !other) return null;
-  return Object.keys({ ...one, ...other }).filter((name) => one[name] !== other[name]);
-}
-
-function settingsOf(listener: Listener): SocketOptions | undefined {
-  return borrow(listener, (fd) => readSocketOptions(fd, listener.key.family));
+  const [x, y] = [a && socketOptionsOf(a), b && socketOptionsOf(b)];
+  if (!x || !y) return null;
+  return Object.keys({ ...x, ...y }).filter((name) => x[name] !== y[name]);
 }

@@ -1,34 +1,40 @@
-/** When settings are read: at once, often while a listener is young, then now and then. */
+/**
+ * When to read the socket options of each listener: at once, often while it is young, then seldom.
+ */
 
 import type { Listener, Owner } from "../core/listener.ts";
-import { borrow } from "../net/borrow.ts";
-import { optionsDigest, readSocketOptions } from "../net/socket_options.ts";
+import { optionsDigest, socketOptionsOf } from "../net/socket_options.ts";
 
-/** Servers set options after listen() too (nginx does): at these ages, ms, they are read again. */
+/**
+ * Ages (ms) at which a young listener's options are read again: servers (nginx) set some after
+ * listen().
+ */
 const YOUNG_AGES_MS = [50, 500, 2_000] as const;
-/** A listener is young no more. */
+/** Age (ms) from which a listener is no longer young. */
 export const YOUNG_MS: number = YOUNG_AGES_MS[2];
-/** After that somebody may still change them: read with the first pass over the group after so long. */
+/** Interval (ms) for older listeners; their options are read with the next refresh of the group. */
 export const SETTLED_MS = 300_000;
 
 interface Reading {
-  /** Since when it is young: it opened then, or other processes held it (nginx sets options at a reload too). */
+  /**
+   * When it became young: when it opened, or its owners changed (nginx sets options at a reload).
+   */
   readonly sinceMs: number;
   /** When to read it next. */
   readonly nextMs: number;
   readonly owners: readonly Owner[];
 }
 
-/** Remembers when each listener's settings were read. */
+/** Remembers when the options of each listener were read. */
 export class OptionSchedule {
   readonly #readings = new Map<bigint, Reading>();
 
   /**
-   * Digest of the settings; 0n when they could not be read, null when it is not time.
+   * Returns the digest of a listener's options; 0n if no owner lends it, null if it is not due.
    * @param known it has a slot, and so a digest
    */
   read(listener: Listener, known: boolean, nowMs: number): bigint | null {
-    const { cookie, key, owners } = listener;
+    const { cookie, owners } = listener;
     const before = this.#readings.get(cookie);
     const same = before?.owners === owners;
     if (same && known && nowMs < before.nextMs) return null;
@@ -36,10 +42,11 @@ export class OptionSchedule {
     const age = YOUNG_AGES_MS.find((ms) => nowMs < sinceMs + ms);
     const nextMs = age === undefined ? nowMs + SETTLED_MS : sinceMs + age;
     this.#readings.set(cookie, { sinceMs, nextMs, owners });
-    return borrow(listener, (fd) => optionsDigest(readSocketOptions(fd, key.family))) ?? 0n;
+    const options = socketOptionsOf(listener);
+    return options ? optionsDigest(options) : 0n;
   }
 
-  /** Those that are young are to be read in the next step, whatever their age. */
+  /** Makes every young listener due at once. */
   invalidate(nowMs: number): void {
     for (const [cookie, reading] of this.#readings) {
       if (reading.nextMs <= reading.sinceMs + YOUNG_MS) {
@@ -48,7 +55,9 @@ export class OptionSchedule {
     }
   }
 
-  /** When the first that is young is to be read again; nobody waits for the others. */
+  /**
+   * Returns when the first young listener is due, or Infinity; older ones wait for another refresh.
+   */
   get dueMs(): number {
     let dueMs = Number.POSITIVE_INFINITY;
     for (const { sinceMs, nextMs } of this.#readings.values()) {
@@ -57,7 +66,7 @@ export class OptionSchedule {
     return dueMs;
   }
 
-  /** Forgets listeners that are not among these. */
+  /** Forgets every listener that is not one of these. */
   keep(listeners: readonly Listener[]): void {
     if (this.#readings.size === 0) return;
     const cookies = new Set(listeners.map(({ cookie }) => cookie));

@@ -1,31 +1,31 @@
 /**
- * Whether a server that has just begun to listen accepts. Until it does a hold goes on and the
- * server's listeners are no targets; so that it can be asked all the same, connections from one
- * client port are steered to the candidate, one of those listeners.
+ * Checks whether a server that just began to listen accepts connections. Until then a hold goes on
+ * and the new listeners are no targets. One of them, the candidate, is reachable all the same: the
+ * program steers connections from one client port to it.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import type { GroupKey, Listener } from "../core/listener.ts";
+import { type GroupKey, type Listener, NO_QUEUES, type QueuesByCookie } from "../core/listener.ts";
 import type { Group } from "../group/group.ts";
 import { NO_PROBE } from "../group/plan_codec.ts";
 import { borrow } from "../net/borrow.ts";
 import { connectTo, openSocket } from "../net/connect.ts";
 import * as libc from "../sys/libc.ts";
 
-/** `tcp`: a connection to it is accepted. A command: it exits with 0. */
+/** `tcp`: the server accepts a connection. A command: it exits with 0. */
 export type ReadyCheck = "tcp" | { readonly command: string };
 
-/** A command that takes longer is ended and counts as not ready. */
+/** A command that takes longer is killed and counts as not ready. */
 const COMMAND_MS = 5_000;
 
-/** Asks the candidate of one group, again and again until it is ready. */
-export class ReadyProbe implements Disposable {
+/** Checks one candidate of a group at a time, until it is ready. */
+export class ReadyProbe {
   readonly #group: Group;
   readonly #check: ReadyCheck;
   #candidate = 0n;
-  #probe = -1;
+  #socket = -1;
   #command: ChildProcess | null = null;
   #ready = false;
-  /** Client port that is steered to the candidate; 0: none. */
+  /** Client port whose connections are steered to the candidate; 0: none. */
   #port = 0;
 
   constructor(group: Group, check: ReadyCheck) {
@@ -33,29 +33,32 @@ export class ReadyProbe implements Disposable {
     this.#check = check;
   }
 
-  /** One look at the group's new listeners; true when one of them accepts. */
-  look(listeners: readonly Listener[]): boolean {
+  /** Returns true if the oldest of these listeners is ready; a new one becomes the candidate. */
+  poll(listeners: readonly Listener[], queues: QueuesByCookie): boolean {
     const [candidate] = listeners.toSorted((a, b) => Number(a.cookie - b.cookie));
     if (!candidate) {
-      this[Symbol.dispose]();
+      this.reset();
       return false;
     }
-    if (candidate.cookie !== this.#candidate) this.#take(candidate);
-    if (!this.#ready && this.#check === "tcp") this.#ready = this.#accepted(candidate);
+    if (candidate.cookie !== this.#candidate) this.#setCandidate(candidate);
+    if (!this.#ready && this.#check === "tcp") this.#ready = this.#accepted(candidate, queues);
     return this.#ready;
   }
 
-  /** Asks, unless it is being asked. */
-  ask(candidateOf: readonly Listener[]): void {
-    const candidate = candidateOf.find(({ cookie }) => cookie === this.#candidate);
+  /**
+   * Starts a check, unless one is under way.
+   * @requires a plan in force that does not make the candidate a target
+   */
+  start(listeners: readonly Listener[]): void {
+    const candidate = listeners.find(({ cookie }) => cookie === this.#candidate);
     if (!candidate || this.#ready) return;
     if (this.#check === "tcp") this.#connect(candidate.key);
     else this.#run(this.#check.command, candidate);
   }
 
   /** Forgets the candidate. */
-  [Symbol.dispose](): void {
-    this.#hangUp();
+  reset(): void {
+    this.#closeSocket();
     this.#command?.kill("SIGKILL");
     this.#command = null;
     if (this.#candidate !== 0n) this.#group.removeListener(this.#group.candidateSlot);
@@ -64,22 +67,22 @@ export class ReadyProbe implements Disposable {
     if (this.#port !== 0) this.#steer(0);
   }
 
-  #take(candidate: Listener): void {
-    this[Symbol.dispose]();
+  #setCandidate(candidate: Listener): void {
+    this.reset();
     const slot = this.#group.candidateSlot;
     const placed = borrow(candidate, (fd) => {
       this.#group.setListener(slot, fd);
       return true;
     });
-    if (!placed) return; // gone since it was observed
+    if (!placed) return; // it closed after the snapshot
     this.#candidate = candidate.cookie;
-    this.#reserve(candidate.key);
+    this.#reservePort(candidate.key);
   }
 
-  /** A socket that is bound, and not connected yet: its port is ours. */
-  #reserve(key: GroupKey): void {
-    this.#probe = openSocket(key);
-    this.#steer(libc.localPort(this.#probe));
+  /** Binds a socket without connecting it: its port stays ours. */
+  #reservePort(key: GroupKey): void {
+    this.#socket = openSocket(key);
+    this.#steer(libc.localPort(this.#socket));
   }
 
   #steer(port: number): void {
@@ -88,22 +91,23 @@ export class ReadyProbe implements Disposable {
   }
 
   #connect(key: GroupKey): void {
-    // Else it is on its way, or there.
-    if (this.#probe >= 0 && libc.tcpState(this.#probe) === libc.TCP_CLOSE) {
-      connectTo(this.#probe, key);
+    // In any other state it is connecting, or connected.
+    if (this.#socket >= 0 && libc.tcpState(this.#socket) === libc.TCP_CLOSE) {
+      connectTo(this.#socket, key);
     }
   }
 
-  /** It is connected, and no longer in the candidate's queues: accept() took it. */
-  #accepted({ queueLength, halfOpen }: Listener): boolean {
-    if (this.#probe < 0 || queueLength > 0 || halfOpen > 0) return false;
-    return [libc.TCP_ESTABLISHED, libc.TCP_CLOSE_WAIT].includes(libc.tcpState(this.#probe));
+  /** True once it is connected and has left the candidate's queues: accept() returned it. */
+  #accepted({ cookie }: Listener, queues: QueuesByCookie): boolean {
+    const { length, halfOpen } = queues.get(cookie) ?? NO_QUEUES;
+    if (this.#socket < 0 || length > 0 || halfOpen > 0) return false;
+    return [libc.TCP_ESTABLISHED, libc.TCP_CLOSE_WAIT].includes(libc.tcpState(this.#socket));
   }
 
   #run(command: string, candidate: Listener): void {
     if (this.#command !== null) return;
-    // The command may use the port itself: `curl --local-port $REUSEPORT_MIGRATE_SOURCE_PORT`.
-    this.#hangUp();
+    // Frees the port for the command: `curl --local-port $REUSEPORT_MIGRATE_SOURCE_PORT`.
+    this.#closeSocket();
     const { key, owners } = candidate;
     const child = spawn("/bin/sh", ["-c", command], {
       stdio: "ignore",
@@ -121,14 +125,14 @@ export class ReadyProbe implements Disposable {
       if (this.#command !== child) return;
       this.#command = null;
       if (ok) this.#ready = true;
-      else if (this.#candidate !== 0n) this.#reserve(key); // another port: the last one may be in TIME_WAIT
+      else if (this.#candidate !== 0n) this.#reservePort(key); // the last port may be in TIME_WAIT
     };
     child.once("error", () => done(false));
     child.once("exit", (code) => done(code === 0));
   }
 
-  #hangUp(): void {
-    if (this.#probe >= 0) libc.close(this.#probe);
-    this.#probe = -1;
+  #closeSocket(): void {
+    if (this.#socket >= 0) libc.close(this.#socket);
+    this.#socket = -1;
   }
 }

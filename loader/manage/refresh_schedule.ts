@@ -1,59 +1,59 @@
 /**
- * When one group is to be looked after: when something is other than it was, and now and then whatever
- * was seen. Where nothing changed there is nothing to read and nothing to write. Pure.
+ * When a group is due for a refresh: after a change, and from time to time. A group that is not due
+ * costs no read and no write. Pure.
  */
-import type { Listener } from "../core/listener.ts";
-import { alike } from "../observe/snapshot.ts";
+import type { Listener, Queues, QueuesByCookie } from "../core/listener.ts";
 
-/** How long what nobody told of and no listener shows may last, ms; on average three quarters of it. */
-export const CHECK_MS = 300_000;
+/**
+ * Upper bound (ms) on how long an unreported change of the pins can go unnoticed. Jittered; the
+ * mean is 75 % of it.
+ */
+export const REREAD_MS = 300_000;
 
-export class RefreshSchedule {
-  #seen: readonly Listener[] | null = null;
-  #standby = 0n;
-  #dueMs = Number.NEGATIVE_INFINITY;
-  #checkMs = Number.NEGATIVE_INFINITY;
-
-  /**
-   * It was looked after, with these members.
-   * @param standby its cookie: what waits there matters
-   * @param dueMs look after it then, whatever is seen
-   */
-  refreshed(members: readonly Listener[], standby: bigint, dueMs: number): void {
-    this.#seen = members;
-    this.#standby = standby;
-    this.#dueMs = dueMs;
-  }
-
-  /** What is pinned of it was read again. @param dueMs when to do so next */
-  reread(dueMs: number): void {
-    this.#checkMs = dueMs;
-  }
-
-  /** What is pinned of it may have been changed by somebody else: look into it in the next pass. */
-  invalidate(): void {
-    this.#checkMs = Number.NEGATIVE_INFINITY;
-  }
-
-  /** Whether what is pinned is to be read again. */
-  needsReread(nowMs: number): boolean {
-    return nowMs >= this.#checkMs;
-  }
-
-  /** Whether it wants to be looked after. */
-  isDue(members: readonly Listener[], nowMs: number): boolean {
-    return nowMs >= this.#dueMs || this.needsReread(nowMs) || this.isOther(members);
-  }
-
-  /** Its members are other than when it was looked after last. */
-  isOther(members: readonly Listener[]): boolean {
-    if (this.#seen === null || !alike(members, this.#seen, this.#standby)) return true;
-    this.#seen = members; // compared by identity the next time
-    return false;
-  }
+/** What the last refresh saw, and when the next ones are due (ms, CLOCK_BOOTTIME). */
+export interface LastRefresh {
+  readonly members: readonly Listener[];
+  /** Cookie of the standby; 0n: none. */
+  readonly standby: bigint;
+  /** Queues of the standby in the snapshot. */
+  readonly standbyQueues: Queues | undefined;
+  /** When to refresh even without a change. */
+  readonly refreshDueMs: number;
+  /** When to read the pins again. */
+  readonly rereadDueMs: number;
 }
 
-/** When a group is to be checked that was checked now: groups that began together do not stay together. */
-export function nextCheckMs(nowMs: number, random: number): number {
-  return nowMs + CHECK_MS * (0.5 + random / 2);
+/**
+ * Returns true if a listener came, left or changed, or if the standby's queues did.
+ * @param last null: there was no refresh
+ */
+export function hasChanged(
+  last: LastRefresh | null,
+  members: readonly Listener[],
+  queues: QueuesByCookie,
+): boolean {
+  if (last === null || queues.get(last.standby) !== last.standbyQueues) return true;
+  // A group without a member has no array of its own.
+  return members !== last.members && members.length + last.members.length > 0;
+}
+
+/** Returns true if the pins are due to be read again. @param last null: they never were */
+export function needsReread(last: LastRefresh | null, nowMs: number): boolean {
+  return last === null || nowMs >= last.rereadDueMs;
+}
+
+/** Returns true if the group is due for a refresh. @param last null: it never had one */
+export function isDue(
+  last: LastRefresh | null,
+  members: readonly Listener[],
+  queues: QueuesByCookie,
+  nowMs: number,
+): boolean {
+  if (needsReread(last, nowMs) || hasChanged(last, members, queues)) return true;
+  return last !== null && nowMs >= last.refreshDueMs;
+}
+
+/** Returns when to read the pins of a group again; jittered, so that groups drift apart. */
+export function nextRereadMs(nowMs: number, random: number): number {
+  return nowMs + REREAD_MS * (0.5 + random / 2);
 }

@@ -1,21 +1,21 @@
 /**
- * Borrowing a listener: a copy of its owner's file descriptor, used and closed
- * in one synchronous stretch. A borrowed fd that stayed open would keep a
- * listener in its group after its owner's close(), where it black-holes new
- * connections; so `use` must not be async, and the fd never leaves this file.
+ * Borrows listeners: duplicates the owner's file descriptor, uses it and closes it in one
+ * synchronous stretch. A duplicate that stayed open would keep the listener in its group after its
+ * owner's close(), and new connections to it would never be accepted. So `use` must not be async,
+ * and the fd never leaves this file.
  */
 import { readFileSync } from "node:fs";
 import type { Listener, Owner } from "../core/listener.ts";
 import { hasCode, PermissionError } from "../errors.ts";
 import * as libc from "../sys/libc.ts";
 
-/** Runs `use` on the listener's fd; undefined when every owner is gone or has let go of it. */
+/** Runs `use` on the listener's fd; returns undefined if every owner has exited or closed it. */
 export function borrow<T>(listener: Listener, use: (fd: number) => T): T | undefined {
   for (const owner of listener.owners) {
     const fd = duplicate(owner);
     if (fd === null) continue;
     try {
-      // The number may have been reused since it was observed.
+      // The owner may have reused the number since the snapshot.
       if (cookieOf(fd) === listener.cookie) return use(fd);
     } finally {
       libc.close(fd);
@@ -24,13 +24,18 @@ export function borrow<T>(listener: Listener, use: (fd: number) => T): T | undef
   return undefined;
 }
 
-/** By its map of users, which anybody may read; the namespace itself takes the right that is missing. */
+/**
+ * Compares uid maps, which every process may read; reading the namespace itself needs
+ * CAP_SYS_PTRACE.
+ */
 function isInOtherUserns(pid: number): boolean {
   try {
-    const [ours, its] = ["self", pid].map((who) => readFileSync(`/proc/${who}/uid_map`, "utf8"));
+    const [ours, its] = ["self", pid].map((process) =>
+      readFileSync(`/proc/${process}/uid_map`, "utf8"),
+    );
     return ours !== its;
   } catch {
-    return false; // gone meanwhile
+    return false; // it has exited
   }
 }
 
@@ -52,13 +57,13 @@ function duplicate(owner: Owner): number | null {
       libc.close(pidfd);
     }
   } catch (error) {
-    if (hasCode(error, "ESRCH", "EBADF", "EINVAL")) return null; // gone since it was observed
+    if (hasCode(error, "ESRCH", "EBADF", "EINVAL")) return null; // after the snapshot
     if (hasCode(error, "EPERM")) {
-      const what = `borrowing the listener of process ${owner.pid} (${owner.comm}) is not permitted`;
+      const failed = `duplicating the listener of ${owner.comm} (pid ${owner.pid}) is not permitted`;
       const why = isInOtherUserns(owner.pid)
-        ? "it is in another user namespace, which takes CAP_SYS_PTRACE in ours, and ours to be above it"
-        : "run as root, or with CAP_SYS_PTRACE";
-      throw new PermissionError("CAP_SYS_PTRACE", `${what}: ${why}`, { cause: error });
+        ? "it is in another user namespace; run in one above it, with CAP_SYS_PTRACE there"
+        : "run as root, or grant CAP_SYS_PTRACE";
+      throw new PermissionError("CAP_SYS_PTRACE", `${failed}: ${why}`, { cause: error });
     }
     throw error;
   }

@@ -1,18 +1,16 @@
-/** Connections of our own to a listener of this host: to ask whether it accepts, and to wake it. */
+/**
+ * Connections of our own to a listener of this host: to test whether it accepts, and to wake it.
+ */
 import { addressBytes } from "../core/address.ts";
 import type { GroupKey } from "../core/listener.ts";
 import * as libc from "../sys/libc.ts";
-import { inNetns } from "./netns.ts";
+import { domainOf, openTcp } from "./listen.ts";
 
-const domainOf = ({ family }: GroupKey) => (family === "ipv4" ? libc.AF_INET : libc.AF_INET6);
-
-/** A TCP socket in the listener's namespace, bound to a port of its own and not connected. */
+/** Opens a TCP socket in the listener's namespace, bound to a free port and not connected. */
 export function openSocket(key: GroupKey): number {
-  const type = libc.SOCK_STREAM | libc.SOCK_NONBLOCK | libc.SOCK_CLOEXEC;
-  const domain = domainOf(key);
-  const fd = inNetns(key.netns, () => libc.socket(domain, type, libc.IPPROTO_TCP));
+  const fd = openTcp(key);
   try {
-    libc.bind(fd, libc.sockaddr(domain, Buffer.alloc(16), 0));
+    libc.bind(fd, libc.sockaddr(domainOf(key), Buffer.alloc(16), 0));
     return fd;
   } catch (error) {
     libc.close(fd);
@@ -20,12 +18,12 @@ export function openSocket(key: GroupKey): number {
   }
 }
 
-/** Begins to connect; it does not wait. */
+/** Begins to connect, and returns at once. */
 export function connectTo(fd: number, key: GroupKey): void {
   libc.connect(fd, libc.sockaddr(domainOf(key), reachable(key), key.port));
 }
 
-/** The address to connect to from the same host: loopback where the listener takes any. */
+/** Returns the address to connect to from the same host: loopback for a wildcard listener. */
 function reachable({ family, address }: GroupKey): Buffer {
   if (address === "0.0.0.0") return addressBytes("ipv4", "127.0.0.1");
   if (address === "::") return addressBytes("ipv6", "::1");

@@ -1,7 +1,7 @@
 /** The kernel's own counts of migrations, by network namespace. */
 import { closeSync, openSync, readFileSync, readSync } from "node:fs";
 import type { GroupKey, Owner } from "../core/listener.ts";
-import { atOnce } from "../time_slices.ts";
+import { TimeSlices } from "../time_slices.ts";
 import { netnsInode } from "./netns_inode.ts";
 
 /** TcpExt counters (net/ipv4/proc.c): they count hops, and intended drops as failures. */
@@ -10,51 +10,43 @@ export interface KernelMigrations {
   readonly failure: bigint;
 }
 
-/** Groups of which the namespaces, and processes in them, are known. */
-type Groups = readonly {
+/** A group and its listeners, whose owners are processes of its network namespace. */
+interface OwnedGroup {
   readonly key: GroupKey;
   readonly listeners: readonly { readonly owners: readonly Owner[] }[];
-}[];
+}
 
 /** Longer than the file ever was: a kernel's counters are some 4 KiB of text. */
 const CHUNK = 64 * 1024;
 
 /**
- * Reads the counts of every namespace once seen, also when no process is left in it: the file
- * descriptor on its counters keeps the namespace. So this is not for long.
+ * Reads the counts of network namespaces, also after the last process of one has exited: the file
+ * descriptor on its counters keeps the namespace. So keep an instance for a short time only.
  */
 export class KernelCounts implements Disposable {
   readonly #fds = new Map<number, number>();
+  readonly #own = netnsInode("/proc/self/ns/net");
 
-  /** The counts in every namespace of these groups, and of those read before. */
-  read(groups: Groups): ReadonlyMap<number, KernelMigrations> {
-    return atOnce(this.steps(groups));
-  }
-
-  /** As {@link read}, a step each namespace. */
-  *steps(groups: Groups): Generator<null, ReadonlyMap<number, KernelMigrations>> {
-    const own = netnsInode("/proc/self/ns/net");
-    for (const { key, listeners } of groups) {
-      if (this.#fds.has(key.netns)) continue;
-      const pids = listeners.flatMap(({ owners }) => owners.map(({ pid }) => pid));
-      for (const pid of key.netns === own ? (["self"] as const) : pids) {
-        if (!this.#fds.has(key.netns)) this.#open(key.netns, pid);
-      }
-    }
+  /** Returns the counts in every namespace of these groups, and of those of earlier calls. */
+  read(groups: readonly OwnedGroup[]): ReadonlyMap<number, KernelMigrations> {
+    for (const group of groups) this.#open(group);
     const counts = new Map<number, KernelMigrations>();
     for (const [netns, fd] of this.#fds) {
       const found = parse(readWhole(fd));
       if (found) counts.set(netns, found);
-      yield null;
     }
     return counts;
   }
 
-  #open(netns: number, pid: number | "self"): void {
-    try {
-      this.#fds.set(netns, openSync(netstatOf(pid), "r"));
-    } catch {
-      // The process is gone; others of its namespace may not be.
+  #open({ key, listeners }: OwnedGroup): void {
+    const pids = listeners.flatMap(({ owners }) => owners.map(({ pid }) => pid));
+    for (const pid of key.netns === this.#own ? (["self"] as const) : pids) {
+      if (this.#fds.has(key.netns)) return;
+      try {
+        this.#fds.set(key.netns, openSync(netstatOf(pid), "r"));
+      } catch {
+        // This process has exited; another one of the namespace may still run.
+      }
     }
   }
 
@@ -64,27 +56,29 @@ export class KernelCounts implements Disposable {
   }
 }
 
-/** The counts in every namespace that holds one of these groups. */
-export function kernelCounts(groups: Groups): ReadonlyMap<number, KernelMigrations> {
-  return atOnce(kernelCountsInSteps(groups));
+/** Returns the counts in every namespace of these groups; the event loop turns meanwhile. */
+export async function kernelCounts(
+  groups: readonly OwnedGroup[],
+): Promise<ReadonlyMap<number, KernelMigrations>> {
+  const slices = new TimeSlices();
+  const counts = new Map<number, KernelMigrations>();
+  for (const group of groups) {
+    if (counts.has(group.key.netns)) continue;
+    using reader = new KernelCounts();
+    for (const [netns, found] of reader.read([group])) counts.set(netns, found);
+    await slices.between();
+  }
+  return counts;
 }
 
-/** As {@link kernelCounts}, a step each namespace. */
-export function* kernelCountsInSteps(
-  groups: Groups,
-): Generator<null, ReadonlyMap<number, KernelMigrations>> {
-  using counts = new KernelCounts();
-  return yield* counts.steps(groups);
-}
-
-/** Whether this kernel knows migration at all: it then counts it. */
+/** Whether this kernel counts migrations, and so can migrate at all. */
 export function hasMigrateCounters(): boolean {
   return parse(readFileSync(netstatOf("self"), "utf8")) !== null;
 }
 
 const netstatOf = (pid: number | "self") => `/proc/${pid}/net/netstat`;
 
-/** From the start, whatever was read before. */
+/** Reads a file from its start. */
 function readWhole(fd: number): string {
   const chunk = Buffer.allocUnsafe(CHUNK);
   let text = "";
@@ -95,7 +89,7 @@ function readWhole(fd: number): string {
   }
 }
 
-/** null: this kernel does not count migrations. */
+/** Returns the counts of /proc/PID/net/netstat; null if this kernel does not count migrations. */
 function parse(text: string): KernelMigrations | null {
   const [names = [], values = []] = text
     .split("\n")

@@ -1,6 +1,6 @@
 /**
- * A fleeting listener: a plain one of our own, in a group whose listeners are all MPTCP and cannot be
- * attached through. The program stays with the group when it has closed, a moment later.
+ * A short-lived listener of our own, for groups whose listeners are all MPTCP: the kernel lets no
+ * program attach through those. The program stays with the group after this listener has closed.
  */
 import type { GroupKey } from "../core/listener.ts";
 import { attachReturnZero, SO_ATTACH_FILTER } from "../sys/classic_filter.ts";
@@ -8,9 +8,9 @@ import * as libc from "../sys/libc.ts";
 import { listenIn } from "./listen.ts";
 
 /**
- * Runs `use` on such a listener's fd. The kernel's hash gives it a share of the SYNs of that moment:
- * its filter drops them, unanswered, so that clients retransmit them to the others
- * and there is nothing in its queue to lose, with or without a program.
+ * Runs `use` on such a listener's fd. For that moment the kernel's hash gives it a share of the
+ * SYNs. Its filter drops them unanswered, so clients retransmit them to the other listeners and its
+ * queue stays empty.
  * @throws PermissionError, StandbyError
  */
 export function throughShortLivedListener(

@@ -1,22 +1,23 @@
 /**
- * Settings: the socket options a connection inherits from its listener. Two
- * listeners with equal settings are compatible: "The source and destination
- * listeners MUST have the same settings at the socket API level" (commit
- * 55d444b310c6, Documentation/networking/ip-sysctl.rst, tcp_migrate_req).
+ * Socket options that a connection inherits from its listener. Listeners with equal options are
+ * compatible: "The source and destination listeners MUST have the same settings at the socket API
+ * level" (commit 55d444b310c6, Documentation/networking/ip-sysctl.rst, tcp_migrate_req).
  */
 import { createHash } from "node:crypto";
 import type { Family } from "../core/address.ts";
+import type { Listener } from "../core/listener.ts";
 import { hasCode, SysError } from "../errors.ts";
 import * as libc from "../sys/libc.ts";
+import { borrow } from "./borrow.ts";
 
 interface Option {
   readonly name: string;
   readonly level: number;
   readonly option: number;
-  /** Bytes of the value; 4 unless given. */
+  /** Bytes of the value; default: 4. */
   readonly size?: number;
   readonly family?: Family;
-  /** Counts only when this bit of SO_BUF_LOCK says that it was set by hand. */
+  /** Bit of SO_BUF_LOCK; without it the value is the system's default, and is left out. */
   readonly lock?: number;
 }
 
@@ -59,32 +60,40 @@ const OPTIONS: readonly Option[] = [
   { name: "IPV6_TCLASS", level: IPPROTO_IPV6, option: 67, family: "ipv6" },
 ];
 
-/** Option name to its bytes in hex; options the kernel does not know are left out. */
+/** Option name to its bytes in hex, without the options that this kernel does not know. */
 export type SocketOptions = Readonly<Record<string, string>>;
 
-/** Reads the settings of a (borrowed) listener. */
-export function readSocketOptions(fd: number, family: Family): SocketOptions {
-  const locks = read(fd, SOL_SOCKET, SO_BUF_LOCK, 4)?.readUInt32LE() ?? 0;
-  const settings: Record<string, string> = {};
-  for (const { name, level, option, size = 4, family: only, lock } of OPTIONS) {
-    if (only && only !== family) continue;
-    if (lock && !(locks & lock)) continue; // the system's default, which may change by itself
-    const value = read(fd, level, option, size);
-    if (value) settings[name] = value.toString("hex");
-  }
-  return settings;
+/** Reads the options of a listener that is not ours; undefined if no owner lends it any longer. */
+export function socketOptionsOf(listener: Listener): SocketOptions | undefined {
+  return borrow(listener, (fd) => readSocketOptions(fd, listener.key.family));
 }
 
-/** SO_SNDBUF and SO_RCVBUF beyond the sysctl's limit, by CAP_NET_ADMIN (asm-generic/socket.h). */
+/** Reads the options of a listener's fd. */
+export function readSocketOptions(fd: number, family: Family): SocketOptions {
+  const locks = read(fd, SOL_SOCKET, SO_BUF_LOCK, 4)?.readUInt32LE() ?? 0;
+  const options: Record<string, string> = {};
+  for (const { name, level, option, size = 4, family: only, lock } of OPTIONS) {
+    if (only && only !== family) continue;
+    if (lock && !(locks & lock)) continue; // the system's default, which may change at any time
+    const value = read(fd, level, option, size);
+    if (value) options[name] = value.toString("hex");
+  }
+  return options;
+}
+
+/**
+ * Options that set SO_SNDBUF and SO_RCVBUF beyond the sysctl's limit; they need CAP_NET_ADMIN (asm-
+ * generic/socket.h).
+ */
 const FORCE: ReadonlyMap<number, number> = new Map([
   [7, 32],
   [8, 33],
 ]);
 
 /**
- * Gives `fd` the settings of another listener. Only what differs is set: some options
- * read as the system's default, which set by hand would no longer follow it.
- * @returns names of those that still differ
+ * Gives `fd` the options of another listener. Sets only those that differ: an option that reads as
+ * the system's default would no longer follow it once set.
+ * @returns names of the options that still differ
  */
 export function copySocketOptions(fd: number, family: Family, wanted: SocketOptions): string[] {
   const before = readSocketOptions(fd, family);
@@ -100,11 +109,11 @@ export function copySocketOptions(fd: number, family: Family, wanted: SocketOpti
 function write(fd: number, level: number, option: number, value: Buffer): void {
   const force = level === SOL_SOCKET ? FORCE.get(option) : undefined;
   try {
-    // The kernel doubles a buffer size that is set, and gives it doubled (socket(7)).
+    // The kernel doubles a buffer size when it is set, and returns the double (socket(7)).
     if (force) libc.setsockopt(fd, level, force, value.readInt32LE() / 2);
     else libc.setsockoptBytes(fd, level, option, value);
   } catch (error) {
-    if (!(error instanceof SysError)) throw error; // it still differs then: the caller says so
+    if (!(error instanceof SysError)) throw error; // copySocketOptions() then reports that it still differs
   }
 }
 
@@ -117,17 +126,17 @@ function read(fd: number, level: number, option: number, size: number): Buffer |
   }
 }
 
-/** Digests by what they are of: a host has few settings, and reads them again and again. */
+/** Cache of digests: a host has few distinct sets of options, and reads them often. */
 const DIGESTS = new Map<string, bigint>();
-const MANY = 256;
+const MAX_DIGESTS = 256;
 
-/** 64-bit digest of settings, never 0n: equal digests are one class. */
-export function optionsDigest(settings: SocketOptions): bigint {
-  const text = JSON.stringify(settings);
+/** Returns the 64-bit digest of options, never 0n: equal digests are one settings class. */
+export function optionsDigest(options: SocketOptions): bigint {
+  const text = JSON.stringify(options);
   const known = DIGESTS.get(text);
   if (known !== undefined) return known;
   const digest = createHash("sha256").update(text).digest().readBigUInt64LE() || 1n;
-  if (DIGESTS.size === MANY) DIGESTS.clear();
+  if (DIGESTS.size === MAX_DIGESTS) DIGESTS.clear();
   DIGESTS.set(text, digest);
   return digest;
 }

@@ -1,21 +1,19 @@
 /**
- * The standby: the sidecar's own listener in a group. It keeps the group alive when the last
- * listener has left, and what it is given waits in its accept queue; nobody accepts there.
+ * The standby: the sidecar's own listener in a group. It keeps the group alive after the last
+ * listener has left. Its connections wait in the accept queue; no process accepts them.
  */
 import type { GroupKey } from "../core/listener.ts";
 import * as libc from "../sys/libc.ts";
 import { onReadable } from "../sys/readable.ts";
+import { acceptQueue } from "./accept_queue.ts";
 import { listenIn } from "./listen.ts";
 import { copySocketOptions, type SocketOptions } from "./socket_options.ts";
-
-/** tcpi_sacked: of a listener its backlog (net/ipv4/tcp.c, tcp_get_info; uapi/linux/tcp.h). */
-const TCPI_SACKED = 28;
 
 /** Owns a listening socket. Closing it migrates its queue to the group's targets, or resets it. */
 export class StandbySocket implements Disposable {
   readonly cookie: bigint;
-  /** Connections it holds at most: what was asked for, or net.core.somaxconn where that is less. */
-  backlog = 0;
+  /** Upper bound on the connections it holds: the requested one, or net.core.somaxconn if lower. */
+  backlog: number;
   readonly #key: GroupKey;
   #fd: number;
   #stopWatching: () => void = () => {};
@@ -25,18 +23,19 @@ export class StandbySocket implements Disposable {
     this.#key = key;
     this.#fd = fd;
     this.cookie = libc.getsockopt(fd, libc.SOL_SOCKET, libc.SO_COOKIE, 8).readBigUInt64LE();
-    this.#readBacklog();
+    this.backlog = acceptQueue(fd).limit;
   }
 
   /**
-   * Listens in the group of `key` and `uid`. The group's program must select explicitly by then,
-   * or the kernel's hash gives the standby a share at once.
+   * Listens in the group of `key` and `uid`.
+   * @requires a program of the group that selects explicitly, or the kernel's hash gives the
+   *   standby a share of new connections at once
    * @throws PermissionError, StandbyError
    */
-  static open(key: GroupKey, uid: number, settings: SocketOptions, backlog: number): StandbySocket {
+  static open(key: GroupKey, uid: number, options: SocketOptions, backlog: number): StandbySocket {
     let differs: readonly string[] = [];
     const fd = listenIn(key, uid, "a standby", backlog, (it) => {
-      differs = copySocketOptions(it, key.family, settings);
+      differs = copySocketOptions(it, key.family, options);
     });
     try {
       const standby = new StandbySocket(key, fd);
@@ -48,33 +47,28 @@ export class StandbySocket implements Disposable {
     }
   }
 
-  /** Settings in which it differs from the listeners it stands by for, by name. */
+  /** Names of the socket options in which it differs from the group's listeners. */
   get differs(): readonly string[] {
     return this.#differs;
   }
 
-  /** Takes other settings, as its listeners did. */
-  follow(settings: SocketOptions): void {
-    this.#differs = copySocketOptions(this.#fd, this.#key.family, settings);
+  /** Takes the socket options that its listeners have now. */
+  copyOptions(options: SocketOptions): void {
+    this.#differs = copySocketOptions(this.#fd, this.#key.family, options);
   }
 
-  /** Holds so many connections at most from now on: listen(2) again sets only that. */
+  /** Changes the upper bound on connections: a second listen(2) sets only that. */
   resize(backlog: number): void {
     libc.listen(this.#fd, backlog);
-    this.#readBacklog();
+    this.backlog = acceptQueue(this.#fd).limit;
   }
 
-  #readBacklog(): void {
-    const info = libc.getsockopt(this.#fd, libc.IPPROTO_TCP, libc.TCP_INFO, TCPI_SACKED + 4);
-    this.backlog = info.readUInt32LE(TCPI_SACKED);
-  }
-
-  /** Hands its file descriptor to `use`, to put it into a map. */
+  /** Lends its file descriptor to `use`, to put it into a map. */
   place(use: (fd: number) => void): void {
     use(this.#fd);
   }
 
-  /** Calls `arrived` when a connection waits here, once. */
+  /** Calls `arrived` once, when a connection is in the accept queue. */
   watch(arrived: () => void): void {
     this.#stopWatching();
     const stop = onReadable(this.#fd, () => {

@@ -1,4 +1,4 @@
-/** Bind events: the kernel tells when a TCP socket is bound to a watched port. */
+/** Bind events: a BPF program reports each bind() of a TCP socket to a watched port. */
 import { closeSync, openSync, statSync } from "node:fs";
 import { BpfObject } from "../bpf/object.ts";
 import { BOUND_PROGRAMS, LAYOUT, RODATA } from "../core/abi.ts";
@@ -7,31 +7,30 @@ import * as guard from "../sys/guard.ts";
 import * as bpf from "../sys/libbpf.ts";
 import { RingBuffer } from "../sys/ring_buffer.ts";
 
-/** Ports of a bit of `ranges`, bits of a word of `ports`: as in bpf/bind_events.bpf.c. */
+/** Ports per bit of `ranges`, and bits per word of `ports`: as in bpf/bind_events.bpf.c. */
 const RANGE = 1024;
 const WORD_BITS = 64;
 
-/**
- * Calls back for each batch of binds to its ports, with the pids of those who bound (0: one that we
- * cannot name), in any process below `cgroup`. Ends with the process.
- */
+/** Reports binds to its ports by processes below a cgroup. The kernel detaches it when we exit. */
 export class BindEvents implements Disposable {
   readonly #object = new BpfObject("bind_events");
-  /** The words of `ports` that are not 0. */
+  /** The words of the map `ports` that are not 0. */
   #words: ReadonlyMap<number, bigint> = new Map();
   readonly #links: bpf.Ptr<"bpf_link">[] = [];
   #ring: RingBuffer | null = null;
 
-  constructor(
-    cgroup: string,
-    ports: Iterable<number>,
-    arrived: (pids: ReadonlySet<number>) => void,
-  ) {
+  /**
+   * @param cgroup path of a cgroup v2 directory
+   * @param bound called once for each batch of binds, with the pids of the processes; 0 stands for
+   *   a process outside our pid namespace
+   * @throws SysError if the kernel refuses
+   */
+  constructor(cgroup: string, ports: Iterable<number>, bound: (pids: ReadonlySet<number>) => void) {
     let pids = new Set<number>();
     const batch = () => {
-      const told = pids;
+      const reported = pids;
       pids = new Set();
-      arrived(told);
+      bound(reported);
     };
     const { pid } = LAYOUT.rm_bind_event.members;
     const record = (bytes: Buffer) => pids.add(bytes.readUInt32LE(pid));
@@ -55,16 +54,16 @@ export class BindEvents implements Disposable {
     }
   }
 
-  /** Other ports from now on; what stays is not missed for a moment. */
+  /** Replaces the ports. Binds to a port that stays are reported throughout. */
   setPorts(ports: Iterable<number>): void {
-    const wanted = [...ports].map(guard.port);
-    const words = bitsOf(wanted);
+    const numbers = [...ports].map(guard.port);
+    const words = bitsOf(numbers);
     for (const [word, bits] of words) {
       if (this.#words.get(word) !== bits) this.#write("ports", word, bits);
     }
     for (const word of this.#words.keys()) if (!words.has(word)) this.#write("ports", word, 0n);
     this.#words = words;
-    const ranges = bitsOf(wanted.map((port) => Math.floor(port / RANGE)));
+    const ranges = bitsOf(numbers.map((port) => Math.floor(port / RANGE)));
     this.#write("ranges", 0, ranges.get(0) ?? 0n);
   }
 
@@ -84,14 +83,14 @@ export class BindEvents implements Disposable {
   }
 }
 
-/** The notification's .rodata. */
+/** Returns the program's .rodata: our pid namespace. */
 function ownPidns(): Buffer {
   const out = Buffer.alloc(4);
   out.writeUInt32LE(statSync("/proc/self/ns/pid").ino);
   return out;
 }
 
-/** A bit each of `numbers`, by word. */
+/** Returns the words, by index, in which the bit of each number is set. */
 function bitsOf(numbers: Iterable<number>): Map<number, bigint> {
   const words = new Map<number, bigint>();
   for (const number of numbers) {

@@ -1,4 +1,4 @@
-/** Which groups a service covers: SPEC and filters; and why something that listens is not covered. */
+/** Which groups a service covers, by SPEC and filters; and why a listener is not covered. */
 
 import {
   byGroup,
@@ -12,7 +12,7 @@ import { matchesSpec, type Spec } from "../core/spec.ts";
 import { NoMatchError } from "../errors.ts";
 import { cgroupOf, isBelow } from "../host/cgroup.ts";
 
-/** Filters choose groups: a group is covered when one of its listeners passes all of them. */
+/** A group is covered if one of its listeners passes every filter. */
 export interface Filter {
   readonly pid?: number;
   /** A cgroup v2 path as in /proc/PID/cgroup; its children pass too. */
@@ -21,12 +21,12 @@ export interface Filter {
   readonly netns?: number;
 }
 
-/** The first SPEC that names this address. */
+/** Returns the first SPEC that matches this address. */
 export function specOf(specs: readonly Spec[], key: GroupKey): Spec | undefined {
   return specs.find((spec) => matchesSpec(spec, key));
 }
 
-/** Why the filter excludes a listener; null: it passes. */
+/** Returns why the filter excludes a listener; null if it passes. */
 export function excludedBy(filter: Filter, listener: Listener): string | null {
   if (filter.netns !== undefined && listener.key.netns !== filter.netns) {
     return `it is in another network namespace (${listener.key.netns})`;
@@ -41,7 +41,7 @@ export function excludedBy(filter: Filter, listener: Listener): string | null {
   return null;
 }
 
-/** The SPEC by which `specs` and `filter` cover a group with these listeners; undefined: they do not. */
+/** Returns the SPEC by which a group with these listeners is covered; undefined if none covers it. */
 export function covers(
   members: readonly Listener[],
   specs: readonly Spec[],
@@ -53,7 +53,7 @@ export function covers(
   return passes ? spec : undefined;
 }
 
-/** The groups that `specs` and `filter` cover, with all their listeners. */
+/** Returns the groups that are covered, with all their listeners. */
 export function matchGroups(
   listeners: readonly Listener[],
   specs: readonly Spec[],
@@ -67,23 +67,21 @@ export function matchGroups(
   return matches;
 }
 
-/** The refusal when nothing is covered, with what is there instead. */
+/** Returns the error if nothing is covered; it names what listens instead. */
 export function noMatch(
   listeners: readonly Listener[],
   specs: readonly Spec[],
   filter: Filter,
 ): NoMatchError {
   const reasons = explainNoMatch(listeners, specs, filter);
-  const found = reasons.length
-    ? `what is there: ${reasons.join("; ")}`
-    : "nothing listens on that port";
+  const found = reasons.length ? `found ${reasons.join("; ")}` : "nothing listens on that port";
   const names = specs.map(({ text }) => text).join(", ");
   return new NoMatchError(
     `no listener with SO_REUSEPORT matches ${names}: ${found} (--wait starts before the server)`,
   );
 }
 
-/** One line a listener on the ports of `specs`: why it is not covered. */
+/** Returns one sentence for each listener on the ports of `specs`: why it is not covered. */
 export function explainNoMatch(
   listeners: readonly Listener[],
   specs: readonly Spec[],
@@ -104,6 +102,6 @@ function whyNot(listener: Listener, specs: readonly Spec[], filter: Filter): str
   const excluded = excludedBy(filter, listener);
   if (excluded) return excluded;
   if (!specOf(specs, listener.key)) return "it listens on another address";
-  if (!isMember(listener)) return "it does not set SO_REUSEPORT (--adopt makes it)";
-  return "it does match";
+  if (!isMember(listener)) return "it does not set SO_REUSEPORT (--adopt sets it)";
+  return "it matches";
 }

@@ -1,7 +1,7 @@
-/** Records of the listeners iterator as plain data. Pure. */
+/** Decodes records of the listeners iterator. Pure. */
 import { COMM_LEN, LAYOUT } from "../core/abi.ts";
 import { type Family, formatAddress } from "../core/address.ts";
-import type { Listener, Owner, Protocol } from "../core/listener.ts";
+import type { Listener, Owner, Protocol, Queues } from "../core/listener.ts";
 import { AF_INET, IPPROTO_MPTCP, IPPROTO_TCP, IPPROTO_UDP } from "../sys/constants.ts";
 
 const RECORD = LAYOUT.rm_listener.size;
@@ -13,9 +13,9 @@ const PROTOCOLS: ReadonlyMap<number, Protocol> = new Map([
   [IPPROTO_MPTCP, "mptcp"],
 ]);
 
-/** A listener. @param at where its records are, one of each owner */
-export function decode(bytes: Buffer, at: readonly number[]): Listener {
-  const [first = 0] = at;
+/** Decodes a listener. @param offsets of its records, one for each file descriptor on it */
+export function decodeListener(bytes: Buffer, offsets: readonly number[]): Listener {
+  const [first = 0] = offsets;
   const r = bytes.subarray(first, first + RECORD);
   const family: Family = r.readUInt16LE(AT.family) === AF_INET ? "ipv4" : "ipv6";
   return {
@@ -35,21 +35,19 @@ export function decode(bytes: Buffer, at: readonly number[]): Listener {
     groupSize: r.readUInt16LE(AT.group_size),
     programId: r.readUInt8(AT.has_prog) ? r.readUInt32LE(AT.prog_id) : null,
     sockarray: r.readUInt8(AT.sockarray) !== 0,
-    ...queues(bytes, first),
-    owners: at.map((one) => owner(bytes.subarray(one, one + RECORD))),
+    owners: offsets.map((offset) => decodeOwner(bytes.subarray(offset, offset + RECORD))),
   };
 }
 
-/** What changes with every connection. */
-export function queues(bytes: Buffer, at: number) {
+export function decodeQueues(bytes: Buffer, offset: number): Queues {
   return {
-    queueLength: bytes.readUInt32LE(at + AT.queue_length),
-    queueLimit: bytes.readUInt32LE(at + AT.queue_limit),
-    halfOpen: bytes.readUInt32LE(at + AT.half_open),
+    length: bytes.readUInt32LE(offset + AT.queue_length),
+    limit: bytes.readUInt32LE(offset + AT.queue_limit),
+    halfOpen: bytes.readUInt32LE(offset + AT.half_open),
   };
 }
 
-function owner(r: Buffer): Owner {
+function decodeOwner(r: Buffer): Owner {
   const comm = r.toString("utf8", AT.comm, AT.comm + COMM_LEN);
   return {
     pid: r.readUInt32LE(AT.pid),

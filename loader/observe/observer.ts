@@ -1,8 +1,7 @@
-/** observe: every listener of the host, in one read of the task_file iterator. */
+/** Reads every listener of the host, by the task_file iterator. */
 import { read, readSync, statSync } from "node:fs";
 import { BpfObject } from "../bpf/object.ts";
 import { ITERATOR_PROGRAM, LAYOUT, RODATA } from "../core/abi.ts";
-import type { Listener } from "../core/listener.ts";
 import { hasCode } from "../errors.ts";
 import { checkPtr, checkRet } from "../sys/check.ts";
 import * as guard from "../sys/guard.ts";
@@ -10,30 +9,27 @@ import * as bpf from "../sys/libbpf.ts";
 import * as libc from "../sys/libc.ts";
 import { type Snapshot, SnapshotReader } from "./snapshot.ts";
 
-/** Room for a read(2), bytes: the kernel gives at most half of it at a time (kernel/bpf/bpf_iter.c). */
+/** Room for a read(2), bytes: the kernel fills at most half of it at a time (kernel/bpf/bpf_iter.c). */
 const CHUNK = 64 * 1024;
-/** Reads that take this long, ms of CPU time, several in a row, are made beside the event loop from then on. */
-const SLOW_MS = 20;
-const SLOW_READS = 3;
 
 /** Sizes and offsets, bytes, of struct bpf_iter_attach_opts (libbpf.h) and union bpf_iter_link_info (uapi/linux/bpf.h): its `task`. */
 const ITER_OPTIONS = 24;
 const TASK_INFO = { size: 12, pid: 4 } as const;
 
-/** Reads listeners; holds the loaded iterator between reads. */
+/** Reads listeners; keeps the iterator loaded between reads. */
 export class Observer implements Disposable {
   readonly #object: BpfObject;
-  readonly #observations = new SnapshotReader();
+  readonly #snapshots = new SnapshotReader();
   #link: bpf.Ptr<"bpf_link"> | null;
-  readonly #room = new ReadBuffer();
-  readonly #roomBeside = new ReadBuffer();
-  /** This kernel reads the files of one process: since Linux 6.1. */
-  #readsOne = true;
-  /** Reads in a row that were slow. */
-  #slow = 0;
-  #beside: Promise<unknown> = Promise.resolve();
+  readonly #buffer = new ReadBuffer();
+  /** The kernel can read the files of one process: since Linux 6.1. */
+  #readsProcesses = true;
+  /** Settled when every read so far has ended: one that began earlier must not be applied later. */
+  #lastRead: Promise<unknown> = Promise.resolve();
+  /** The read of the whole host that has not begun yet. */
+  #waiting: Promise<Snapshot> | null = null;
 
-  /** @param options.udp also read bound UDP sockets. */
+  /** @param options.udp also read bound UDP sockets */
   constructor(options: { readonly udp?: boolean } = {}) {
     this.#object = new BpfObject("listeners");
     try {
@@ -49,35 +45,66 @@ export class Observer implements Disposable {
     }
   }
 
-  /** One read: each listener once, with all its owners. */
-  read(): readonly Listener[] {
-    return this.snapshot().listeners;
-  }
-
-  /** One read, by group too; the event loop waits for it. */
-  snapshot(): Snapshot {
-    const before = process.cpuUsage();
-    const bytes = this.#read(this.#opened);
-    this.#took(before);
-    return this.#observations.next(bytes);
+  /** Reads the whole host and blocks the event loop meanwhile: for commands. */
+  read(): Snapshot {
+    return this.#snapshots.next(this.#readRecords(this.#opened));
   }
 
   /**
-   * What these processes have now, and all others had when they were read last: it costs what these
-   * have open, and not what the host has. null: this kernel, or only a whole read, can tell.
+   * Reads the whole host, in a thread of the libuv pool (bench row 11: 200,000 open files take
+   * longer than the event loop may be blocked). Callers that wait for the same read share it.
    */
-  snapshotProcesses(pids: Iterable<number>): Snapshot | null {
-    let observed: Snapshot | null = null;
-    for (const pid of pids) {
-      const bytes = this.#readProcess(pid);
-      observed = bytes && this.#observations.ofProcess(pid, bytes);
-      if (observed === null) return null;
+  snapshot(): Promise<Snapshot> {
+    this.#waiting ??= this.#inTurn(() => {
+      this.#waiting = null;
+      return this.#readHost();
+    });
+    return this.#waiting;
+  }
+
+  /**
+   * Reads these processes only, at the cost of their own open files (bench row 9). Returns a
+   * snapshot in which every other process is as it was read last; null if only a read of the whole
+   * host can tell.
+   */
+  snapshotProcesses(pids: Iterable<number>): Promise<Snapshot | null> {
+    return this.#inTurn(() => {
+      let snapshot: Snapshot | null = null;
+      for (const pid of pids) {
+        const records = this.#readProcess(pid);
+        snapshot = records && this.#snapshots.ofProcess(pid, records);
+        if (snapshot === null) return null;
+      }
+      return snapshot;
+    });
+  }
+
+  /** Waits for the reads under way, then disposes. */
+  async close(): Promise<void> {
+    await this.#lastRead;
+    this[Symbol.dispose]();
+  }
+
+  #inTurn<T>(step: () => T | Promise<T>): Promise<T> {
+    const result = this.#lastRead.then(step);
+    this.#lastRead = result.catch(() => {});
+    return result;
+  }
+
+  async #readHost(): Promise<Snapshot> {
+    const fd = checkRet("bpf_iter_create", bpf.bpf_iter_create(bpf.bpf_link__fd(this.#opened)));
+    const buffer = this.#buffer;
+    try {
+      buffer.empty();
+      while (buffer.fill(await readInPool(fd, buffer))) {}
+      return this.#snapshots.next(buffer.bytes);
+    } finally {
+      libc.close(fd);
     }
-    return observed;
   }
 
   #readProcess(pid: number): Buffer | null {
-    if (!this.#readsOne) return null;
+    if (!this.#readsProcesses) return null;
     const info = Buffer.alloc(TASK_INFO.size);
     info.writeUInt32LE(guard.pid(pid), TASK_INFO.pid);
     const options = { sz: ITER_OPTIONS, link_info: info, link_info_len: info.length };
@@ -86,50 +113,24 @@ export class Observer implements Disposable {
     try {
       link = checkPtr("bpf_program__attach_iter", bpf.bpf_program__attach_iter(program, options));
     } catch (error) {
-      this.#readsOne = !hasCode(error, "E2BIG", "EINVAL");
+      this.#readsProcesses = !hasCode(error, "E2BIG", "EINVAL");
       return null;
     }
     try {
-      return this.#read(link);
+      return this.#readRecords(link);
     } finally {
       bpf.bpf_link__destroy(link);
     }
   }
 
-  /** All records; they are in `#room`. */
-  #read(link: bpf.Ptr<"bpf_link">): Buffer {
+  /** Returns every record of an iterator; they are overwritten by the next read. */
+  #readRecords(link: bpf.Ptr<"bpf_link">): Buffer {
     const fd = checkRet("bpf_iter_create", bpf.bpf_iter_create(bpf.bpf_link__fd(link)));
-    const room = this.#room;
+    const buffer = this.#buffer;
     try {
-      room.empty();
-      while (room.fill(again(() => readSync(fd, ...room.rest)))) {}
-      return room.bytes;
-    } finally {
-      libc.close(fd);
-    }
-  }
-
-  /** Reads take long: a host with many open files. */
-  get isSlow(): boolean {
-    return this.#slow >= SLOW_READS;
-  }
-
-  /** As {@link snapshot}, while the event loop goes on; after those that were asked for before. */
-  snapshotBeside(): Promise<Snapshot> {
-    const observed = this.#beside.then(() => this.#readBeside());
-    this.#beside = observed.catch(() => {});
-    return observed;
-  }
-
-  async #readBeside(): Promise<Snapshot> {
-    const fd = checkRet("bpf_iter_create", bpf.bpf_iter_create(bpf.bpf_link__fd(this.#opened)));
-    const room = this.#roomBeside;
-    const before = process.cpuUsage();
-    try {
-      room.empty();
-      while (room.fill(await readBeside(fd, room))) {}
-      this.#took(before);
-      return this.#observations.next(room.bytes);
+      buffer.empty();
+      while (buffer.fill(readSyncAgain(fd, buffer))) {}
+      return buffer.bytes;
     } finally {
       libc.close(fd);
     }
@@ -138,11 +139,6 @@ export class Observer implements Disposable {
   get #opened(): bpf.Ptr<"bpf_link"> {
     if (this.#link === null) throw new Error("Observer is closed");
     return this.#link;
-  }
-
-  #took(before: NodeJS.CpuUsage): void {
-    const { user, system } = process.cpuUsage(before);
-    this.#slow = (user + system) / 1_000 > SLOW_MS ? this.#slow + 1 : 0;
   }
 
   [Symbol.dispose](): void {
@@ -161,30 +157,31 @@ function parameters(udp: boolean): Buffer {
   return out;
 }
 
-/** The kernel gives up for the moment after a million files without a listener (kernel/bpf/bpf_iter.c). */
-function again(step: () => number): number {
+/** read(2) fails with EAGAIN after a million files without a listener (kernel/bpf/bpf_iter.c). */
+function readSyncAgain(fd: number, buffer: ReadBuffer): number {
   for (;;) {
     try {
-      return step();
+      return readSync(fd, ...buffer.free);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error;
     }
   }
 }
 
-function readBeside(fd: number, room: ReadBuffer): Promise<number> {
+/** As {@link readSyncAgain}, in a thread of the libuv pool. */
+function readInPool(fd: number, buffer: ReadBuffer): Promise<number> {
   return new Promise((resolve, reject) => {
-    const once = () =>
-      read(fd, ...room.rest, (error, n) => {
-        if (error?.code === "EAGAIN") once();
+    const tryOnce = () =>
+      read(fd, ...buffer.free, (error, length) => {
+        if (error?.code === "EAGAIN") tryOnce();
         else if (error) reject(error);
-        else resolve(n);
+        else resolve(length);
       });
-    once();
+    tryOnce();
   });
 }
 
-/** Where reads go, one after the other; it grows to what a host needs. */
+/** Collects the bytes of successive reads; grows to what a host needs. */
 class ReadBuffer {
   #buffer = Buffer.allocUnsafe(CHUNK);
   #used = 0;
@@ -197,8 +194,8 @@ class ReadBuffer {
     return this.#buffer.subarray(0, this.#used);
   }
 
-  /** Arguments of read(2) for what is left of it: never too little. */
-  get rest(): [buffer: Buffer, at: number, length: number, position: null] {
+  /** Arguments of read(2) for the free part, at least CHUNK bytes. */
+  get free(): [buffer: Buffer, at: number, length: number, position: null] {
     if (this.#buffer.length - this.#used < CHUNK) {
       const buffer = Buffer.allocUnsafe(2 * this.#buffer.length + CHUNK);
       this.#buffer.copy(buffer, 0, 0, this.#used);
@@ -207,9 +204,9 @@ class ReadBuffer {
     return [this.#buffer, this.#used, this.#buffer.length - this.#used, null];
   }
 
-  /** So many bytes were read; false: there are no more. */
-  fill(n: number): boolean {
-    this.#used += n;
-    return n > 0;
+  /** Records that `length` bytes were read. Returns false at the end of the file. */
+  fill(length: number): boolean {
+    this.#used += length;
+    return length > 0;
   }
 }

@@ -1,189 +1,171 @@
 /**
- * What one read of the iterator says, as plain data. Most reads say what the one before did: then
- * the same objects are given again, so that who compares them need not look into them. Pure.
+ * Snapshots of every listener of the host, from successive reads of the iterator. Listeners and
+ * groups that did not change stay the same objects, so consumers compare them by identity. Pure.
  */
 import { LAYOUT } from "../core/abi.ts";
-import { groupName, isMember, type Listener } from "../core/listener.ts";
-import { alikeButQueues, compareReads, count } from "./comparison.ts";
-import { decode, queues } from "./listener_record.ts";
+import {
+  groupName,
+  isMember,
+  type Listener,
+  NO_QUEUES,
+  type Queues,
+  type QueuesByCookie,
+} from "../core/listener.ts";
+import { decodeListener, decodeQueues } from "./listener_record.ts";
 
-const RECORD = LAYOUT.rm_listener.size;
-const AT = LAYOUT.rm_listener.members;
+const { size: RECORD, members: AT } = LAYOUT.rm_listener;
+const WORD = Uint32Array.BYTES_PER_ELEMENT;
+/** The words of a record that hold the queues. */
+const QUEUE_WORDS = { from: AT.queue_length / WORD, to: AT.half_open / WORD + 1 } as const;
 
-/** Who listens. */
+/** Before it is decoded. */
+const UNKNOWN = decodeListener(Buffer.alloc(RECORD), []);
+
+/** One read of the iterator. */
 export interface Snapshot {
   /** Each listener once, with all its owners. */
   readonly listeners: readonly Listener[];
-  /** Members of each group by its name; the same array as before where nothing changed. */
+  /** Members of each group by its name: a new array exactly when one came, left or changed. */
   readonly groups: ReadonlyMap<string, readonly Listener[]>;
+  readonly queues: QueuesByCookie;
 }
 
 /** A listener from its first read to its last. */
-interface Entry {
-  listener: Listener;
-  /** Its group's name; null: it is in none. */
-  name: string | null;
+class Entry {
+  listener = UNKNOWN;
+  /** Name of its group; null: it is in none. */
+  group: string | null = null;
+  queues = NO_QUEUES;
+  /**
+   * Offsets of its records, one for each file descriptor on it, in the last read and the one
+   * before.
+   */
+  offsets: number[] = [];
+  before: number[] = [];
+  /** Number of the last read that contains it. */
+  read = 0;
 }
 
-const NOTHING: Snapshot = { listeners: [], groups: new Map() };
-
-/** Reads, one after the other. Costs what has changed, not what there is. */
+/** Turns successive reads into snapshots; decodes only what changed (bench row 11). */
 export class SnapshotReader {
   #bytes: Buffer = Buffer.alloc(0);
-  /** Whose each of its records is: a listener has one of each owner. */
-  #records: readonly Entry[] = [];
+  #reads = 0;
   readonly #entries = new Map<bigint, Entry>();
-  #observed: Snapshot = NOTHING;
+  #snapshot: Snapshot = { listeners: [], groups: new Map(), queues: new Map() };
 
-  /** @param bytes whole records; the caller's again afterwards */
-  next(bytes: Buffer): Snapshot {
-    const was = this.#bytes;
-    if (bytes.equals(was)) return this.#observed;
-    const { head, tail, inPlace } = compareReads(was, bytes);
-    const before = this.#records;
-    const gone = before.slice(head, before.length - tail);
-    const came = this.#entriesOf(bytes, head, count(bytes) - tail);
-    const records = [...before.slice(0, head), ...came, ...before.slice(before.length - tail)];
-    const changed = new Changes();
-    // Whose records came, went, or say something other than before; of the rest only the queues do.
-    const touched = new Set([...gone, ...came]);
-    for (const [a, b] of inPlace) {
-      const entry = records[b] as Entry;
-      if (alikeButQueues(was, a, bytes, b)) changed.queues(entry, bytes, b);
-      else touched.add(entry);
+  /**
+   * Returns the snapshot of a read; the same object as before if it says the same.
+   * @param read whole records; the caller may overwrite them afterwards
+   */
+  next(read: Buffer): Snapshot {
+    if (read.equals(this.#bytes)) return this.#snapshot;
+    // Not from the pool: that memory need not be aligned.
+    const bytes = Buffer.allocUnsafeSlow(read.length);
+    read.copy(bytes);
+    const [was, now] = [wordsOf(this.#bytes), wordsOf(bytes)];
+    this.#locate(bytes);
+    this.#bytes = bytes;
+    const changedGroups = new Set<string | null>();
+    let queuesChanged = false;
+    for (const [cookie, entry] of this.#entries) {
+      if (entry.read !== this.#reads) {
+        this.#entries.delete(cookie);
+        changedGroups.add(entry.group);
+        continue;
+      }
+      const change = changeOf(entry, was, now);
+      if (change === "none") continue;
+      entry.queues = decodeQueues(bytes, entry.offsets[0] ?? 0);
+      queuesChanged = true;
+      if (change === "queues") continue;
+      changedGroups.add(entry.group); // it may leave that one
+      entry.listener = decodeListener(bytes, entry.offsets);
+      entry.group = isMember(entry.listener) ? groupName(entry.listener.key) : null;
+      changedGroups.add(entry.group);
     }
-    const [from, to] = [placesOf(touched, before), placesOf(touched, records)];
-    for (const entry of touched) {
-      const [old, now] = [from.get(entry) ?? [], to.get(entry) ?? []];
-      const same = old.length === now.length;
-      if (now.length === 0) this.#entries.delete(entry.listener.cookie);
-      if (now.length === 0) changed.add(entry);
-      else if (!same || !now.every((b, i) => alikeButQueues(was, old[i] ?? 0, bytes, b))) {
-        changed.decode(entry, bytes, now);
-      } else changed.queues(entry, bytes, now[0] ?? 0);
-    }
-    this.#bytes = Buffer.from(bytes);
-    this.#records = records;
-    if (changed.any) this.#observed = this.#patch(changed.groups);
-    return this.#observed;
+    if (changedGroups.size > 0) this.#snapshot = this.#withListeners(changedGroups);
+    else if (queuesChanged) this.#snapshot = { ...this.#snapshot, queues: this.#queues() };
+    return this.#snapshot;
   }
 
   /**
-   * What one process has now, and all others had in the read before; null: its records are in more
-   * than one place (a thread with files of its own), and only a whole read tells.
-   * @param bytes its records
+   * Returns a snapshot in which one process has the listeners of `read` and every other process
+   * those of the last read; null if only a whole read can tell: the records of the process are in
+   * more than one place (a thread with its own file table).
+   * @param read records of the process
    */
-  ofProcess(pid: number, bytes: Buffer): Snapshot | null {
+  ofProcess(pid: number, read: Buffer): Snapshot | null {
     const all = this.#bytes;
-    let [first, after] = [-1, -1];
-    for (let record = 0, at = AT.pid; at < all.length; record++, at += RECORD) {
-      if (all.readUInt32LE(at) !== pid) continue;
-      if (first >= 0 && record !== after) return null;
-      if (first < 0) first = record;
-      after = record + 1;
+    let [from, to] = [-1, -1];
+    for (let at = 0; at < all.length; at += RECORD) {
+      if (all.readUInt32LE(at + AT.pid) !== pid) continue;
+      if (from >= 0 && at !== to) return null;
+      if (from < 0) from = at;
+      to = at + RECORD;
     }
-    if (first < 0) first = after = count(all);
-    const [before, rest] = [all.subarray(0, first * RECORD), all.subarray(after * RECORD)];
-    return this.next(Buffer.concat([before, bytes, rest]));
+    if (from < 0) from = to = all.length;
+    return this.next(Buffer.concat([all.subarray(0, from), read, all.subarray(to)]));
   }
 
-  /** Of each record from `from` up to `to`. */
-  #entriesOf(bytes: Buffer, from: number, to: number): Entry[] {
-    const found: Entry[] = [];
-    for (let record = from; record < to; record++) {
-      const cookie = bytes.readBigUInt64LE(record * RECORD + AT.cookie);
-      const entry = this.#entries.get(cookie) ?? { listener: UNKNOWN, name: null };
-      this.#entries.set(cookie, entry);
-      found.push(entry);
+  /** Notes where the records of each listener are. */
+  #locate(bytes: Buffer): void {
+    const read = ++this.#reads;
+    for (let at = 0; at < bytes.length; at += RECORD) {
+      const cookie = bytes.readBigUInt64LE(at + AT.cookie);
+      let entry = this.#entries.get(cookie);
+      if (entry === undefined) {
+        entry = new Entry();
+        this.#entries.set(cookie, entry);
+      }
+      if (entry.read !== read) {
+        entry.read = read;
+        entry.before = entry.offsets;
+        entry.offsets = [];
+      }
+      entry.offsets.push(at);
     }
+  }
+
+  #withListeners(changedGroups: ReadonlySet<string | null>): Snapshot {
+    const listeners: Listener[] = [];
+    const changed = new Map<string, Listener[]>();
+    for (const { listener, group } of this.#entries.values()) {
+      listeners.push(listener);
+      if (group === null || !changedGroups.has(group)) continue;
+      const members = changed.get(group);
+      if (members) members.push(listener);
+      else changed.set(group, [listener]);
+    }
+    const groups = new Map([...this.#snapshot.groups, ...changed]);
+    for (const name of changedGroups) if (name !== null && !changed.has(name)) groups.delete(name);
+    return { listeners, groups, queues: this.#queues() };
+  }
+
+  #queues(): QueuesByCookie {
+    const found = new Map<bigint, Queues>();
+    for (const [cookie, { queues }] of this.#entries) found.set(cookie, queues);
     return found;
   }
+}
 
-  /** What was observed, with the members of these groups as they are now. */
-  #patch(names: ReadonlySet<string>): Snapshot {
-    const groups = new Map(this.#observed.groups);
-    const listeners: Listener[] = [];
-    const members = new Map<string, Listener[]>();
-    for (const name of names) members.set(name, []);
-    for (const { name, listener } of this.#entries.values()) {
-      listeners.push(listener);
-      if (name !== null) members.get(name)?.push(listener);
+/** What of a listener differs between two reads. */
+type Change = "none" | "queues" | "listener";
+
+/** Compares the records of a listener in the words of the read before and of this one. */
+function changeOf({ before, offsets }: Entry, was: Uint32Array, now: Uint32Array): Change {
+  if (before.length !== offsets.length) return "listener";
+  let change: Change = "none";
+  for (let n = 0; n < offsets.length; n++) {
+    const from = (before[n] ?? 0) / WORD;
+    const to = (offsets[n] ?? 0) / WORD;
+    for (let word = 0; word < RECORD / WORD; word++) {
+      if (was[from + word] === now[to + word]) continue;
+      if (word < QUEUE_WORDS.from || word >= QUEUE_WORDS.to) return "listener";
+      change = "queues";
     }
-    for (const [name, list] of members) {
-      if (list.length > 0) groups.set(name, list);
-      else groups.delete(name);
-    }
-    return { listeners, groups };
   }
+  return change;
 }
 
-/** What is other than it was in one read. */
-class Changes {
-  /** Names of groups of which a member is. */
-  readonly groups = new Set<string>();
-  any = false;
-
-  add({ name }: Entry): void {
-    this.any = true;
-    if (name !== null) this.groups.add(name);
-  }
-
-  decode(entry: Entry, bytes: Buffer, records: readonly number[]): void {
-    this.add(entry); // it may leave a group
-    entry.listener = decode(
-      bytes,
-      records.map((record) => record * RECORD),
-    );
-    entry.name = isMember(entry.listener) ? groupName(entry.listener.key) : null;
-    this.add(entry);
-  }
-
-  /** Nothing but its queues may have changed. */
-  queues(entry: Entry, bytes: Buffer, record: number): void {
-    const { queueLength, queueLimit, halfOpen } = entry.listener;
-    const now = queues(bytes, record * RECORD);
-    if (
-      now.queueLength === queueLength &&
-      now.queueLimit === queueLimit &&
-      now.halfOpen === halfOpen
-    ) {
-      return;
-    }
-    entry.listener = { ...entry.listener, ...now };
-    this.add(entry);
-  }
-}
-
-/** Where the records of these are among `records`. */
-function placesOf(entries: ReadonlySet<Entry>, records: readonly Entry[]): Map<Entry, number[]> {
-  const places = new Map<Entry, number[]>();
-  if (entries.size === 0) return places;
-  for (let record = 0; record < records.length; record++) {
-    const entry = records[record] as Entry;
-    if (!entries.has(entry)) continue;
-    const found = places.get(entry);
-    if (found) found.push(record);
-    else places.set(entry, [record]);
-  }
-  return places;
-}
-
-/**
- * Whether a group's members are as they were in all that a plan and what is attached depend on; of
- * queues only those of `standby` count, by its cookie.
- */
-export function alike(a: readonly Listener[], b: readonly Listener[], standby: bigint): boolean {
-  if (a === b) return true;
-  if (a.length !== b.length) return false;
-  return a.every((one, i) => {
-    const other = b[i];
-    if (one === other) return true;
-    // Its owners are the same object as long as all but its queues is.
-    if (one.cookie !== other?.cookie || one.owners !== other.owners) return false;
-    if (one.cookie !== standby) return true;
-    return one.queueLength === other.queueLength && one.halfOpen === other.halfOpen;
-  });
-}
-
-/** Until it is identified. */
-const UNKNOWN = decode(Buffer.alloc(RECORD), []);
+const wordsOf = ({ buffer, byteOffset, length }: Buffer) =>
+  new Uint32Array(buffer, byteOffset, length / WORD);

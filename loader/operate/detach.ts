@@ -1,20 +1,21 @@
-/** detach: undoes an attach, whoever made it, whether its sidecar runs or was killed. */
+/** detach: detaches groups from the kernel, whether their sidecar runs or was killed. */
 import { existsSync } from "node:fs";
 import { type Unadopted, unadopt } from "../adoption/adopt.ts";
 import { findBpffs, PinTree } from "../bpf/pin_tree.ts";
 import { pinnedProgramId } from "../bpf/program.ts";
 import { byGroup, type Listener } from "../core/listener.ts";
 import type { Spec } from "../core/spec.ts";
-import { AbiMismatchError, NoMatchError } from "../errors.ts";
+import { AbiMismatchError } from "../errors.ts";
 import { Group } from "../group/group.ts";
 import { requireHost } from "../host/capabilities.ts";
 import { detachProgram } from "../manage/attach.ts";
 import { detachGroup } from "../manage/detach_group.ts";
 import { specOf } from "../observe/coverage.ts";
 import { Observer } from "../observe/observer.ts";
+import { nothingAttached } from "./pinned_groups.ts";
 
 export interface DetachOptions {
-  /** Groups these name, and adoptions of their ports; without, with `all`, everything that is pinned. */
+  /** Detaches the groups of these, and adoptions of their ports; with `all`, everything pinned. */
   readonly specs?: readonly Spec[];
   readonly all?: boolean;
   readonly bpffs?: string;
@@ -27,8 +28,8 @@ export interface Detached {
   readonly unadopted: readonly Unadopted[];
 }
 
-/** Detaches and unpins; ends adoptions. @throws NoMatchError when nothing is pinned for any SPEC. */
-export function detach(options: DetachOptions): Detached {
+/** Detaches and unpins groups, and ends adoptions. @throws NoMatchError if no SPEC matches a pin */
+export async function detach(options: DetachOptions): Promise<Detached> {
   requireHost();
   const pinTree = new PinTree(findBpffs(options.bpffs));
   const specs = options.specs ?? [];
@@ -36,8 +37,8 @@ export function detach(options: DetachOptions): Detached {
   const unadopted: Unadopted[] = [];
   if (existsSync(pinTree.root)) {
     using observer = new Observer();
-    using _lock = pinTree.lock();
-    const members = byGroup(observer.read());
+    using _lock = await pinTree.lock();
+    const members = byGroup(observer.read().listeners);
     for (const name of pinTree.groups()) {
       if (detachOne(pinTree, name, members.get(name) ?? [], options)) groups.push(name);
     }
@@ -46,10 +47,7 @@ export function detach(options: DetachOptions): Detached {
   }
   pinTree.tidy();
   if (groups.length + unadopted.length === 0 && !options.all) {
-    const names = specs.map(({ text }) => text).join(", ");
-    throw new NoMatchError(
-      `nothing is attached for ${names}: 'reuseport-migrate status' lists what is`,
-    );
+    throw nothingAttached(specs);
   }
   return { groups, unadopted };
 }
@@ -64,7 +62,7 @@ function detachOne(
   try {
     group = Group.open(pinTree.directory(name));
   } catch (error) {
-    // Of another version: its maps mean nothing to us, but its program can be told by id.
+    // Pinned by another version: only the id of its program can be read.
     if (!(error instanceof AbiMismatchError) || !options.all) throw error;
     const id = pinnedProgramId(pinTree.directory(name));
     if (id !== null && members.some(({ programId }) => programId === id)) detachProgram(members);

@@ -1,6 +1,6 @@
-/** drain: no new connections for a listener from now on, so that closing it has nothing to move. */
+/** Drains listeners: they get no new connections, so that closing them has nothing to migrate. */
 
-import { endpoint, type Listener } from "../core/listener.ts";
+import { endpoint, NO_QUEUES } from "../core/listener.ts";
 import type { Spec } from "../core/spec.ts";
 import { ConflictError, NoMatchError } from "../errors.ts";
 import type { SlotRecord } from "../group/codec.ts";
@@ -8,13 +8,13 @@ import { shutDown } from "../manage/members.ts";
 import type { Observer } from "../observe/observer.ts";
 import { applyChanged, type Changeable, withGroups } from "./pinned_groups.ts";
 
-/** Which listeners of the SPECs' groups. */
+/** Selects listeners of the groups that the SPECs name. */
 export type Selector =
   | { readonly pid: number }
   | { readonly cookie: bigint }
   | { readonly generation: number };
 
-/** A drained listener and what it holds. */
+/** A drained listener and its queues. */
 export interface Drained {
   readonly group: string;
   readonly endpoint: string;
@@ -29,33 +29,40 @@ export interface Drained {
 
 interface Options {
   readonly bpffs?: string;
-  /** Drain the last target too: new connections then wait at a standby, or are refused without one. */
+  /**
+   * Drain even the last target: new connections then wait at a standby, or are refused without one.
+   */
   readonly force?: boolean;
 }
 
 /**
- * Drains; when it returns, new connections go to the other targets.
- * @throws NoMatchError when no listener matches, ConflictError when it is the last target; nothing is changed then
+ * Drains listeners. When it returns, new connections go to the other targets.
+ * @throws NoMatchError if no listener matches, ConflictError if no target would be left; nothing is
+ *   changed then
  */
 export function drain(
   specs: readonly Spec[],
   selector: Selector,
   options: Options = {},
-): Drained[] {
+): Promise<Drained[]> {
   return withGroups(specs, options, (groups) => {
     const chosen = groups.map((group) => ({ group, slots: select(group, selector) }));
-    if (chosen.every(({ slots }) => slots.length === 0)) throw nobody(selector);
+    if (chosen.every(({ slots }) => slots.length === 0)) throw noListener(selector);
     if (!options.force) for (const { group, slots } of chosen) refuseLast(group, slots);
     return chosen.flatMap(({ group, slots }) => mark(group, slots, true));
   });
 }
 
-/** Makes drained listeners targets again: those selected, or all. @throws NoMatchError */
+/**
+ * Makes drained listeners targets again.
+ * @param selector null: all of them.
+ * @throws NoMatchError
+ */
 export function undrain(
   specs: readonly Spec[],
   selector: Selector | null,
   options: { readonly bpffs?: string } = {},
-): Drained[] {
+): Promise<Drained[]> {
   return withGroups(specs, options, (groups) => {
     const chosen = groups.map((group) => ({
       group,
@@ -63,29 +70,28 @@ export function undrain(
     }));
     if (chosen.every(({ slots }) => slots.length === 0)) {
       throw new NoMatchError(
-        "no listener that matches is drained: 'reuseport-migrate status' shows which are",
+        "no matching listener is drained: 'reuseport-migrate status' shows which are",
       );
     }
     return chosen.flatMap(({ group, slots }) => mark(group, slots, false));
   });
 }
 
-/** What drained listeners hold now, as the kernel says; those that have closed are left out. */
+/** Returns drained listeners with their queues now, without those that have closed. */
 export function drainedNow(drained: readonly Drained[], observer: Observer): Drained[] {
-  const now = new Map(observer.read().map((listener) => [listener.cookie, listener]));
+  const { queues } = observer.read();
   return drained.flatMap((one) => {
-    const listener = now.get(one.cookie);
-    if (!listener) return [];
-    return [{ ...one, queued: listener.queueLength, halfOpen: listener.halfOpen }];
+    const now = queues.get(one.cookie);
+    return now ? [{ ...one, queued: now.length, halfOpen: now.halfOpen }] : [];
   });
 }
 
 /**
- * Empties a drained listener from outside: it leaves LISTEN, and what it holds migrates at once.
- * Its owner keeps a socket that listens no more. False when it is gone already.
+ * Shuts a drained listener down: it leaves LISTEN, and its connections migrate at once. Its owner
+ * keeps a socket that no longer listens. Returns false if it has closed already.
  */
 export function emptyStuck(drained: Drained, observer: Observer): boolean {
-  const listener = observer.read().find(({ cookie }) => cookie === drained.cookie);
+  const listener = observer.read().listeners.find(({ cookie }) => cookie === drained.cookie);
   return listener !== undefined && shutDown(listener);
 }
 
@@ -101,16 +107,16 @@ function select({ group, listeners }: Changeable, selector: Selector | null): Sl
   });
 }
 
-function refuseLast({ group, listeners }: Changeable, going: readonly SlotRecord[]): void {
-  if (going.length === 0) return;
+function refuseLast({ group, listeners }: Changeable, leaving: readonly SlotRecord[]): void {
+  if (leaving.length === 0) return;
   const live = new Set(listeners.map(({ cookie }) => cookie));
-  const leaving = new Set(going.map(({ slot }) => slot.slot));
+  const drained = new Set(leaving.map(({ slot }) => slot.slot));
   const left = group
     .slots()
-    .filter(({ slot }) => live.has(slot.cookie) && !slot.drained && !leaving.has(slot.slot));
-  if (left.length > 0) return;
+    .some(({ slot }) => live.has(slot.cookie) && !slot.drained && !drained.has(slot.slot));
+  if (left) return;
   throw new ConflictError(
-    `${endpoint(group.record.key)} would have no target left: new connections would be refused; --force drains it all the same`,
+    `${endpoint(group.record.key)} would have no target left: new connections would be refused; use --force to drain it anyway`,
   );
 }
 
@@ -120,25 +126,17 @@ function mark(changeable: Changeable, slots: readonly SlotRecord[], drained: boo
   for (const record of slots) group.setSlot({ ...record, slot: { ...record.slot, drained } });
   applyChanged(changeable);
   return slots.flatMap(({ slot }) => {
-    const listener = listeners.find(({ cookie }) => cookie === slot.cookie);
-    return listener ? [describe(group.name, slot, listener)] : [];
+    const { cookie, generation } = slot;
+    const listener = listeners.find((each) => each.cookie === cookie);
+    if (!listener) return [];
+    const { length: queued, halfOpen } = changeable.queues.get(cookie) ?? NO_QUEUES;
+    const pid = listener.owners[0]?.pid ?? null;
+    const place = { group: group.name, endpoint: endpoint(listener.key), slot: slot.slot };
+    return [{ ...place, cookie, generation, pid, queued, halfOpen }];
   });
 }
 
-function describe(group: string, slot: SlotRecord["slot"], listener: Listener): Drained {
-  return {
-    group,
-    endpoint: endpoint(listener.key),
-    cookie: slot.cookie,
-    slot: slot.slot,
-    generation: slot.generation,
-    pid: listener.owners[0]?.pid ?? null,
-    queued: listener.queueLength,
-    halfOpen: listener.halfOpen,
-  };
-}
-
-function nobody(selector: Selector): NoMatchError {
+function noListener(selector: Selector): NoMatchError {
   const [[name, value] = []] = Object.entries(selector);
   return new NoMatchError(
     `no listener with ${name} ${value}: 'reuseport-migrate status --json' shows pids, cookies and generations`,

@@ -1,10 +1,10 @@
 /**
- * Changing a pinned group without its sidecar: policy, and who is drained. Each change is in force
- * when the call returns; a sidecar that runs goes on from what is pinned.
+ * Changes pinned groups without their sidecar: the policy, and drained listeners. A change is in
+ * force when the call returns; a running sidecar reads it from the pins.
  */
 import { existsSync } from "node:fs";
 import { findBpffs, PinTree } from "../bpf/pin_tree.ts";
-import { byGroup, type Listener } from "../core/listener.ts";
+import type { Listener, QueuesByCookie } from "../core/listener.ts";
 import type { Plan } from "../core/plan.ts";
 import type { Spec } from "../core/spec.ts";
 import { NoMatchError } from "../errors.ts";
@@ -12,40 +12,40 @@ import { Group } from "../group/group.ts";
 import { requireHost } from "../host/capabilities.ts";
 import { applyGroup } from "../manage/apply.ts";
 import { splitStandby } from "../manage/members.ts";
-import { OptionSchedule } from "../manage/option_schedule.ts";
 import { specOf } from "../observe/coverage.ts";
 import { Observer } from "../observe/observer.ts";
-import { boottimeMs } from "../sys/libc.ts";
 
-/** A group that may be changed, and who listens in it. */
+/** A group to change, and its listeners. */
 export interface Changeable {
   readonly group: Group;
-  /** Its listeners, the standby left out. */
+  /** Its listeners, except the standby. */
   readonly listeners: readonly Listener[];
+  readonly queues: QueuesByCookie;
 }
 
-/** Works on the groups that `specs` name, all of them at once, under the state's lock. */
-export function withGroups<T>(
+/** Calls `work` with the groups that `specs` match, under the pin tree's lock. @throws NoMatchError */
+export async function withGroups<T>(
   specs: readonly Spec[],
   options: { readonly bpffs?: string },
   work: (groups: readonly Changeable[]) => T,
-): T {
+): Promise<T> {
   requireHost();
   const pinTree = new PinTree(findBpffs(options.bpffs));
-  if (!existsSync(pinTree.root)) throw nothing(specs);
+  if (!existsSync(pinTree.root)) throw nothingAttached(specs);
   using observer = new Observer();
-  using _lock = pinTree.lock();
-  const members = byGroup(observer.read());
+  using _lock = await pinTree.lock();
+  const { groups: members, queues } = observer.read();
   const groups: Changeable[] = [];
   try {
     for (const name of pinTree.groups()) {
       const group = Group.openOrNull(pinTree.directory(name));
       if (group === null) continue;
-      groups.push({ group, listeners: splitStandby(group, members.get(name) ?? []).others });
+      const { listeners } = splitStandby(group, members.get(name) ?? []);
+      groups.push({ group, listeners, queues });
     }
-    const wanted = groups.filter(({ group }) => specOf(specs, group.record.key));
-    if (wanted.length === 0) throw nothing(specs);
-    return work(wanted);
+    const matching = groups.filter(({ group }) => specOf(specs, group.record.key));
+    if (matching.length === 0) throw nothingAttached(specs);
+    return work(matching);
   } finally {
     pinTree.mark();
     for (const { group } of groups) group[Symbol.dispose]();
@@ -53,12 +53,12 @@ export function withGroups<T>(
   }
 }
 
-/** Puts what is pinned now in force. */
+/** Puts the pinned state of a group in force. */
 export function applyChanged({ group, listeners }: Changeable): Plan {
-  return applyGroup(group, listeners, new OptionSchedule(), false, boottimeMs());
+  return applyGroup(group, listeners);
 }
 
-function nothing(specs: readonly Spec[]): NoMatchError {
+export function nothingAttached(specs: readonly Spec[]): NoMatchError {
   const names = specs.map(({ text }) => text).join(", ");
   return new NoMatchError(
     `nothing is attached for ${names}: 'reuseport-migrate status' lists what is`,

@@ -1,9 +1,16 @@
-/** What is pinned and what is listening, as plain data. Changes nothing. */
+/** Status of a group: its pins and its listeners as plain data. Changes nothing. */
 
 import type { AdoptionStatus } from "../adoption/adoption_status.ts";
 import type { Migrate, Route, SettingsPolicy } from "../core/abi.ts";
 import { leftMs } from "../core/hold_step.ts";
-import type { GroupKey, Listener, Owner, Protocol } from "../core/listener.ts";
+import {
+  type GroupKey,
+  type Listener,
+  NO_QUEUES,
+  type Owner,
+  type Protocol,
+  type QueuesByCookie,
+} from "../core/listener.ts";
 import { slotsNow } from "../core/plan.ts";
 import { chooseTargets, type Role, roleOf } from "../core/targets.ts";
 import { type Decision, NO_ROW, type Row, since } from "../group/counts.ts";
@@ -14,27 +21,27 @@ import { differingClasses, type OptionDifference } from "../manage/option_differ
 import type { KernelMigrations } from "../net/kernel_migrations.ts";
 import { boottimeMs } from "../sys/libc.ts";
 
-/** A group's standby and what it does. Times: ms. */
+/** A group's standby and its holds. Times: ms. */
 export interface HoldStatus {
   readonly timeMs: number;
   readonly max: number;
-  /** A standby listens; without a sidecar none does. */
+  /** A standby listens; without a sidecar there is none. */
   readonly standby: boolean;
-  /** A hold is under way; then `leftMs` is what is left of it. */
+  /** A hold is under way; then `leftMs` is its remaining time. */
   readonly holding: boolean;
   readonly leftMs: number | null;
   /** Connections it holds. */
   readonly connections: number;
-  /** What it was ever given: new connections, and ones migrated into it. */
+  /** Connections it ever received: new ones, and migrated ones. */
   readonly received: { readonly syn: bigint; readonly migrated: bigint };
   readonly holds: HoldCounts;
 }
 
 export interface ListenerStatus {
   readonly cookie: bigint;
-  /** An `mptcp` one has no slot, ever. */
+  /** An `mptcp` listener never has a slot. */
   readonly protocol: Protocol;
-  /** null while it has none: the kernel's hash covers it. */
+  /** null: it has none, and only the kernel's hash reaches it. */
   readonly slot: number | null;
   readonly generation: number | null;
   readonly role: Role | "standby";
@@ -43,9 +50,9 @@ export interface ListenerStatus {
   readonly queueLength: number;
   readonly queueLimit: number;
   readonly halfOpen: number;
-  /** Connections moved away from it by migration; 0 while it listens. */
+  /** Connections migrated away from it; 0 while it listens. */
   readonly migratedOut: bigint;
-  /** Connections moved to it by migration. */
+  /** Connections migrated to it. */
   readonly migratedInto: bigint;
 }
 
@@ -54,26 +61,26 @@ export interface GroupStatus {
   readonly service: string;
   readonly key: GroupKey;
   readonly uid: number;
-  /** Our program is attached to the kernel's group; false while nothing listens. */
+  /** Our program is attached to the kernel's group; false while no process listens. */
   readonly attached: boolean;
   readonly programId: number;
   readonly migrate: Migrate;
   readonly route: Route;
   readonly settings: SettingsPolicy;
-  /** In what settings classes that listen now differ. */
+  /** The socket options in which settings classes that listen now differ. */
   readonly optionDifferences: readonly OptionDifference[];
   readonly attachments: number;
-  /** Pid of the sidecar that manages it, or null. */
+  /** Pid of the sidecar that manages it; null: none. */
   readonly sidecar: number | null;
-  /** The newest generation there has been. */
+  /** The newest generation there ever was. */
   readonly generation: number;
   readonly listeners: readonly ListenerStatus[];
   readonly decisions: readonly Decision[];
-  /** Listeners that the sidecar has woken, where the kernel does not. */
+  /** Wake-ups by the sidecar, on kernels that do not wake. */
   readonly wakeups: number;
-  /** null: no standby is wanted. */
+  /** null: its policy has no standby. */
   readonly hold: HoldStatus | null;
-  /** Migrations of listeners that are gone. */
+  /** Migrations of listeners that have closed. */
   readonly closed: { readonly out: bigint; readonly into: bigint };
   /** Nanoseconds and runs of the program, while kernel.bpf_stats_enabled is 1; else 0. */
   readonly run: { readonly timeNs: bigint; readonly count: bigint };
@@ -82,37 +89,40 @@ export interface GroupStatus {
 export interface Status {
   readonly groups: readonly GroupStatus[];
   readonly adoptions: readonly AdoptionStatus[];
-  /** Groups with SO_REUSEPORT that match the SPECs asked for and are not attached. */
+  /** Listeners with SO_REUSEPORT that match the requested SPECs and belong to no attached group. */
   readonly unmanaged: readonly Listener[];
-  /** The kernel's own counts by network namespace (inode number). */
+  /** The kernel's own counters by network namespace (inode number). */
   readonly kernel: ReadonlyMap<number, KernelMigrations>;
-  /** Pinned groups and adoptions that could not be read, and why. */
+  /** Why pinned groups and adoptions could not be read. */
   readonly errors: readonly string[];
 }
 
-/**
- * Status of one group from its pinned maps and its listeners now.
- * @param sidecar pid of the one that manages it
- * @param runs the kernel counts the program's runs
- */
-export function groupStatus(
-  group: Group,
-  members: readonly Listener[],
-  sidecar: number | null,
-  runs: boolean,
-): GroupStatus {
+/** What the pins of a group do not show. */
+interface GroupContext {
+  readonly members: readonly Listener[];
+  readonly queues: QueuesByCookie;
+  /** Pid of the sidecar that manages it; null: none. */
+  readonly sidecar: number | null;
+  /** The kernel counts the runs of programs. */
+  readonly countsRuns: boolean;
+}
+
+/** Returns the status of one group, from its pinned maps and a snapshot. */
+export function groupStatus(group: Group, context: GroupContext): GroupStatus {
+  const { members, queues, sidecar, countsRuns } = context;
   const { record } = group;
   const records = group.slots();
   const counts = group.counts(records.length);
   const slots = records.map(({ slot }) => slot);
   const known = new Map(records.map((each) => [each.slot.cookie, each]));
-  const { standby, others } = splitStandby(group, members);
-  const listening = new Set(others.map(({ cookie }) => cookie));
-  // Who would be a target now.
+  const split = splitStandby(group, members);
+  const listening = new Set(split.listeners.map(({ cookie }) => cookie));
+  // What a plan for these listeners would choose.
   const targets = chooseTargets(slotsNow(slots, listening, boottimeMs()), record);
   const open = { out: 0, into: 0 };
   const listeners = members.map((member): ListenerStatus => {
-    const { cookie, protocol, owners, queueLength, queueLimit, halfOpen } = member;
+    const { cookie, protocol, owners } = member;
+    const { length, limit, halfOpen } = queues.get(cookie) ?? NO_QUEUES;
     const own = known.get(cookie);
     const { out, into } = own ? since(counts.row(own.slot.slot), own.base) : NO_ROW;
     const role = own ? roleOf(own.slot, targets) : "unknown";
@@ -123,18 +133,18 @@ export function groupStatus(
       protocol,
       slot: own?.slot.slot ?? null,
       generation: own?.slot.generation ?? null,
-      role: member === standby ? "standby" : role,
+      role: member === split.standby ? "standby" : role,
       class: own?.slot.class ?? null,
       owners,
-      queueLength,
-      queueLimit,
+      queueLength: length,
+      queueLimit: limit,
       halfOpen,
       migratedOut: out === 0 ? 0n : BigInt(out),
       migratedInto: into === 0 ? 0n : BigInt(into),
     };
   });
   const all = counts.total();
-  const info = runs ? group.programInfo() : null;
+  const info = countsRuns ? group.programInfo() : null;
   return {
     name: group.name,
     service: record.service,
@@ -145,22 +155,23 @@ export function groupStatus(
     migrate: record.migrate,
     route: record.route,
     settings: record.settings,
-    optionDifferences: differingClasses(slots, others),
+    optionDifferences: differingClasses(slots, split.listeners),
     attachments: record.attachments,
     sidecar,
     generation: Math.max(0, ...slots.map(({ generation }) => generation)),
     listeners: listeners.toSorted((a, b) => (a.slot ?? Infinity) - (b.slot ?? Infinity)),
     decisions: counts.decisions(),
     wakeups: group.moveEvents.wakeups,
-    hold: holdStatus(group, standby, counts.row(group.standbySlot)),
+    hold: holdStatus(group, context, counts.row(group.standbySlot)),
     closed: { out: BigInt(all.out - open.out), into: BigInt(all.into - open.into) },
     run: { timeNs: info?.runTimeNs ?? 0n, count: info?.runCount ?? 0n },
   };
 }
 
-function holdStatus(group: Group, standby: Listener | undefined, row: Row): HoldStatus | null {
+function holdStatus(group: Group, context: GroupContext, row: Row): HoldStatus | null {
   const { hold } = group.record;
   if (!hold) return null;
+  const { standby } = splitStandby(group, context.members);
   const { heldSinceMs } = group.standby;
   const holding = standby !== undefined && heldSinceMs !== null;
   return {
@@ -168,7 +179,7 @@ function holdStatus(group: Group, standby: Listener | undefined, row: Row): Hold
     standby: standby !== undefined,
     holding,
     leftMs: holding ? leftMs(hold, heldSinceMs, boottimeMs()) : null,
-    connections: standby?.queueLength ?? 0,
+    connections: standby ? (context.queues.get(standby.cookie)?.length ?? 0) : 0,
     received: { syn: BigInt(row.syn), migrated: BigInt(row.into) },
     holds: group.holdCounts,
   };

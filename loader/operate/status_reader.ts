@@ -1,34 +1,35 @@
-/** Reads status from the pins and the kernel, once or again and again. Needs no sidecar. */
+/** Reads status from the pins and the kernel, once or repeatedly. Requires no sidecar. */
 import { readAdoptions } from "../adoption/adoption_status.ts";
 import { findBpffs, lockHolder, PinTree } from "../bpf/pin_tree.ts";
 import { countsRuns } from "../bpf/program.ts";
-import { byGroup, isMember, type Listener } from "../core/listener.ts";
+import { isMember, type Listener, type QueuesByCookie } from "../core/listener.ts";
 import type { Spec } from "../core/spec.ts";
 import { AbiMismatchError } from "../errors.ts";
 import { Group } from "../group/group.ts";
 import { requireHost } from "../host/capabilities.ts";
-import { KernelCounts, kernelCounts } from "../net/kernel_migrations.ts";
+import { KernelCounts } from "../net/kernel_migrations.ts";
 import { specOf } from "../observe/coverage.ts";
 import { Observer } from "../observe/observer.ts";
 import { type GroupStatus, groupStatus, type Status } from "./status.ts";
 
 export interface StatusOptions {
-  /** Only groups these name; without, all that are pinned. */
+  /** Read the groups of these only; without any, every pinned group. */
   readonly specs?: readonly Spec[];
   /** As for attach. */
   readonly bpffs?: string;
   /**
-   * Go on reading the kernel's counts of a namespace whose processes have all ended, as those of a
-   * container that is restarted. It keeps the namespace, so not for long.
+   * Keep reading the kernel's counts of a namespace after its last process has exited, as in a
+   * container that is restarted. This keeps the namespace, so use it for a short time only.
    */
   readonly keepNetns?: boolean;
 }
 
-/** Holds the loaded iterator between readings. */
+/** Keeps the iterator loaded between readings. */
 export class StatusReader implements Disposable {
   readonly #pinTree: PinTree;
   readonly #specs: readonly Spec[];
   readonly #observer: Observer;
+  /** null: made for each reading. */
   readonly #counts: KernelCounts | null;
 
   constructor(options: StatusOptions = {}) {
@@ -40,17 +41,17 @@ export class StatusReader implements Disposable {
   }
 
   read(): Status {
-    const members = byGroup(this.#observer.read());
+    const { groups: members, queues } = this.#observer.read();
     const specs = this.#specs;
     const groups: GroupStatus[] = [];
     const errors: string[] = [];
     const managed = new Set(this.#pinTree.groups());
     for (const name of managed) {
       try {
-        const group = this.#group(name, members.get(name) ?? []);
+        const group = this.#group(name, members.get(name) ?? [], queues);
         if (group) groups.push(group);
       } catch (error) {
-        if (!this.#pinTree.has(name)) continue; // detached since it was listed
+        if (!this.#pinTree.has(name)) continue; // detached after it was listed
         if (!(error instanceof AbiMismatchError)) throw error;
         errors.push(error.message);
       }
@@ -60,14 +61,21 @@ export class StatusReader implements Disposable {
     );
     const ports = new Set(specs.map(({ port }) => port));
     const adoptions = readAdoptions(this.#pinTree, ports, errors);
-    const kernel = this.#counts?.read(groups) ?? kernelCounts(groups);
+    const kernel = this.#readKernelCounts(groups);
     return { groups, adoptions, unmanaged, kernel, errors };
   }
 
-  #group(name: string, members: readonly Listener[]): GroupStatus | null {
+  #readKernelCounts(groups: readonly GroupStatus[]): Status["kernel"] {
+    if (this.#counts) return this.#counts.read(groups);
+    using counts = new KernelCounts();
+    return counts.read(groups);
+  }
+
+  #group(name: string, members: readonly Listener[], queues: QueuesByCookie): GroupStatus | null {
     using group = Group.open(this.#pinTree.directory(name));
     if (this.#specs.length > 0 && !specOf(this.#specs, group.record.key)) return null;
-    return groupStatus(group, members, lockHolder(this.#pinTree.directory(name)), countsRuns());
+    const sidecar = lockHolder(this.#pinTree.directory(name));
+    return groupStatus(group, { members, queues, sidecar, countsRuns: countsRuns() });
   }
 
   [Symbol.dispose](): void {
@@ -76,7 +84,7 @@ export class StatusReader implements Disposable {
   }
 }
 
-/** One reading. */
+/** Reads status once. */
 export function readStatus(options: StatusOptions = {}): Status {
   using reader = new StatusReader(options);
   return reader.read();

@@ -1,7 +1,6 @@
 /**
- * The lab: a process with a network namespace of its own, in which servers and
- * clients do as told. Nothing of it stays: namespace, listeners and connections
- * end with the process, and the process with us.
+ * The lab: a child process with its own network namespace, in which servers and clients carry out
+ * calls. Nothing stays: namespace, listeners and connections end with it, and it ends with us.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
@@ -10,7 +9,7 @@ import { PermissionError } from "../errors.ts";
 import type { CallName, Calls, Greeting, LabReply, Whereabouts } from "./lab_protocol.ts";
 
 const MAIN = fileURLToPath(new URL("./lab_main.js", import.meta.url));
-/** Whoever may not make a network namespace may make one in a user namespace (util-linux). */
+/** Without CAP_SYS_ADMIN a network namespace can still be made in a user namespace (util-linux). */
 const IN_USER_NAMESPACE = ["unshare", "--user", "--keep-caps", "--net"];
 
 export class Lab implements Disposable {
@@ -28,15 +27,15 @@ export class Lab implements Disposable {
       this.#waiting.delete(reply.id);
     });
     child.once("exit", () => {
-      for (const [id, settle] of this.#waiting) settle({ id, error: "it is gone" });
+      for (const [id, settle] of this.#waiting) settle({ id, error: "it has exited" });
       this.#waiting.clear();
     });
   }
 
   /**
-   * @param options.orHere where no network namespace may be made (`RestrictNamespaces=` of
-   *   systemd), do without: on a port of 127.0.0.1 that was free
-   * @throws PermissionError when none may be made
+   * @param options.orHere if no network namespace can be made (`RestrictNamespaces=` of systemd),
+   *   use a free port of 127.0.0.1 in ours
+   * @throws PermissionError if no network namespace can be made
    */
   static async start(options: { readonly orHere?: boolean } = {}): Promise<Lab> {
     try {
@@ -63,7 +62,7 @@ export class Lab implements Disposable {
       if ("netns" in greeting) return new Lab(child, greeting.netns);
       const text = `no network namespace for the self-test: ${greeting.error}`;
       if (greeting.code !== "EPERM") throw new Error(text);
-      throw new PermissionError("CAP_SYS_ADMIN", `${text}; run as root, or with CAP_SYS_ADMIN`);
+      throw new PermissionError("CAP_SYS_ADMIN", `${text}; run as root, or grant CAP_SYS_ADMIN`);
     } catch (error) {
       child.kill("SIGKILL");
       throw error;
@@ -74,17 +73,17 @@ export class Lab implements Disposable {
     return this.#child.pid as number;
   }
 
-  /** Has the lab do something. */
+  /** Has the lab carry out a call. */
   async call<N extends CallName>(name: N, argument: Calls[N][0]): Promise<Calls[N][1]> {
     const id = ++this.#sent;
     const reply = await new Promise<LabReply>((resolve) => {
       this.#waiting.set(id, resolve);
-      const gone = (error: Error | null) => error && resolve({ id, error: error.message });
-      if (this.#child.connected) this.#child.send({ id, name, argument }, gone);
-      else resolve({ id, error: "it is gone" });
+      const sent = (error: Error | null) => error && resolve({ id, error: error.message });
+      if (this.#child.connected) this.#child.send({ id, name, argument }, sent);
+      else resolve({ id, error: "it has exited" });
     });
     this.#waiting.delete(id);
-    if ("error" in reply) throw new Error(`${name} in the self-test's process: ${reply.error}`);
+    if ("error" in reply) throw new Error(`self-test: '${name}' failed: ${reply.error}`);
     return reply.value as Calls[N][1];
   }
 
@@ -98,7 +97,7 @@ async function greetingOf(child: ChildProcess): Promise<Greeting> {
   const { signal } = decided;
   try {
     const ended = once(child, "exit", { signal }).then(([code, name]) => {
-      throw new Error(`the self-test's process ended (${code ?? name})`);
+      throw new Error(`self-test: its process ended (${code ?? name})`);
     });
     const [greeting] = await Promise.race([once(child, "message", { signal }), ended]);
     return greeting as Greeting;

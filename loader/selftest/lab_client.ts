@@ -1,17 +1,17 @@
-/** A client in the lab: sends a line no other sends, and is content only with that same line back. */
+/** A client in the lab: sends a unique line, and is served when that line comes back. */
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 
-/** How long an answer that is due may take, on a slow machine too. */
-const PATIENCE_MS = 10_000;
-/** How a client is lost that nobody refused. */
+/** Timeout (ms) of an answer, long enough for a slow machine. */
+const TIMEOUT_MS = 10_000;
+/** The outcome of a client that was neither refused nor reset. */
 export const NO_ANSWER = "no answer";
 
 export class LabClient {
   readonly #line = `${randomUUID()}\n`;
   readonly #socket: Socket;
-  /** How it was lost; null: it was served. Never rejects. */
+  /** Why it was lost; null: it was served. Never rejects. */
   readonly outcome: Promise<string | null>;
 
   private constructor(port: number) {
@@ -19,7 +19,7 @@ export class LabClient {
     this.outcome = this.#listen();
   }
 
-  /** A client that is connected, as far as it can see; or one that is lost already. */
+  /** Returns a client once it is connected, or lost. */
   static async open(port: number): Promise<LabClient> {
     const client = new LabClient(port);
     await Promise.race([once(client.#socket, "connect").catch(() => {}), client.outcome]);
@@ -34,7 +34,7 @@ export class LabClient {
       socket.setEncoding("utf8").on("data", (chunk: string) => {
         text += chunk;
         if (!text.endsWith("\n")) return;
-        resolve(text === this.#line ? null : "another one's answer");
+        resolve(text === this.#line ? null : "the answer to another client");
         socket.destroy();
       });
       socket.on("error", (reason: NodeJS.ErrnoException) => {
@@ -44,9 +44,9 @@ export class LabClient {
     });
   }
 
-  /** From now on an answer is due. */
+  /** Starts the timeout of the answer. */
   expect(): void {
-    this.#socket.setTimeout(PATIENCE_MS, () => this.#socket.destroy(new Error(NO_ANSWER)));
+    this.#socket.setTimeout(TIMEOUT_MS, () => this.#socket.destroy(new Error(NO_ANSWER)));
   }
 
   talk(): void {

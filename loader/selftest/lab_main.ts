@@ -1,7 +1,7 @@
 /**
- * The process behind {@link Lab}: servers and clients in a network namespace of
- * their own, which does as it is told over IPC. It knows nothing of BPF: to the
- * loader it is a server like any other. It never outlives its parent.
+ * The child process of {@link Lab}: servers and clients in a network namespace, which carry out
+ * calls that arrive over IPC. It uses no BPF: to the loader it is an ordinary server. It ends with
+ * its parent.
  */
 import { statSync } from "node:fs";
 import { createServer } from "node:net";
@@ -23,17 +23,17 @@ import type {
 const LOOPBACK = Buffer.from([127, 0, 0, 1]);
 const BACKLOG = 256;
 const TCP_DEFER_ACCEPT = 9; // linux/tcp.h
-const DEFER_S = 10; // longer than any of this takes
+const DEFER_S = 10; // longer than a trial takes
 const WAIT_MS = 15_000;
 
-type Obey = {
+type Handlers = {
   [N in CallName]: (argument: Calls[N][0]) => Calls[N][1] | Promise<Calls[N][1]>;
 };
 
 const batches: LabClient[][] = [];
 const sleepers = new Map<number, { waiting: Waiting; woken: boolean | null }>();
 
-const obey: Obey = {
+const handlers: Handlers = {
   open({ port, defer }) {
     const fd = libc.socket(libc.AF_INET, libc.SOCK_STREAM | libc.SOCK_CLOEXEC, 0);
     libc.setsockopt(fd, libc.SOL_SOCKET, libc.SO_REUSEPORT, 1);
@@ -53,11 +53,11 @@ const obey: Obey = {
   },
   close({ fd, batch }) {
     libc.close(fd);
-    return batch === undefined ? null : obey.talk({ batch });
+    return batch === undefined ? null : handlers.talk({ batch });
   },
   serve({ fd }) {
     const server = createServer((socket) => {
-      socket.on("error", () => {}); // its client says what it lost
+      socket.on("error", () => {}); // its client reports the loss
       socket.pipe(socket);
     });
     return new Promise((resolve, reject) => {
@@ -95,7 +95,7 @@ const obey: Obey = {
 
 async function answer({ id, name, argument }: LabRequest): Promise<LabReply> {
   try {
-    return { id, value: await obey[name](argument as never) };
+    return { id, value: await handlers[name](argument as never) };
   } catch (error) {
     return { id, error: (error as Error).message };
   }
@@ -112,7 +112,7 @@ function enter(): Greeting {
   }
 }
 
-// Not exit(): it would wait for the threads that sleep.
+// exit() would wait for the threads that sleep.
 process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
 process.on("message", async (request: LabRequest) => process.send?.(await answer(request)));
 process.send?.(enter());

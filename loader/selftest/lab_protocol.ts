@@ -1,15 +1,15 @@
-/** What a lab can be asked to do, and what it answers: both ends of one IPC channel. Types only. */
+/** Calls of the lab and their replies, over an IPC channel. Types only. */
 import type { Wait } from "../sys/blocking_wait.ts";
 
-/** What became of a batch of clients. */
+/** Outcomes of a batch of clients. */
 export interface Tally {
   /** Got their own line back. */
   readonly served: number;
-  /** How the others were lost, each once: `ECONNRESET`, ... */
+  /** Why the rest were lost, each reason once: `ECONNRESET`, ... */
   readonly lost: readonly string[];
 }
 
-/** A sleeper is `woken` by a connection, `asleep` in its call, or `awake`: on its way out of it. */
+/** A sleeper is `woken` by a connection, `asleep` in its call, or `awake`: about to return. */
 export type Sleep = "woken" | "asleep" | "awake" | "unknown";
 
 export interface Opened {
@@ -18,7 +18,7 @@ export interface Opened {
   readonly cookie: bigint;
 }
 
-/** Name -> argument and answer. */
+/** Name -> argument and result. */
 export interface Calls {
   /** Opens a listener with SO_REUSEPORT on 127.0.0.1; port 0: any. `defer`: TCP_DEFER_ACCEPT. */
   readonly open: [{ port: number; defer: boolean }, Opened];
@@ -26,13 +26,13 @@ export interface Calls {
   readonly connect: [{ port: number; count: number }, number];
   /** Has each client of a batch send its line. */
   readonly talk: [{ batch: number }, null];
-  /** Closes a listener, and in the same breath has a batch talk. */
+  /** Closes a listener, and has a batch talk at the same moment. */
   readonly close: [{ fd: number; batch?: number }, null];
-  /** Accepts everything from now on, and sends every line back. */
+  /** Accepts all connections from now on, and echoes their lines. */
   readonly serve: [{ fd: number }, null];
-  /** What became of a batch, when it is known. */
+  /** Returns the outcomes of a batch, once all are known. */
   readonly tally: [{ batch: number }, Tally];
-  /** Whether only CAP_SYS_PTRACE lets anybody look into the lab. */
+  /** Makes the lab traceable only with CAP_SYS_PTRACE, or as before. */
   readonly hide: [{ hidden: boolean }, null];
   /** Has a thread wait at a listener. */
   readonly wait: [{ fd: number; how: Wait }, null];
@@ -54,7 +54,7 @@ export type Greeting =
   | { readonly code: string; readonly error: string };
 
 /**
- * Argument of lab_main.js, where it is to be: in a network namespace it makes, in one it was
- * started in, or where its parent is.
+ * Network namespace of the lab (argument of lab_main.js): one it makes, the one it was started in,
+ * or that of its parent.
  */
 export type Whereabouts = "new" | "inside" | "here";

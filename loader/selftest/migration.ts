@@ -1,4 +1,7 @@
-/** The self-test of a stage: real connections, whose listener leaves, are served by the other one. */
+/**
+ * The self-test of a stage: closes a listener with real connections, which the other one must
+ * serve.
+ */
 import type { Migrate, Stage } from "../core/abi.ts";
 import type { Observer } from "../observe/observer.ts";
 import type { Lab } from "./lab.ts";
@@ -9,7 +12,7 @@ export type MigratingStage = Exclude<Stage, "syn">;
 
 /** Connections of one trial. */
 const COUNT = 10;
-/** The SYN-ACK timer fires 1 s after the SYN (TCP_TIMEOUT_INIT): a slow machine may be later than it. */
+/** The SYN-ACK timer fires 1 s after the SYN (TCP_TIMEOUT_INIT), which a slow machine can miss. */
 const TRIES = 3;
 
 /** The fate of some connections whose listener was closed. */
@@ -17,7 +20,7 @@ export interface MigrationTrial {
   readonly connections: number;
   /** Connections that the other listener answered. */
   readonly served: number;
-  /** One reason for each of the others. */
+  /** Why the rest were lost, each reason once. */
   readonly lost: readonly string[];
   /** Some answers may merely be late, as on a slow machine. */
   readonly timedOut: boolean;
@@ -27,8 +30,8 @@ export interface MigrationTrial {
   readonly decisions: Readonly<Record<string, number>>;
 }
 
-/** The observations that a way of {@link WAYS} makes. */
-type Seen = Pick<MigrationTrial, "served" | "lost" | "decisions">;
+/** What a {@link PROCEDURES procedure} counted. */
+type Counted = Pick<MigrationTrial, "served" | "lost" | "decisions">;
 
 /**
  * Brings connections to a stage and closes their listener. Repeats a trial in which all were served
@@ -44,19 +47,19 @@ export async function tryMigration(
 ): Promise<MigrationTrial | null> {
   for (let tries = 1; ; tries++) {
     using trial = await Trial.start(lab, observer, { defer: stage !== "accept_queue", migrate });
-    const seen = await WAYS[stage](trial);
-    if (seen === null) return null;
-    const { served, lost, decisions } = seen;
+    const counted = await PROCEDURES[stage](trial);
+    if (counted === null) return null;
+    const { served, lost, decisions } = counted;
     const exact = decisions[`${stage} selected`] === COUNT && Object.keys(decisions).length === 1;
     if (served < COUNT || exact || tries === TRIES) {
-      return { ...seen, connections: COUNT, timedOut: lost.includes(NO_ANSWER), exact };
+      return { ...counted, connections: COUNT, timedOut: lost.includes(NO_ANSWER), exact };
     }
   }
 }
 
-/** How connections get to each stage. null: they did not. */
-const WAYS: Readonly<Record<MigratingStage, (trial: Trial) => Promise<Seen | null>>> = {
-  /** Connected, their line sent, and nobody accepts. */
+/** Brings connections to each stage and closes their listener; null if they did not reach it. */
+const PROCEDURES: Readonly<Record<MigratingStage, (trial: Trial) => Promise<Counted | null>>> = {
+  /** They are connected and have sent their line, and no process accepts. */
   async accept_queue(trial) {
     const { lab, old, port } = trial;
     const batch = await lab.call("connect", { port, count: COUNT });
@@ -67,7 +70,7 @@ const WAYS: Readonly<Record<MigratingStage, (trial: Trial) => Promise<Seen | nul
     return settle(trial, batch, next);
   },
 
-  /** With TCP_DEFER_ACCEPT a bare final ACK does not end the handshake; the client's line does. */
+  /** With TCP_DEFER_ACCEPT the client's line ends the handshake, a bare ACK does not. */
   async handshake_ack(trial) {
     const { lab, old, port } = trial;
     const batch = await lab.call("connect", { port, count: COUNT });
@@ -76,7 +79,7 @@ const WAYS: Readonly<Record<MigratingStage, (trial: Trial) => Promise<Seen | nul
     return settle(trial, batch, next);
   },
 
-  /** The same, but nothing is sent before the SYN-ACK timer has fired. */
+  /** As before, but the clients send nothing until the SYN-ACK timer has fired. */
   async handshake_timer(trial) {
     const { lab, old, port } = trial;
     const batch = await lab.call("connect", { port, count: COUNT });
@@ -96,7 +99,7 @@ async function join(trial: Trial): Promise<number> {
   return fd;
 }
 
-async function settle(trial: Trial, batch: number, next: number): Promise<Seen> {
+async function settle(trial: Trial, batch: number, next: number): Promise<Counted> {
   await trial.lab.call("serve", { fd: next });
   const tally = await trial.lab.call("tally", { batch });
   return { ...tally, decisions: trial.decisions() };

@@ -1,6 +1,6 @@
 /**
- * A group in the lab under our program, observed, planned, filled and attached by the
- * code that does it for servers. Only the pins are left out, so that nothing can stay.
+ * A group in the lab under our program, observed, planned, applied and attached by the same code as
+ * the groups of servers. It is not pinned, so that nothing of it can stay.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Migrate, STAGES } from "../core/abi.ts";
@@ -11,29 +11,28 @@ import { applyGroup } from "../manage/apply.ts";
 import { attachProgram } from "../manage/attach.ts";
 import { OptionSchedule } from "../manage/option_schedule.ts";
 import type { Observer } from "../observe/observer.ts";
-import { boottimeMs } from "../sys/libc.ts";
 import type { Lab } from "./lab.ts";
 import type { Opened } from "./lab_protocol.ts";
 
-/** How often, and how long at most, a fact is waited for. */
+/** Poll interval and timeout, ms. */
 const POLL_MS = 20;
-const PATIENCE_MS = 5_000;
+const TIMEOUT_MS = 5_000;
 
 export interface TrialOptions {
-  /** The listeners' handshakes end with the client's data: TCP_DEFER_ACCEPT. */
+  /** Set TCP_DEFER_ACCEPT on the listeners: their handshakes end with the client's data. */
   readonly defer?: boolean;
-  /** Policy of the group; `off` is how the test of the test loses connections. */
+  /** Policy of the group; `off` loses connections, which tests the self-test. */
   readonly migrate?: Migrate;
 }
 
 export class Trial implements Disposable {
   readonly lab: Lab;
   readonly port: number;
-  /** The listener that leaves, by its fd in the lab. */
+  /** Fd (in the lab) of the listener that closes. */
   readonly old: number;
   readonly #observer: Observer;
   readonly #defer: boolean;
-  readonly #readings = new OptionSchedule();
+  readonly #schedule = new OptionSchedule();
   readonly #group: Group;
 
   private constructor(
@@ -49,7 +48,7 @@ export class Trial implements Disposable {
     this.port = port;
     const members = this.members();
     const [first] = members;
-    if (!first) throw new Error("the self-test's listener was not observed");
+    if (!first) throw new Error("self-test: its listener is in no snapshot");
     const { key, uid } = first;
     const record = { abiVersion: 0, key, uid, migrate, hold: null, attachments: 0, service: "" };
     this.#group = Group.load("self-test", {
@@ -61,7 +60,7 @@ export class Trial implements Disposable {
     try {
       this.apply();
       if (!attachProgram(members, this.#group.programFd)) {
-        throw new Error("the self-test's listener could not be borrowed");
+        throw new Error("self-test: no process lends its listener");
       }
     } catch (error) {
       this.#group[Symbol.dispose]();
@@ -69,35 +68,38 @@ export class Trial implements Disposable {
     }
   }
 
-  /** A group of one listener, attached. */
+  /** Makes a group of one listener, and attaches. */
   static async start(lab: Lab, observer: Observer, options: TrialOptions = {}): Promise<Trial> {
     const opened = await lab.call("open", { port: 0, defer: options.defer === true });
     return new Trial(lab, observer, opened, options);
   }
 
-  /** The group's listeners now. */
-  members(): Listener[] {
-    return this.#observer
-      .read()
-      .filter((it) => isMember(it) && it.key.netns === this.lab.netns && it.key.port === this.port);
+  /** Returns the group's listeners now. */
+  members({ listeners } = this.#observer.read()): Listener[] {
+    const isOurs = ({ key }: Listener) => key.netns === this.lab.netns && key.port === this.port;
+    return listeners.filter((each) => isMember(each) && isOurs(each));
   }
 
-  /** One pass: what listens is a target. */
+  /** Makes every listener of the group a target. */
   apply(): void {
-    applyGroup(this.#group, this.members(), this.#readings, true, boottimeMs());
+    applyGroup(this.#group, this.members(), { schedule: this.#schedule, watched: true });
   }
 
-  /** Opens another listener; it is no target before {@link apply}. */
+  /** Opens another listener; it becomes a target with {@link apply}. */
   open(): Promise<Opened> {
     return this.lab.call("open", { port: this.port, defer: this.#defer });
   }
 
-  /** Connections in the accept queues. */
-  queued(): number {
-    return this.members().reduce((sum, { queueLength }) => sum + queueLength, 0);
+  /** Returns the connections in the accept queues, or in that of one listener. */
+  queued(cookie?: bigint): number {
+    const snapshot = this.#observer.read();
+    const members = this.members(snapshot).filter(
+      (each) => each.cookie === (cookie ?? each.cookie),
+    );
+    return members.reduce((sum, each) => sum + (snapshot.queues.get(each.cookie)?.length ?? 0), 0);
   }
 
-  /** Decisions of the migrating stages: `{"accept_queue selected": 10}`. */
+  /** Returns the decisions at the migrating stages: `{"accept_queue selected": 10}`. */
   decisions(): Readonly<Record<string, number>> {
     const made = this.#group.counts().decisions();
     return Object.fromEntries(
@@ -115,12 +117,12 @@ export class Trial implements Disposable {
   }
 }
 
-/** Waits for a fact; false when it does not come. */
+/** Polls until `fact` is true; returns false after the timeout. */
 export async function becomes(
   fact: () => boolean | Promise<boolean>,
-  patienceMs = PATIENCE_MS,
+  timeoutMs = TIMEOUT_MS,
 ): Promise<boolean> {
-  const deadline = Date.now() + patienceMs;
+  const deadline = Date.now() + timeoutMs;
   for (;;) {
     if (await fact()) return true;
     if (Date.now() > deadline) return false;

@@ -1,6 +1,6 @@
 /**
- * Whether this kernel wakes a destination that sleeps when connections migrate to it from an
- * accept queue. With CVE-2026-46015 it does not, and they wait for that listener's next one.
+ * Tests whether this kernel wakes a destination that sleeps when connections migrate to it from an
+ * accept queue. With CVE-2026-46015 it does not: they wait for that listener's next connection.
  */
 import { fork } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -13,16 +13,17 @@ import { becomes, Trial } from "./trial.ts";
 
 const MAIN = fileURLToPath(new URL("./wakeup_main.js", import.meta.url));
 
-/** A destination that sleeps for so long beside its full queue was not woken. */
+/** Time (ms) after which a destination that still sleeps beside its full queue was not woken. */
 const SLEEP_MS = 500;
-/** Spread over the destinations by hash: so many that none is left out. */
+/** Connections, spread by hash: enough to reach every destination. */
 const COUNT = 60;
 
 export type Wakeup = "woken" | "asleep" | "unknown";
 
 /**
- * Does it, for every way to wait; about a second on a kernel with the defect. Wants the
- * rights of `attach`. Never rejects: what cannot be told is `unknown`.
+ * Tests every way to wait; takes about a second on a kernel with the defect. Never rejects: a test
+ * that fails is `unknown`.
+ * @requires the capabilities of `attach`
  */
 export async function probeWakeup(): Promise<Wakeup> {
   try {
@@ -37,8 +38,8 @@ export async function probeWakeup(): Promise<Wakeup> {
 }
 
 /**
- * As {@link probeWakeup}, in a process of its own: programs are loaded for it, and the verifier's
- * time must not be taken from somebody who looks after listeners.
+ * As {@link probeWakeup}, in a child process: it loads programs, and the verifier would block the
+ * event loop.
  */
 export function probeWakeupApart(): Promise<Wakeup> {
   const child = fork(MAIN, { stdio: ["ignore", "ignore", "ignore", "ipc"] });
@@ -51,14 +52,14 @@ export function probeWakeupApart(): Promise<Wakeup> {
   });
 }
 
-/** A destination that sleeps. */
+/** A destination with a thread that sleeps. */
 interface Sleeper {
   readonly how: Wait;
   readonly fd: number;
   readonly cookie: bigint;
 }
 
-/** One group: a listener that leaves with a full queue, and destinations that sleep in every way. */
+/** Closes a listener with a full queue, while a destination sleeps in each way to wait. */
 export async function wake(lab: Lab, observer: Observer): Promise<ReadonlyMap<Wait, Wakeup>> {
   using trial = await Trial.start(lab, observer);
   await lab.call("connect", { port: trial.port, count: COUNT });
@@ -73,18 +74,19 @@ export async function wake(lab: Lab, observer: Observer): Promise<ReadonlyMap<Wa
   trial.apply();
   await lab.call("close", { fd: trial.old });
   const found = new Map<Wait, Wakeup>(WAITS.map((how) => [how, "unknown"]));
-  const judge = async (sleeper: Sleeper) => found.set(sleeper.how, await judged(trial, sleeper));
+  const judge = async (sleeper: Sleeper) => found.set(sleeper.how, await verdictOn(trial, sleeper));
   await Promise.all(sleepers.map(judge));
   return found;
 }
 
-/** Slow is not asleep: only a thread that still sleeps while connections wait for it was not woken. */
-async function judged(trial: Trial, { fd, cookie }: Sleeper): Promise<Wakeup> {
+/**
+ * A slow thread is not asleep: only one that sleeps while its queue has connections was not woken.
+ */
+async function verdictOn(trial: Trial, { fd, cookie }: Sleeper): Promise<Wakeup> {
   const { lab } = trial;
   const woken = () => stateOf(lab, fd, "woken");
   if (await becomes(woken, SLEEP_MS)) return "woken";
-  const mine = trial.members().find((member) => member.cookie === cookie);
-  const arrived = mine !== undefined && mine.queueLength > 0;
+  const arrived = trial.queued(cookie) > 0;
   await sleep(SLEEP_MS);
   if (await stateOf(lab, fd, "asleep")) return arrived ? "asleep" : "unknown";
   return (await becomes(woken)) ? "woken" : "unknown";

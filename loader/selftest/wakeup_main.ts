@@ -1,4 +1,4 @@
-/** The process behind `probeWakeupApart`: says what it found, and ends with whoever asked. */
+/** The child process of `probeWakeupApart`: sends its result, and ends with its parent. */
 import { probeWakeup } from "./wakeup.ts";
 
 process.on("disconnect", () => process.exit());

@@ -9,18 +9,18 @@ import type { Refreshed } from "../manage/manage_options.ts";
 import type { ManagedGroup } from "../manage/managed_group.ts";
 import { mptcpOf } from "../manage/members.ts";
 
-/** A hold's end, in words. */
+/** Sentences for the end of a hold. */
 const HOW: Readonly<Record<HoldResult, string>> = {
   handed_over: "handed over",
   expired: "nothing listened in time; the hold ended",
   released: "the hold was released",
 };
 
-/** What different settings mean for migrating connections, by policy. */
+/** What different socket options mean for migrating connections, by policy. */
 const WHAT_THEN: Readonly<Record<SettingsPolicy, string>> = {
-  prefer: "connections move between them when there is no other target",
-  strict: "connections do not move between them, they are dropped when there is no other target",
-  ignore: "connections move between them all the same",
+  prefer: "connections migrate between them only if there is no other target",
+  strict: "connections do not migrate between them, and are dropped if there is no other target",
+  ignore: "connections migrate between them nevertheless",
 };
 
 export function takenOn(
@@ -44,7 +44,7 @@ export function policyChanged(journal: Journal, { label, group }: ManagedGroup):
   journal.say("policy_changed", text, { group: group.name, service, migrate, route });
 }
 
-/** Says what a refresh changed; nothing when nothing did. */
+/** Logs what a refresh changed. */
 export function refreshed(
   journal: Journal,
   managed: ManagedGroup,
@@ -82,7 +82,7 @@ export function refreshed(
   else journal.settled(lasting);
 }
 
-/** Says how a hold began or ended. */
+/** Logs that a hold began or ended. */
 function holdChanged(journal: Journal, { group, label }: ManagedGroup, hold: HoldEvent): void {
   const { started, ended, connections, heldMs } = hold;
   const { timeMs = 0 } = group.record.hold ?? {};
@@ -96,14 +96,14 @@ function holdChanged(journal: Journal, { group, label }: ManagedGroup, hold: Hol
   }
 }
 
-/** Conditions that last until somebody acts. */
+/** Returns conditions that last until an operator acts, one sentence each. */
 function warningsOf(
   managed: ManagedGroup,
   members: readonly Listener[],
   refreshed: Refreshed,
 ): string[] {
   const { group, label } = managed;
-  const warnings = managed.warnings.map((text) => `${label}: ${text}`);
+  const warnings = refreshed.warnings.map((text) => `${label}: ${text}`);
   warnings.push(
     ...starved(group.record, members, refreshed.plan).map((text) => `${label}: ${text}`),
   );
@@ -111,16 +111,18 @@ function warningsOf(
   if (waiting > 0) {
     const have = `there are ${group.record.slots}`;
     warnings.push(
-      `${label}: ${waiting} listeners have no slot (${have}) and are left to the kernel's hash: detach and attach again to make room`,
+      `${label}: ${waiting} listeners have no slot (${have}) and get connections by the kernel's hash only: detach and attach again`,
     );
   }
   if (refreshed.unreachable) {
-    warnings.push(`${label}: not attached, its owners went away when it was to be borrowed`);
+    warnings.push(
+      `${label}: not attached: every process that held a listener exited before its socket could be duplicated`,
+    );
   }
   return warnings;
 }
 
-/** What a policy takes from listeners that only the kernel's hash reaches. */
+/** Returns what MPTCP listeners lose by the policy: only the kernel's hash reaches them. */
 function starved(
   { settings, migrate, hold }: GroupRecord,
   members: readonly Listener[],
@@ -137,7 +139,7 @@ function starved(
   }
   if (settings === "strict" && (migrate === "newest" || migrate === "any")) {
     texts.push(
-      `${who} lose their connections when they close, unless all others are alike: their settings cannot be compared (--settings strict)`,
+      `${who} lose their connections when they close, unless every other listener has the same socket options: theirs cannot be compared (--settings strict)`,
     );
   }
   return texts;

@@ -1,35 +1,41 @@
-/** All groups under one sidecar's management, by name, with their services; one that fails does not stop the others. */
+/** Every group that a sidecar manages, by name, with its service. A failure of one does not stop another. */
 
 import type { PinTree } from "../bpf/pin_tree.ts";
-import { countsRuns } from "../bpf/program.ts";
-import type { GroupKey, Listener } from "../core/listener.ts";
-import { type Journal, message } from "../log.ts";
+import type { Listener } from "../core/listener.ts";
+import type { Journal } from "../log.ts";
 import { detachGroupWithRetries } from "../manage/detach_group.ts";
 import { ManagedGroup } from "../manage/managed_group.ts";
-import { type GroupStatus, groupStatus } from "../operate/status.ts";
+import { hasChanged, isDue } from "../manage/refresh_schedule.ts";
 import { everyStep } from "../rollback.ts";
-import type { Assigned, ServicesByPort } from "./assign.ts";
-import { type Entry, nextOwner, type When, whyGivenUp } from "./belonging.ts";
 import * as journal from "./journal.ts";
+import {
+  type ManagedEntry,
+  nextOwner,
+  type OwnedMatch,
+  type PassConditions,
+  reasonToGiveUp,
+  type ServicesByPort,
+} from "./ownership.ts";
 import type { Service } from "./service.ts";
 import type { Wakeups } from "./wakeups.ts";
 
 type Members = ReadonlyMap<string, readonly Listener[]>;
 
-const NOBODY: readonly Listener[] = [];
+const NONE: readonly Listener[] = [];
 
-/** Owns the groups. What changes them wants the state's lock. */
+/** Owns the groups. Methods that change one require the pin tree's lock. */
 export class ManagedGroups implements Disposable {
+  readonly #pinTree: PinTree;
   readonly #journal: Journal;
-  readonly #entries = new Map<string, Entry>();
-  /** Groups that a `detach` took from a service: not that one's again until it is another, or the sidecar. */
+  readonly #wakeups: Wakeups;
+  readonly #entries = new Map<string, ManagedEntry>();
+  /** Groups that `detach` took from a service: that service does not take them on again. */
   readonly #detached = new Map<string, Service>();
 
-  readonly #waking: Wakeups;
-
-  constructor(journal: Journal, waking: Wakeups) {
+  constructor(pinTree: PinTree, journal: Journal, wakeups: Wakeups) {
+    this.#pinTree = pinTree;
     this.#journal = journal;
-    this.#waking = waking;
+    this.#wakeups = wakeups;
   }
 
   get size(): number {
@@ -40,12 +46,21 @@ export class ManagedGroups implements Disposable {
     return this.#entries.has(name);
   }
 
-  /** A `detach` took this group from that service. */
-  isDetached({ name, owner }: Assigned): boolean {
+  get(name: string): ManagedGroup | undefined {
+    return this.#entries.get(name)?.managed;
+  }
+
+  /** Names of every group. */
+  get names(): string[] {
+    return [...this.#entries.keys()];
+  }
+
+  /** Returns whether `detach` took this group from this service. */
+  isDetached({ name, owner }: OwnedMatch): boolean {
     return this.#detached.get(name) === owner;
   }
 
-  /** When the first hold wants to be looked at again, CLOCK_BOOTTIME; null: not before something happens. */
+  /** Returns when the first hold is due (ms, CLOCK_BOOTTIME), or null if none is under way. */
   get holdDueMs(): number | null {
     let first: number | null = null;
     for (const { managed } of this.#entries.values()) {
@@ -55,85 +70,92 @@ export class ManagedGroups implements Disposable {
     return first;
   }
 
-  /** Adopts or makes a group and attaches it. @throws as {@link ManagedGroup.takeOn} */
-  takeOn(pinTree: PinTree, match: Assigned): void {
+  /** Takes over or makes a group, and attaches it. @throws as {@link ManagedGroup.takeOn} */
+  takeOn(match: OwnedMatch): void {
     const { name, owner, members } = match;
-    const [managed, refreshed] = ManagedGroup.takeOn(pinTree, match, owner.manage);
+    const [managed, refreshed] = ManagedGroup.takeOn(this.#pinTree, match, owner.manage);
     this.#entries.set(name, { managed, service: owner });
-    this.#waking.of(managed, owner);
+    this.#wakeups.apply(managed, owner);
     journal.takenOn(this.#journal, managed, match);
     journal.refreshed(this.#journal, managed, members, refreshed);
   }
 
-  /** Wakes destinations, or does not, as is known now. */
-  wake(): void {
+  /** Starts or stops waking the destinations of every group, after {@link Wakeups.probe}. */
+  applyWakeups(): void {
     for (const { managed, service } of this.#entries.values()) {
-      if (service) this.#waking.of(managed, service);
+      if (service) this.#wakeups.apply(managed, service);
     }
   }
 
   /**
-   * Other services from now on: says whose each group is. In the next {@link refresh} it gets that
-   * one's policy, or is given back when none covers it.
+   * Finds the owner of each group after the services were replaced. The next {@link refresh} puts the
+   * owner's policy in force, or detaches a group without an owner.
    */
   reassign(groups: Members, services: ServicesByPort): void {
     for (const [name, entry] of this.#entries) {
-      const members = groups.get(name) ?? [];
+      const members = groups.get(name) ?? NONE;
       entry.service = nextOwner(entry, members, services);
       entry.managed.invalidate();
     }
   }
 
-  /** All of them are to be looked after in the next pass: something changed behind us. */
+  /** Makes every group due: another process may have changed its pins. */
   invalidate(): void {
     for (const { managed } of this.#entries.values()) managed.invalidate();
   }
 
-  /** Names of those that are to be looked after now: first those in which somebody waits for it. */
-  due(groups: Members, when: When): string[] {
+  /** Returns the names of the groups to refresh; first those whose listeners changed. */
+  due(groups: Members, conditions: PassConditions): string[] {
     const changed: string[] = [];
-    const others: string[] = [];
+    const unchanged: string[] = [];
+    const { nowMs, queues } = conditions;
     for (const [name, entry] of this.#entries) {
-      const { managed, service } = entry;
-      const members = groups.get(name) ?? NOBODY;
-      const isOther = service === null || managed.options !== service.manage;
-      if (managed.isOther(members)) changed.push(name);
-      else if (isOther || managed.isDue(members, when.nowMs) || whyGivenUp(entry, members, when)) {
-        others.push(name);
-      }
+      const { last, options } = entry.managed;
+      const members = groups.get(name) ?? NONE;
+      const isDueNow = () =>
+        options !== entry.service?.manage ||
+        isDue(last, members, queues, nowMs) ||
+        reasonToGiveUp(entry, members, conditions) !== null;
+      if (hasChanged(last, members, queues)) changed.push(name);
+      else if (isDueNow()) unchanged.push(name);
     }
-    return [...changed, ...others];
+    return [...changed, ...unchanged];
   }
 
-  /** One step of one; gives it up when nothing has listened for long, or when its namespace is gone. */
-  refresh(pinTree: PinTree, name: string, members: readonly Listener[], when: When): void {
+  /** Brings one group in line with its members; or gives it up ({@link reasonToGiveUp}). */
+  refresh(name: string, members: readonly Listener[], conditions: PassConditions): void {
     const entry = this.#entries.get(name);
     if (!entry) return;
     const { managed, service } = entry;
     if (service === null) {
-      this.#journal.attempt(name, () => this.#leaveToKernel(pinTree, name, managed, members));
+      this.#journal.attempt(name, () => this.#leaveToKernel(name, managed, members));
       return;
     }
-    this.#apply(name, managed, service, members);
+    this.#applyPolicy(name, managed, service, members);
     this.#journal.attempt(name, () =>
-      journal.refreshed(this.#journal, managed, members, managed.refresh(members)),
+      journal.refreshed(
+        this.#journal,
+        managed,
+        members,
+        managed.refresh(members, conditions.queues),
+      ),
     );
-    const why = whyGivenUp(entry, members, when);
-    if (why) this.#giveUp(pinTree, name, managed, why);
+    const reason = reasonToGiveUp(entry, members, conditions);
+    if (reason !== null) this.#giveUp(name, managed, reason);
   }
 
-  /** Namespaces of groups in which nothing listens. */
+  /** Returns the network namespaces of groups in which nothing listens. */
   emptyNetns(groups: Members): Set<number> {
     const empty = new Set<number>();
     for (const [name, { managed }] of this.#entries) {
-      if (managed.isEmpty(groups.get(name) ?? NOBODY)) empty.add(managed.group.record.key.netns);
+      if (managed.isEmpty(groups.get(name) ?? NONE)) empty.add(managed.group.record.key.netns);
     }
     return empty;
   }
 
-  /** Lets go of groups whose pins are gone: another command detached them. True: some were. */
-  dropDetached(pinTree: PinTree): boolean {
-    const gone = [...this.#entries].filter(([name]) => !pinTree.has(name));
+  /** Drops groups whose pins another command removed. Returns whether there were any. */
+  dropDetached(): boolean {
+    const gone = [...this.#entries].filter(([name]) => !this.#pinTree.has(name));
     for (const [name, { managed, service }] of gone) {
       const text = `${managed.label} was detached by another command; leaving it alone`;
       this.#journal.say("detached_elsewhere", text, { group: name });
@@ -144,61 +166,48 @@ export class ManagedGroups implements Disposable {
   }
 
   /**
-   * Gives back those that are `ours`.
-   * @param read observes; asked again for a group whose owners were just going away
-   * @throws the first error, when all were tried
+   * Detaches groups and removes their pins.
+   * @param read returns the members now; called again for a group whose owners are exiting
+   * @throws the first error, after every group was tried
    */
-  detach(pinTree: PinTree, read: () => Members, ours: (managed: ManagedGroup) => boolean): void {
-    const groups = read();
-    this.#all((name, managed) => {
-      if (!ours(managed)) return;
-      detachGroupWithRetries(
-        (members) => managed.detach(pinTree, members),
-        groups.get(name) ?? [],
-        () => read().get(name) ?? [],
-      );
-      this.#journal.say("detached", `detached from ${managed.label}`, { group: name });
-    });
+  async detach(
+    read: () => Promise<Members>,
+    isIncluded: (managed: ManagedGroup) => boolean,
+  ): Promise<void> {
+    const groups = await read();
+    const entries = [...this.#entries].filter(([, { managed }]) => isIncluded(managed));
+    await everyStep(
+      entries.map(([name, { managed }]) => async () => {
+        await detachGroupWithRetries(
+          (members) => managed.detach(this.#pinTree, members),
+          groups.get(name) ?? NONE,
+          async () => (await read()).get(name) ?? NONE,
+        );
+        this.#journal.say("detached", `detached from ${managed.label}`, { group: name });
+      }),
+    );
   }
 
-  /** Leaves all of them in force. @throws the first error, when all were tried */
-  leave(groups: Members): void {
-    this.#all((name, managed) => managed.leave(groups.get(name) ?? []));
+  /** Leaves every group attached and pinned. @throws the first error, after every group was tried */
+  async leave(groups: Members): Promise<void> {
+    await everyStep(
+      [...this.#entries].map(([name, { managed }]) => {
+        return () => managed.leave(groups.get(name) ?? NONE);
+      }),
+    );
   }
 
-  /** Reads again what is pinned of all of them. */
+  /** Drops the cached content of every group's pins. */
   invalidatePins(): void {
     for (const { managed } of this.#entries.values()) managed.group.invalidate();
-  }
-
-  /** Who is in each. */
-  members(groups: Members): { key: GroupKey; listeners: readonly Listener[] }[] {
-    return [...this.#entries].map(([name, { managed }]) => {
-      return { key: managed.group.record.key, listeners: groups.get(name) ?? NOBODY };
-    });
-  }
-
-  /** Status of each that can be read; in the end why the others cannot. */
-  *status(groups: Members): Generator<GroupStatus, string[]> {
-    const errors: string[] = [];
-    const runs = countsRuns();
-    for (const [name, entry] of [...this.#entries]) {
-      if (this.#entries.get(name) !== entry) continue; // let go of between two steps
-      try {
-        yield groupStatus(entry.managed.group, groups.get(name) ?? NOBODY, process.pid, runs);
-      } catch (error) {
-        errors.push(`${name}: ${message(error)}`);
-      }
-    }
-    return errors;
   }
 
   [Symbol.dispose](): void {
     for (const [name, { managed }] of this.#entries) this.#drop(name, managed);
   }
 
-  /** Puts the policy of its service in force where another one is; a refusal is tried again next time. */
-  #apply(
+  /** Puts the policy of the service in force if it differs; retried by the next refresh if refused. */
+  #applyPolicy(
     name: string,
     managed: ManagedGroup,
     service: Service,
@@ -209,38 +218,23 @@ export class ManagedGroups implements Disposable {
     const label = service.nameFor(members) ?? service.nameAt(key) ?? managed.group.record.service;
     this.#journal.attempt(`${name} policy`, () => {
       managed.change(label, service.manage, members);
-      this.#waking.of(managed, service);
+      this.#wakeups.apply(managed, service);
       journal.policyChanged(this.#journal, managed);
     });
   }
 
-  #leaveToKernel(
-    pinTree: PinTree,
-    name: string,
-    managed: ManagedGroup,
-    members: readonly Listener[],
-  ): void {
-    managed.detach(pinTree, members);
+  #leaveToKernel(name: string, managed: ManagedGroup, members: readonly Listener[]): void {
+    managed.detach(this.#pinTree, members);
     this.#drop(name, managed);
-    const text = `detached from ${managed.label}: no service covers it any more`;
+    const text = `detached from ${managed.label}: no service covers it any longer`;
     this.#journal.say("detached", text, { group: name });
   }
 
-  /** Unpinned, so that containers which came and went leave nothing. */
-  #giveUp(pinTree: PinTree, name: string, managed: ManagedGroup, why: string): void {
-    managed.detach(pinTree, []);
+  /** Removes the pins too, so that containers leave nothing behind. */
+  #giveUp(name: string, managed: ManagedGroup, reason: string): void {
+    managed.detach(this.#pinTree, []);
     this.#drop(name, managed);
-    this.#journal.say("given_up", `${managed.label}: ${why}; unpinned`, { group: name });
-  }
-
-  #all(step: (name: string, managed: ManagedGroup) => void): void {
-    everyStep(
-      [...this.#entries].map(
-        ([name, { managed }]) =>
-          () =>
-            step(name, managed),
-      ),
-    );
+    this.#journal.say("given_up", `${managed.label}: ${reason}; unpinned`, { group: name });
   }
 
   #drop(name: string, managed: ManagedGroup): void {

@@ -1,238 +1,249 @@
 /**
- * Passes of a sidecar: observe, and look after what is due. A pass is made in slices, between which
- * everything else of the process has its turn, and the state's lock is free.
+ * Polls the host and brings the groups in line with what it finds, in slices: between two of them
+ * the event loop turns, and the pin tree's lock is free.
  */
-
 import type { PinTree } from "../bpf/pin_tree.ts";
+import { LockedError } from "../errors.ts";
 import { type Journal, message } from "../log.ts";
 import { NetnsLiveness } from "../net/netns_liveness.ts";
-import type { Looked } from "../observe/look_scheduler.ts";
 import type { Observer } from "../observe/observer.ts";
 import type { Snapshot } from "../observe/snapshot.ts";
-import { boottimeMs } from "../sys/libc.ts";
-import { type Assigned, assign, ServicesByPort } from "./assign.ts";
-import type { When } from "./belonging.ts";
-import type { ManagedGroups } from "./managed_groups.ts";
-import { Patience } from "./patience.ts";
+import { SLICE_MS } from "../time_slices.ts";
+import { type Clock, SYSTEM_CLOCK } from "./clock.ts";
+import { matchOwner, type OwnedMatch, ServicesByPort } from "./ownership.ts";
+import { Pass, type ReconciledGroups } from "./pass.ts";
+import { PollSchedule, type PollScope } from "./poll_schedule.ts";
 import type { Service } from "./service.ts";
 
-/** How long a pass waits for a command that changes state; then the next pass does it. */
-const PATIENCE_MS = 20;
-
-/** So long a slice takes, ms, and what it has begun by then; and the pause after it, in which a command may take the lock. */
-const SLICE_MS = 10;
+/** Pause between two slices, ms: a command can take the lock. */
 const PAUSE_MS = 1;
+/** How long a slice waits for the lock, ms; the host is then polled again, as the snapshot is old. */
+const LOCK_TIMEOUT_MS = 20;
+/** The lock has to be unavailable this often in a row to be worth a warning. */
+const LOCKED_SLICES = 50;
 
-/** What passes work with. */
-export interface ReconcilerContext {
+export interface ReconcilerOptions {
   readonly pinTree: PinTree;
-  readonly observer: Observer;
-  readonly groups: ManagedGroups;
+  readonly observer: Pick<Observer, "snapshot" | "snapshotProcesses">;
+  readonly groups: ReconciledGroups;
   readonly journal: Journal;
+  /** A group is given up after nothing has listened in it for this long. */
   readonly idleMs: number;
-  services(): readonly Service[];
-  /** Asks for a look in so many ms. */
-  soon(afterMs: number): void;
-  /** Something changed. */
-  stir(): void;
-  /** `detach` has taken the last group. */
-  released(): void;
-}
-
-/** What is left of a pass. */
-interface Pass {
-  readonly observed: Snapshot;
-  readonly when: When;
-  due: string[];
-  adopting: Service[];
-  fresh: Assigned[];
+  readonly clock?: Clock;
 }
 
 export class Reconciler implements Disposable {
-  readonly #place: ReconcilerContext;
-  readonly #live = new NetnsLiveness();
-  readonly #patience = new Patience();
-  /** Of the state, when we last looked at it or changed it ourselves. */
-  #changes: bigint | null = null;
-  #observed: Snapshot | null = null;
-  #next: NodeJS.Timeout | undefined;
-  /** What is left of a pass are groups to take on, too. */
-  #isTakingOn = false;
-  #reading = false;
-  #lookAgain = false;
-  #closed = false;
+  /** Every bind() is reported by {@link addBinds}, so that polls of the host can be rare at rest. */
+  hasBindEvents = false;
+  readonly #options: ReconcilerOptions;
+  readonly #clock: Clock;
+  readonly #schedule: PollSchedule;
+  readonly #netns = new NetnsLiveness();
   #services: readonly Service[] = [];
   #byPort = new ServicesByPort([]);
+  #pass: Pass | null = null;
+  /** When the next slice of the pass is made. */
+  #resumeMs = 0;
+  #snapshot: Snapshot | null = null;
+  /** {@link PinTree.changes} at the end of the last slice. */
+  #pinChanges: bigint | null = null;
+  #lockedSlices = 0;
+  #isDisposed = false;
+  /** Wakes the loop, which then asks the schedule again. */
+  #wake: () => void = () => {};
+  #released: () => void = () => {};
 
-  constructor(place: ReconcilerContext) {
-    this.#place = place;
+  constructor(options: ReconcilerOptions, services: readonly Service[]) {
+    this.#options = options;
+    this.#clock = options.clock ?? SYSTEM_CLOCK;
+    this.#schedule = new PollSchedule(this.#clock.now());
+    this.replaceServices(services);
+  }
+
+  /** Replaces the services; the pass under way is dropped. */
+  replaceServices(services: readonly Service[]): void {
+    this.#services = services;
+    this.#byPort = new ServicesByPort(services);
+    this.#pass = null;
   }
 
   /**
-   * Begins a pass; what was left of the one before is part of it. Does not throw.
-   * @param at who may have changed
+   * Polls until disposed. Does not reject: errors go to the journal.
+   * @param released called after `detach` has taken the last group from us
    */
-  look(at: Looked = "all"): void {
-    const { observer, journal } = this.#place;
-    if (this.#reading) this.#lookAgain = true;
-    else if (at !== "all" && !this.#isTakingOn && this.#lookAt(at)) return;
-    else if (observer.isSlow) void this.#lookBeside();
-    else journal.attempt("reconcile", () => this.#begin(observer.snapshot(), true));
+  async run(released: () => void = () => {}): Promise<void> {
+    this.#released = released;
+    this.pollNow();
+    while (await this.#isNextDue()) {
+      const beganMs = this.#clock.now();
+      const scope = this.#schedule.take(beganMs, () => this.#mayRest());
+      await this.#step(scope);
+      if (scope) this.#schedule.finish(scope, beganMs, this.#clock.now());
+    }
   }
 
-  /** False: only a look at all tells. */
-  #lookAt(pids: ReadonlySet<number>): boolean {
-    const { observer, journal } = this.#place;
-    let seen = false;
-    // Who holds wants to know who left, too.
-    if (this.#place.services().some(({ manage }) => manage.hold)) return false;
-    journal.attempt("reconcile", () => {
-      const observed = observer.snapshotProcesses(pids);
-      // Who takes on a group wants to see all of it.
-      if (!observed || this.#fresh(observed, this.#place.services()).length > 0) return;
-      seen = true;
-      this.#begin(observed, false);
-    });
-    return seen;
+  /** Processes called bind(). */
+  addBinds(pids: ReadonlySet<number>): void {
+    this.#schedule.addBinds(pids, this.#clock.now());
+    this.#wake();
   }
 
-  /** A look may wait: no command has changed anything, and all else that may change is told of. */
-  get isQuiet(): boolean {
-    return !this.isBehind && !this.#place.services().some(({ isUnsettled }) => isUnsettled);
+  /** Polls the whole host as soon as the schedule permits. */
+  pollNow(): void {
+    this.#schedule.pollHostBy(this.#clock.now());
+    this.#wake();
   }
 
-  /** Others have changed what is pinned, and no pass has looked since. */
-  get isBehind(): boolean {
-    return this.#place.pinTree.changes !== this.#changes;
+  /** Polls the host and makes the first slice; {@link run} makes the others. Does not reject. */
+  async pollOnce(): Promise<void> {
+    await this.#step("host");
+    this.#wake();
   }
 
-  /** A whole pass at once, over all groups, whatever is due. */
-  whole(): void {
-    const { observer, groups } = this.#place;
+  /** Another process has changed pins since the last slice. */
+  get hasForeignChanges(): boolean {
+    return this.#options.pinTree.changes !== this.#pinChanges;
+  }
+
+  /** Reads the whole host and refreshes every group once, in one slice. */
+  async reconcile(): Promise<void> {
+    const { pinTree, observer, groups } = this.#options;
+    const snapshot = await observer.snapshot();
+    using _lock = await pinTree.lock();
+    if (this.#isDisposed) return;
     groups.invalidate();
-    const pass = this.#prepare(observer.snapshot(), true);
-    this.drop();
-    this.#slice(pass, Number.POSITIVE_INFINITY);
-  }
-
-  /** Forgets what is left of a pass: services or groups are others now. */
-  drop(): void {
-    clearTimeout(this.#next);
-    this.#isTakingOn = false;
+    const pass = this.#prepare(snapshot, snapshot.groups.keys(), this.#services);
+    this.#pass = null;
+    this.#work(pass, Number.POSITIVE_INFINITY);
   }
 
   [Symbol.dispose](): void {
-    this.#closed = true;
-    this.drop();
+    this.#isDisposed = true;
+    this.#pass = null;
+    this.#wake();
   }
 
-  async #lookBeside(): Promise<void> {
-    const { observer, journal } = this.#place;
-    this.#reading = true;
-    try {
-      const observed = await observer.snapshotBeside();
-      if (!this.#closed) journal.attempt("reconcile", () => this.#begin(observed, true));
-    } catch (error) {
-      if (!this.#closed) journal.warn("reconcile", message(error));
+  /** Waits until a poll or the next slice is due. Returns false after the end. */
+  async #isNextDue(): Promise<boolean> {
+    while (!this.#isDisposed) {
+      const dueMs = Math.min(this.#schedule.dueMs, this.#pass ? this.#resumeMs : Infinity);
+      const delayMs = dueMs - this.#clock.now();
+      if (delayMs <= 0) return true;
+      await new Promise<void>((resolve) => {
+        const cancel = this.#clock.after(delayMs, resolve);
+        this.#wake = () => {
+          cancel();
+          resolve();
+        };
+      });
     }
-    this.#reading = false;
-    if (this.#lookAgain && !this.#closed) this.#place.soon(0);
-    this.#lookAgain = false;
+    return false;
   }
 
-  #begin(observed: Snapshot, whole: boolean): void {
-    const pass = this.#prepare(observed, whole);
-    if (observed !== this.#observed) this.#place.stir();
-    this.#observed = observed;
-    const idle = pass.due.length + pass.adopting.length + pass.fresh.length === 0;
-    this.drop();
-    if (idle && !this.isBehind) this.#finish();
-    else this.#goOn(pass);
+  /** Every change is reported: polling can wait. */
+  #mayRest(): boolean {
+    if (!this.hasBindEvents || this.hasForeignChanges) return false;
+    return !this.#services.some(({ isUnsettled }) => isUnsettled);
   }
 
-  #prepare(observed: Snapshot, whole: boolean): Pass {
-    const { groups, idleMs } = this.#place;
-    const services = this.#place.services();
-    const nowMs = boottimeMs();
-    const gone = this.#live.gone(groups.emptyNetns(observed.groups), nowMs);
-    for (const service of services) {
-      service.forget(gone);
+  /** Makes a poll, if one is due, and a slice of the work that is left. */
+  async #step(scope: PollScope | null): Promise<void> {
+    if (scope === null && this.#pass === null) return;
+    try {
+      if (scope) await this.#poll(scope);
+      if (this.#pass) await this.#slice(this.#pass);
+      this.#options.journal.settled("reconcile");
+      this.#lockedSlices = 0;
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  async #poll(scope: PollScope): Promise<void> {
+    const { observer } = this.#options;
+    const isPartial = scope !== "host" && !this.#needsHost();
+    const partial = isPartial ? await observer.snapshotProcesses(scope) : null;
+    const matches = partial ? this.#matches(partial, partial.groups.keys()) : [];
+    // Taking on a group requires all its members.
+    const snapshot = partial && matches.length === 0 ? partial : await observer.snapshot();
+    if (this.#isDisposed) return;
+    const names = partial ? matches.map(({ name }) => name) : snapshot.groups.keys();
+    const pass = this.#prepare(snapshot, names, partial ? [] : this.#services);
+    if (snapshot !== this.#snapshot) this.#schedule.noteChange(this.#clock.now());
+    this.#snapshot = snapshot;
+    this.#pass = pass.isDone && !this.hasForeignChanges ? null : pass;
+    if (this.#pass === null) this.#scheduleHolds();
+  }
+
+  /** A read of single processes does not show departures, which begin holds; nor groups that wait. */
+  #needsHost(): boolean {
+    return this.#pass?.isTakingOn || this.#services.some(({ manage }) => manage.hold);
+  }
+
+  /**
+   * @param names of groups that may have to be taken on
+   * @param services whose adoptions are checked
+   */
+  #prepare(snapshot: Snapshot, names: Iterable<string>, services: readonly Service[]): Pass {
+    const { groups, idleMs } = this.#options;
+    const nowMs = this.#clock.boottimeMs();
+    const goneNetns = this.#netns.gone(groups.emptyNetns(snapshot.groups), nowMs);
+    for (const service of this.#services) {
+      service.forget(goneNetns);
       service.locate();
     }
-    const when = { nowMs, idleMs, gone };
-    const due = groups.due(observed.groups, when);
-    if (!whole) return { observed, when, due, adopting: [], fresh: [] };
-    const adopting = services.filter(({ adopts }) => adopts);
-    return { observed, when, due, adopting, fresh: this.#fresh(observed, services) };
+    return new Pass(groups, {
+      snapshot,
+      conditions: { nowMs, queues: snapshot.queues, idleMs, goneNetns },
+      adopting: services.filter(({ adopts }) => adopts),
+      matches: this.#matches(snapshot, names),
+    });
   }
 
-  /** Groups to take on. */
-  #fresh(observed: Snapshot, services: readonly Service[]): Assigned[] {
-    const { groups } = this.#place;
-    const fresh: Assigned[] = [];
-    if (services !== this.#services) this.#byPort = new ServicesByPort(services);
-    this.#services = services;
-    for (const [name, members] of observed.groups) {
-      if (groups.has(name)) continue;
-      const match = assign(name, members, this.#byPort);
-      if (match && !groups.isDetached(match)) fresh.push(match);
+  /** Returns the groups among `names` that a service covers and that are not managed yet. */
+  #matches(snapshot: Snapshot, names: Iterable<string>): OwnedMatch[] {
+    const { groups } = this.#options;
+    return [...names].flatMap((name) => {
+      if (groups.has(name)) return [];
+      const match = matchOwner(name, snapshot.groups.get(name) ?? [], this.#byPort);
+      return match && !groups.isDetached(match) ? [match] : [];
+    });
+  }
+
+  async #slice(pass: Pass): Promise<void> {
+    using _lock = await this.#options.pinTree.lock(LOCK_TIMEOUT_MS);
+    if (this.#pass !== pass) return; // dropped meanwhile
+    this.#work(pass, this.#clock.now() + SLICE_MS);
+    this.#resumeMs = this.#clock.now() + PAUSE_MS;
+    if (!pass.isDone) return;
+    this.#pass = null;
+    this.#scheduleHolds();
+  }
+
+  /** @requires the pin tree's lock */
+  #work(pass: Pass, endMs: number): void {
+    const { pinTree, journal } = this.#options;
+    if (this.hasForeignChanges && pass.readForeignChanges()) {
+      if (!this.#services.some((service) => service.waits)) this.#released();
     }
-    return fresh;
+    pass.work(pinTree, journal, () => this.#clock.now() >= endMs);
+    this.#pinChanges = pinTree.changes;
   }
 
-  /** A slice now, and the others in turn. */
-  #goOn(pass: Pass): void {
-    const slice = () => {
-      if (!this.#slice(pass, SLICE_MS)) {
-        this.#finish();
-        return;
-      }
-      this.#next = setTimeout(
-        () => this.#place.journal.attempt("reconcile", () => this.#goOn(pass)),
-        PAUSE_MS,
-      );
-    };
-    this.#patience.pass(slice, () => this.#place.soon(PATIENCE_MS));
+  /** Polls when the first hold is due. */
+  #scheduleHolds(): void {
+    const { holdDueMs } = this.#options.groups;
+    if (holdDueMs === null) return;
+    this.#schedule.pollHostBy(this.#clock.now() + holdDueMs - this.#clock.boottimeMs());
   }
 
-  /** Does what it can in that time, and something in any case; false: the pass is done. */
-  #slice(pass: Pass, forMs: number): boolean {
-    const { pinTree, groups, journal } = this.#place;
-    const { observed, when } = pass;
-    using _lock = pinTree.lock(PATIENCE_MS);
-    const untilMs = performance.now() + forMs;
-    const isOver = () => performance.now() >= untilMs;
-    this.#lookBehind(pass);
-    while (pass.due.length > 0 && !isOver()) {
-      const name = pass.due.shift() ?? "";
-      groups.refresh(pinTree, name, observed.groups.get(name) ?? [], when);
+  #fail(error: unknown): void {
+    if (this.#isDisposed) return;
+    this.#pass = null;
+    if (error instanceof LockedError && ++this.#lockedSlices <= LOCKED_SLICES) {
+      this.#schedule.pollHostBy(this.#clock.now() + LOCK_TIMEOUT_MS);
+    } else {
+      this.#options.journal.warn("reconcile", message(error));
     }
-    for (const service of pass.adopting) service.lookAfterAdoption(pinTree, observed.listeners);
-    pass.adopting = [];
-    while (pass.fresh.length > 0 && !isOver()) {
-      const match = pass.fresh.shift();
-      if (match) journal.attempt(match.name, () => groups.takeOn(pinTree, match));
-    }
-    this.#changes = pinTree.changes;
-    this.#isTakingOn = pass.fresh.length > 0;
-    return pass.due.length + pass.fresh.length > 0;
-  }
-
-  /** Something changed that we did not do: groups may be gone, and any may have another policy. */
-  #lookBehind(pass: Pass): void {
-    const { pinTree, groups } = this.#place;
-    if (!this.isBehind) return;
-    const dropped = groups.dropDetached(pinTree);
-    const waits = this.#place.services().some((service) => service.waits);
-    if (dropped && groups.size === 0 && !waits) this.#place.released();
-    groups.invalidate();
-    pass.due = groups.due(pass.observed.groups, pass.when);
-    pass.fresh = pass.fresh.filter((match) => !groups.isDetached(match));
-  }
-
-  /** Another pass soon while a group holds. */
-  #finish(): void {
-    const due = this.#place.groups.holdDueMs;
-    if (due !== null) this.#place.soon(Math.max(0, due - boottimeMs()));
   }
 }

@@ -1,4 +1,4 @@
-/** A service: what the user names, with its policy; which groups it covers, and where it is looked for now. */
+/** A service: SPECs, filters and a policy; which groups it covers. */
 
 import { AdoptedCgroup, type AdoptOptions } from "../adoption/service_adoption.ts";
 import type { PinTree } from "../bpf/pin_tree.ts";
@@ -17,34 +17,34 @@ export interface ServiceOptions extends Policy {
   readonly name?: string;
   readonly specs: readonly Spec[];
   readonly filter?: Filter;
-  /** A network namespace by path or pid, in place of the filter's; it may appear later. */
+  /** A network namespace by path or pid, instead of the filter's; it may be created later. */
   readonly netns?: string | number;
-  /** Start although nothing listens yet. */
+  /** Start even if nothing listens yet. */
   readonly wait?: boolean;
   /** Override a foreign program. */
   readonly replace?: boolean;
-  /** Make the binds of a cgroup set SO_REUSEPORT; also starts although nothing listens yet. */
+  /** Set SO_REUSEPORT in the binds of a cgroup; implies `wait`. */
   readonly adopt?: AdoptOptions;
-  /** A hold ends only when a new listener passes this. */
+  /** A hold ends only after a new listener has passed this check. */
   readonly readyCheck?: ReadyCheck;
   /**
-   * Wake what connections migrate to: `auto` (while the sidecar watches, and where the kernel does
-   * not, which is tried out), `always`, or `never` (unless given).
+   * Wake the destinations of migrations: `auto` (while the sidecar watches, if a probe shows that
+   * the kernel does not), `always`, or `never` (the default).
    */
   readonly wake?: Wake;
 }
 
 export class Service {
   readonly options: ServiceOptions;
-  /** How its groups are managed; another object is another policy. */
+  /** How its groups are managed; a different object is a different policy. */
   readonly manage: ManageOptions;
   readonly #journal: Journal;
   readonly #adopted: AdoptedCgroup | null;
   readonly #netns: NetnsName | null;
-  /** null: its network namespace does not exist. */
+  /** null: its network namespace does not exist now. */
   #filter: Filter | null;
 
-  /** @param arrived called when a connection waits at a standby */
+  /** @param arrived called when a connection arrives at a standby */
   constructor(options: ServiceOptions, journal: Journal, arrived: () => void) {
     const { adopt, specs, filter = {}, netns, replace = false } = options;
     this.options = options;
@@ -55,7 +55,7 @@ export class Service {
     this.#filter = this.#netns ? null : filter;
   }
 
-  /** For the log, and to tell it from others. */
+  /** Its name in the log and in reloads. */
   get label(): string {
     const { name, specs } = this.options;
     return name ?? specs.map(({ text }) => text).join(" ");
@@ -69,13 +69,13 @@ export class Service {
     return this.#adopted !== null;
   }
 
-  /** Something of it is other than it was, or may be, and no bind tells of it: its network namespace, its cgroup's parent. */
+  /** Something may change without an event: its network namespace, or the parent of its cgroup. */
   get isUnsettled(): boolean {
     if (this.#adopted !== null) return true;
     try {
       return this.#netns?.isOther === true;
     } catch {
-      return true; // the pass says why
+      return true; // the next pass reports the error
     }
   }
 
@@ -83,12 +83,12 @@ export class Service {
     return this.options.specs.map(({ port }) => port);
   }
 
-  /** Filter as it is now: of a namespace that does not exist nothing passes. */
+  /** The filter now; nothing passes while the network namespace does not exist. */
   get filter(): Filter {
     return this.#filter ?? { netns: 0 };
   }
 
-  /** Looks where its network namespace is; that there is none, or that we may not look, is said once. */
+  /** Finds its network namespace; a failure is logged once. */
   locate(): void {
     const netns = this.#netns;
     if (netns === null) return;
@@ -100,18 +100,18 @@ export class Service {
     });
   }
 
-  /** Those namespaces are gone. */
+  /** Forgets its network namespace if it is one of these, which no longer exist. */
   forget(netns: ReadonlySet<number>): void {
     this.#netns?.forget(netns);
   }
 
-  /** Its name in a group with these listeners; null: it does not cover it. */
+  /** Returns its name for a group with these listeners; null if it does not cover the group. */
   nameFor(members: readonly Listener[]): string | null {
     const spec = covers(members, this.options.specs, this.filter);
     return spec ? (this.options.name ?? spec.text) : null;
   }
 
-  /** The same for a group in which nobody listens whom other filters could ask about. */
+  /** Returns its name for a group without listeners, so that only SPECs and the namespace decide. */
   nameAt(key: GroupKey): string | null {
     const spec = specOf(this.options.specs, key);
     const { netns } = this.filter;
@@ -119,18 +119,27 @@ export class Service {
     return this.options.name ?? spec.text;
   }
 
-  /** Adopts, when it is to. Wants the state's lock, as do the others. */
+  /**
+   * Adopts its cgroup, if it has one.
+   * @requires the pin tree's lock
+   */
   adopt(pinTree: PinTree, listeners: readonly Listener[]): void {
     this.#adopted?.start(pinTree, listeners, this.filter);
   }
 
-  /** Mends and reports its adoption. */
-  lookAfterAdoption(pinTree: PinTree, listeners: readonly Listener[]): void {
+  /**
+   * Restores its adoption where necessary, and logs changes.
+   * @requires the pin tree's lock
+   */
+  checkAdoption(pinTree: PinTree, listeners: readonly Listener[]): void {
     const step = () => this.#adopted?.look(pinTree, listeners, this.filter);
     this.#journal.attempt(`adoption ${this.label}`, step);
   }
 
-  /** Undoes its adoption, but for what `others` want adopted too. */
+  /**
+   * Ends its adoption, except of the ports that `others` adopt in the same cgroup.
+   * @requires the pin tree's lock
+   */
   unadopt(pinTree: PinTree, others: readonly Service[] = []): void {
     const cgroup = this.options.adopt?.cgroup;
     const shared = others.filter(({ options }) => options.adopt?.cgroup === cgroup);
@@ -141,7 +150,7 @@ export class Service {
     return this.#adopted?.status(pinTree) ?? [];
   }
 
-  /** Nothing is said of it any more. */
+  /** Forgets its warnings. */
   retire(): void {
     this.#adopted?.retire();
     for (const about of ["netns", "adoption"]) this.#journal.settled(`${about} ${this.label}`);

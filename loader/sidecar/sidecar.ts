@@ -1,253 +1,228 @@
-/** The sidecar: finds the groups of its services, keeps them managed, and gives them back. */
-import { setImmediate as immediate } from "node:timers/promises";
-import { findBpffs, PinTree } from "../bpf/pin_tree.ts";
+/** The sidecar: takes on the groups of its services, keeps them managed, and gives them back. */
 import { ConflictError, UsageError } from "../errors.ts";
 import { requireHost } from "../host/capabilities.ts";
 import { Journal, type Log, message } from "../log.ts";
-import { type Looked, LookScheduler, RECONCILE_MS } from "../observe/look_scheduler.ts";
-import { Observer } from "../observe/observer.ts";
-import type { Snapshot } from "../observe/snapshot.ts";
 import type { GroupStatus, Status } from "../operate/status.ts";
 import { everyStep } from "../rollback.ts";
 import { StoreServer } from "../store/server.ts";
 import { trimMemory } from "../sys/malloc.ts";
-import { type Assigned, ServicesByPort } from "./assign.ts";
-import { ManagedGroups } from "./managed_groups.ts";
-import { Reconciler, type ReconcilerContext } from "./reconciler.ts";
+import { type OwnedMatch, ServicesByPort } from "./ownership.ts";
+import { RECONCILE_MS } from "./poll_schedule.ts";
+import { detachGroups, openBindEvents, openRunning, type Running } from "./running.ts";
 import { Service, type ServiceOptions } from "./service.ts";
 import { diffServices, type Reloaded } from "./service_diff.ts";
-import { IDLE_MS, type ServicesOptions, type SidecarOptions } from "./sidecar_options.ts";
-import { sidecarStatus, tellSidecarStatus } from "./sidecar_status.ts";
+import type { ServicesOptions, SidecarOptions } from "./sidecar_options.ts";
+import { sidecarStatus } from "./sidecar_status.ts";
 import { takeOnAtStart } from "./startup.ts";
-import { Wakeups } from "./wakeups.ts";
 
-interface Running {
-  readonly pinTree: PinTree;
-  readonly observer: Observer;
-  readonly passes: Reconciler;
-}
+const NOT_RUNNING = "Sidecar is not running";
 
-/** Manages the groups of some services until it is closed. */
-export class Sidecar implements Disposable {
+/** Manages the groups of its services until it is closed. Its methods never block on a lock. */
+export class Sidecar implements AsyncDisposable {
   readonly #options: SidecarOptions | ServicesOptions;
-  readonly #openStore: () => StoreServer | null;
+  readonly #log: Log;
   readonly #journal: Journal;
-  readonly #waking: Wakeups;
-  readonly #groups: ManagedGroups;
   #services: readonly Service[];
   #running: Running | null = null;
-  #watch: LookScheduler | null = null;
   #store: StoreServer | null = null;
-  #onReleased: () => void = () => {};
+  #closed: Promise<void> = Promise.resolve();
 
   constructor(options: SidecarOptions | ServicesOptions, log: Log = () => {}) {
     this.#options = options;
-    this.#openStore = () => (options.store ? new StoreServer(options.store, log) : null);
+    this.#log = log;
     this.#journal = new Journal(log);
-    this.#waking = new Wakeups(this.#journal, () => this.#use().observer.snapshot().groups);
-    this.#groups = new ManagedGroups(this.#journal, this.#waking);
     const services = "services" in options ? options.services : [options];
     this.#services = services.map((service) => this.#service(service));
   }
 
   /**
-   * Attaches to every group that matches. One service: all or nothing, when one group refuses,
-   * those attached before it are given back. Several: a conflict of one is said and tried again.
+   * Attaches to every group that matches. With one service, it is all or nothing: after a refusal,
+   * the groups that were attached before are given back. With several, a conflict of one service is
+   * logged and retried. A {@link close} meanwhile ends it.
    * @throws NoMatchError, ForeignProgramError, AlreadyManagedError, StandbyError, LockedError,
    *   AbiMismatchError, PermissionError, NotSupportedError
    */
-  start(): void {
-    for (const _turn of this.#starting());
-  }
-
-  /** As {@link start}, while the event loop goes on: with many groups it takes long. A {@link close} ends it. */
-  async startInTurns(): Promise<void> {
-    for (const _turn of this.#starting()) {
-      await immediate();
-      if (this.#running === null) return;
-    }
-  }
-
-  /** Yields when others should have their turn. */
-  *#starting(): Generator<void> {
+  async start(): Promise<void> {
     requireHost();
-    const pinTree = new PinTree(findBpffs(this.#options.bpffs));
-    const observer = new Observer();
-    this.#running = { pinTree, observer, passes: new Reconciler(this.#place(pinTree, observer)) };
-    let complete = false;
+    const running = openRunning(this.#options, this.#services, this.#journal);
+    this.#running = running;
+    const { pinTree, observer, groups } = running;
     try {
-      this.#store = this.#openStore();
+      this.#store = this.#options.store ? new StoreServer(this.#options.store, this.#log) : null;
       for (const service of this.#services) service.locate();
-      const takeOn = (match: Assigned) =>
-        this.#attempt(match.name, () => this.#groups.takeOn(pinTree, match));
-      const listeners = yield* takeOnAtStart(this.#running, this.#services, takeOn);
-      using _lock = pinTree.lock();
-      for (const service of this.#services) {
+      const context = { pinTree, observer, isClosing: () => running.isClosing };
+      const takeOn = (match: OwnedMatch) => this.#attempt(match.name, () => groups.takeOn(match));
+      const listeners = await takeOnAtStart(context, this.#services, takeOn);
+      if (running.isClosing) return;
+      using _lock = await pinTree.lock();
+      for (const service of running.isClosing ? [] : this.#services) {
         const about = `adoption ${service.label}`;
         this.#attempt(about, () => service.adopt(pinTree, listeners));
       }
-      complete = true;
+    } catch (error) {
+      if (running.isClosing) return;
+      await this.#end(running, async () => {
+        if (groups.size === 0) return;
+        using _lock = await pinTree.lock();
+        await detachGroups(running, ({ isNew }) => isNew);
+      });
+      throw error;
     } finally {
-      if (!complete && this.#running !== null) this.#undo();
+      if (running.isClosing) pinTree.tidy(); // taking the lock may have made its directory
     }
   }
 
   /**
-   * Looks again on bind events and once every RECONCILE_MS, until closed.
-   * @param released called when `detach` has taken the last group from us
+   * Polls the host after bind events, and once every RECONCILE_MS at least, until closed.
+   * @param released called after `detach` has taken the last group from us
    */
   watch(released: () => void = () => {}): void {
-    this.#onReleased = released;
-    this.#watch = new LookScheduler(
-      (at) => this.#look(at),
-      () => this.#use().passes.isQuiet,
-    );
-    this.#listen();
-    this.#look(); // what happened since start()
+    const running = this.#use();
+    this.#listen(running);
+    running.watching = running.reconciler.run(released);
     trimMemory(); // libbpf has read the kernel's BTF, which is large, for each program
-    void this.#waking.tryOut(this.#services, () => this.#groups.wake());
+    void this.#probeWakeups(running);
   }
 
   /**
-   * Other services from now on. What is the same is not touched; another policy is put in force
-   * without a gap; groups that no service covers any more are given back. What is refused is said,
-   * and tried again in every pass.
+   * Replaces the services. An unchanged one is not touched; a changed policy is put in force without
+   * a gap; groups that no service covers any longer are given back. A refusal is logged, and every
+   * pass tries again.
    */
-  reload(wanted: readonly ServiceOptions[]): Reloaded {
-    const { services, retired, report } = diffServices(this.#services, wanted, (options) =>
-      this.#service(options),
-    );
-    this.#succeed(services, retired);
-    this.#listen();
-    this.#look();
-    void this.#waking.tryOut(this.#services, () => this.#groups.wake());
+  async reload(requested: readonly ServiceOptions[]): Promise<Reloaded> {
+    const running = this.#use();
+    const report = await this.#replaceServices(running, requested);
+    if (running.watching) {
+      this.#listen(running);
+      void this.#probeWakeups(running);
+    }
+    await running.reconciler.pollOnce();
     return report;
   }
 
-  #succeed(services: readonly Service[], retired: readonly Service[]): void {
-    const { pinTree, observer, passes } = this.#use();
-    using _lock = pinTree.lock();
-    passes.drop();
-    const { groups } = observer.snapshot();
+  /** Makes one observe-plan-apply pass over every group, even if nothing is due. */
+  reconcile(): Promise<void> {
+    return this.#use().reconciler.reconcile();
+  }
+
+  /**
+   * Reads the status of the managed groups; the event loop turns meanwhile.
+   * @param each called with each group as soon as it is read; the result then has none
+   */
+  async status(each?: (group: GroupStatus) => void): Promise<Status> {
+    const read: GroupStatus[] = [];
+    const tell = each ?? ((group: GroupStatus) => read.push(group));
+    return { ...(await sidecarStatus(this.#use(), this.#services, tell)), groups: read };
+  }
+
+  /** Its store; null if it runs none. */
+  get store(): StoreServer | null {
+    return this.#store;
+  }
+
+  /** Ends. Detaches and unpins every group it manages; with `keep`, leaves them in force. */
+  close(options: { readonly keep?: boolean } = {}): Promise<void> {
+    const running = this.#running;
+    if (running === null) return Promise.resolve();
+    if (running.isClosing) return this.#closed;
+    const { pinTree, observer, groups } = running;
+    return this.#end(running, async () => {
+      using _lock = await pinTree.lock();
+      if (options.keep) {
+        await groups.leave((await observer.snapshot()).groups);
+      } else {
+        await everyStep([
+          () => detachGroups(running, ({ group }) => pinTree.has(group.name)),
+          ...this.#services.map((service) => () => service.unadopt(pinTree)),
+        ]);
+      }
+    });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #use(): Running {
+    if (this.#running === null) throw new Error(NOT_RUNNING);
+    return this.#running;
+  }
+
+  #service(options: ServiceOptions): Service {
+    return new Service(options, this.#journal, () => this.#running?.reconciler.pollNow());
+  }
+
+  async #replaceServices(
+    running: Running,
+    requested: readonly ServiceOptions[],
+  ): Promise<Reloaded> {
+    const { pinTree, observer, groups, reconciler } = running;
+    using _lock = await pinTree.lock();
+    const members = (await observer.snapshot()).groups;
+    if (running.isClosing) throw new Error(NOT_RUNNING);
+    const { services, retired, report } = diffServices(this.#services, requested, (options) =>
+      this.#service(options),
+    );
     this.#services = services;
     for (const service of services) service.locate();
     for (const service of retired) {
       this.#journal.attempt("adoption", () => service.unadopt(pinTree, services));
       service.retire();
     }
-    this.#groups.reassign(groups, new ServicesByPort(services));
+    groups.reassign(members, new ServicesByPort(services));
+    reconciler.replaceServices(services);
+    return report;
   }
 
-  #service(options: ServiceOptions): Service {
-    return new Service(options, this.#journal, () => this.#look());
-  }
-
-  #listen(): void {
-    try {
-      this.#watch?.listen(new Set(this.#services.flatMap(({ ports }) => ports)));
-    } catch (error) {
-      const late = `a new listener becomes a target within ${RECONCILE_MS} ms`;
-      this.#journal.warn("events", `no bind events (${message(error)}): ${late}`);
-    }
-  }
-
-  #look(at: Looked = "all"): void {
-    this.#running?.passes.look(at);
-  }
-
-  /** One observe-plan-apply pass over all groups, whatever is due. */
-  reconcile(): void {
-    this.#use().passes.whole();
-  }
-
-  #place(pinTree: PinTree, observer: Observer): ReconcilerContext {
-    return {
-      pinTree,
-      observer,
-      groups: this.#groups,
-      journal: this.#journal,
-      idleMs: this.#options.idleMs ?? IDLE_MS,
-      services: () => this.#services,
-      soon: (afterMs) => this.#watch?.soon(afterMs),
-      stir: () => this.#watch?.stir(),
-      released: () => this.#onReleased(),
-    };
-  }
-
-  /** Status of the managed groups, from the kernel. */
-  status(): Status {
-    return sidecarStatus(this.#use(), this.#groups, this.#services);
-  }
-
-  /** As {@link status}, while other things go on: each group is told as it is read, the result has none. */
-  async tellStatus(each: (group: GroupStatus) => void): Promise<Status> {
-    return tellSidecarStatus(this.#use(), each, this.#groups, this.#services);
-  }
-
-  /** Its store, while it runs one. */
-  get store(): StoreServer | null {
-    return this.#store;
-  }
-
-  /** Ends. Detaches and unpins what it manages, or with `keep` leaves all of it in force. */
-  close(options: { readonly keep?: boolean } = {}): void {
-    if (this.#running === null) return;
-    this.#watch?.[Symbol.dispose]();
-    this.#watch = null;
-    this.#store?.[Symbol.dispose](); // first: what it holds migrates while the program is attached
-    this.#end((pinTree, read) => {
-      if (options.keep) return this.#groups.leave(read());
-      everyStep([
-        () => this.#groups.detach(pinTree, read, ({ group }) => pinTree.has(group.name)),
-        ...this.#services.map((service) => () => service.unadopt(pinTree)),
-      ]);
-    });
-  }
-
-  [Symbol.dispose](): void {
-    this.close();
-  }
-
-  #use() {
-    if (this.#running === null) throw new Error("Sidecar is not running");
-    return this.#running;
-  }
-
-  /** With several services a conflict of one does not stop the others. */
+  /** With several services, a conflict of one is logged and does not stop another. */
   #attempt(about: string, step: () => void): void {
     try {
       step();
     } catch (error) {
-      const lasting = error instanceof ConflictError || error instanceof UsageError;
-      if (!("services" in this.#options) || !lasting) throw error;
+      const isConflict = error instanceof ConflictError || error instanceof UsageError;
+      if (!("services" in this.#options) || !isConflict) throw error;
       this.#journal.warn(about, message(error));
     }
   }
 
-  /** After a refusal: gives back what this start took, leaves what it found. */
-  #undo(): void {
-    if (this.#groups.size === 0) this.#forget();
-    else this.#end((pinTree, read) => this.#groups.detach(pinTree, read, ({ isNew }) => isNew));
+  #listen(running: Running): void {
+    const ports = new Set(this.#services.flatMap((service) => service.ports));
+    const { reconciler } = running;
+    try {
+      if (running.events) running.events.setPorts(ports);
+      else running.events = openBindEvents(ports, (pids) => reconciler.addBinds(pids));
+    } catch (error) {
+      const effect = `a new listener becomes a target within ${RECONCILE_MS} ms`;
+      this.#journal.warn("events", `no bind events (${message(error)}): ${effect}`);
+    }
+    reconciler.hasBindEvents = running.events !== null;
   }
 
-  /** Takes the last step, and forgets everything whatever becomes of it. */
-  #end(last: (pinTree: PinTree, read: () => Snapshot["groups"]) => void): void {
-    const { pinTree, observer } = this.#use();
+  async #probeWakeups(running: Running): Promise<void> {
+    const { wakeups, pinTree, groups } = running;
     try {
-      using _lock = pinTree.lock();
-      last(pinTree, () => observer.snapshot().groups);
-    } finally {
-      this.#forget();
+      if (!(await wakeups.probe(this.#services)) || running.isClosing) return;
+      using _lock = await pinTree.lock();
+      if (!running.isClosing) groups.applyWakeups();
+    } catch (error) {
+      if (!running.isClosing) this.#journal.warn("wake", message(error));
     }
   }
 
-  #forget(): void {
-    const { pinTree, passes, observer } = this.#use();
-    this.#store?.[Symbol.dispose]();
-    this.#groups[Symbol.dispose]();
-    passes[Symbol.dispose]();
-    observer[Symbol.dispose]();
-    this.#running = null;
-    pinTree.tidy();
+  /** Stops polling, takes the last step, and releases everything even if that fails. */
+  #end(running: Running, last: () => Promise<void>): Promise<void> {
+    const { pinTree, observer, groups, reconciler } = running;
+    running.isClosing = true;
+    running.events?.[Symbol.dispose]();
+    reconciler[Symbol.dispose]();
+    this.#store?.[Symbol.dispose](); // before the program is detached: its connections migrate
+    this.#closed = last().finally(async () => {
+      groups[Symbol.dispose]();
+      await running.watching;
+      await observer.close();
+      this.#running = null;
+      pinTree.tidy();
+    });
+    return this.#closed;
   }
 }

@@ -1,112 +1,125 @@
-/** What a sidecar takes on when it starts: groups that listen, and groups that another one held. */
-
+/** Groups that a sidecar takes on at its start: where something listens, and where another one held. */
+import { setImmediate as turn } from "node:timers/promises";
 import type { PinTree } from "../bpf/pin_tree.ts";
 import type { Listener } from "../core/listener.ts";
 import { Group } from "../group/group.ts";
-import { hidden } from "../manage/members.ts";
+import { countUnselectable } from "../manage/members.ts";
 import { noMatch } from "../observe/coverage.ts";
 import { Observer } from "../observe/observer.ts";
-import { type Assigned, assign, ServicesByPort } from "./assign.ts";
+import { SLICE_MS } from "../time_slices.ts";
+import { matchOwner, type OwnedMatch, ServicesByPort } from "./ownership.ts";
 import type { Service } from "./service.ts";
 
-/** A read may miss a listener that is just opening, which looks as if it were hidden: see `hidden`. */
+/** A read may miss a listener that is just opening; it then looks unselectable ({@link countUnselectable}). */
 const READS = 3;
 
-/** The event loop has its turn this often, ms. */
-const TURN_MS = 10;
-
-interface Place {
+interface StartContext {
   readonly pinTree: PinTree;
   readonly observer: Observer;
-}
-
-/**
- * Takes on what there is, a few groups at a time; yields when others should have their turn.
- * Each time the state is locked; what is there is observed under the first lock, so that who starts
- * beside another sees what that one has done.
- * @returns all that was observed
- * @throws NoMatchError
- */
-export function* takeOnAtStart(
-  place: Place,
-  services: readonly Service[],
-  takeOn: (match: Assigned) => void,
-): Generator<void, readonly Listener[]> {
-  let found: Found | null = null;
-  const some = (): Found => {
-    using _lock = place.pinTree.lock();
-    const all = found ?? findAtStart(place, services);
-    if (found === null) requireMatch(services, all.matches);
-    const untilMs = performance.now() + TURN_MS;
-    for (let match = all.matches.shift(); match; match = all.matches.shift()) {
-      takeOn(match);
-      if (performance.now() >= untilMs) break;
-    }
-    return all;
-  };
-  for (;;) {
-    found = some();
-    if (found.matches.length === 0) return found.listeners;
-    yield;
-  }
+  /** Ends the start early. */
+  isClosing(): boolean;
 }
 
 interface Found {
   readonly listeners: readonly Listener[];
-  /** Those that are left. */
-  readonly matches: Assigned[];
+  /** Groups that have not been taken on yet. */
+  readonly matches: OwnedMatch[];
 }
 
-function findAtStart({ pinTree, observer }: Place, services: readonly Service[]): Found {
+/**
+ * Takes on every group, in slices that each hold the pin tree's lock. The host is read under the
+ * first lock, so that a sidecar that starts beside another one sees the result of that one.
+ * @returns every listener of the host
+ * @throws NoMatchError
+ */
+export async function takeOnAtStart(
+  context: StartContext,
+  services: readonly Service[],
+  takeOn: (match: OwnedMatch) => void,
+): Promise<readonly Listener[]> {
+  let found: Found | null = null;
+  for (;;) {
+    found = await takeOnSome(context, services, found, takeOn);
+    if (found.matches.length === 0 || context.isClosing()) return found.listeners;
+    await turn();
+  }
+}
+
+async function takeOnSome(
+  context: StartContext,
+  services: readonly Service[],
+  known: Found | null,
+  takeOn: (match: OwnedMatch) => void,
+): Promise<Found> {
+  using _lock = await context.pinTree.lock();
+  const found = known ?? (await findAtStart(context, services));
+  if (known === null) requireMatch(services, found.matches);
+  const endMs = performance.now() + SLICE_MS;
+  while (!context.isClosing()) {
+    const match = found.matches.shift();
+    if (match) takeOn(match);
+    if (!match || performance.now() >= endMs) break;
+  }
+  return found;
+}
+
+async function findAtStart(
+  { pinTree, observer }: StartContext,
+  services: readonly Service[],
+): Promise<Found> {
   const byPort = new ServicesByPort(services);
   for (let reads = 1; ; reads++) {
-    const { listeners, groups } = observer.snapshot();
-    const matches = [...groups].flatMap(([name, members]) => assign(name, members, byPort) ?? []);
-    const whole = matches.every(({ owner, members }) => !holds(owner) || hidden(members) === 0);
-    if (whole || reads === READS) {
-      return { listeners, matches: [...matches, ...heldAlone(pinTree, services, matches)] };
+    const { listeners, groups } = await observer.snapshot();
+    const matches = [...groups].flatMap(
+      ([name, members]) => matchOwner(name, members, byPort) ?? [],
+    );
+    const isWhole = matches.every(
+      ({ owner, members }) => !holds(owner) || countUnselectable(members) === 0,
+    );
+    if (isWhole || reads === READS) {
+      return { listeners, matches: [...matches, ...heldBefore(pinTree, services, matches)] };
     }
   }
 }
 
-/** @throws NoMatchError for a service that does not wait, with what is there instead */
-function requireMatch(services: readonly Service[], matches: readonly Assigned[]): void {
+/** @throws NoMatchError if a service that does not wait has no match */
+function requireMatch(services: readonly Service[], matches: readonly OwnedMatch[]): void {
   const has = (service: Service) => matches.some(({ owner }) => owner === service);
   const idle = services.find((service) => !service.waits && !has(service));
   if (!idle) return;
   using observer = new Observer({ udp: true });
-  throw noMatch(observer.read(), idle.options.specs, idle.filter);
+  throw noMatch(observer.read().listeners, idle.options.specs, idle.filter);
 }
 
 function holds({ options }: Service): boolean {
   return Boolean(options.hold);
 }
 
-/** Groups that another sidecar held, or would have if it had lived to see the last listener leave. */
-function heldAlone(
+/** Returns the groups in which another sidecar held, or would have if it had not been killed before. */
+function heldBefore(
   pinTree: PinTree,
   services: readonly Service[],
-  matches: readonly Assigned[],
-): Assigned[] {
-  const held: Assigned[] = [];
+  matches: readonly OwnedMatch[],
+): OwnedMatch[] {
+  const held: OwnedMatch[] = [];
   if (!services.some(holds)) return held;
   const found = new Set(matches.map(({ name }) => name));
   for (const name of pinTree.groups()) {
     if (found.has(name)) continue;
     using group = Group.openOrNull(pinTree.directory(name));
-    if (group === null || !wasToHold(group)) continue;
+    if (group === null || !continuesHold(group)) continue;
     const { key, service: before } = group.record;
-    const able = services.filter((each) => holds(each) && each.nameAt(key) !== null);
-    const owner = able.find((each) => each.nameAt(key) === before) ?? able[0];
+    const candidates = services.filter((each) => holds(each) && each.nameAt(key) !== null);
+    const owner = candidates.find((each) => each.nameAt(key) === before) ?? candidates[0];
     const service = owner?.nameAt(key);
     if (owner && service) held.push({ name, service, members: [], owner });
   }
   return held;
 }
 
-/** Nobody listens in it, and no sidecar has ended its hold. */
-function wasToHold(group: Group): boolean {
+/** Returns whether a hold is under way, or its last listener left before a sidecar noticed. */
+function continuesHold(group: Group): boolean {
   if (group.standby.heldSinceMs !== null) return true;
-  const unseen = group.slots().some(({ slot }) => slot.closedMs === null);
-  return unseen && group.record.hold !== null;
+  const hasOpenSlot = group.slots().some(({ slot }) => slot.closedMs === null);
+  return hasOpenSlot && group.record.hold !== null;
 }

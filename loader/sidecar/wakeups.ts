@@ -1,44 +1,46 @@
-/** Which groups' destinations a sidecar wakes: as their services want, and where the kernel does not. */
-import type { Listener } from "../core/listener.ts";
+/** Wakes the destinations of migrations: where a service asks for it, and the kernel does not. */
 import { type Journal, message } from "../log.ts";
 import type { ManagedGroup } from "../manage/managed_group.ts";
 import type { Service } from "./service.ts";
 
 export class Wakeups {
   readonly #journal: Journal;
-  readonly #observe: () => ReadonlyMap<string, readonly Listener[]>;
-  #triedOut = false;
-  #asleep = false;
+  #isProbed = false;
+  /** The kernel leaves a destination asleep. */
+  #kernelNeverWakes = false;
 
-  /** @param observe the members of every group now */
-  constructor(journal: Journal, observe: () => ReadonlyMap<string, readonly Listener[]>) {
+  constructor(journal: Journal) {
     this.#journal = journal;
-    this.#observe = observe;
   }
 
-  /** Wakes the group's destinations from now on, or leaves that to the kernel. */
-  of(managed: ManagedGroup, { options: { wake = "never" } }: Service): void {
+  /** Starts or stops waking the destinations of one group. */
+  apply(managed: ManagedGroup, { options }: Service): void {
+    const { wake = "never" } = options;
+    const wakes = wake === "always" || (wake === "auto" && this.#kernelNeverWakes);
     const about = `wake ${managed.group.name}`;
     const failed = (error: unknown) => this.#journal.warn(about, message(error));
-    managed.wake(wake === "always" || (wake === "auto" && this.#asleep), this.#observe, failed);
+    managed.wake(wakes, failed);
   }
 
-  /** Tries out, once and if a service asks, whether this kernel wakes what connections migrate to; `wake` if not. */
-  async tryOut(services: readonly Service[], wake: () => void): Promise<void> {
-    if (this.#triedOut || !services.some(({ options }) => options.wake === "auto")) return;
-    this.#triedOut = true;
+  /**
+   * Probes, once and if a service requires it, whether this kernel wakes destinations.
+   * @returns whether {@link apply} now decides differently
+   */
+  async probe(services: readonly Service[]): Promise<boolean> {
+    if (this.#isProbed || !services.some(({ options }) => options.wake === "auto")) return false;
+    this.#isProbed = true;
     const { probeWakeupApart } = await import("../selftest/wakeup.ts");
     const found = await probeWakeupApart();
-    this.#asleep = found === "asleep";
-    if (!this.#asleep) {
-      const text = `tried out whether this kernel wakes what connections migrate to: ${found}`;
+    this.#kernelNeverWakes = found === "asleep";
+    if (!this.#kernelNeverWakes) {
+      const text = `probed whether this kernel wakes destinations of migrations: ${found}`;
       this.#journal.say("wakeup_tried_out", text, { found });
-      return;
+      return false;
     }
     this.#journal.warn(
       "wake",
-      "this kernel does not wake a process that connections migrate to (CVE-2026-46015): the sidecar does, with a connection to its listener that is closed at once; boot a kernel with the fix",
+      "this kernel does not wake a process that connections migrate to (CVE-2026-46015); the sidecar wakes it with a connection that it closes at once: boot a fixed kernel",
     );
-    wake();
+    return true;
   }
 }

@@ -1,4 +1,7 @@
-/** Asks one question, named on the command line, and writes its answer, JSON, to the file named after it. */
+/**
+ * `ask.js NAME FILE`: measures one question of the benchmark and writes its answer as JSON into
+ * FILE.
+ */
 import { writeFileSync } from "node:fs";
 import type { Answer, Question } from "./question.ts";
 

@@ -1,10 +1,13 @@
-/** 7: a listener closes with a long queue; how long until the last of it is accepted elsewhere. */
+/**
+ * 7: how long a closed listener's long queue takes until the last connection is accepted elsewhere.
+ */
 import { setTimeout as sleep } from "node:timers/promises";
-import { Crowd, Taker } from "../helpers/load/crowd.ts";
+import { Crowd } from "../helpers/load/crowd.ts";
 import { kernelMigrations } from "../helpers/net/netstat.ts";
 import { setSysctl } from "../helpers/net/sysctl.ts";
 import { SidecarProcess } from "../helpers/product/sidecar.ts";
 import { groupOf } from "../helpers/scene/status.ts";
+import { TimedServer } from "../helpers/servers/timed_server.ts";
 import { until } from "../helpers/until.ts";
 import { alone, compare, type Figure } from "./figures.ts";
 import type { Question } from "./question.ts";
@@ -13,54 +16,56 @@ const PORTS = { ours: 8001, sysctl: 8002 } as const;
 const QUEUED = 10_000;
 const MANY = 60_000;
 const ROUNDS = 20;
-/** The sidecar looks again up to 200 ms after a bind; that is no part of a close(). */
+/** The sidecar polls up to 200 ms after a bind, which is no part of a close(). */
 const QUIET_MS = 250;
 
-interface Moved {
-  /** From the call of close() to the last accept() at the destination. */
+interface Closed {
+  /** From the call of close() to the last accept() at the other server. */
   readonly ms: number;
-  /** The call of close() itself. */
+  /** Duration of the call of close(). */
   readonly closeMs: number;
   readonly lost: number;
 }
 
-/** Two servers of one port that take turns: one closes, the other is where its queue goes. */
+/**
+ * Two servers of one port that alternate: one closes its listener, the other takes over its queue.
+ */
 class Pair implements AsyncDisposable {
   readonly port: number;
-  readonly #servers: readonly [Taker, Taker];
+  readonly #servers: readonly [TimedServer, TimedServer];
   #turn = 0;
 
   constructor(port: number) {
     this.port = port;
-    this.#servers = [new Taker(port, MANY), new Taker(port, MANY)];
+    this.#servers = [new TimedServer(port, MANY), new TimedServer(port, MANY)];
   }
 
-  /** The first listens. */
+  /** Opens the listener of the first server. */
   async start(): Promise<void> {
     await this.#servers[0].listen();
   }
 
-  async close(crowd: Crowd, count: number, attached: boolean): Promise<Moved> {
+  async close(crowd: Crowd, count: number, attached: boolean): Promise<Closed> {
     const [closing, destination] = this.#inTurn();
     const before = kernelMigrations();
-    await crowd.come();
+    await crowd.connect();
     await destination.listen();
     if (attached) await until("both are targets", () => targets(this.port) === 2);
     await sleep(QUIET_MS);
-    const taking = destination.accept(count);
+    const accepting = destination.accept(count);
     await sleep(20);
-    const closed = await closing.close();
-    const taken = await taking;
-    await crowd.go();
+    const close = await closing.close();
+    const accept = await accepting;
+    await crowd.disconnect();
     const failures = kernelMigrations().failure - before.failure;
     return {
-      ms: (taken.at - closed.at) / 1e6,
-      closeMs: (closed.done - closed.at) / 1e6,
-      lost: Math.max(count - taken.requests, failures),
+      ms: (accept.atNs - close.atNs) / 1e6,
+      closeMs: (close.doneNs - close.atNs) / 1e6,
+      lost: Math.max(count - accept.requests, failures),
     };
   }
 
-  #inTurn(): [closing: Taker, destination: Taker] {
+  #inTurn(): [closing: TimedServer, destination: TimedServer] {
     const [first, second] = this.#servers;
     return this.#turn++ % 2 === 0 ? [first, second] : [second, first];
   }
@@ -93,19 +98,20 @@ export const question: Question = {
 };
 
 async function queued(ours: Pair, sysctl: Pair): Promise<Figure[]> {
-  const moved: { ours: Moved[]; sysctl: Moved[] } = { ours: [], sysctl: [] };
+  const closed: { ours: Closed[]; sysctl: Closed[] } = { ours: [], sysctl: [] };
   await using crowdOfOurs = new Crowd(ours.port, QUEUED);
   await using crowd = new Crowd(sysctl.port, QUEUED);
   for (let round = 0; round < ROUNDS; round++) {
-    moved.ours.push(await ours.close(crowdOfOurs, QUEUED, true));
-    moved.sysctl.push(await sysctl.close(crowd, QUEUED, false));
+    closed.ours.push(await ours.close(crowdOfOurs, QUEUED, true));
+    closed.sysctl.push(await sysctl.close(crowd, QUEUED, false));
   }
-  const each = (of: readonly Moved[], what: keyof Moved) => of.map((one) => one[what]);
-  const pair = (what: keyof Moved) => [each(moved.ours, what), each(moved.sysctl, what)] as const;
+  const each = (of: readonly Closed[], what: keyof Closed) => of.map((one) => one[what]);
+  const pair = (what: keyof Closed) =>
+    [each(closed.ours, what), each(closed.sysctl, what)] as const;
   return [
     compare(...pair("ms"), { unit: "ms", atMost: 1.1 }),
-    compare(...pair("closeMs"), { label: "close() itself", unit: "ms" }),
-    alone([Math.max(...each(moved.ours, "lost"))], {
+    compare(...pair("closeMs"), { label: "duration of close()", unit: "ms" }),
+    alone([Math.max(...each(closed.ours, "lost"))], {
       label: "lost",
       unit: "connections",
       atMost: 0,

@@ -1,5 +1,4 @@
-/** 5: how many short connections a second a saturated server takes. */
-
+/** 5: how many short connections per second a saturated server accepts. */
 import { SidecarProcess } from "../helpers/product/sidecar.ts";
 import { Nginx } from "../helpers/servers/nginx.ts";
 import { compare, inTurn, type Rounds } from "./figures.ts";
@@ -8,7 +7,7 @@ import { PINNED, Saturation } from "./saturation.ts";
 
 const OURS = 8001;
 const OTHER = 8002;
-/** Each a server, a sidecar and load of their own: two processes alike differ by half a percent. */
+/** Each scene has new processes: two runs of the same program differ by half a percent. */
 const SCENES = 6;
 const SCENES_HOLDING = 2;
 /** Pairs of slices in a scene. */
@@ -18,7 +17,7 @@ const SLICE_MS = 10;
 export const question: Question = {
   number: 5,
   name: "connections",
-  title: "short HTTP connections a second, saturated server",
+  title: "short HTTP connections per second, saturated server",
   reference: "nothing attached",
   measure: async () => {
     const plain = await scenes(SCENES, []);
@@ -41,7 +40,7 @@ async function scenes(count: number, options: readonly string[]): Promise<Rates>
   };
 }
 
-/** One server with two groups, one of them ours. */
+/** One server with two groups, of which one is attached. */
 async function scene(options: readonly string[], oursFirst: boolean): Promise<Rates> {
   await using _nginx = await Nginx.start({
     port: OURS,

@@ -1,37 +1,38 @@
-/** Figures from samples that were taken in turn, and what they must show. Pure. */
+/** Figures from samples that were taken in turn, and their targets. Pure. */
 
-/** Middle half of some samples: median and quartiles. */
+/** The middle half of some samples: median and quartiles. */
 export interface Spread {
   readonly median: number;
   readonly low: number;
   readonly high: number;
 }
 
-/** A bound on a figure; which of its numbers it is for, `of` says. */
+/** A bound on a figure. */
 export interface Target {
+  /** The number that the bound is on. */
   readonly of: "ratio" | "value";
   readonly atMost?: number;
   readonly atLeast?: number;
 }
 
 export interface Figure {
-  /** Which case of the question: `1,000 listeners`; empty: the only one. */
+  /** The case of the question, such as `1,000 listeners`; empty if there is only one. */
   readonly label: string;
-  /** Of `value` and `reference`. */
+  /** The unit of `value` and `reference`. */
   readonly unit: string;
-  /** Of ours. */
+  /** The figure with reuseport-migrate. */
   readonly value: Spread;
   readonly reference: Spread | null;
-  /** Of the pairs: ours by the reference's of the same round. */
+  /** The ratio of `value` to `reference` of the same round. */
   readonly ratio: Spread | null;
   /** Rounds, each with one sample of every subject. */
   readonly rounds: number;
-  /** null: reported only. */
+  /** null if the figure is only reported. */
   readonly target: Target | null;
   readonly pass: boolean | null;
 }
 
-/** Quantile by linear interpolation. */
+/** Returns a quantile by linear interpolation. */
 export function quantile(samples: readonly number[], q: number): number {
   const sorted = samples.toSorted((a, b) => a - b);
   const at = (sorted.length - 1) * q;
@@ -48,7 +49,7 @@ export function spread(samples: readonly number[]): Spread {
 /** Samples of each subject, by round. */
 export type Rounds<Subject extends string> = Readonly<Record<Subject, readonly number[]>>;
 
-/** Measures every subject once a round, in this order: A B C A B C ... */
+/** Measures every subject once per round, in the order A B C A B C ... */
 export async function inTurn<Subject extends string>(
   rounds: number,
   subjects: Readonly<Record<Subject, (round: number) => number | Promise<number>>>,
@@ -67,12 +68,12 @@ export async function inTurn<Subject extends string>(
 interface About {
   readonly label?: string;
   readonly unit: string;
-  /** Absent: reported only. */
+  /** Absent if the figure is only reported. */
   readonly atMost?: number;
   readonly atLeast?: number;
 }
 
-/** Ours against a reference of the same rounds; the bound is on the median of the pairs' ratios. */
+/** Compares ours with a reference of the same rounds; the bound is on the median of the ratios. */
 export function compare(
   ours: readonly number[],
   reference: readonly number[],
@@ -91,7 +92,7 @@ export function compare(
   };
 }
 
-/** Ours alone; the bound is on the median. */
+/** Reports ours without a reference; the bound is on the median. */
 export function alone(ours: readonly number[], { label = "", unit, ...bound }: About): Figure {
   const value = spread(ours);
   return {
@@ -112,7 +113,7 @@ function judge(
 ): Pick<Figure, "target" | "pass"> {
   const { atMost, atLeast } = bound;
   if (atMost === undefined && atLeast === undefined) return { target: null, pass: null };
-  // What could not be measured has not passed.
+  // NaN, a figure that could not be measured, fails.
   const pass = figure <= (atMost ?? Infinity) && figure >= (atLeast ?? -Infinity);
   return { target: { of, ...bound }, pass };
 }

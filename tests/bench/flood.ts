@@ -1,12 +1,12 @@
-/** SYNs from a tool nobody here wrote: hping3, as many as go, each from another source port. */
+/** Floods a port with SYNs by hping3, each from another source port. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** From its start to its full rate. */
+/** How long hping3 takes to reach its full rate. */
 const WARM_UP_MS = 30;
 
-/** A flood of one port of the loopback; `measure` runs while it is at full rate. */
+/** Floods one port of the loopback device and runs `measure` at full rate. */
 export async function flood<T>(port: number, measure: () => Promise<T>): Promise<T> {
   const args = ["--flood", "-q", "-n", "-S", "-p", String(port), "127.0.0.1"];
   const hping = spawn("hping3", args, { stdio: "ignore" });

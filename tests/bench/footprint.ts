@@ -1,14 +1,14 @@
-/** What a group's maps take, by its slots and the host's CPUs: arithmetic over the ABI. Pure. */
+/** The memory of a group's maps, computed from its slots and the CPUs of the host. Pure. */
 import { LAYOUT, OUTCOMES } from "../../loader/core/abi.ts";
 import { GROUP_MAPS, type GroupMap, groupShapes, MMAPABLE } from "../../loader/core/map_shapes.ts";
 
-/** x86_64's, and most arm64 kernels'. */
+/** The page size of x86_64 and of most arm64 kernels. */
 export const PAGE = 4096;
 const pages = (bytes: number) => Math.ceil(bytes / PAGE) * PAGE;
 
 /**
- * Bytes of a map's entries, and of the pages around them where its memory can be mapped; each other
- * map has some 300 bytes of the kernel's own besides.
+ * Returns the bytes of a map's entries, rounded up to pages if its memory can be mapped. The kernel
+ * adds some 300 bytes to each other map.
  */
 export function mapBytes(map: GroupMap, slots: number, cpus: number): number {
   const { value, flags, entries } = groupShapes(slots, cpus)[map];
@@ -16,13 +16,16 @@ export function mapBytes(map: GroupMap, slots: number, cpus: number): number {
   return flags & MMAPABLE ? PAGE + pages(bytes) : bytes;
 }
 
-/** Bytes of the entries of all maps of a group. */
+/** Returns the bytes of all maps of a group. */
 export function groupBytes(slots: number, cpus: number): number {
   const maps = Object.keys(GROUP_MAPS) as GroupMap[];
   return maps.reduce((sum, map) => sum + mapBytes(map, slots, cpus), 0);
 }
 
-/** Bytes that a scrape reads of the maps that grow with slots and CPUs, `used` being the slots ever used. */
+/**
+ * Returns the bytes a scrape reads from the maps that grow with CPUs; `used` is the number of slots
+ * ever used.
+ */
 export function scrapeBytes(used: number, cpus: number): number {
   const standby = 1;
   const counters = OUTCOMES.length + used + standby;

@@ -1,11 +1,12 @@
-/** 16: what a held connection takes of memory, and how long it takes to hand 10,000 of them over. */
+/** 16: the memory of a held connection, and how long the hand-over of 10,000 takes. */
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { Crowd, Taker } from "../helpers/load/crowd.ts";
+import { Crowd } from "../helpers/load/crowd.ts";
 import { kernelMigrations } from "../helpers/net/netstat.ts";
 import { setSysctl } from "../helpers/net/sysctl.ts";
 import { SidecarProcess } from "../helpers/product/sidecar.ts";
 import { groupOf } from "../helpers/scene/status.ts";
+import { TimedServer } from "../helpers/servers/timed_server.ts";
 import { until } from "../helpers/until.ts";
 import { alone } from "./figures.ts";
 import type { Question } from "./question.ts";
@@ -19,7 +20,7 @@ interface Round {
   /** From the new server's listen() to its last accept(). */
   readonly ms: number;
   readonly lost: number;
-  /** Kernel memory of one held connection. */
+  /** Kernel memory of one held connection, bytes. */
   readonly bytes: number;
 }
 
@@ -31,8 +32,8 @@ export const question: Question = {
   measure: async () => {
     setSysctl("net.core.somaxconn", MAX);
     setSysctl("net.ipv4.tcp_max_syn_backlog", MAX);
-    await using first = new Taker(PORT, MAX);
-    await using second = new Taker(PORT, MAX);
+    await using first = new TimedServer(PORT, MAX);
+    await using second = new TimedServer(PORT, MAX);
     await using crowd = new Crowd(PORT, HELD);
     await first.listen();
     const options = ["--hold", "30s", "--hold-max", String(MAX)];
@@ -47,32 +48,32 @@ export const question: Question = {
         { label: "from listen() to the last accept", unit: "ms", atMost: 1000 },
       ),
       alone([Math.max(...rounds.map(({ lost }) => lost))], {
-        label: "lost, most of a round",
+        label: "lost in the worst round",
         unit: "connections",
         atMost: 0,
       }),
       alone(
         rounds.map(({ bytes }) => bytes),
-        { label: "memory of each, its request included", unit: "bytes" },
+        { label: "kernel memory of each, with its request", unit: "bytes" },
       ),
     ];
 
-    async function stopAndStart(old: Taker, next: Taker): Promise<Round> {
+    async function stopAndStart(old: TimedServer, next: TimedServer): Promise<Round> {
       await until("the server is a target", () => standby()?.queueLength === 0);
       const migrations = kernelMigrations();
       await old.close();
       await until("the standby holds", () => groupOf(PORT).hold?.holding);
       const before = slabs();
-      await crowd.come();
-      await until("all are held", () => standby()?.queueLength === HELD);
+      await crowd.connect();
+      await until("all connections are held", () => standby()?.queueLength === HELD);
       const bytes = memoryOfEach(before);
       const listened = await next.listen();
-      const taken = await next.accept(HELD);
-      await crowd.go();
+      const accepted = await next.accept(HELD);
+      await crowd.disconnect();
       const failures = kernelMigrations().failure - migrations.failure;
       return {
-        ms: (taken.at - listened.at) / 1e6,
-        lost: Math.max(HELD - taken.requests, failures),
+        ms: (accepted.atNs - listened.atNs) / 1e6,
+        lost: Math.max(HELD - accepted.requests, failures),
         bytes,
       };
     }
@@ -84,7 +85,7 @@ function standby() {
   return group.listeners.find(({ role }) => role === "standby");
 }
 
-/** Bytes in use of the kernel's kinds of objects, by their name. */
+/** Returns the bytes in use of each slab cache of the kernel, by name. */
 function slabs(): Map<string, number> {
   const lines = readFileSync("/proc/slabinfo", "utf8").split("\n").slice(2);
   return new Map(
@@ -95,15 +96,15 @@ function slabs(): Map<string, number> {
   );
 }
 
-/** Of the server's end: socket, request and what is in the socket's receive queue. */
+/** Returns the bytes of the server's end of a connection: socket, request and receive queue. */
 function memoryOfEach(before: ReadonlyMap<string, number>): number {
   const now = slabs();
   const grown = (name: string) => (now.get(name) ?? Number.NaN) - (before.get(name) ?? Number.NaN);
-  // The clients' ends are sockets too.
+  // Half of the sockets are the clients'.
   return (grown("TCP") / 2 + grown("request_sock_TCP") + received()) / HELD;
 }
 
-/** Bytes of memory of what waits to be read in this namespace's connections with the port. */
+/** Returns the bytes in the receive queues of the connections with the port. */
 function received(): number {
   const args = ["-Htm", "state", "established", "sport", "=", `:${PORT}`];
   const text = execFileSync("ss", args, { encoding: "utf8", maxBuffer: 2 ** 26 });

@@ -1,6 +1,6 @@
 /**
- * 10: what the hooks at bind(), the notification's and adopt's, cost a connection. Clients that do
- * not bind run neither, so these do.
+ * 10: the cost of both hooks at bind(), for bind events and for adopt, per connection. A client
+ * that does not call bind() runs neither, so these clients do.
  */
 import { mkdirSync, rmdirSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
@@ -20,13 +20,14 @@ const SLICE_MS = 10;
 export const question: Question = {
   number: 10,
   name: "hooks",
-  title: "both hooks at bind(), short HTTP connections a second of clients that bind",
+  title: "both hooks at bind(), short HTTP connections per second of clients that bind",
   reference: "not attached",
   measure: async () => {
     await using _nginx = await Nginx.start({ port: PORT, workers: 2, under: PINNED });
-    using cgroups = new Cgroups();
+    await using cgroups = new Cgroups();
+    await cgroups.adopt();
     await using load = await Saturation.binding(PORT);
-    // One process that changes its cgroup: two processes alike differ by half a percent.
+    // One process changes its cgroup, as two runs of the same program differ by half a percent.
     const within = (cgroup: string) => () => {
       writeFileSync(join(cgroup, "cgroup.procs"), String(load.pid));
       return load.slice(SLICE_MS);
@@ -38,8 +39,10 @@ export const question: Question = {
   },
 };
 
-/** Two cgroups alike, one of them below one that has the hooks; a host has the notification's at its root. */
-class Cgroups implements Disposable {
+/**
+ * Two cgroups, one of them below a cgroup with the hooks; a host has the bind events at its root.
+ */
+class Cgroups implements AsyncDisposable {
   readonly hooked: string;
   readonly plain: string;
   readonly #events: BindEvents;
@@ -52,14 +55,19 @@ class Cgroups implements Disposable {
     this.plain = join(sandbox, "plain", "load");
     for (const each of [this.hooked, this.plain]) mkdirSync(each, { recursive: true });
     this.#events = new BindEvents(join(this.hooked, ".."), [PORT], () => {});
-    using _lock = this.#pinTree.lock();
-    adopt(this.#pinTree, `/${basename(sandbox)}/hooked/app`, [PORT]);
   }
 
-  [Symbol.dispose](): void {
-    const lock = this.#pinTree.lock();
-    unadopt(this.#pinTree, "all");
-    lock[Symbol.dispose]();
+  /** Adopts the cgroup beside the one of the load. */
+  async adopt(): Promise<void> {
+    using _lock = await this.#pinTree.lock();
+    adopt(this.#pinTree, `/${basename(join(this.hooked, "../.."))}/hooked/app`, [PORT]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    {
+      using _lock = await this.#pinTree.lock();
+      unadopt(this.#pinTree, "all");
+    }
     this.#pinTree.tidy();
     this.#events[Symbol.dispose]();
     for (const each of [this.hooked, this.plain]) {

@@ -1,5 +1,4 @@
-/** 6: what a short connection takes while the server is half busy. */
-
+/** 6: the latency of a short connection while the server is half busy. */
 import { lostOf, type Paced, paced, undisturbed } from "../helpers/load/paced.ts";
 import { SidecarProcess } from "../helpers/product/sidecar.ts";
 import { Nginx } from "../helpers/servers/nginx.ts";
@@ -7,12 +6,12 @@ import { alone, compare, quantile, spread } from "./figures.ts";
 import type { Question } from "./question.ts";
 import { ELSEWHERE, PINNED, Saturation } from "./saturation.ts";
 
-/** Two groups of one server, visited in random order: what disturbs one disturbs the other. */
+/** Two groups of one server, visited in random order: a disturbance affects both alike. */
 const OURS = 8001;
 const OTHER = 8002;
 const ROUNDS = 25;
 const SECONDS = 2;
-/** What the client can do, which is a Python program. */
+/** The highest rate of the client, a Python program. */
 const MOST_RATE = 6000;
 
 export const question: Question = {
@@ -30,7 +29,7 @@ export const question: Question = {
     const other: Paced[] = [];
     for (let round = 0; round < ROUNDS; round++) {
       const [first, second] = await undisturbed(() => paced(load));
-      if (!first || !second) throw new Error("the load says nothing");
+      if (!first || !second) throw new Error("the load reported no latencies");
       ours.push(first);
       other.push(second);
     }
@@ -48,7 +47,7 @@ export const question: Question = {
   },
 };
 
-/** Connections a second that saturate the server, which has a core to itself here. */
+/** Returns the connections per second that saturate the server, which has its own core here. */
 async function saturated(): Promise<number> {
   await using load = await Saturation.connecting(OTHER, ELSEWHERE);
   const rates: number[] = [];

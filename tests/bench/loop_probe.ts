@@ -1,23 +1,26 @@
-/** Preloaded into a process that is measured (`node --import`): says over IPC how long its event loop was blocked, and what it cost. */
+/**
+ * Preloaded into a measured process (`node --import`): reports over IPC how long its event loop was
+ * blocked, and its CPU time.
+ */
 import { monitorEventLoopDelay } from "node:perf_hooks";
 
-/** A timer that is due so often, ms: what it is late by is what the loop was blocked. */
+/** Interval of a timer; its delay is the time the event loop was blocked. */
 const RESOLUTION_MS = 1;
 
 const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
 delay.enable();
 
-/** Since it was asked last. */
+/** The answer, since the last request. */
 export interface Probed {
-  /** The longest that the event loop was blocked, ms. */
+  /** The longest time the event loop was blocked, ms. */
   readonly blockedMs: number;
-  /** Time on a CPU, all threads, ms. */
+  /** CPU time of all threads, ms. */
   readonly cpuMs: number;
 }
 
 let before = process.cpuUsage();
 
-/** Any message asks. */
+/** Every message is a request. */
 process.on("message", () => {
   const { user, system } = process.cpuUsage(before);
   const blockedMs = Math.max(0, delay.max / 1e6 - RESOLUTION_MS);

@@ -1,4 +1,4 @@
-/** What the kernel says it keeps for a BPF object, by file descriptor. */
+/** The memory of a BPF object as the kernel reports it, by file descriptor. */
 import { readdirSync, readFileSync } from "node:fs";
 import { BpfMap } from "../../loader/bpf/map.ts";
 import { MAP_TYPE } from "../../loader/core/map_shapes.ts";
@@ -8,12 +8,12 @@ function fdinfo(fd: number): string {
   return readFileSync(`/proc/self/fdinfo/${fd}`, "utf8");
 }
 
-/** `memlock` of a map or program, bytes (Documentation/filesystems/proc.rst). */
+/** Returns `memlock` of a map or program, bytes (Documentation/filesystems/proc.rst). */
 export function memlock(fd: number): number {
   return Number(/^memlock:\s*(\d+)/m.exec(fdinfo(fd))?.[1]);
 }
 
-/** Whether the kernel says what a map takes; before Linux 6.4 it makes whole pages of its entries. */
+/** Whether the kernel reports the exact memory of a map; before Linux 6.4 it rounds up to pages. */
 export function countsMaps(): boolean {
   using map = BpfMap.create("one", {
     type: MAP_TYPE.array,
@@ -25,7 +25,7 @@ export function countsMaps(): boolean {
   return memlock(map.fd) % PAGE !== 0;
 }
 
-/** Our descriptors on maps. */
+/** Returns this process's descriptors of maps. */
 export function mapFds(): number[] {
   return readdirSync("/proc/self/fd")
     .map(Number)
@@ -33,7 +33,7 @@ export function mapFds(): number[] {
       try {
         return /^map_type:/m.test(fdinfo(fd));
       } catch {
-        return false; // the descriptor of the listing itself
+        return false; // the descriptor that reads the list
       }
     });
 }

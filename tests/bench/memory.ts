@@ -1,4 +1,7 @@
-/** 15: what a group costs in the kernel: what the kernel says of each object, and what its memory grew by. */
+/**
+ * 15: the kernel memory of a group: as the kernel reports it for each object, and by the growth of
+ * its memory.
+ */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -36,7 +39,7 @@ function info(fd: number, size: number): Buffer {
   return out;
 }
 
-/** Runs `use` on a descriptor that is closed after it. */
+/** Runs `use` with a descriptor, then closes it. */
 function withFd<T>(fd: number, use: (fd: number) => T): T {
   try {
     return use(fd);
@@ -45,7 +48,7 @@ function withFd<T>(fd: number, use: (fd: number) => T): T {
   }
 }
 
-/** Bytes of a group's maps, program and BTF, as the kernel says. */
+/** Returns the bytes of a group's maps, program and BTF, as the kernel reports them. */
 function counted(directory: string): { maps: number; program: number; btf: number } {
   const maps = Object.keys(GROUP_MAPS)
     .map((map) => withFd(obtain(join(directory, map)), memlock))
@@ -61,7 +64,7 @@ function counted(directory: string): { maps: number; program: number; btf: numbe
   });
 }
 
-/** KiB of kernel memory in use that objects like ours are made of. */
+/** Returns the KiB of kernel memory in use for slabs, vmalloc and per-CPU data. */
 function kernelMemory(): number {
   const text = readFileSync("/proc/meminfo", "utf8");
   return ["Slab", "VmallocUsed", "Percpu"]
@@ -69,7 +72,7 @@ function kernelMemory(): number {
     .reduce((sum, each) => sum + each, 0);
 }
 
-/** Their owner, the caller's to end. */
+/** Starts a process that listens on `ports`; the caller ends it. */
 async function listen(ports: readonly number[]): Promise<ListenerProcess> {
   const owner = await ListenerProcess.start();
   for (const port of ports) {
@@ -98,16 +101,16 @@ async function figures(ports: readonly number[]): Promise<Figure[]> {
   const options = { ...PLAIN, specs: ports.map((port) => parseSpec(`${ADDRESS}:${port}`)) };
   const grown: number[] = [];
   const parts: ReturnType<typeof counted>[] = [];
-  // The first fills caches.
+  // The first round fills caches.
   for (let round = 0; round <= ROUNDS; round++) {
-    // What was freed before is really freed a little later.
+    // The kernel frees the memory of the last round a little later.
     await sleep(SETTLE_MS);
     const before = kernelMemory();
-    using sidecar = new Sidecar(options);
-    sidecar.start();
+    await using sidecar = new Sidecar(options);
+    await sidecar.start();
     await sleep(SETTLE_MS);
     if (round > 0) grown.push((kernelMemory() - before) / GROUPS);
-    const [group] = sidecar.status().groups;
+    const [group] = (await sidecar.status()).groups;
     if (group) parts.push(counted(join(BPFFS, "reuseport-migrate", group.name)));
   }
   const figure = (label: string, samples: readonly number[], bound: { atMost?: number } = {}) =>
@@ -131,10 +134,7 @@ async function figures(ports: readonly number[]): Promise<Figure[]> {
       kib(({ maps, program, btf }) => maps + program + btf),
       { atMost: LIMIT },
     ),
-    // Of the whole host, and so as quiet as the host is: no bound.
-    figure(
-      "growth of slab, vmalloc and per-CPU memory: pins, files, sockets' parts, rounding",
-      grown,
-    ),
+    // No bound, as it includes the growth of everything else on the host.
+    figure("growth of slab, vmalloc and per-CPU memory", grown),
   ];
 }

@@ -1,4 +1,4 @@
-/** 4: what the program costs a connection that migrates out of an accept queue. */
+/** 4: the cost of the program per connection that migrates out of an accept queue. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { START_GAP_MS } from "../../loader/core/generations.ts";
 import type { GroupKey } from "../../loader/index.ts";
@@ -16,7 +16,7 @@ const ROUNDS = 16;
 const PORT = 21_040;
 const CONNECTIONS = 3_000;
 
-/** Connections to a port of the loopback, until they are closed. */
+/** Connections to a port of the loopback device, open until disposed. */
 class Clients implements Disposable {
   readonly #fds: number[] = [];
 
@@ -36,20 +36,20 @@ class Clients implements Disposable {
 }
 
 /**
- * Nanoseconds a decision, when a listener closes and another one takes over.
- * @param laterMs how much later that one opens
+ * Returns the nanoseconds per decision when a listener closes and another takes over its queue.
+ * @param laterMs how much later the other listener opens
  */
 async function nsPerDecision(
   port: number,
   laterMs: number,
-  attach: (group: OneGroup) => Subject,
+  attach: (group: OneGroup) => Subject | Promise<Subject>,
 ): Promise<number> {
   await using old = await OneGroup.open(port, 1, CONNECTIONS);
   using _clients = new Clients(port, CONNECTIONS);
-  await until("all are queued", () => old.observed()[0]?.queueLength === CONNECTIONS);
+  await until("all connections are queued", () => old.queued() === CONNECTIONS);
   await sleep(laterMs);
   await using both = await old.join(1);
-  using subject = attach(both);
+  await using subject = await attach(both);
   const { runs } = subject;
   const before = runs.read().runCount;
   const ns = await runs.mean(() => old.close());
@@ -66,7 +66,7 @@ export const question: Question = {
   async measure() {
     using _times = new RunTimes();
     const samples = await inTurn(ROUNDS, {
-      // Of another generation then.
+      // The other listener is of a newer generation then.
       ours: () => nsPerDecision(PORT, START_GAP_MS, (group) => Subject.ours(group, {})),
       reference: () => nsPerDecision(PORT + 1, 0, selftest),
     });

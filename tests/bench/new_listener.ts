@@ -1,6 +1,6 @@
 /**
- * 9: how long after its listen() returned a listener is a target, while the machine is saturated. Looked
- * at from outside: the moment the program's `control` says that another plan is in force.
+ * 9: the time from the return of listen() until the listener is a target, while the machine is
+ * saturated: until the program's `control` shows another plan.
  */
 import { setPriority } from "node:os";
 import { join } from "node:path";
@@ -21,18 +21,20 @@ import type { Question } from "./question.ts";
 const PORT = 20_009;
 const LISTENERS = 8;
 const ARRIVALS = 110;
-/** Until the next one, on average: other looks of the sidecar fall before, into and after an arrival. */
+/**
+ * Mean time between arrivals; random, so that polls of the sidecar fall before, into and after one.
+ */
 const EVERY_MS = 120;
-/** So many in a row before those that came leave: groups have few slots. */
+/** Arrivals before all of them leave again, as groups have few slots. */
 const BATCH = 40;
-/** The sidecar has seen all that happened. */
+/** How long the sidecar may take to see every change. */
 const SETTLE_MS = 2_500;
-/** A listener that is no target by then is an error. */
+/** A listener that is not a target after this time is an error. */
 const PATIENCE_MS = 5_000;
 const TAKE_ON_MS = 60_000;
-/** nice(1) of this process: it is the clock, and its own turn is not what is measured. */
+/** Niceness of this process, the clock: its own scheduling delay must not be measured. */
 const CLOCK_NICE = -15;
-/** Two processors' worth of clients, of a server in one of the groups. */
+/** Clients that keep two processors busy with the server of one group. */
 const LOAD = ["--threads", "2", "--connections", "64", "--duration", "120"];
 
 export const question: Question = {
@@ -55,7 +57,7 @@ export const question: Question = {
   },
 };
 
-/** Of each arrival, in any of the groups. */
+/** Returns the time of each arrival, ms. */
 async function measure(groups: number): Promise<number[]> {
   await using _nginx = await Nginx.start({ port: PORT, workers: 2 });
   await using _sidecar = await SidecarProcess.attach(`:${PORT}`, "--route", "newest", "--wait");
@@ -66,7 +68,7 @@ async function measure(groups: number): Promise<number[]> {
   using directory = new TempDir();
   const url = `http://127.0.0.1:${PORT}/`;
   await using _load = new Child("wrk", [...LOAD, url], directory.file("wrk"));
-  setPriority(CLOCK_NICE); // after the others were started, who would inherit it
+  setPriority(CLOCK_NICE); // after the other processes have started, which would inherit it
   await sleep(SETTLE_MS);
   const names = pinTree.groups().filter((name) => !name.includes("127_0_0_1"));
   const tookMs: number[] = [];
@@ -79,7 +81,7 @@ async function measure(groups: number): Promise<number[]> {
       tookMs.push(ms);
       await sleep(EVERY_MS * (0.5 + Math.random()));
     }
-    // They leave while nothing is measured: that changes plans too.
+    // They leave while nothing is measured, as that changes plans too.
     for (const fd of open) libc.close(fd);
     await sleep(SETTLE_MS);
   }
@@ -87,15 +89,15 @@ async function measure(groups: number): Promise<number[]> {
   return tookMs;
 }
 
-/** The sidecar has taken on so many groups. */
+/** Waits until the sidecar has attached to `groups` groups. */
 async function managed(pinTree: PinTree, groups: number): Promise<void> {
   for (let waited = 0; pinTree.groups().length < groups; waited += 100) {
-    if (waited > TAKE_ON_MS) throw new Error(`it has not taken on ${groups} groups`);
+    if (waited > TAKE_ON_MS) throw new Error(`the sidecar has not attached to ${groups} groups`);
     await sleep(100);
   }
 }
 
-/** Listens in a group; how long after that another plan, with it, is in force. */
+/** Listens in a group; returns the time until a plan with the listener is in force. */
 async function arrive(pinTree: PinTree, name: string): Promise<{ fd: number; ms: number }> {
   const directory = pinTree.directory(name);
   using group = Group.open(directory);
@@ -111,10 +113,11 @@ async function arrive(pinTree: PinTree, name: string): Promise<{ fd: number; ms:
   const clock = new Int32Array(new SharedArrayBuffer(4));
   while (before && control.lookup(0)?.equals(before)) {
     Atomics.wait(clock, 0, 0, 0.2);
-    if (performance.now() - begin > PATIENCE_MS) throw new Error(`${name}: no target in time`);
+    if (performance.now() - begin > PATIENCE_MS)
+      throw new Error(`${name}: the listener is not a target after ${PATIENCE_MS} ms`);
   }
   const ms = performance.now() - begin;
   const known = group.slots().some(({ slot }) => slot.cookie === cookie);
-  if (!known) throw new Error(`${name}: the plan changed, and the listener is not in it`);
+  if (!known) throw new Error(`${name}: the plan changed without the new listener`);
   return { fd, ms };
 }

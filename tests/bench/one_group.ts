@@ -1,5 +1,4 @@
-/** OneGroup listeners of one group, in a process that does nothing else. */
-
+/** Listeners of one group, in a process that does nothing else. */
 import type { Listener as Observed } from "../../loader/core/listener.ts";
 import { netnsInode } from "../../loader/index.ts";
 import { Observer } from "../../loader/observe/observer.ts";
@@ -8,7 +7,7 @@ import { type Listener, ListenerProcess } from "../helpers/servers/listener.ts";
 export const ADDRESS = "127.0.0.1";
 export const NETNS = netnsInode("/proc/self/ns/net");
 
-/** Owns them. */
+/** Owns the process of the listeners. */
 export class OneGroup implements AsyncDisposable {
   readonly port: number;
   readonly listeners: readonly Listener[];
@@ -27,7 +26,7 @@ export class OneGroup implements AsyncDisposable {
     return new OneGroup(port, listeners, process);
   }
 
-  /** These, and others of another process, which alone ends with the result. */
+  /** Adds `count` listeners in another process; disposing the result ends that process only. */
   async join(count: number): Promise<OneGroup> {
     const others = await OneGroup.open(this.port, count);
     return new OneGroup(this.port, [...this.listeners, ...others.listeners], others.#process);
@@ -37,11 +36,19 @@ export class OneGroup implements AsyncDisposable {
     for (const listener of this.listeners) await listener.close();
   }
 
-  /** As the kernel has them now, in the order in which they were opened; ours in the group left out. */
+  /**
+   * Reads its listeners from the kernel, in the order in which they were opened, without a standby.
+   */
   observed(): Observed[] {
     using observer = new Observer();
-    const byCookie = new Map(observer.read().map((each) => [String(each.cookie), each]));
+    const byCookie = new Map(observer.read().listeners.map((each) => [String(each.cookie), each]));
     return this.listeners.flatMap(({ cookie }) => byCookie.get(cookie) ?? []);
+  }
+
+  /** Connections in the accept queue of the first listener. */
+  queued(): number {
+    using observer = new Observer();
+    return observer.read().queues.get(BigInt(this.listeners[0]?.cookie ?? 0))?.length ?? 0;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,4 +1,4 @@
-/** A sidecar as its users run it, whose event loop is watched. */
+/** A sidecar in its own process whose event loop is measured. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
@@ -23,7 +23,7 @@ export class ProbedSidecar implements AsyncDisposable {
     }
   }
 
-  /** `attach ARGS`, ready: however long that takes. */
+  /** Starts `attach ARGS`; returns when it is ready, without a time limit. */
   static async attach(...args: string[]): Promise<ProbedSidecar> {
     const sidecar = new ProbedSidecar(args);
     try {
@@ -45,7 +45,7 @@ export class ProbedSidecar implements AsyncDisposable {
     await Promise.race([more, ended]);
   }
 
-  /** `groups=1000 listeners=8000`, as it says itself. */
+  /** Its READY line: `groups=1000 listeners=8000`. */
   get ready(): string {
     return /^READY (.*) metrics=/m.exec(this.#output)?.[1] ?? "";
   }
@@ -54,14 +54,17 @@ export class ProbedSidecar implements AsyncDisposable {
     return /^READY .*metrics=(\S+)$/m.exec(this.#output)?.[1] ?? "";
   }
 
-  /** How it was since this was last asked. */
+  /** Returns what was measured since the last call. */
   async probe(): Promise<Probed> {
     const answer = once(this.#child, "message");
     this.#child.send("");
     return (await answer)[0];
   }
 
-  /** Killed, and what it pinned removed: giving back a thousand groups one by one is not what is measured. */
+  /**
+   * Kills it and removes its pins: a graceful end of a thousand groups takes long and is not
+   * measured.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#child.kill("SIGKILL");
     await this.#exited;

@@ -1,4 +1,6 @@
-/** What each BPF program costs: what the verifier says, what its maps take, how large its object is. */
+/**
+ * What each BPF program costs: what the verifier says, what its maps take, how large its object is.
+ */
 import { readFileSync, statSync } from "node:fs";
 import koffi from "koffi";
 import { BpfObject, objectPath } from "../../loader/bpf/object.ts";

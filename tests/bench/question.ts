@@ -1,22 +1,22 @@
-/** What one file of the benchmark is: a question, and how it is measured. */
+/** A question of the benchmark, one per file, and its answer. */
 import type { Figure } from "./figures.ts";
 
 export interface Question {
-  /** As in docs/PERFORMANCE.md, from 1. */
+  /** Its number in docs/PERFORMANCE.md, from 1. */
   readonly number: number;
-  /** For `make bench ONLY=name`: the name of its file. */
+  /** The name of its file, for `make bench ONLY=name`. */
   readonly name: string;
   readonly title: string;
-  /** What ours is compared with, in the same run; empty: nothing. */
+  /** The reference of the comparison, measured in the same run; empty if there is none. */
   readonly reference: string;
-  /** Takes the figures, in a sandbox of its own (tests/helpers/sandbox.sh). */
+  /** Measures the figures, in its own sandbox (tests/helpers/sandbox.sh). */
   measure(): Promise<Figure[]>;
 }
 
-/** A question and its answer, as bench-results.json has it. */
+/** A question and its answer, as in bench-results.json. */
 export interface Answer extends Pick<Question, "number" | "name" | "title" | "reference"> {
   readonly figures: readonly Figure[];
-  /** Why it could not be measured; null: it was. */
+  /** Why it could not be measured; null if it was measured. */
   readonly error: string | null;
   readonly seconds: number;
 }

@@ -1,4 +1,4 @@
-/** All questions, in the order of their numbers; loaded one at a time, for each is a process of its own. */
+/** All questions, by number; each is loaded in its own process. */
 export const QUESTIONS = [
   "syn_kernel",
   "syn_select",

@@ -1,6 +1,6 @@
 /**
- * 11: one observe-plan-apply pass over every group with nothing changed, as the sidecar makes it: every
- * group is looked at anew, whatever was seen before. And how long the event loop stands still meanwhile.
+ * 11: one pass of the sidecar (observe, plan, apply) over every group when nothing changed, without
+ * the use of caches, and how long it blocks the event loop.
  */
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -16,9 +16,11 @@ const LISTENERS = 8;
 const GROUPS = [10, 100, 1_000] as const;
 const FILES = [10_000, 200_000] as const;
 const ROUNDS = 10;
-/** Passes for so long before any is measured: V8 compiles what runs often, and a sidecar runs for months. */
+/**
+ * Passes before the first measurement: V8 compiles hot functions, and a sidecar runs for months.
+ */
 const WARM_MS = 4_000;
-/** Passes in slices, one after the other, while the event loop is watched. */
+/** Duration of passes in slices while the event loop is measured. */
 const WATCHED_MS = 4_000;
 
 export const question: Question = {
@@ -44,43 +46,46 @@ export const question: Question = {
 };
 
 interface Measured {
-  /** Of each whole pass, in one go. */
+  /** Duration of each whole pass, without slices. */
   readonly passMs: readonly number[];
-  /** The longest the event loop stood still while passes were made in slices. */
+  /** The longest time the event loop was blocked during passes in slices. */
   readonly blockedMs: number;
-  /** To take on a group that was not pinned before. */
+  /** Time to attach to a group that was not pinned before. */
   readonly takeOnMs: number;
 }
 
 /**
- * @param fresh so many groups are not pinned yet; what is pinned stays: most of what one costs is the
- *   verifier's, and a thousand take a minute
+ * @param fresh the number of groups that are not pinned yet. Pins stay for the next call: the
+ * verifier needs a
+ * minute for a thousand groups
  */
 async function measure(fresh: number): Promise<Measured> {
   const specs = [parseSpec(`:${PORT}`)];
   const filter = { netns: netnsInode("/proc/self/ns/net") };
-  using sidecar = new Sidecar({ specs, migrate: "newest", route: "kernel", filter });
+  await using sidecar = new Sidecar({ specs, migrate: "newest", route: "kernel", filter });
   const begin = performance.now();
-  await sidecar.startInTurns();
+  await sidecar.start();
   const takeOnMs = (performance.now() - begin) / fresh;
   await sleep(YOUNG_MS);
   for (const untilMs = performance.now() + WARM_MS; performance.now() < untilMs; ) {
-    sidecar.reconcile();
+    await sidecar.reconcile();
   }
   const passMs: number[] = [];
   for (let i = 0; i < ROUNDS; i++) {
     const start = performance.now();
-    sidecar.reconcile();
+    await sidecar.reconcile();
     passMs.push(performance.now() - start);
     await sleep(10);
   }
   sidecar.watch();
   const blockedMs = await longestBlock();
-  sidecar.close({ keep: true });
+  await sidecar.close({ keep: true });
   return { passMs, blockedMs, takeOnMs };
 }
 
-/** The sidecar makes whole passes meanwhile, as after a command that changed something. */
+/**
+ * Returns the longest block while the sidecar makes whole passes, as after a command changed pins.
+ */
 async function longestBlock(): Promise<number> {
   const pinTree = new PinTree(findBpffs());
   const delay = monitorEventLoopDelay({ resolution: 1 });
@@ -108,8 +113,8 @@ function figures(measured: readonly Measured[]): Figure[] {
   const growth = quantile(thousand, 0.5) / quantile(hundred, 0.5);
   return [
     ...all,
-    alone([measured.at(-1)?.takeOnMs ?? Number.NaN], { label: "taking on a group", unit: "ms" }),
-    alone([growth], { label: "a group of 1,000 against one of 100", unit: "x", atMost: 1.1 }),
+    alone([measured.at(-1)?.takeOnMs ?? Number.NaN], { label: "attaching to a group", unit: "ms" }),
+    alone([growth], { label: "time per group, 1,000 groups against 100", unit: "x", atMost: 1.1 }),
   ];
 }
 

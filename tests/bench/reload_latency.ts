@@ -1,4 +1,4 @@
-/** 8: what a reload a second does to the latency of new connections, and whom it loses. */
+/** 8: the latency of new connections, and the lost connections, at one reload per second. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { lostOf, type Paced, paced, undisturbed } from "../helpers/load/paced.ts";
 import { setSysctl } from "../helpers/net/sysctl.ts";
@@ -7,19 +7,19 @@ import { Haproxy } from "../helpers/servers/haproxy.ts";
 import { alone, compare, type Figure, quantile } from "./figures.ts";
 import type { Question } from "./question.ts";
 
-/** Two groups of one HAProxy: what a reload costs the machine, it costs both. */
+/** Two groups of one HAProxy: the cost of a reload to the machine affects both alike. */
 const OURS = 8001;
 const OTHER = 8002;
-/** Of another HAProxy, that nobody visits: what its reloads do to the others is the machine's doing. */
+/** The port of another HAProxy without clients: its reloads show the cost to the machine alone. */
 const APART = 8003;
 const ROUNDS = 10;
 const SECONDS = 2;
-/** To both ports together: a process more must find a core. */
+/** New connections per second to both ports together; leaves a core for the new process. */
 const RATE = 3000;
-/** What a lost connection counts as: the load's time-out. Its client got no answer at all. */
+/** The latency of a lost connection: the time-out of the load. */
 const LOST_US = 5_000_000;
 
-/** A window of the load, of both groups. */
+/** The results of one window of load, for both groups. */
 interface Window {
   readonly ours: Paced;
   readonly other: Paced;
@@ -28,7 +28,7 @@ interface Window {
 export const question: Question = {
   number: 8,
   name: "reload_latency",
-  title: "p99.9 latency of new connections, a reload (HAProxy -sf) a second",
+  title: "p99.9 latency of new connections at one reload (HAProxy -sf) per second",
   reference: "no reloads",
   measure: async () => {
     await using haproxy = await Haproxy.start({ port: OURS, ports: [OTHER], threads: 1 });
@@ -59,7 +59,7 @@ export const question: Question = {
         unit,
       }),
       alone(ratios(tails(ours(reloads)), tails(other(reloads))), {
-        label: "with us by without us, of one window",
+        label: "with us against without us, same window",
         unit: "x",
       }),
       lost("with us", ours(reloads)),
@@ -71,7 +71,7 @@ export const question: Question = {
 
 async function load(): Promise<Window> {
   const [ours, other] = await paced({ ports: [OURS, OTHER], rate: RATE, seconds: SECONDS });
-  if (!ours || !other) throw new Error("the load says nothing");
+  if (!ours || !other) throw new Error("the load reported no latencies");
   return { ours, other };
 }
 
@@ -80,7 +80,7 @@ async function loadAndReload(haproxy: Haproxy): Promise<Window> {
   return window;
 }
 
-/** Once a second, from half a second on: the load starts too. */
+/** Reloads once per second, from half a second on, as the load has to start first. */
 async function reload(haproxy: Haproxy): Promise<void> {
   await sleep(500);
   for (let i = 1; i < SECONDS; i++) await Promise.all([haproxy.reload(), sleep(1000)]);
@@ -91,14 +91,14 @@ function ratios(some: readonly number[], others: readonly number[]): number[] {
   return some.map((one, i) => one / (others[i] ?? Number.NaN));
 }
 
-/** p99.9 of all that came. */
+/** Returns p99.9 of all connections, lost ones included. */
 function tailOf(paced: Paced): number {
   const lost = Array.from({ length: lostOf(paced) }, () => LOST_US);
   return quantile([...paced.latencies, ...lost], 0.999);
 }
 
-function lost(who: string, of: readonly Paced[]): Figure {
+function lost(label: string, of: readonly Paced[]): Figure {
   const all = of.map(lostOf).reduce((sum, count) => sum + count, 0);
-  const came = all + of.reduce((sum, { latencies }) => sum + latencies.length, 0);
-  return alone([all], { label: `${who}, lost of ${came}`, unit: "connections" });
+  const opened = all + of.reduce((sum, { latencies }) => sum + latencies.length, 0);
+  return alone([all], { label: `${label}, lost of ${opened}`, unit: "connections" });
 }

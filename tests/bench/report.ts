@@ -1,8 +1,8 @@
-/** Answers as a Markdown table, and that table put where it belongs in a document. Pure. */
+/** Formats answers as a Markdown table, and inserts the table into a document. Pure. */
 import type { Figure, Spread, Target } from "./figures.ts";
 import type { Answer } from "./question.ts";
 
-/** bench-results.json. */
+/** The content of bench-results.json. */
 export interface Report {
   /** ISO 8601. */
   readonly date: string;
@@ -12,7 +12,7 @@ export interface Report {
   readonly answers: readonly Answer[];
 }
 
-/** Three significant digits, with thousands grouped. */
+/** Formats a number with three significant digits and grouped thousands. */
 export function number(value: number): string {
   if (!Number.isFinite(value)) return String(value);
   return value.toLocaleString("en-US", { maximumSignificantDigits: 3 });
@@ -59,7 +59,7 @@ function row(answer: Answer, figure: Figure, isFirst: boolean): string {
   return `| ${cells.join(" | ")} |`;
 }
 
-/** Where and when, and the table. */
+/** Formats date, machine and the table. */
 export function markdown({ date, machine, kernel, node, answers }: Report): string {
   const { cpu, cpus, memoryGb } = machine;
   const rows = answers.flatMap((answer) =>
@@ -68,7 +68,7 @@ export function markdown({ date, machine, kernel, node, answers }: Report): stri
       : [`| ${answer.number} | ${answer.title} | not measured | | | | **FAIL** |`],
   );
   return [
-    `${date.slice(0, 10)}, Linux ${kernel}, ${cpus} CPUs (${cpu}), ${memoryGb} GiB, Node ${node}. Medians, with the middle half of the rounds; a ratio is that of the pairs of one run.`,
+    `${date.slice(0, 10)}, Linux ${kernel}, ${cpus} CPUs (${cpu}), ${memoryGb} GiB, Node ${node}. Medians, with the middle half of the rounds in parentheses; a ratio is the median of the ratios of the rounds.`,
     "",
     "| # | question | with us | reference | ratio | target | |",
     "|---|---|---|---|---|---|---|",
@@ -79,7 +79,7 @@ export function markdown({ date, machine, kernel, node, answers }: Report): stri
 const BEGIN = "<!-- bench: written by `make bench` -->";
 const END = "<!-- bench: end -->";
 
-/** The document with the table between its marks. @throws Error when it has no marks */
+/** Returns the document with `text` between its marks. @throws Error if the marks are missing */
 export function insert(document: string, text: string): string {
   const begin = document.indexOf(BEGIN);
   const end = document.indexOf(END);

@@ -1,4 +1,4 @@
-/** 14: what a sidecar with 100 groups costs while nothing happens, beside a Node process that does nothing. */
+/** 14: the cost of a sidecar with 100 groups at rest, and of an idle Node process. */
 import { spawn } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -11,7 +11,10 @@ import type { Question } from "./question.ts";
 const PORT = 20_014;
 const GROUPS = 100;
 const LISTENERS = 8;
-/** Longer than a listener is young, and than V8 compiles and collects what the start left (once, 15 to 60 s after READY, 160 ms of CPU). */
+/**
+ * Until V8 has compiled and collected what the start left, once, 15 to 60 s after READY (160 ms of
+ * CPU), and no listener is young.
+ */
 const SETTLE_MS = 90_000;
 const REST_MS = 60_000;
 const IDLE = "require('node:http').createServer().listen(0, '127.0.0.1')";
@@ -31,16 +34,16 @@ export const question: Question = {
       const pid = idle.pid ?? 0;
       await until("the idle process listens", () => threadsOf(pid).length > 4);
       await sleep(SETTLE_MS);
-      const before = [sidecar.pid, pid].map(look);
+      const before = [sidecar.pid, pid].map(usageOf);
       await sleep(REST_MS);
-      const after = [sidecar.pid, pid].map(look);
+      const after = [sidecar.pid, pid].map(usageOf);
       const [ours, its] = after.map((now, i) => since(now, before[i] ?? now));
-      if (!ours || !its) throw new Error("both are there");
+      if (!ours || !its) throw new Error("one of the processes has exited");
       return [
         alone([ours.cpu], { label: "CPU", unit: "% of a core", atMost: 0.2 }),
         alone([ours.wakeups], { label: "wake-ups", unit: "/s", atMost: 2 }),
         alone([ours.rss - its.rss], {
-          label: "RSS beyond the idle process's",
+          label: "RSS above that of the idle process",
           unit: "MB",
           atMost: 30,
         }),
@@ -54,17 +57,20 @@ export const question: Question = {
   },
 };
 
-interface Look {
+interface Usage {
   readonly atMs: number;
-  /** Nanoseconds on a CPU. */
+  /** CPU time, ns. */
   readonly cpuNs: number;
-  /** Times a thread slept and was woken. */
+  /** The number of times a thread slept and was woken. */
   readonly wakeups: number;
   readonly rssMb: number;
 }
 
-/** All threads of a process: what the scheduler counts, which is finer than the ticks of /proc/PID/stat. */
-function look(pid: number): Look {
+/**
+ * Reads the usage of all threads from the scheduler, which is finer than the ticks of
+ * /proc/PID/stat.
+ */
+function usageOf(pid: number): Usage {
   let cpuNs = 0;
   let wakeups = 0;
   for (const tid of threadsOf(pid)) {
@@ -77,7 +83,7 @@ function look(pid: number): Look {
   return { atMs: performance.now(), cpuNs, wakeups, rssMb: rssKb / 1024 };
 }
 
-function since(now: Look, before: Look): { cpu: number; wakeups: number; rss: number } {
+function since(now: Usage, before: Usage): { cpu: number; wakeups: number; rss: number } {
   const ms = now.atMs - before.atMs;
   return {
     cpu: ((now.cpuNs - before.cpuNs) / 1e6 / ms) * 100,

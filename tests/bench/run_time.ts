@@ -1,4 +1,4 @@
-/** What the kernel says a program's runs took: run_time_ns by run_cnt, its own timing included. */
+/** The kernel's run time of a program: run_time_ns by run_cnt, with the cost of the measurement. */
 import { type ProgramInfo, programInfo } from "../../loader/bpf/program.ts";
 import { checkRet } from "../../loader/sys/check.ts";
 import * as bpf from "../../loader/sys/libbpf.ts";
@@ -8,11 +8,11 @@ import * as libc from "../../loader/sys/libc.ts";
 const enableStats = libbpf.func("int bpf_enable_stats(int type)") as (type: number) => number;
 const BPF_STATS_RUN_TIME = 0;
 
-/** Too few runs make no mean. */
+/** The least number of runs for a mean. */
 const ENOUGH = 200n;
 const TRIES = 20;
 
-/** The kernel takes run times as long as this lives; nothing stays switched on. */
+/** The kernel measures run times until this is disposed. */
 export class RunTimes implements Disposable {
   readonly #fd = checkRet("bpf_enable_stats", enableStats(BPF_STATS_RUN_TIME));
 
@@ -21,7 +21,7 @@ export class RunTimes implements Disposable {
   }
 }
 
-/** Owns a file descriptor on a program. */
+/** Owns a file descriptor of a program. */
 export class Runs implements Disposable {
   readonly fd: number;
 
@@ -37,7 +37,7 @@ export class Runs implements Disposable {
     return programInfo(this.fd);
   }
 
-  /** Nanoseconds a run, of the runs while `during` lasts; again while they are too few, on a busy machine. */
+  /** Returns the nanoseconds per run during `during`, which is repeated if the runs are too few. */
   async mean(during: () => Promise<unknown>): Promise<number> {
     const before = this.read();
     for (let tries = 0; tries < TRIES; tries++) {
@@ -46,7 +46,7 @@ export class Runs implements Disposable {
       const count = after.runCount - before.runCount;
       if (count >= ENOUGH) return Number(after.runTimeNs - before.runTimeNs) / Number(count);
     }
-    throw new Error(`program ${before.name} ran less than ${ENOUGH} times`);
+    throw new Error(`program ${before.name} ran fewer than ${ENOUGH} times`);
   }
 
   [Symbol.dispose](): void {

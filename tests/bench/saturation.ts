@@ -1,9 +1,10 @@
 /**
- * How many connections a second a saturated server takes, in thin slices of time.
+ * Measures how many connections per second a saturated server accepts, in slices of milliseconds.
  *
- * A machine that shares its cores changes its speed by half from one second to the next; over tens of
- * milliseconds it is mostly the same. So every subject has its turn for some milliseconds: its load
- * generator, unmodified, runs, the others are stopped (SIGSTOP), and the kernel says how many came.
+ * A virtual machine changes its speed by half from one second to the next, but hardly within tens
+ * of milliseconds. So every subject runs for some milliseconds in turn: its unmodified load
+ * generator runs, the other generators are stopped (SIGSTOP), and the kernel counts the
+ * connections.
  */
 import { readFileSync } from "node:fs";
 import { cpus } from "node:os";
@@ -11,19 +12,19 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Child, TempDir } from "../helpers/host/child.ts";
 import { until } from "../helpers/until.ts";
 
-/** Server and load share one core, which is never idle: what a connection costs anywhere shows. */
+/** Server and load share one core, which is never idle, so every cost of a connection shows. */
 export const PINNED: readonly string[] = ["taskset", "-c", String(cpus().length - 1)];
 
-/** Where load runs that is not to take from its server. */
+/** The core of a load that must not slow its server. */
 export const ELSEWHERE: readonly string[] = ["taskset", "-c", "0"];
 
-/** Few, so that a slice does not cut through a long batch of them; the server never waits for one. */
+/** Few, so that a slice does not cut a long batch, and enough to keep the server busy. */
 const CONNECTIONS = 8;
-/** Until what the turn before left behind is through, ms. */
+/** How long the connections of the turn before take to finish, ms. */
 const SETTLE_MS = 3;
 const MAX_TRIES = 50;
 
-/** A load generator for the length of a question; it is stopped unless it is its turn. */
+/** A load generator that is stopped except during its turns. */
 export class Saturation implements AsyncDisposable {
   readonly #child: Child;
   readonly #dir = new TempDir();
@@ -33,13 +34,13 @@ export class Saturation implements AsyncDisposable {
     this.#child = new Child(first, args, this.#dir.file("log"));
   }
 
-  /** wrk: connects, as most clients do, without a bind(). */
+  /** Starts wrk, which connects without bind(), as most clients do. */
   static connecting(port: number, where = PINNED): Promise<Saturation> {
     const options = ["-t1", `-c${CONNECTIONS}`, "-d600s", "-H", "Connection: close"];
     return Saturation.#start([...where, "wrk", ...options, `http://127.0.0.1:${port}/`]);
   }
 
-  /** ab: binds to its own address, and any port, before it connects. */
+  /** Starts ab, which binds to its address before it connects. */
   static binding(port: number): Promise<Saturation> {
     const options = ["-q", `-c${CONNECTIONS}`, "-t600", "-n9999999", "-B", "127.0.0.1"];
     return Saturation.#start([...PINNED, "ab", ...options, `http://127.0.0.1:${port}/`]);
@@ -48,7 +49,7 @@ export class Saturation implements AsyncDisposable {
   static async #start(command: readonly string[]): Promise<Saturation> {
     const load = new Saturation(command);
     const before = opened();
-    await until("the load is on", () => opened() > before + 1000);
+    await until("the load has started", () => opened() > before + 1000);
     load.#child.kill("SIGSTOP");
     return load;
   }
@@ -57,13 +58,13 @@ export class Saturation implements AsyncDisposable {
     return this.#child.pid;
   }
 
-  /** Its turn; connections a second. A slice in which the machine did something else is taken again. */
+  /** Runs it for `ms`; returns connections per second. A slice without a connection is repeated. */
   async slice(ms: number): Promise<number> {
     for (let tries = 0; tries < MAX_TRIES; tries++) {
       const rate = await this.#slice(ms);
       if (rate > 0) return rate;
     }
-    throw new Error(`nobody was served in ${MAX_TRIES} turns of ${ms} ms`);
+    throw new Error(`no connection was accepted in ${MAX_TRIES} turns of ${ms} ms`);
   }
 
   async #slice(ms: number): Promise<number> {
@@ -76,10 +77,10 @@ export class Saturation implements AsyncDisposable {
     return ((after - before) * 1000) / (to - from);
   }
 
-  /** Ends it. @throws Error when one of its connections failed */
+  /** Ends it. @throws Error if one of its connections failed */
   async end(): Promise<void> {
     this.#child.kill("SIGCONT");
-    // A signal to a process that has just been continued may be one thread's, and not wrk's first.
+    // Right after SIGCONT another thread than the first of wrk may get the signal.
     await sleep(50);
     await this.#child.stop("SIGINT");
     const output = this.#child.output();
@@ -95,7 +96,7 @@ export class Saturation implements AsyncDisposable {
   }
 }
 
-/** Connections that were established with listeners of this network namespace. */
+/** Returns how many connections the listeners of this network namespace have accepted. */
 function opened(): number {
   const [names = [], values = []] = readFileSync("/proc/self/net/snmp", "utf8")
     .split("\n")

@@ -1,4 +1,7 @@
-/** One scrape of a sidecar with a thousand groups: how long it takes, how much it is, how long it blocks the event loop. */
+/**
+ * 12: one scrape of a sidecar with a thousand groups: its duration, its size, and how long it
+ * blocks the event loop.
+ */
 import { once } from "node:events";
 import { get, type IncomingMessage } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -13,7 +16,7 @@ const GROUPS = 1_000;
 const LISTENERS = 8;
 const PORT = 20_012;
 const ROUNDS = 25;
-/** Between two scrapes, ms: not in step with the sidecar's passes. */
+/** Between two scrapes; not a multiple of the interval of the sidecar's passes. */
 const PAUSE_MS = 170;
 
 interface Scrape {
@@ -39,7 +42,7 @@ async function scrape(sidecar: ProbedSidecar): Promise<Scrape> {
   return { ms, mb: bytes / 1e6, ...(await sidecar.probe()) };
 }
 
-/** As if something had been migrated to every listener, in every stage. */
+/** Returns the status as if connections had been migrated to every listener, in every stage. */
 function used(status: Status): Status {
   const stages = ["syn", "accept_queue", "handshake_ack", "handshake_timer"];
   return {
@@ -64,9 +67,9 @@ export const question: Question = {
     await using sidecar = await ProbedSidecar.attach(`:${PORT}`, "--metrics", "9948");
     const takenOnS = (performance.now() - startMs) / 1000;
     if (sidecar.ready !== `groups=${GROUPS} listeners=${GROUPS * LISTENERS}`) {
-      throw new Error(`not all were taken on: ${sidecar.ready}`);
+      throw new Error(`the sidecar is not attached to all groups: ${sidecar.ready}`);
     }
-    for (let i = 0; i < 5; i++) await scrape(sidecar); // what is compiled while it runs
+    for (let i = 0; i < 5; i++) await scrape(sidecar); // until V8 has compiled the code
     const scrapes: Scrape[] = [];
     for (let round = 0; round < ROUNDS; round++) {
       await sleep(PAUSE_MS);
@@ -80,19 +83,22 @@ export const question: Question = {
       ),
       alone(
         scrapes.map(({ cpuMs }) => cpuMs),
-        { label: "the sidecar's time on a CPU meanwhile", unit: "ms" },
+        { label: "CPU time of the sidecar meanwhile", unit: "ms" },
       ),
       alone(
         scrapes.map(({ mb }) => mb),
         { label: "body", unit: "MB", atMost: 2 },
       ),
-      alone([full.length / 1e6], { label: "body, all of them migrated to", unit: "MB" }),
+      alone([full.length / 1e6], {
+        label: "body if every listener has been migrated to",
+        unit: "MB",
+      }),
       alone([Math.max(...scrapes.map(({ blockedMs }) => blockedMs))], {
-        label: "event loop blocked at most",
+        label: "longest block of the event loop",
         unit: "ms",
         atMost: 50,
       }),
-      alone([takenOnS], { label: "attaching to all", unit: "s" }),
+      alone([takenOnS], { label: "attaching to all groups", unit: "s" }),
     ];
   },
 };

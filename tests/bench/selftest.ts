@@ -1,11 +1,10 @@
-/** A group under a program of the shape of the kernel's own selftest. */
-
+/** Attaches a program like the one of the kernel's selftest to a group. */
 import type { BpfObject } from "../../loader/bpf/object.ts";
 import type { Listener } from "../../loader/core/listener.ts";
 import type { OneGroup } from "./one_group.ts";
 import { fillSockets, mapOf, Subject } from "./subject.ts";
 
-/** Each listener's connections go to the next one. */
+/** The program sends the connections of each listener to the next listener. */
 export function selftest(group: OneGroup): Subject {
   const subject = Subject.reference(group, "syn_selftest", fill);
   subject.attach();

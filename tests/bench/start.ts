@@ -1,4 +1,6 @@
-/** How long `attach --once` takes, from its start to its exit; each is undone before the next. */
+/**
+ * 13: the duration of `attach --once` from its start to its exit; each is undone before the next.
+ */
 import { spawnSync } from "node:child_process";
 import { BIN, HERE } from "../helpers/product/cli.ts";
 import { ListenerProcess } from "../helpers/servers/listener.ts";
@@ -10,7 +12,7 @@ const LISTENERS = 8;
 const ROUNDS = 20;
 const AT_MOST = 6;
 
-/** Wall clock, ms. @throws Error when it fails, or says something else than it should */
+/** Returns the duration of `node ARGS`, ms. @throws Error if it fails or does not print `says` */
 function timed(args: readonly string[], says = ""): number {
   const startMs = performance.now();
   const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
@@ -21,7 +23,7 @@ function timed(args: readonly string[], says = ""): number {
   return ms;
 }
 
-/** An attach, and what undoes it outside of its time. */
+/** Returns the duration of an attach, ms; undoes it afterwards. */
 function attach(): number {
   const spec = `127.0.0.1:${PORT}`;
   try {
@@ -41,7 +43,7 @@ export const question: Question = {
     const server = await ListenerProcess.start();
     try {
       for (let i = 0; i < LISTENERS; i++) await server.open({ address: "127.0.0.1", port: PORT });
-      attach(); // files that were never read
+      attach(); // reads the files for the first time
       const samples = await inTurn(ROUNDS, {
         node: () => timed(["-e", "0"]),
         once: attach,

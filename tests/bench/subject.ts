@@ -1,4 +1,4 @@
-/** What is compared: programs, attached by turns to a group of real listeners. */
+/** A program under comparison: programs are attached in turn to a group of real listeners. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { BpfMap } from "../../loader/bpf/map.ts";
@@ -12,27 +12,27 @@ import { BPFFS, PLAIN } from "../helpers/scene/scene.ts";
 import { ADDRESS, type OneGroup } from "./one_group.ts";
 import { Runs } from "./run_time.ts";
 
-/** Of one sample, and what is left to the caches to get used to another program. */
+/** Duration of a sample, and the time before it in which the caches adapt to the program. */
 const SAMPLE_MS = 60;
 const SETTLE_MS = 5;
 
-/** A loaded program and the group it is for. */
-export class Subject implements Disposable {
+/** A loaded program and its group. */
+export class Subject implements AsyncDisposable {
   readonly runs: Runs;
   readonly #members: readonly Listener[];
-  readonly #end: () => void;
+  readonly #end: () => void | Promise<void>;
 
-  private constructor(members: readonly Listener[], runs: Runs, end: () => void) {
+  private constructor(members: readonly Listener[], runs: Runs, end: () => void | Promise<void>) {
     this.#members = members;
     this.runs = runs;
     this.#end = end;
   }
 
-  /** Ours, as the product loads, fills and attaches it. */
-  static ours(
+  /** Returns our program, loaded, filled and attached by the product. */
+  static async ours(
     group: OneGroup,
     options: Partial<SidecarOptions> & { readonly drained?: number },
-  ): Subject {
+  ): Promise<Subject> {
     const { drained = 0, ...rest } = options;
     const specs = [parseSpec(`${ADDRESS}:${group.port}`)];
     const sidecar = new Sidecar({
@@ -40,18 +40,18 @@ export class Subject implements Disposable {
       specs,
       ...rest,
     });
-    sidecar.start();
+    await sidecar.start();
     for (const { cookie } of group.listeners.slice(0, drained)) {
-      drain(specs, { cookie: BigInt(cookie) }, { bpffs: BPFFS });
+      await drain(specs, { cookie: BigInt(cookie) }, { bpffs: BPFFS });
     }
-    sidecar.reconcile();
+    await sidecar.reconcile();
     const members = group.observed();
     const id = members[0]?.programId;
     if (!id) throw new Error(`nothing is attached to port ${group.port}`);
     return new Subject(members, Runs.ofId(id), () => sidecar.close({ keep: false }));
   }
 
-  /** `reference` of tests/bench/NAME.bpf.c; not attached yet. */
+  /** Loads the program `reference` of tests/bench/NAME.bpf.c without attaching it. */
   static reference(
     group: OneGroup,
     name: string,
@@ -68,30 +68,31 @@ export class Subject implements Disposable {
     return new Subject(members, runs, () => object[Symbol.dispose]());
   }
 
-  /** Puts it in the place of whichever is attached. */
+  /** Attaches the program instead of the attached one. */
   attach(): void {
-    if (!attachProgram(this.#members, this.runs.fd)) throw new Error("nobody to attach through");
+    if (!attachProgram(this.#members, this.runs.fd))
+      throw new Error("no listener of the group is left to attach through");
   }
 
-  /** Nanoseconds a run, while SYNs come. */
+  /** Returns the nanoseconds per run while SYNs arrive. */
   async nsPerSyn(): Promise<number> {
     this.attach();
     await sleep(SETTLE_MS);
     return this.runs.mean(() => sleep(SAMPLE_MS));
   }
 
-  [Symbol.dispose](): void {
+  async [Symbol.asyncDispose](): Promise<void> {
     this.runs[Symbol.dispose]();
-    this.#end();
+    await this.#end();
   }
 }
 
-/** A map of a reference's object, the caller's to close. */
+/** Opens a map of a reference object; the caller closes it. */
 export function mapOf(object: BpfObject, name: string): BpfMap {
   return new BpfMap(libc.duplicate(object.mapFd(name)));
 }
 
-/** Puts each listener into the map `sockets`, by number. */
+/** Puts each listener into the map `sockets`, by its index. */
 export function fillSockets(object: BpfObject, members: readonly Listener[]): void {
   using map = mapOf(object, "sockets");
   for (const [i, listener] of members.entries()) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
-/* Reference of question 1: a program that does nothing. */
+/* Reference of question 1: an empty program. */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 

@@ -1,4 +1,4 @@
-/** 1: what the program costs a new connection under `--route kernel`. */
+/** 1: the cost of the program per new connection under `--route kernel`. */
 import { compare, inTurn } from "./figures.ts";
 import { flood } from "./flood.ts";
 import { OneGroup } from "./one_group.ts";
@@ -6,7 +6,9 @@ import type { Question } from "./question.ts";
 import { RunTimes } from "./run_time.ts";
 import { Subject } from "./subject.ts";
 
-/** Programs are loaded anew for each scene: where the kernel puts their code and maps is worth some percent. */
+/**
+ * Each scene loads the programs again, as the place of their code and maps is worth some percent.
+ */
 const SCENES = 6;
 const ROUNDS = 16;
 const PORT = 21_001;
@@ -21,9 +23,9 @@ export const question: Question = {
     await using group = await OneGroup.open(PORT, 2);
     const samples: Record<"ours" | "empty", number[]> = { ours: [], empty: [] };
     for (let scene = 0; scene < SCENES; scene++) {
-      // What the scene before attached last is attached still.
-      using ours = Subject.ours(group, { replace: true });
-      using empty = Subject.reference(group, "syn_kernel");
+      // The last program of the scene before is still attached.
+      await using ours = await Subject.ours(group, { replace: true });
+      await using empty = Subject.reference(group, "syn_kernel");
       const some = await flood(PORT, () =>
         inTurn(ROUNDS, { ours: () => ours.nsPerSyn(), empty: () => empty.nsPerSyn() }),
       );

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
-/* Reference of question 2: one of as many listeners by hash, out of a sockmap, and nothing else. */
+/* Reference of question 2: selects a listener from a sockmap by hash, and nothing else. */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 

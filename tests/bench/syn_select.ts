@@ -1,4 +1,4 @@
-/** 2: what the program costs a new connection that it chooses a listener for. */
+/** 2: the cost of the program per new connection for which it chooses a listener. */
 import type { SidecarOptions } from "../../loader/index.ts";
 import { compare, type Figure, inTurn } from "./figures.ts";
 import { flood } from "./flood.ts";
@@ -7,19 +7,21 @@ import type { Question } from "./question.ts";
 import { RunTimes } from "./run_time.ts";
 import { fillSockets, Subject } from "./subject.ts";
 
-/** Programs are loaded anew for each scene: where the kernel puts their code and maps is worth some percent. */
+/**
+ * Each scene loads the programs again, as the place of their code and maps is worth some percent.
+ */
 const SCENES = 5;
 const ROUNDS = 8;
 const PORT = 21_010;
 
-/** When it chooses. */
+/** Situations in which the program chooses. */
 const SITUATIONS: Readonly<Record<string, Partial<SidecarOptions> & { drained?: number }>> = {
   "`--route newest`": { route: "newest" },
   "one drained": { drained: 1 },
   "standby present": { hold: { timeMs: 60_000, max: 1024 } },
 };
 
-/** A bare select out of a sockmap, over the same listeners. */
+/** Loads a bare select from a sockmap of the same listeners. */
 function bareSelect(group: OneGroup): Subject {
   const count = Buffer.alloc(4);
   count.writeUInt32LE(group.listeners.length);
@@ -32,9 +34,9 @@ async function measure(situation: string, port: number, listeners: number): Prom
   await using group = await OneGroup.open(port, listeners);
   const samples: Record<"ours" | "bare", number[]> = { ours: [], bare: [] };
   for (let scene = 0; scene < SCENES; scene++) {
-    // What the scene before attached last is attached still.
-    using ours = Subject.ours(group, { ...SITUATIONS[situation], replace: true });
-    using bare = bareSelect(group);
+    // The last program of the scene before is still attached.
+    await using ours = await Subject.ours(group, { ...SITUATIONS[situation], replace: true });
+    await using bare = bareSelect(group);
     const some = await flood(port, () =>
       inTurn(ROUNDS, { ours: () => ours.nsPerSyn(), bare: () => bare.nsPerSyn() }),
     );

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
- * Reference of questions 3 and 4: the shape of the kernel's own selftest
- * (tools/testing/selftests/bpf/progs/test_migrate_reuseport.c): the listener's cookie, what a hash
- * says of it, a select out of a sockarray, a count by the connection's state. There it decides for
- * migrating connections only; here, for question 3, for new ones too.
+ * Reference of questions 3 and 4: a program like the kernel's selftest
+ * (tools/testing/selftests/bpf/progs/test_migrate_reuseport.c): it looks the listener's cookie up
+ * in a hash map, selects from a sockarray and counts by the state of the connection. The selftest
+ * decides for migrating connections only; this program, for question 3, also for new ones.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>

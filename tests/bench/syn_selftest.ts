@@ -1,4 +1,4 @@
-/** 3: the same against the shape of the kernel's own selftest. */
+/** 3: the cost of the program per new connection, against a program like the kernel's selftest. */
 import { compare, inTurn } from "./figures.ts";
 import { flood } from "./flood.ts";
 import { OneGroup } from "./one_group.ts";
@@ -17,11 +17,11 @@ export const question: Question = {
   reference: "the kernel's selftest: cookie, hash, SOCKARRAY select",
   async measure() {
     using _times = new RunTimes();
-    // No socket can be in a sockmap and in a sockarray.
+    // A socket cannot be in a sockmap and in a sockarray.
     await using one = await OneGroup.open(PORT, 2);
     await using other = await OneGroup.open(PORT + 1, 2);
-    using ours = Subject.ours(one, { route: "newest" });
-    using reference = selftest(other);
+    await using ours = await Subject.ours(one, { route: "newest" });
+    await using reference = selftest(other);
     const samples = await inTurn(ROUNDS, {
       ours: () => flood(one.port, () => ours.nsPerSyn()),
       reference: () => flood(other.port, () => reference.nsPerSyn()),

@@ -1,6 +1,6 @@
 /**
- * `make demo`: a busy server is reloaded, then stopped and started, again and again under load,
- * first alone and then with the sidecar beside it. Runs in the sandbox; see tests/helpers/sandbox.sh.
+ * `make demo`: a busy server is reloaded, and then stopped and started, under load: first without
+ * and then with the sidecar. Runs in the sandbox; see tests/helpers/sandbox.sh.
  */
 import { setSysctl } from "../helpers/net/sysctl.ts";
 import { PORT, say, show } from "./part.ts";
@@ -10,15 +10,15 @@ import { STOP_START } from "./stop_start.ts";
 
 async function main(): Promise<number> {
   setSysctl("net.ipv4.tcp_migrate_req", 0);
-  say(`A busy HTTP server on port ${PORT}, under load, without and with the sidecar.\n`);
+  say(`A busy HTTP server on port ${PORT}, without and with the sidecar.\n`);
   const wrong: string[] = [];
   for (const [i, part] of [RELOAD, STOP_START].entries()) {
     say(`${i + 1}. ${part.story}`);
     wrong.push(...(await show(part)));
   }
-  for (const what of wrong) say(`FAILED: ${what}.`);
+  for (const sentence of wrong) say(`FAILED: ${sentence}.`);
   if (wrong.length > 0) return 1;
-  say("Nobody was lost with the sidecar, and the server never knew.");
+  say("With the sidecar no connection was lost, and the server needed no change.");
   return 0;
 }
 

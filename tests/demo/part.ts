@@ -1,4 +1,4 @@
-/** A part of the demo: the same is done to a busy server again and again, without and with the sidecar. */
+/** A part of the demo: the same rounds with a busy server, without and with the sidecar. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { connections, lost } from "../helpers/load/client.ts";
 import { type Load, LoadClient } from "../helpers/load/client_load.ts";
@@ -6,13 +6,13 @@ import { Server, Sidecar } from "./processes.ts";
 import { failures, type Run, type Shown, samples, table } from "./report.ts";
 
 export interface Part {
-  /** What happens in a round, one sentence. */
+  /** What happens in a round, in one sentence. */
   readonly story: string;
   readonly times: number;
   readonly load: Pick<Load, "rate" | "concurrency">;
-  /** Of attach. */
+  /** Options of attach. */
   readonly options: readonly string[];
-  /** One round; returns the server that is there at its end. */
+  /** Does one round; returns the server that runs at its end. */
   readonly round: (server: Server) => Promise<Server>;
   readonly shown: Shown;
 }
@@ -23,12 +23,14 @@ const PAUSE_MS = 250;
 
 export const say = (text = "") => process.stdout.write(`${text}\n`);
 
-/** Runs it twice and prints what it showed; returns sentences that say what it did not show. */
+/**
+ * Runs the part twice and prints the results; returns a sentence for each expectation that failed.
+ */
 export async function show(part: Part): Promise<string[]> {
   const without = await withoutSidecar(part);
   const with_ = await withSidecar(part);
   say(`\n${table(part.shown, without, with_)}\n`);
-  say("/metrics of the sidecar at the end, what is not zero (labels service and group left out):");
+  say("Metrics of the sidecar at the end (without zeros and the labels service and group):");
   say(`${samples(with_.metrics)}\n`);
   return failures(part.shown, without, with_);
 }
@@ -48,8 +50,12 @@ async function withSidecar(part: Part): Promise<Run> {
   return run;
 }
 
-/** All rounds under load, counted by the client; `look` is called before the last server stops. */
-async function underLoad(part: Part, first: Server, look: () => Promise<string>): Promise<Run> {
+/** Does all rounds under load; calls `readMetrics` before the last server stops. */
+async function underLoad(
+  part: Part,
+  first: Server,
+  readMetrics: () => Promise<string>,
+): Promise<Run> {
   const { load, times, round, shown } = part;
   using client = await LoadClient.start({ ...load, port: PORT, limit: Number.MAX_SAFE_INTEGER });
   let server = first;
@@ -60,7 +66,7 @@ async function underLoad(part: Part, first: Server, look: () => Promise<string>)
     await sleep(PAUSE_MS);
   }
   const tally = await client.stop();
-  const metrics = await look();
+  const metrics = await readMetrics();
   await server.stop();
   progress();
   say(`    ${times} ${shown.rounds}, ${connections(tally)} connections, ${lost(tally)} lost`);

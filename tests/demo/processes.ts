@@ -1,4 +1,6 @@
-/** The processes of the demo. None outlives it: they end when their channel to it closes, or by {@link endAll}. */
+/**
+ * The processes of the demo. They end by {@link endAll}, or when their channel to the demo closes.
+ */
 import { type ChildProcess, fork, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
@@ -24,16 +26,16 @@ export class Server {
     this.#child = own(fork(new URL("./server.js", import.meta.url), [String(port)]));
   }
 
-  /** Resolves when it listens. */
+  /** Starts a server; returns when it listens. */
   static async start(port: number): Promise<Server> {
     const server = new Server(port);
-    const gone = once(server.#child, "exit").then(() => "gone");
+    const exited = once(server.#child, "exit").then(() => "exited");
     const listening = once(server.#child, "message");
-    if ((await Promise.race([listening, gone])) === "gone") throw new Error("the server ended");
+    if ((await Promise.race([listening, exited])) === "exited") throw new Error("the server ended");
     return server;
   }
 
-  /** Resolves when it has answered whom it had accepted. */
+  /** Stops it; returns when it has answered the connections it had accepted. */
   async stop(): Promise<void> {
     const exit = once(this.#child, "exit");
     this.#child.kill("SIGTERM");
@@ -50,7 +52,7 @@ export class Sidecar {
     this.#child = own(spawn(process.execPath, [BIN, "attach", ...args], { stdio: [...stdio] }));
   }
 
-  /** `attach ARGS`, until it says READY. */
+  /** Starts `attach ARGS`; returns when it prints READY. */
   static async attach(...args: string[]): Promise<Sidecar> {
     const sidecar = new Sidecar(args);
     const { stdout, stderr } = sidecar.#child;
@@ -68,7 +70,7 @@ export class Sidecar {
     throw new Error(`the sidecar did not start:\n${log}`);
   }
 
-  /** What /metrics says now. */
+  /** Returns its metrics. */
   async metrics(): Promise<string> {
     const url = /metrics=(\S+)/.exec(this.#ready)?.[1];
     if (!url) throw new Error(`no address of /metrics in: ${this.#ready}`);

@@ -1,26 +1,26 @@
-/** What a part of the demo prints at its end, and whether it showed what it promised. */
+/** The results of a part of the demo as text, and whether they are as expected. */
 import { connections, KINDS, lost, type Tally } from "../helpers/load/client.ts";
 
 export interface Run {
   readonly rounds: number;
   readonly tally: Tally;
-  /** Text of /metrics at the end; empty without the sidecar. */
+  /** The metrics at the end; empty without the sidecar. */
   readonly metrics: string;
 }
 
 export interface Shown {
-  /** What its rounds are called. */
+  /** The name of its rounds, in the plural. */
   readonly rounds: string;
-  /** The loss that there must be without the sidecar. */
+  /** The loss that must occur without the sidecar. */
   readonly loss: (tally: Tally) => number;
-  /** What the sidecar counted: a row's name, and the number in its metrics. */
+  /** Counters of the sidecar: the name of a row, and its number in the metrics. */
   readonly counted: readonly (readonly [name: string, count: (metrics: string) => number])[];
 }
 
 export function table({ rounds, counted }: Shown, without: Run, with_: Run): string {
   const row = (name: string, a: string | number, b: string | number) =>
     `  ${name.padEnd(34)}${String(a).padStart(14)}${String(b).padStart(14)}`;
-  // `other` is an error of the client itself: of interest only if there is one.
+  // `other` is an error of the client itself, shown only if one occurred.
   const losses = KINDS.filter(
     (kind) => kind !== "ok" && (kind !== "other" || without.tally.other + with_.tally.other > 0),
   );
@@ -35,7 +35,7 @@ export function table({ rounds, counted }: Shown, without: Run, with_: Run): str
   ].join("\n");
 }
 
-/** The product's own samples that are not zero, the buckets of histograms left out. */
+/** Returns the samples of reuseport-migrate that are not zero, without buckets of histograms. */
 export function samples(metrics: string): string {
   return metrics
     .split("\n")
@@ -45,10 +45,10 @@ export function samples(metrics: string): string {
     .join("\n");
 }
 
-/** What the runs did not show and should, a sentence each. */
+/** Returns a sentence for each expectation that the runs did not meet. */
 export function failures({ loss, rounds }: Shown, without: Run, with_: Run): string[] {
   const found: string[] = [];
-  if (loss(without.tally) === 0) found.push(`${rounds} without the sidecar lost nobody`);
+  if (loss(without.tally) === 0) found.push(`${rounds} without the sidecar lost no connection`);
   if (lost(with_.tally) > 0) found.push(`${rounds} with the sidecar lost connections`);
   return found;
 }

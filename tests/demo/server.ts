@@ -1,12 +1,12 @@
 /**
- * The demo's server, `server.js PORT`: node:http on a SO_REUSEPORT listener, and not a word of
- * reuseport-migrate. On SIGTERM it does what good servers do: it closes its listener, answers
- * whom it has accepted, and exits. Whom it had not accepted yet is up to the kernel.
+ * The server of the demo, `server.js PORT`: node:http on a SO_REUSEPORT listener, unaware of
+ * reuseport-migrate. On SIGTERM it closes its listener, answers the connections it has accepted,
+ * and exits.
  */
 import { createServer } from "node:http";
 import * as libc from "../../loader/sys/libc.ts";
 
-/** What a request costs; enough for connections to wait in the accept queue. */
+/** CPU time of a request; enough for connections to queue. */
 const WORK_MS = 2;
 const ANY_ADDRESS = Buffer.alloc(4);
 

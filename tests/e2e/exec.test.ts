@@ -1,6 +1,6 @@
 /**
- * exec --restart: servers that nobody changed, restarted under load, refuse and reset nobody.
- * HOLD_CYCLES: how many restarts each (default 5; 50 for the soak).
+ * exec --restart: unmodified servers, restarted under load, refuse and reset no connection.
+ * HOLD_CYCLES: the number of restarts of each server (default 5; 50 for the soak).
  */
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
@@ -10,7 +10,7 @@ import { connections, noVisits, type Tally, visit } from "../helpers/load/client
 import { LoadClient } from "../helpers/load/client_load.ts";
 import { setSysctl } from "../helpers/net/sysctl.ts";
 import { ExecProcess } from "../helpers/product/exec.ts";
-import { type PlainServer, SERVERS } from "./exec_servers.ts";
+import { type OrdinaryServer, SERVERS } from "./exec_servers.ts";
 import { report } from "./scenario.ts";
 
 const RESTARTS = Number(process.env["HOLD_CYCLES"] ?? 5);
@@ -20,8 +20,8 @@ const PAUSE_MS = 200;
 
 const serves = (port: number) => async () => (await visit({ port, path: "/ready" })) === "ok";
 
-/** Restarts as a plain supervisor does: stop, then start. */
-async function stopThenStart({ port, command }: PlainServer): Promise<Tally> {
+/** Restarts as an ordinary supervisor does: stop, then start. */
+async function stopThenStart({ port, command }: OrdinaryServer): Promise<Tally> {
   using dir = new TempDir();
   const [name = "", ...args] = command(dir);
   const start = () => new Child(name, args, dir.file("output"));
@@ -41,9 +41,9 @@ async function stopThenStart({ port, command }: PlainServer): Promise<Tally> {
   }
 }
 
-async function restartWithExec({ port, options, command }: PlainServer): Promise<Tally> {
+async function restartWithExec({ port, options, command }: OrdinaryServer): Promise<Tally> {
   using dir = new TempDir();
-  // A machine that runs four of these at once is slow to answer: let nobody be cut short.
+  // Long, as the machine is slow to answer when it runs four of these at once.
   const args = [`127.0.0.1:${port}`, "--restart", "--drain", "30s", ...options];
   await using exec = new ExecProcess(args, command(dir));
   await exec.child.until("it serves", serves(port));
@@ -60,8 +60,8 @@ async function restartWithExec({ port, options, command }: PlainServer): Promise
   return tally;
 }
 
-/** SIGKILL, again and again, to a server that exec starts again. */
-async function crash({ port, command }: PlainServer, ...args: string[]): Promise<Tally> {
+/** Kills a server with SIGKILL after each start by exec. */
+async function crash({ port, command }: OrdinaryServer, ...args: string[]): Promise<Tally> {
   using dir = new TempDir();
   await using exec = new ExecProcess([`127.0.0.1:${port}`, "--restart", ...args], command(dir));
   await exec.child.until("it serves", serves(port));
@@ -75,7 +75,7 @@ async function crash({ port, command }: PlainServer, ...args: string[]): Promise
   return await client.stop();
 }
 
-test("a server that is killed refuses clients until it is back; exec --hold refuses nobody", {
+test("a killed server refuses connections until exec restarts it; with --hold it refuses none", {
   timeout: 120_000 + RESTARTS * 40_000,
 }, async (t) => {
   const [server] = SERVERS;
@@ -83,19 +83,21 @@ test("a server that is killed refuses clients until it is back; exec --hold refu
   const without = await crash(server, "--hold", "0");
   report(t, [{ run: "SIGKILL, --hold 0", reloads: RESTARTS, tally: without }]);
   assert.ok(without.refused > 0);
-  // The back-off grows to 5 s while a server keeps dying: a hold must bridge it, and the start.
+  // The hold must last for the back-off, which grows to 5 s, and for the start.
   const tally = await crash(server, "--hold", "30s");
   report(t, [{ run: "SIGKILL, --hold 30s", reloads: RESTARTS, tally }]);
   assert.equal(tally.refused, 0);
 });
 
-describe("unmodified servers, restarted under load", { concurrency: SERVERS.length }, () => {
-  // The kernel's own migration would hide what is measured here.
+describe("an unmodified server, restarted under load", { concurrency: SERVERS.length }, () => {
+  // The kernel's own migration would hide the losses.
   after(setSysctl("net.ipv4.tcp_migrate_req", 0));
 
   for (const server of SERVERS) {
     const timeout = 60_000 + RESTARTS * 20_000;
-    test(`${server.name}: stop, then start refuses; exec does not`, { timeout }, async (t) => {
+    test(`${server.name}: stop and start refuse connections; exec refuses none`, {
+      timeout,
+    }, async (t) => {
       const without = await stopThenStart(server);
       report(t, [{ run: `${server.name}: stop, then start`, reloads: RESTARTS, tally: without }]);
       assert.ok(without.refused > 0);

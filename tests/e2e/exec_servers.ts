@@ -1,20 +1,23 @@
-/** Servers that do not set SO_REUSEPORT, each as its users write it; all answer with the path. */
+/**
+ * Servers for the tests of exec, which do not set SO_REUSEPORT; all answer a request with its path.
+ */
 import { writeFileSync } from "node:fs";
 import type { TempDir } from "../helpers/host/child.ts";
 import { httpServer } from "../helpers/product/exec.ts";
+import { nginxArgs, nginxConfig } from "../helpers/servers/nginx.ts";
 
-export interface PlainServer {
+export interface OrdinaryServer {
   readonly name: string;
   readonly port: number;
-  /** For exec. */
+  /** Options of exec. */
   readonly options: readonly string[];
   command(dir: TempDir): string[];
 }
 
 /**
- * http.server, which SIGTERM ends at once. Its own backlog of 5 overflows on a busy machine, restarted
- * or not (measured: 136 of 3,257 connections timed out without any restart): not our subject, so
- * this one is above what the load opens at a time.
+ * http.server, which SIGTERM ends at once. Its default backlog of 5 overflows on a busy machine
+ * even without a restart (measured: 136 of 3,257 connections timed out), so this backlog exceeds
+ * the load's concurrency.
  */
 const THREADING = (port: number) => `
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -46,27 +49,7 @@ async def main():
 asyncio.run(main())
 `;
 
-/** As packaged: a master, workers that inherit its listener, no reuseport. */
-const NGINX = (port: number) => `
-pid nginx.pid;
-user root;
-worker_processes 2;
-events { worker_connections 2048; }
-http {
-  access_log off;
-  client_body_temp_path body;
-  proxy_temp_path proxy;
-  fastcgi_temp_path fastcgi;
-  uwsgi_temp_path uwsgi;
-  scgi_temp_path scgi;
-  server {
-    listen 127.0.0.1:${port};
-    location / { return 200 $uri; }
-  }
-}
-`;
-
-export const SERVERS: readonly PlainServer[] = [
+export const SERVERS: readonly OrdinaryServer[] = [
   { name: "Node http", port: 8091, options: [], command: () => httpServer(8091, "127.0.0.1") },
   {
     name: "Python http.server",
@@ -85,8 +68,9 @@ export const SERVERS: readonly PlainServer[] = [
     port: 8094,
     options: ["--stop-signal", "SIGQUIT"],
     command: (dir) => {
-      writeFileSync(dir.file("nginx.conf"), NGINX(8094));
-      return ["nginx", "-p", dir.path, "-c", "nginx.conf", "-e", "log", "-g", "daemon off;"];
+      // As packaged: the workers inherit the listener of their master.
+      writeFileSync(dir.file("nginx.conf"), nginxConfig(["127.0.0.1:8094"], 2));
+      return ["nginx", ...nginxArgs(dir.path)];
     },
   },
 ];

@@ -1,6 +1,9 @@
-/** `attach --hold` and servers that are stopped or killed, and started again 0.3, 2 and 8 s later. */
-import { SERVERS } from "../helpers/servers/stop_start_servers.ts";
+/**
+ * `attach --hold` with servers that are stopped or killed, and started again 0.3, 2 and 8 s later.
+ */
+
 import { type Outage, outages, times } from "./outages.ts";
+import { SERVERS } from "./restartable_recipes.ts";
 import { WAYS } from "./stop_start.ts";
 
 for (const [i, way] of WAYS.entries()) {
@@ -11,7 +14,7 @@ for (const [i, way] of WAYS.entries()) {
   );
 }
 
-/** The rate is such that those who wait are no more than a listener may keep waiting by default. */
+/** The rate is so low that the held connections fit into the default backlog of a listener. */
 const long: Outage[] = (["nginx", "HAProxy"] as const).flatMap((server) =>
   WAYS.flatMap((way) => [
     { server, way, gapMs: 2000, rate: 100, times: times(2) },

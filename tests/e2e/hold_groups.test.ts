@@ -1,8 +1,11 @@
-/** `attach --hold` and the kinds of groups there are: IPv6, dual-stack, another uid, two groups of one service. */
+/**
+ * `attach --hold` with each kind of group: IPv6, dual-stack, another uid, two groups of one
+ * service.
+ */
 import { type Outage, outages, times } from "./outages.ts";
 import { WAYS } from "./stop_start.ts";
 
-/** Nobody, and no capabilities. */
+/** The user nobody, without capabilities. */
 const UNPRIVILEGED = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"];
 
 const kinds: Pick<Outage, "name" | "server" | "addresses" | "spec" | "under">[] = [

@@ -1,36 +1,15 @@
-/** nginx with a listener a worker, between 4 workers and 1: every shrink closes three listeners. */
-import { test } from "node:test";
-import { migrated, SidecarProcess } from "../helpers/product/sidecar.ts";
+/**
+ * nginx with one listener per worker, between 4 workers and 1: every shrink closes three listeners.
+ */
 import { Nginx } from "../helpers/servers/nginx.ts";
-import { assertNoneLost, assertSomeLost, reloadUnderLoad, report, rowsOf } from "./scenario.ts";
+import { reloadSuite } from "./scenario.ts";
 
-const SERVER = { port: 8082, workers: 4 };
-const SPEC = "127.0.0.1:8082";
+const WORKERS = 4;
 
-/** 4 -> 1 -> 4 -> 1 ... */
-const workersAfter = (reload: number) => (reload % 2 === 1 ? 1 : SERVER.workers);
-
-test("nginx without the sidecar loses connections", { timeout: 120_000 }, async (t) => {
-  await using nginx = await Nginx.start(SERVER);
-  const measured = await reloadUnderLoad({
-    port: SERVER.port,
-    reloads: 10,
-    reload: (n) => nginx.reload(workersAfter(n)),
-  });
-  report(t, rowsOf("without", measured));
-  assertSomeLost(measured);
-});
-
-test("nginx with the sidecar loses none", { timeout: 240_000 }, async (t) => {
-  await using nginx = await Nginx.start(SERVER);
-  await using sidecar = await SidecarProcess.attach(SPEC);
-  const measured = await reloadUnderLoad({
-    port: SERVER.port,
-    reloads: 100,
-    reload: (n) => nginx.reload(workersAfter(n)),
-  });
-  const counts = migrated(await sidecar.metrics());
-  report(t, rowsOf("with", measured), counts);
-  assertNoneLost(measured, counts);
-  await sidecar.stop();
+reloadSuite({
+  name: "nginx",
+  port: 8082,
+  start: (port) => Nginx.start({ port, workers: WORKERS }),
+  // 4 -> 1 -> 4 -> 1 ...
+  reload: (nginx, n) => nginx.reload(n % 2 === 1 ? 1 : WORKERS),
 });

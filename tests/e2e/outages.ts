@@ -1,46 +1,46 @@
-/** A set of outages, each without the sidecar and with one sidecar that holds for all of them at once. */
+/** A set of outages, each without the sidecar, and all at once with one sidecar that holds. */
 import assert from "node:assert/strict";
 import { after, before, describe, type TestContext, test } from "node:test";
 import { lost } from "../helpers/load/client.ts";
 import { setSysctl } from "../helpers/net/sysctl.ts";
 import { holds, SidecarProcess } from "../helpers/product/sidecar.ts";
-import { Restartable } from "../helpers/servers/restartable.ts";
-import { recipe, type ServerName } from "../helpers/servers/stop_start_servers.ts";
+import { Restartable } from "./restartable.ts";
+import { recipe, type ServerName } from "./restartable_recipes.ts";
 import { table } from "./scenario.ts";
 import { assertHeld, assertRefused, type Measured, stopAndStart, type Way } from "./stop_start.ts";
 
 export interface Outage {
-  /** What is special about it. */
+  /** The special property of its group, if any. */
   readonly name?: string;
   readonly server: ServerName;
   readonly way: Way;
   readonly gapMs: number;
-  /** New connections a second. */
+  /** New connections per second. */
   readonly rate: number;
   readonly times: number;
-  /** Default 127.0.0.1. */
+  /** Addresses of the listeners; default 127.0.0.1. */
   readonly addresses?: readonly string[];
-  /** What the sidecar is told, before the port. Default 127.0.0.1. */
+  /** The sidecar's SPEC up to the port; default 127.0.0.1. */
   readonly spec?: string;
   readonly under?: readonly string[];
 }
 
-/** Longer than any gap, also where starting a server takes its time. */
+/** Longer than any gap and a slow start together. */
 const HOLD = "15s";
-/** Generous: it ends what hangs. */
+/** Generous on purpose: it only ends a test that hangs. */
 const TIMEOUT_MS = 60_000;
 
-/** `fallback`, or as often as HOLD_CYCLES says. */
+/** Returns HOLD_CYCLES, or `fallback` if it is not set. */
 export function times(fallback: number): number {
   return Number(process.env["HOLD_CYCLES"] ?? fallback);
 }
 
-/** @param firstPort each outage has a port of its own, from here on. */
+/** @param firstPort the first of consecutive ports, one for each outage */
 export function outages(title: string, firstPort: number, all: readonly Outage[]): void {
   const cases = all.map((outage, i) => ({ outage, port: firstPort + i }));
   const patience = Math.max(...all.map(({ times, gapMs }) => times * (gapMs + 5000)));
   const options = { concurrency: true, timeout: TIMEOUT_MS + patience };
-  // Without a listener there is nothing for the kernel's own migration to do.
+  // The kernel's own migration has no effect while no server listens.
   setSysctl("net.ipv4.tcp_migrate_req", 0);
 
   describe(`${title}, without the sidecar`, options, () => {
@@ -81,7 +81,7 @@ export function outages(title: string, firstPort: number, all: readonly Outage[]
           if (line.includes(`:${port}:`)) t.diagnostic(line);
         }
         assertHeld(measured, outage.way);
-        // A service of two groups has a hold in each.
+        // A service of two groups has a hold in each group.
         const each = outage.times * (outage.spec === "" ? (outage.addresses?.length ?? 1) : 1);
         assert.deepEqual(ended, { started: each, handed_over: each, expired: 0, released: 0 });
       });
@@ -104,5 +104,5 @@ function nameOf({ name, server, way, gapMs }: Outage): string {
 
 function report(t: TestContext, run: string, { stops, tally, unproven }: Measured): void {
   table(t, "stops", [{ run, reloads: stops, tally }]);
-  if (lost(tally) > 0) t.diagnostic(`lost, not proven to be accepted: ${unproven.length}`);
+  if (lost(tally) > 0) t.diagnostic(`lost, not proven to have been accepted: ${unproven.length}`);
 }

@@ -1,4 +1,4 @@
-/** A real Prometheus server scrapes the sidecar of a server that is being reloaded. */
+/** A real Prometheus server scrapes a sidecar while its server is reloaded. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Prometheus, promtoolCheck } from "../helpers/product/prometheus.ts";
@@ -8,7 +8,9 @@ import { reloadUnderLoad } from "./scenario.ts";
 
 const SERVER = { port: 8084, threads: 2 };
 
-test("Prometheus scrapes what promtool approves of", { timeout: 120_000 }, async (t) => {
+test("Prometheus scrapes the metrics, and promtool accepts them", {
+  timeout: 120_000,
+}, async (t) => {
   await using haproxy = await Haproxy.start(SERVER);
   await using sidecar = await SidecarProcess.attach("127.0.0.1:8084", "--metrics", "9945");
   await using prometheus = await Prometheus.start(sidecar.metricsUrl);

@@ -1,7 +1,7 @@
 /**
- * The kernel's own race: a final ACK that is being processed while its listener
- * closes is reset without asking anybody. `--route newest` leaves no handshake
- * on a listener that closes. Measured under saturation, in three ways.
+ * `--route newest` and the kernel's own race: a final ACK that is processed while its listener
+ * closes is reset, and no program runs. `--route newest` leaves no handshake on a listener that
+ * closes. Measured under saturation with the sysctl alone, `--route kernel` and `--route newest`.
  */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
@@ -10,22 +10,24 @@ import { lost, type Tally } from "../helpers/load/client.ts";
 import { LoadClient } from "../helpers/load/client_load.ts";
 import { setSysctl } from "../helpers/net/sysctl.ts";
 import { migrated, SidecarProcess } from "../helpers/product/sidecar.ts";
-import { EchoServer } from "../helpers/servers/reuseport_server.ts";
+import { ReloadingServer } from "../helpers/servers/reloading_server.ts";
 import { report } from "./scenario.ts";
 
 const SERVER = { port: 8083, listeners: 4 };
-/** As in real reloads, the new listeners are there some ms before the old ones close. */
+/** As in real reloads, the new listeners open some ms before the old ones close. */
 const OVERLAP_MS = 30;
 const SPEC = "127.0.0.1:8083";
 const SATURATE = { port: 8083, concurrency: 64, limit: 5_000_000 };
-/** About one in 150 loses a connection to the race. */
+/** About one in 150 reloads loses a connection to the race. */
 const RELOADS = 300;
-/** What opens sooner than a second after the start belongs to the first generation. */
+/** Longer than a second: a listener that opens sooner belongs to the first generation. */
 const START_MS = 1500;
-/** Between two reloads: enough for a sidecar on a busy machine to see the end of the last one. */
+/** Between two reloads: a sidecar on a busy machine sees the end of the last reload. */
 const PAUSE_MS = 30;
 
-test("--route newest loses no more than the kernel", { timeout: 300_000 }, async (t) => {
+test("--route newest loses no connection to the kernel's own race", {
+  timeout: 300_000,
+}, async (t) => {
   const restore = setSysctl("net.ipv4.tcp_migrate_req", 1);
   const sysctl = await saturate(t, "sysctl, no sidecar");
   restore();
@@ -35,9 +37,9 @@ test("--route newest loses no more than the kernel", { timeout: 300_000 }, async
   assert.ok(lost(newest) <= Math.min(lost(sysctl), lost(kernel)));
 });
 
-/** Reloads under saturation, with a sidecar if there are arguments for one. */
+/** Reloads under saturation, with a sidecar if `args` has options for it. */
 async function saturate(t: TestContext, run: string, ...args: string[]): Promise<Tally> {
-  using server = await EchoServer.start(SERVER);
+  using server = await ReloadingServer.start(SERVER);
   await using sidecar = args.length
     ? await SidecarProcess.attach(SPEC, "--json", ...args)
     : undefined;
@@ -47,7 +49,7 @@ async function saturate(t: TestContext, run: string, ...args: string[]): Promise
     await sleep(PAUSE_MS);
     await sidecar?.logged("listener_closed", (n - 1) * SERVER.listeners);
     await server.reload("open");
-    // A saturated machine may be slower than a reload: what is measured begins with the steering.
+    // Waits for the sidecar, as a saturated machine may be slower than a reload.
     await sidecar?.logged("listener_added", (n + 1) * SERVER.listeners);
     await sleep(OVERLAP_MS);
     await server.reload("close");
@@ -55,6 +57,6 @@ async function saturate(t: TestContext, run: string, ...args: string[]): Promise
   const tally = await client.stop();
   report(t, [{ run, reloads: RELOADS, tally }], sidecar && migrated(await sidecar.metrics()));
   await sidecar?.stop();
-  assert.equal(tally.other, 0, "the clients failed by themselves");
+  assert.equal(tally.other, 0, "a client failed by itself");
   return tally;
 }

@@ -1,29 +1,31 @@
-/** `run` and `status --watch` beside a HAProxy that is reloaded under load: the verdict is what its clients say. */
+/**
+ * `run` and `status --watch` while HAProxy is reloaded under load: the verdict agrees with the
+ * clients.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { Child, TempDir } from "../helpers/host/child.ts";
 import { lost } from "../helpers/load/client.ts";
 import { LoadClient } from "../helpers/load/client_load.ts";
 import { HalfOpen } from "../helpers/load/half_open.ts";
 import { setSysctl } from "../helpers/net/sysctl.ts";
-import { migrating, runJson } from "../helpers/product/run.ts";
+import { BIN } from "../helpers/product/cli.ts";
+import { migrating, runJson } from "../helpers/product/run_json.ts";
 import { SidecarProcess } from "../helpers/product/sidecar.ts";
 import { Haproxy } from "../helpers/servers/haproxy.ts";
 
 const PORT = 8098;
 const SPEC = `127.0.0.1:${PORT}`;
 const HELD = 20;
-const BIN = fileURLToPath(new URL("../../cli/bin.js", import.meta.url));
 
-test("a reload of HAProxy by run: 0 lost, and that is what clients say", async (t) => {
+test("run reports 0 lost connections for a reload of HAProxy, and the clients agree", async (t) => {
   setSysctl("net.ipv4.tcp_migrate_req", 0);
   await using haproxy = await Haproxy.start({ port: PORT, threads: 2 });
   await using sidecar = await SidecarProcess.attach(SPEC, "--metrics", "off");
   using dir = new TempDir();
   const args = [BIN, "status", SPEC, "--watch", "--interval", "100ms"];
   await using watch = new Child(process.execPath, args, dir.file("log"));
-  await watch.until("it watches", () => watch.output().includes("target"));
+  await watch.until("status --watch prints targets", () => watch.output().includes("target"));
 
   await using filter = await HalfOpen.install(PORT);
   using client = await LoadClient.start({ port: PORT, rate: 200, concurrency: 200, limit: 50_000 });

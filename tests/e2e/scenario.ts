@@ -1,53 +1,104 @@
-/** What all servers go through: reload after reload, under load, with handshakes held open across each close. */
+/**
+ * Reloads under load, with half-open handshakes across each close: the suite of every reloaded
+ * server.
+ */
 import assert from "node:assert/strict";
-import type { TestContext } from "node:test";
+import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { add, connections, lost, noVisits, type Tally } from "../helpers/load/client.ts";
 import { LoadClient } from "../helpers/load/client_load.ts";
 import { HalfOpen, type Held } from "../helpers/load/half_open.ts";
-import { Races } from "../helpers/load/raced.ts";
 import { setSysctl } from "../helpers/net/sysctl.ts";
-import type { Migrated } from "../helpers/product/sidecar.ts";
+import { type Migrated, migrated, SidecarProcess } from "../helpers/product/sidecar.ts";
+import { KernelRaces } from "./kernel_races.ts";
 
-export interface Scenario {
+interface Scenario {
   port: number;
   reloads: number;
-  /** Does the n-th reload, the first is 1; returns when the old listeners are closed. */
+  /** Does the n-th reload, counted from 1; returns when the old listeners are closed. */
   reload: (n: number) => Promise<void>;
 }
 
-export interface Measured {
+interface Measured {
   reloads: number;
   /** Connections of the steady load. */
   load: Tally;
-  /** Handshakes held open across a close and finished soon after. */
+  /** Handshakes that were half open across a close and completed soon after. */
   held: Tally;
-  /** The same, held until the SYN-ACK timer had fired. */
+  /** Handshakes that were half open until the SYN-ACK timer had fired. */
   heldLong: Tally;
-  /** Of all of them, those that the kernel's own race has reset. */
+  /** Connections of any kind that the kernel's own race has reset. */
   raced: number;
 }
 
 /**
- * Moderate: the kernel's own race (helpers/raced.ts), of which no program is asked, resets a connection
- * now and then, in proportion to the rate: about one in ten runs of a hundred reloads here.
+ * Moderate, as the kernel's own race (kernel_races.ts) resets connections in proportion to the
+ * rate: about one in ten runs of a hundred reloads here.
  */
 const LOAD = { rate: 300, concurrency: 200, limit: 500_000 };
 const HELD_EACH = 20;
-/** Every so many batches is held long. Odd, because nginx's reloads alternate. */
+/** Every fifth batch is held long; an odd number, as the reloads of nginx alternate. */
 const LONG_EVERY = 5;
 /** The SYN-ACK timer fires after 1 s. */
 const LONG_MS = 1300;
 /** Between two reloads. */
 const PAUSE_MS = 150;
-/** More than this are no accident. */
+/** More resets than this are not the race. */
 const MAX_RACED = 3;
 
+/** A server that reloads while it serves, and what is special about its suite. */
+export interface ReloadSuite<Server extends AsyncDisposable> {
+  /** The subject of the test names. */
+  readonly name: string;
+  readonly port: number;
+  readonly start: (port: number) => Promise<Server>;
+  /** Does the n-th reload, counted from 1; returns when the old listeners are closed. */
+  readonly reload: (server: Server, n: number) => Promise<void>;
+  /** Whether some reloads find connections in the accept queue, so that they must be migrated. */
+  readonly isBehind?: boolean;
+  /** Called with the sidecar before the n-th reload. */
+  readonly beforeReload?: (sidecar: SidecarProcess, n: number) => Promise<void>;
+  /** Checks the metrics at the end. */
+  readonly check?: (metrics: string) => void;
+}
+
+/** Reloads without the sidecar, which must lose connections, and with it, which must lose none. */
+export function reloadSuite<Server extends AsyncDisposable>(suite: ReloadSuite<Server>): void {
+  const { name, port, start, reload, isBehind = false, beforeReload, check } = suite;
+
+  test(`${name}: reloads without the sidecar lose connections`, { timeout: 120_000 }, async (t) => {
+    await using server = await start(port);
+    const measured = await reloadUnderLoad({ port, reloads: 10, reload: (n) => reload(server, n) });
+    report(t, rowsOf("without", measured));
+    assertSomeLost(measured);
+  });
+
+  test(`${name}: reloads with the sidecar lose none`, { timeout: 240_000 }, async (t) => {
+    await using server = await start(port);
+    await using sidecar = await SidecarProcess.attach(`127.0.0.1:${port}`);
+    const measured = await reloadUnderLoad({
+      port,
+      reloads: 100,
+      reload: async (n) => {
+        await beforeReload?.(sidecar, n);
+        await reload(server, n);
+      },
+    });
+    const metrics = await sidecar.metrics();
+    const counts = migrated(metrics);
+    report(t, rowsOf("with", measured), counts);
+    assertNoneLost(measured, counts);
+    if (isBehind) assert.ok(counts.accept_queue > 0);
+    check?.(metrics);
+    await sidecar.stop();
+  });
+}
+
 export async function reloadUnderLoad({ port, reloads, reload }: Scenario): Promise<Measured> {
-  // The kernel's own migration would hide what is measured here.
+  // The kernel's own migration would hide the losses.
   setSysctl("net.ipv4.tcp_migrate_req", 0);
   await using filter = await HalfOpen.install(port);
-  using races = new Races(port);
+  using races = new KernelRaces(port);
   using client = await LoadClient.start({ ...LOAD, port });
   const batches: { held: Held; long: boolean; released: Promise<void> }[] = [];
   for (let n = 1; n <= reloads; n++) {
@@ -69,17 +120,14 @@ export async function reloadUnderLoad({ port, reloads, reload }: Scenario): Prom
   return measured;
 }
 
-export function assertSomeLost({ load, held, heldLong, raced }: Measured): void {
+function assertSomeLost({ load, held, heldLong, raced }: Measured): void {
   const all = lost(load) + lost(held) + lost(heldLong);
-  assert.ok(all > raced, "the scenario shows no loss but the kernel's own");
-  assert.equal(load.other + held.other + heldLong.other, 0, "the clients failed by themselves");
+  assert.ok(all > raced, "the scenario loses no connection except by the kernel's own race");
+  assert.equal(load.other + held.other + heldLong.other, 0, "a client failed by itself");
 }
 
-/** Nothing was lost but what no program is asked about, and there were handshakes to lose. */
-export function assertNoneLost(
-  { load, held, heldLong, raced }: Measured,
-  migrated: Migrated,
-): void {
+/** Asserts that only the kernel's own race lost connections, and that handshakes were migrated. */
+function assertNoneLost({ load, held, heldLong, raced }: Measured, migrated: Migrated): void {
   const tallies = [load, held, heldLong];
   const reset = tallies.reduce((sum, tally) => sum + tally.reset, 0);
   for (const tally of tallies) {
@@ -87,8 +135,8 @@ export function assertNoneLost(
     assert.deepEqual(tally, { ...noVisits(), ok, reset: tally.reset });
     assert.ok(tally.ok > 0);
   }
-  assert.equal(reset, raced, "every reset is the kernel's own race, by the stack it was sent from");
-  assert.ok(raced <= MAX_RACED, `${raced} resets by the kernel's own race`);
+  assert.equal(reset, raced, "a reset was not sent by the kernel's own race");
+  assert.ok(raced <= MAX_RACED, `the kernel's own race reset ${raced} connections`);
   assert.ok(migrated.handshake_ack > 0);
   assert.ok(migrated.handshake_timer > 0);
 }
@@ -99,7 +147,7 @@ export interface Row {
   tally: Tally;
 }
 
-/** Prints a line for each of `rows`; `rounds` says what its number of reloads is here. */
+/** Prints a line for each of `rows`; `rounds` is the heading of the number of reloads. */
 export function table(t: TestContext, rounds: string, rows: readonly Row[]): void {
   t.diagnostic(line("", rounds, "conns", "lost", "refused", "reset", "timeout", "short", "other"));
   for (const { run, reloads, tally } of rows) {
@@ -110,7 +158,7 @@ export function table(t: TestContext, rounds: string, rows: readonly Row[]): voi
   }
 }
 
-/** Prints what was measured, a line each. */
+/** Prints the tallies, and the migrated connections by stage. */
 export function report(t: TestContext, rows: readonly Row[], migrated?: Migrated): void {
   table(t, "reloads", rows);
   if (!migrated) return;
@@ -118,8 +166,8 @@ export function report(t: TestContext, rows: readonly Row[], migrated?: Migrated
   t.diagnostic(`migrated: ${stages.join(", ")}`);
 }
 
-/** The rows of {@link reloadUnderLoad}: its three kinds of client. */
-export function rowsOf(run: string, { reloads, load, held, heldLong }: Measured): Row[] {
+/** Returns one row for each kind of client in {@link reloadUnderLoad}. */
+function rowsOf(run: string, { reloads, load, held, heldLong }: Measured): Row[] {
   return [
     { run: `${run}: load`, reloads, tally: load },
     { run: `${run}: held`, reloads, tally: held },

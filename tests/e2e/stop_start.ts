@@ -1,11 +1,14 @@
-/** What servers go through here: stopped or killed, started again after a while in which nobody listens, under load. */
+/**
+ * Outages under load: a server is stopped or killed, no process listens for a while, it is started
+ * again.
+ */
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Kind, type Loss, noVisits, type Tally, visit } from "../helpers/load/client.ts";
 import { LoadClient } from "../helpers/load/client_load.ts";
 import { type Connections, connectionsWith } from "../helpers/net/accepted.ts";
-import type { Restartable } from "../helpers/servers/restartable.ts";
 import { until } from "../helpers/until.ts";
+import type { Restartable } from "./restartable.ts";
 
 export const WAYS = ["graceful", "SIGKILL"] as const;
 export type Way = (typeof WAYS)[number];
@@ -13,35 +16,35 @@ export type Way = (typeof WAYS)[number];
 export interface Outages {
   readonly way: Way;
   readonly times: number;
-  /** Nobody listens for so long. */
+  /** How long no process listens. */
   readonly gapMs: number;
-  /** New connections a second. */
+  /** New connections per second. */
   readonly rate: number;
 }
 
 export interface Measured {
   readonly stops: number;
   readonly tally: Tally;
-  /** Lost connections that no killed server had accepted, or of which that is not known. */
+  /** Lost connections that are not proven to have been accepted by a killed server. */
   readonly unproven: readonly Loss[];
 }
 
 /** The moment of a SIGKILL. */
 interface Killed {
   readonly atMs: number;
-  /** Client ports of what the server had accepted and not closed. */
+  /** Client ports of the connections the server had accepted and not closed. */
   readonly accepted: ReadonlySet<number>;
 }
 
-/** Between two outages: who waited is served, and the load is steady again. */
+/** Between two outages: held connections are served, and the load is steady again. */
 const PAUSE_MS = 300;
-/** Connections that each SIGKILL finds accepted, so that there is something to lose. */
+/** Accepted connections at each SIGKILL, which are lost with the server. */
 const SILENT = 5;
 
 export async function stopAndStart(server: Restartable, outages: Outages): Promise<Measured> {
   const { port, hosts } = server.recipe;
   const { way, times, gapMs, rate } = outages;
-  // Whoever waits for the server is a connection under way.
+  // Held connections count as open too.
   const concurrency = Math.ceil((rate * gapMs) / 1000) + 400;
   const limit = Number.MAX_SAFE_INTEGER;
   using load = await LoadClient.start({ port, hosts, rate, concurrency, limit });
@@ -66,7 +69,9 @@ export async function stopAndStart(server: Restartable, outages: Outages): Promi
   return { stops: times, tally, unproven: losses.filter((loss) => !proven(loss, killed)) };
 }
 
-/** Connections that ask nothing, so that the server, which has accepted them, cannot finish them. */
+/**
+ * Opens connections that send no request, so that the server accepts them and cannot finish them.
+ */
 async function acceptedBy({ recipe }: Restartable, losses: Loss[]): Promise<Promise<Kind>[]> {
   const { port, hosts } = recipe;
   const ports: number[] = [];
@@ -80,53 +85,59 @@ async function acceptedBy({ recipe }: Restartable, losses: Loss[]): Promise<Prom
       onLoss: (loss) => losses.push(loss),
     }),
   );
-  await until("the silent ones are accepted", async () => {
+  await until("the silent connections are accepted", async () => {
     const { accepted } = await connectionsWith(port);
     return ports.length === SILENT && ports.every((each) => accepted.has(each));
   });
   return kinds;
 }
 
-/** Kills it when connections wait to be accepted; frozen before, so that it can be told which do. */
+/**
+ * Kills the server while connections are queued; freezes it first, so that their number is exact.
+ */
 async function kill(server: Restartable): Promise<Killed> {
-  const { port, says } = server.recipe;
+  const { port, reports } = server.recipe;
   await server.freeze();
-  const found = await until("a connection waits to be accepted", async () => {
+  const found = await until("a connection is queued", async () => {
     const now = await connectionsWith(port);
     return now.waiting.size > 0 ? now : null;
   });
   const atMs = Date.now();
-  if (says) assertSaid(found, server.said());
+  if (reports) assertReported(found, server.reported());
   await server.kill();
   return { atMs, accepted: found.accepted };
 }
 
-/** What the kernel says is accepted the server says too, but for one between accept(2) and saying so. */
-function assertSaid({ accepted }: Connections, said: Set<number>): void {
-  const unsaid = [...accepted].filter((port) => !said.has(port));
-  assert.ok(unsaid.length <= 1, `accepted, but the server does not say so: ${unsaid}`);
+/**
+ * Asserts that the server has reported every accepted connection; one may be between accept(2) and
+ * its report.
+ */
+function assertReported({ accepted }: Connections, reported: Set<number>): void {
+  const unreported = [...accepted].filter((port) => !reported.has(port));
+  assert.ok(unreported.length <= 1, `accepted, but not reported by the server: ${unreported}`);
 }
 
-/** Whether it was open at a SIGKILL and accepted by then. */
+/** Whether the connection was open at a SIGKILL and accepted before. */
 function proven({ localPort, openedMs, lostMs }: Loss, killed: readonly Killed[]): boolean {
   return killed.some(
     ({ atMs, accepted }) => openedMs <= atMs && atMs <= lostMs && accepted.has(localPort),
   );
 }
 
-/** Without the sidecar: whoever comes while nobody listens is refused. */
+/** Asserts that connections are refused while no process listens, as without the sidecar. */
 export function assertRefused({ tally }: Measured): void {
-  assert.ok(tally.refused > 0, "nobody was refused");
-  assert.equal(tally.other, 0, "the clients failed by themselves");
+  assert.ok(tally.refused > 0, "no connection was refused");
+  assert.equal(tally.other, 0, "a client failed by itself");
 }
 
-/** Nobody was lost but those that a killed server had accepted. */
+/** Asserts that only connections accepted by a killed server were lost. */
 export function assertHeld({ stops, tally, unproven }: Measured, way: Way): void {
   assert.deepEqual(unproven, []);
-  // A killed server's connections end in the middle, and in no other way.
+  // The connections of a killed server are reset or cut short.
   const { ok, reset, short } = tally;
   const ended = way === "SIGKILL" ? { reset, short } : {};
   assert.deepEqual(tally, { ...noVisits(), ok, ...ended });
   assert.ok(ok > 0);
-  if (way === "SIGKILL") assert.ok(reset + short >= stops * SILENT, "there was nothing to prove");
+  if (way === "SIGKILL")
+    assert.ok(reset + short >= stops * SILENT, "too few accepted connections were lost");
 }

@@ -1,4 +1,7 @@
-/** Servers without SO_REUSEPORT, stopped and then started under load: the old and the new one never run together. */
+/**
+ * Servers without SO_REUSEPORT, stopped and then started under load: old and new never run
+ * together.
+ */
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -12,6 +15,7 @@ import { isRunning } from "../helpers/product/exec.ts";
 import { promtoolCheck } from "../helpers/product/prometheus.ts";
 import { EXAMPLES, StoreProcess } from "../helpers/product/store.ts";
 import { haproxyConfig } from "../helpers/servers/haproxy.ts";
+import { nginxArgs, nginxConfig } from "../helpers/servers/nginx.ts";
 import { report } from "./scenario.ts";
 
 const LOAD = { rate: 150, concurrency: 300, limit: 500_000 };
@@ -26,7 +30,7 @@ interface Server {
   readonly signal: NodeJS.Signals;
 }
 
-/** Stops and starts it under load; what the clients saw. */
+/** Stops and starts a server under load; returns the tally of the clients. */
 async function stopAndStart({ port, start, signal }: Server): Promise<Tally> {
   const serves = async () => (await visit({ port, path: "/ready" })) === "ok";
   let server = start();
@@ -37,7 +41,7 @@ async function stopAndStart({ port, start, signal }: Server): Promise<Tally> {
       await sleep(PAUSE_MS);
       const family = [server.pid, ...childrenOf(server.pid)];
       await server.stop(signal);
-      assert.ok(!family.some(isRunning), "the old one is gone");
+      assert.ok(!family.some(isRunning), "the old server still runs");
       await sleep(PAUSE_MS);
       server = start();
       await server.until("it serves", serves);
@@ -55,8 +59,8 @@ function assertAllServed(t: TestContext, run: string, tally: Tally): void {
   assert.ok(tally.ok > 0);
 }
 
-describe("stopped, then started, under load", { concurrency: 3 }, () => {
-  test("a plain Node server: without the store clients are refused", {
+describe("a server stopped, then started, under load", { concurrency: 3 }, () => {
+  test("a Node server without the store refuses connections", {
     timeout: 60_000,
   }, async (t) => {
     using dir = new TempDir();
@@ -68,7 +72,7 @@ describe("stopped, then started, under load", { concurrency: 3 }, () => {
     assert.ok(tally.refused > 0);
   });
 
-  test("a plain Node server: with store exec nobody is", { timeout: 60_000 }, async (t) => {
+  test("a Node server run by store exec refuses no connection", { timeout: 60_000 }, async (t) => {
     const port = 18341;
     await using store = await StoreProcess.start(["--metrics", "0"]);
     const args = ["--name", "web", "--tcp", `127.0.0.1:${port}`, "--", process.execPath, EXAMPLE];
@@ -81,7 +85,7 @@ describe("stopped, then started, under load", { concurrency: 3 }, () => {
     assert.match(text, new RegExp(`^reuseport_migrate_store_taken_total ${STOPS}$`, "m"));
   });
 
-  test("store exec: a server that is killed, and store exec itself, leave the listener in the store", {
+  test("a killed server and a killed store exec leave the listener in the store", {
     timeout: 60_000,
   }, async () => {
     const port = 18342;
@@ -111,7 +115,7 @@ describe("stopped, then started, under load", { concurrency: 3 }, () => {
     assert.equal(await third.stop("SIGTERM"), 0);
   });
 
-  test("a server that uses FdStore itself", { timeout: 60_000 }, async (t) => {
+  test("a server that uses FdStore refuses no connection", { timeout: 60_000 }, async (t) => {
     const port = 18343;
     await using store = await StoreProcess.start();
     const args = [join(EXAMPLES, "fd_store.mjs"), store.path, `127.0.0.1:${port}`];
@@ -119,7 +123,9 @@ describe("stopped, then started, under load", { concurrency: 3 }, () => {
     assertAllServed(t, "Node: FdStore", await stopAndStart({ port, start, signal: "SIGTERM" }));
   });
 
-  test("HAProxy with fd@, and nginx with NGINX=, as packaged", { timeout: 60_000 }, async (t) => {
+  test("packaged HAProxy (fd@) and nginx (NGINX=) refuse no connection", {
+    timeout: 60_000,
+  }, async (t) => {
     await using store = await StoreProcess.start();
     using dir = new TempDir();
     const exec = (name: string, port: number, ...command: string[]) =>
@@ -130,30 +136,11 @@ describe("stopped, then started, under load", { concurrency: 3 }, () => {
     const haproxyTally = await stopAndStart({ port: 18344, start: haproxy, signal: "SIGUSR1" });
     assertAllServed(t, "HAProxy: store exec", haproxyTally);
 
-    writeFileSync(dir.file("nginx.conf"), NGINX);
-    const line = ["env", "NGINX=3;", "nginx", "-p", dir.path, "-c", "nginx.conf", "-e", "log"];
+    // Without reuseport: nginx looks for this address among the sockets it inherits.
+    writeFileSync(dir.file("nginx.conf"), nginxConfig(["127.0.0.1:18345"], 2));
+    const line = ["env", "NGINX=3;", "nginx", ...nginxArgs(dir.path)];
     const nginx = () => exec("nginx", 18345, ...line);
     const nginxTally = await stopAndStart({ port: 18345, start: nginx, signal: "SIGQUIT" });
     assertAllServed(t, "nginx: store exec", nginxTally);
   });
 });
-
-/** No reuseport. Told of inherited sockets it forks no daemon; it looks for this address among them. */
-const NGINX = `daemon off;
-pid nginx.pid;
-user root;
-worker_processes 2;
-events { worker_connections 2048; }
-http {
-  access_log off;
-  client_body_temp_path body;
-  proxy_temp_path proxy;
-  fastcgi_temp_path fastcgi;
-  uwsgi_temp_path uwsgi;
-  scgi_temp_path scgi;
-  server {
-    listen 127.0.0.1:18345;
-    location / { return 200 $uri; }
-  }
-}
-`;

@@ -1,5 +1,5 @@
 /** Runs deferred steps at the end of a test; {@link Scene} is one. */
 export interface Cleanup {
-  /** Has `undo` run at the end, in reverse order. */
+  /** Runs `undo` at the end; the last deferred step runs first. */
   defer(undo: () => unknown): void;
 }

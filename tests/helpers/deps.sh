@@ -1,8 +1,8 @@
 #!/bin/sh
-# Installs what a set of targets needs and this machine lacks, and nothing else:
+# Installs the packages that the named sets of targets require and this machine lacks:
 #   deps.sh build|sandbox|check|test|bench...
-# A need is met by a command or a file, whoever installed it; apt is asked only
-# for the rest, and no service of a package is started, now or at the next boot.
+# A package is missing if its command or file is missing, however it was installed. apt starts no
+# service of a package, neither now nor at boot.
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
 me=tests/helpers/deps.sh

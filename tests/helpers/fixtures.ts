@@ -1,4 +1,4 @@
-/** Status as it could be read, for tests without a kernel. */
+/** Status objects for tests without a kernel. */
 import type { GroupStatus, ListenerStatus, Status } from "../../loader/index.ts";
 
 export function listenerStatus(change: Partial<ListenerStatus>): ListenerStatus {
@@ -19,7 +19,7 @@ export function listenerStatus(change: Partial<ListenerStatus>): ListenerStatus 
   };
 }
 
-/** One group of port 80, or another. */
+/** Returns a group of `port` (80 by default) with the given fields changed. */
 export function groupStatus({
   port = 80,
   ...change
@@ -48,7 +48,9 @@ export function groupStatus({
   };
 }
 
-/** @param failures the kernel's count in their namespace; null: not to be read */
+/**
+ * @param failures the kernel's count of failures in the groups' namespace; null if it is unreadable
+ */
 export function statusOf(groups: readonly GroupStatus[], failures: bigint | null): Status {
   const counted = failures === null ? [] : ([[7, { success: 0n, failure: failures }]] as const);
   return { groups, adoptions: [], unmanaged: [], kernel: new Map(counted), errors: [] };

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Runs test files in sandboxes side by side, each with its own network namespace, bpffs and cgroup:
+# Runs test files in N parallel sandboxes, as the tests mostly wait:
 #   shards.sh N COMMAND... -- FILE...
-# Most of their time is waiting. What each prints comes whole, when it has ended.
+# The output of a sandbox is printed when it has ended.
 set -eu
 n=$1
 shift

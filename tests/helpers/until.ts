@@ -1,7 +1,7 @@
-/** Polls a condition: tests wait for facts, never for a time. */
+/** Polls a condition: a test waits for a fact and never for a time. */
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** Generous on purpose: it ends a test that hangs and decides nothing else. */
+/** Generous on purpose: it only ends a test that hangs. */
 const PATIENCE_MS = 20_000;
 
 /** Resolves with the first value of `probe` that is neither false, null nor undefined. */
@@ -14,7 +14,8 @@ export async function until<T>(
   for (;;) {
     const value = await probe();
     if (value !== false && value !== null && value !== undefined) return value;
-    if (Date.now() > deadline) throw new Error(`waited ${PATIENCE_MS} ms in vain until ${what}`);
+    if (Date.now() > deadline)
+      throw new Error(`timed out after ${PATIENCE_MS} ms: waited until ${what}`);
     await sleep(everyMs);
   }
 }

@@ -1,6 +1,6 @@
 /**
  * `attach_main.js COMMAND PATH`, in the sandbox: attaches with an installed command to a live
- * reuseport listener, once and as a sidecar, looks at the status, and detaches.
+ * reuseport listener, once and as a sidecar, checks the status, and detaches.
  */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -14,17 +14,17 @@ const PORT = 18080;
 const PINS = "/sys/fs/bpf/reuseport-migrate";
 const SPEC = [`127.0.0.1:${PORT}`, "--netns", String(process.pid)];
 
-async function once_(command: Command): Promise<void> {
-  const said = await command.run("attach", ...SPEC, "--once");
-  assert.match(said, /^ATTACHED groups=1 listeners=1$/m);
+async function attachOnce(command: Command): Promise<void> {
+  const output = await command.run("attach", ...SPEC, "--once");
+  assert.match(output, /^ATTACHED groups=1 listeners=1$/m);
   const [group] = (await command.status()).groups;
   assert.equal(group?.port, PORT);
   assert.equal(group.attached, true);
   await command.run("detach", SPEC[0] as string);
-  assert.equal(existsSync(PINS), false, "pins after detach");
+  assert.equal(existsSync(PINS), false, "pins are left after detach");
 }
 
-async function sidecar(command: Command, second: () => Promise<unknown>): Promise<void> {
+async function attachSidecar(command: Command, second: () => Promise<unknown>): Promise<void> {
   const stdio = ["ignore", "pipe", "inherit"] as const;
   const child = spawn(command.path, ["attach", ...SPEC, "--metrics", "9944"], {
     env: command.env,
@@ -33,11 +33,11 @@ async function sidecar(command: Command, second: () => Promise<unknown>): Promis
   });
   const exit = once(child, "exit");
   try {
-    let said = "";
+    let output = "";
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
-      said += text;
+      output += text;
     });
-    await until("READY", () => /^READY groups=1 listeners=1 /m.test(said));
+    await until("READY", () => /^READY groups=1 listeners=1 /m.test(output));
     await second();
     await until("the second listener is a target", async () => {
       const [group] = (await command.status()).groups;
@@ -47,7 +47,7 @@ async function sidecar(command: Command, second: () => Promise<unknown>): Promis
     assert.match(metrics, /^reuseport_migrate_groups\{.*\} 1$/m);
     child.kill("SIGTERM");
     assert.deepEqual(await exit, [0, null]);
-    assert.equal(existsSync(PINS), false, "pins after SIGTERM");
+    assert.equal(existsSync(PINS), false, "pins are left after SIGTERM");
   } finally {
     child.kill("SIGKILL");
   }
@@ -58,6 +58,6 @@ const command = new Command(path, PATH);
 const server = await ListenerProcess.start();
 const listen = () => server.open({ address: "127.0.0.1", port: PORT });
 await listen();
-await once_(command);
-await sidecar(command, listen);
+await attachOnce(command);
+await attachSidecar(command, listen);
 await server.kill();

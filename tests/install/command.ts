@@ -1,4 +1,4 @@
-/** The installed command, run as a user's shell would, with a PATH of the test's choice. */
+/** The installed command, run as by a shell with a given PATH. */
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 

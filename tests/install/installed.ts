@@ -1,4 +1,4 @@
-/** What the installation tests share: the checkout they install from, and the sandbox they attach in. */
+/** Common steps of the installation tests: `make`, commands, and the sandbox they attach in. */
 import { execFile } from "node:child_process";
 import { mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
@@ -9,7 +9,7 @@ const run = promisify(execFile);
 export const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const SANDBOX = join(ROOT, "tests/helpers/sandbox.sh");
 
-/** Runs `command` and returns what it wrote; fails with all of it. */
+/** Runs `command` and returns its stdout. @throws Error with all of its output */
 export async function output(
   command: string,
   args: readonly string[],
@@ -23,7 +23,7 @@ export async function make(...args: string[]): Promise<void> {
   await output("make", ["--no-print-directory", ...args]);
 }
 
-/** A directory for PATH with Node in it and nothing else: no clang, no npm, no shell. */
+/** Makes a directory for PATH with Node only: no clang, no npm, no shell. */
 export function pathWithNodeOnly(dir: string): string {
   const path = join(dir, "only-node");
   mkdirSync(path);

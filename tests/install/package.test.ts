@@ -1,4 +1,4 @@
-/** `npm pack`: the package that works where there is neither a repository nor a compiler. */
+/** `npm pack`: the package works without a repository and without a compiler. */
 import assert from "node:assert/strict";
 import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -6,13 +6,13 @@ import { test } from "node:test";
 import { TempDir } from "../helpers/host/child.ts";
 import { inSandbox, output, pathWithNodeOnly } from "./installed.ts";
 
-const OBJECTS = ["adopt.bpf.o", "listeners.bpf.o", "bind_events.bpf.o", "select.bpf.o"];
+const OBJECTS = ["adopt.bpf.o", "bind_events.bpf.o", "listeners.bpf.o", "select.bpf.o"];
 
-test("the npm package attaches where there is no clang", async () => {
+test("the npm package attaches on a host without clang", async () => {
   using dir = new TempDir();
   await output("npm", ["pack", "--silent", "--pack-destination", dir.path]);
   const tarball = readdirSync(dir.path).find((name) => name.endsWith(".tgz"));
-  assert.ok(tarball, "npm pack made a tarball");
+  assert.ok(tarball, "npm pack made no tarball");
 
   const home = dir.file("empty");
   mkdirSync(home);

@@ -12,7 +12,7 @@ function filesIn(dir: string): string[] {
   );
 }
 
-test("make install PREFIX= attaches where there is no clang", async () => {
+test("the command of make install PREFIX= attaches on a host without clang", async () => {
   using dir = new TempDir();
   const prefix = dir.file("prefix");
   await make("install", `PREFIX=${prefix}`);
@@ -21,7 +21,7 @@ test("make install PREFIX= attaches where there is no clang", async () => {
   assert.deepEqual(filesIn(prefix), []);
 });
 
-test("make install DESTDIR= puts the files below it and names them without it", async () => {
+test("make install DESTDIR= puts the files below DESTDIR, and the unit names paths without it", async () => {
   using dir = new TempDir();
   const dest = dir.file("dest");
   await make("install", `DESTDIR=${dest}`, "PREFIX=/usr");
@@ -34,7 +34,7 @@ test("make install DESTDIR= puts the files below it and names them without it", 
   }
 });
 
-test("make install over an older installation leaves nothing of it", async () => {
+test("make install removes every file of an older installation", async () => {
   using dir = new TempDir();
   const prefix = dir.file("prefix");
   await make("install", `PREFIX=${prefix}`);

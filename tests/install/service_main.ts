@@ -1,6 +1,6 @@
 /**
- * `service_main.js UNIT`, in the sandbox: plays systemd for the installed unit as far as that goes
- * without it: its command, its capabilities, NoNewPrivileges and the notify socket.
+ * `service_main.js UNIT`, in the sandbox: plays systemd for the installed unit: its command, its
+ * capabilities, NoNewPrivileges and the notify socket.
  */
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
@@ -15,7 +15,7 @@ import { UnitFile } from "./unit_file.ts";
 
 const PORT = 18080;
 const PINS = "/sys/fs/bpf/reuseport-migrate";
-const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"; // systemd's own
+const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"; // the PATH of systemd
 const ENVIRONMENT = { SPECS: `127.0.0.1:${PORT} [::1]:${PORT}`, OPTIONS: `--netns ${process.pid}` };
 
 const unit = new UnitFile(process.argv[2] as string);
@@ -23,7 +23,7 @@ const service = new Command(unit.command(ENVIRONMENT)[0] as string, PATH);
 
 type Environment = Readonly<Record<string, string>>;
 
-/** What CAP_* bits the process may ever have, as in /proc/PID/status. */
+/** Returns the capability bounding set of a process. */
 function bounding(pid: number | undefined): bigint {
   const line = /^CapBnd:\s*([0-9a-f]+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"));
   return BigInt(`0x${line?.[1]}`);
@@ -38,8 +38,8 @@ function start(notify: string, environment: Environment): ChildProcess {
   });
 }
 
-/** From start to READY=1; SIGTERM must leave everything attached. */
-async function live(
+/** Starts the service, runs `whileReady` after READY=1, and ends it with SIGTERM. */
+async function runService(
   dir: TempDir,
   name: string,
   whileReady: (reload: () => Promise<void>) => Promise<void>,
@@ -48,16 +48,18 @@ async function live(
   const path = dir.file(name);
   using socket = new NotifySocket(path);
   const child = start(path, environment);
-  // ExecReload=, and what systemd waits for.
+  // Sends the signal of ExecReload= and waits for READY=1, as systemd does.
   const reload = async () => {
     const before = socket.received().length;
     child.kill("SIGHUP");
-    await until("it has reloaded", () => socket.received().slice(before).includes("READY=1"));
+    await until("the service has reloaded", () =>
+      socket.received().slice(before).includes("READY=1"),
+    );
   };
   const exit = once(child, "exit");
   try {
     await until("READY=1", () => {
-      assert.equal(child.exitCode, null, "it ended before READY=1");
+      assert.equal(child.exitCode, null, "the service ended before READY=1");
       return socket.received().includes("READY=1");
     });
     const allowed = unit.get("CapabilityBoundingSet").split(" ").length;
@@ -65,7 +67,7 @@ async function live(
     await whileReady(reload);
     child.kill("SIGTERM");
     assert.deepEqual(await exit, [0, null]);
-    assert.ok(socket.received().includes("STOPPING=1"), "STOPPING=1");
+    assert.ok(socket.received().includes("STOPPING=1"), "STOPPING=1 was not sent");
   } finally {
     child.kill("SIGKILL");
   }
@@ -80,16 +82,17 @@ async function attached(groups: number): Promise<void> {
 
 using dir = new TempDir();
 const server = await ListenerProcess.start();
-// Boot: the service is there before the server.
-await live(dir, "boot", async () => {
+// Boot: the service starts before the server.
+await runService(dir, "boot", async () => {
   await server.open({ address: "127.0.0.1", port: PORT });
   await attached(1);
 });
 await attached(1);
-// Restart: it adopts what is attached, and sees what came meanwhile.
+// Restart: the service takes over the attached group, and finds a listener that opened meanwhile.
 await server.open({ address: "::1", port: PORT });
-await live(dir, "restart", () => attached(2));
-// With a config file and no SPEC: it adopts that too, and `systemctl reload` reads the file again.
+await runService(dir, "restart", () => attached(2));
+// A config file instead of SPEC: the service takes over, and `systemctl reload` reads the file
+// again.
 const config = dir.file("config.yaml");
 const services = (last: string) =>
   writeFileSync(
@@ -101,11 +104,11 @@ const services = (last: string) =>
     }),
   );
 services("");
-await live(
+await runService(
   dir,
   "config",
   async (reload) => {
-    assert.equal((await service.status()).groups.length, 2, "the other one stays pinned");
+    assert.equal((await service.status()).groups.length, 2, "the other group was not kept");
     services(`[::1]:${PORT}`);
     await reload();
     await attached(2);
@@ -113,8 +116,8 @@ await live(
   { SPECS: "", OPTIONS: `--config ${config}` },
 );
 for (const group of (await service.status()).groups) {
-  assert.equal(group.attachments, 1, "a restart attaches nothing anew");
+  assert.equal(group.attachments, 1, "a restart attached the group again");
 }
 await service.run("detach", "--all");
-assert.equal(existsSync(PINS), false, "pins after detach --all");
+assert.equal(existsSync(PINS), false, "pins are left after detach --all");
 await server.kill();

@@ -1,4 +1,4 @@
-/** The few settings of a systemd unit that decide how its command is run. */
+/** The settings of a systemd unit that decide how its command runs. */
 import { readFileSync } from "node:fs";
 
 export class UnitFile {
@@ -14,7 +14,7 @@ export class UnitFile {
     return line.slice(name.length + 1);
   }
 
-  /** ExecStart= as systemd splits it: `$NAME` as a word becomes the words of the variable. */
+  /** Returns ExecStart= split as by systemd: a word `$NAME` becomes the words of the variable. */
   command(environment: Readonly<Record<string, string>>): string[] {
     return this.get("ExecStart")
       .split(" ")
@@ -26,7 +26,7 @@ export class UnitFile {
       });
   }
 
-  /** The capabilities of CapabilityBoundingSet= as setpriv(1) wants them: `-all,+bpf`. */
+  /** Returns CapabilityBoundingSet= in the form of setpriv(1): `-all,+bpf`. */
   boundingSet(): string {
     const names = this.get("CapabilityBoundingSet").toLowerCase().split(" ");
     return ["-all", ...names.map((name) => name.replace(/^cap_/, "+"))].join(",");

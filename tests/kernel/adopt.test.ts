@@ -6,7 +6,7 @@ import { runCli } from "../helpers/product/cli.ts";
 import { adopted, adopting, reuseports } from "../helpers/scene/adopting.ts";
 import { scene } from "../helpers/scene/scene.ts";
 import { groupOf } from "../helpers/scene/status.ts";
-import { type Ordinary, startOrdinary } from "../helpers/servers/plain_servers.ts";
+import { type Ordinary, startOrdinary } from "../helpers/servers/ordinary_servers.ts";
 import { until } from "../helpers/until.ts";
 
 const servers: [kind: Ordinary, host: string][] = [
@@ -31,7 +31,7 @@ describe("an ordinary server and its successor", () => {
         assert.deepEqual(reuseports(s.port), { [alone.pid]: false });
         await alone.stop();
 
-        adopting(s, cgroup);
+        await adopting(s, cgroup);
         const [first, next] = [await start(), await start()];
         assert.equal(first.listens && next.listens, true);
         assert.deepEqual(reuseports(s.port), { [first.pid]: true, [next.pid]: true });
@@ -44,7 +44,7 @@ describe("an ordinary server and its successor", () => {
     "of another user: cannot share it",
     scene(async (s) => {
       const cgroup = new TestCgroup(s, "app").create();
-      adopting(s, cgroup);
+      await adopting(s, cgroup);
       // The checkout may be one that only root can read.
       const read = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"];
       const nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", ...read];
@@ -59,11 +59,11 @@ describe("an ordinary server and its successor", () => {
     "with MPTCP: share it, and are covered",
     scene(async (s) => {
       const cgroup = new TestCgroup(s, "app").create();
-      const sidecar = adopting(s, cgroup);
+      const sidecar = await adopting(s, cgroup);
       const process = await s.process(cgroup.under);
       for (let i = 0; i < 2; i++) await s.listener({ reuseport: false, mptcp: true }, process);
       assert.deepEqual(adopted(), { [cgroup.path]: { [s.port]: 2 } });
-      sidecar.reconcile();
+      await sidecar.reconcile();
       const { attached, listeners } = groupOf(s.port);
       assert.deepEqual([attached, listeners.length], [true, 2]);
     }),
@@ -76,7 +76,7 @@ describe("untouched", () => {
     scene(async (s) => {
       const app = new TestCgroup(s, "app").create();
       const others = ["app2", "ap"].map((name) => new TestCgroup(s, name).create());
-      adopting(s, app);
+      await adopting(s, app);
       const outside = await startOrdinary(s, "echo");
       assert.deepEqual(reuseports(s.port), { [outside.pid]: false });
       await outside.stop();
@@ -99,7 +99,7 @@ describe("untouched", () => {
       const below = new TestCgroup(s, "worker", app.directory).create();
       const sibling = new TestCgroup(s, "sibling").create();
       const namesake = new TestCgroup(s, "app", sibling.directory).create();
-      adopting(s, app);
+      await adopting(s, app);
       const apart = await startOrdinary(s, "echo", namesake.under);
       assert.deepEqual(reuseports(s.port), { [apart.pid]: false });
       await apart.stop();
@@ -114,7 +114,7 @@ describe("a cgroup", () => {
     "that does not exist yet, comes, goes and comes back is adopted all the time",
     scene(async (s) => {
       const app = new TestCgroup(s, "app");
-      adopting(s, app);
+      await adopting(s, app);
       for (const binds of [1, 2, 3]) {
         app.create();
         const server = await startOrdinary(s, "echo", app.under);
@@ -131,16 +131,16 @@ describe("a cgroup", () => {
     scene(async (s) => {
       const slice = new TestCgroup(s, "slice").create();
       const app = new TestCgroup(s, "app", slice.directory).create();
-      const sidecar = adopting(s, app);
+      const sidecar = await adopting(s, app);
       await (await startOrdinary(s, "echo", app.under)).stop();
       await app.remove();
       await slice.remove();
       const warnings = () => s.log.filter(({ level }) => level === "warn").map(({ text }) => text);
-      await until("that is noticed", () => {
-        sidecar.reconcile();
+      await until("that is noticed", async () => {
+        await sidecar.reconcile();
         return warnings().length > 0;
       });
-      sidecar.reconcile();
+      await sidecar.reconcile();
       assert.equal(warnings().length, 1, warnings().join("\n"));
       assert.match(warnings()[0] ?? "", /cannot be adopted: its parent .*slice does not exist/);
       const status = await runCli(["status"]);
@@ -148,7 +148,7 @@ describe("a cgroup", () => {
 
       slice.create();
       app.create();
-      sidecar.reconcile();
+      await sidecar.reconcile();
       const server = await startOrdinary(s, "echo", app.under);
       assert.deepEqual(reuseports(s.port), { [server.pid]: true });
       assert.deepEqual(adopted(), { [app.path]: { [s.port]: 2 } });

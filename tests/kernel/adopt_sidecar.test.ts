@@ -12,7 +12,6 @@ import {
   parseSpec,
 } from "../../loader/index.ts";
 import { TestCgroup } from "../helpers/host/cgroup.ts";
-import { attachExclusive } from "../helpers/host/exclusive_cgroup.ts";
 import { pins } from "../helpers/host/fds.ts";
 import { tally } from "../helpers/load/peer.ts";
 import { runCli } from "../helpers/product/cli.ts";
@@ -21,7 +20,8 @@ import { adopted, adopting, adopts } from "../helpers/scene/adopting.ts";
 import { BPFFS, type Scene, scene } from "../helpers/scene/scene.ts";
 import { bringTo } from "../helpers/scene/stages.ts";
 import { groupOf } from "../helpers/scene/status.ts";
-import { startOrdinary } from "../helpers/servers/plain_servers.ts";
+import { startOrdinary } from "../helpers/servers/ordinary_servers.ts";
+import { attachExclusive } from "./exclusive_cgroup.ts";
 
 const COUNT = 20;
 const warnings = (s: Scene) => s.log.filter(({ level }) => level === "warn").map((e) => e.text);
@@ -68,13 +68,13 @@ describe("an adoption", () => {
       const app = new TestCgroup(s, "app").create();
       await (await attached(s, app)).stop();
       assert.equal(await adopts(s, app), false);
-      adopting(s, app).close({ keep: true });
+      await (await adopting(s, app)).close({ keep: true });
       assert.equal(await adopts(s, app), true);
       const command = [`:${s.port}`, "--adopt", "--cgroup", app.path];
       const once = await runCli(["attach", ...command, "--once"]);
       assert.equal(once.stdout, "ATTACHED groups=0 listeners=0\n", once.stderr);
       assert.equal(await adopts(s, app), true);
-      adopting(s, app).close();
+      await (await adopting(s, app)).close();
       assert.equal(await adopts(s, app), false);
     }),
   );
@@ -101,18 +101,18 @@ describe("an adoption", () => {
     scene(async (s) => {
       const app = new TestCgroup(s, "app").create();
       const other = s.port + 5_000;
-      const first = adopting(s, app);
-      adopting(s, app, { specs: [parseSpec(`:${other}`)] });
+      const first = await adopting(s, app);
+      await adopting(s, app, { specs: [parseSpec(`:${other}`)] });
       assert.deepEqual(adopted(), { [app.path]: { [s.port]: 0, [other]: 0 } });
       assert.equal(await adopts(s, app, other), true);
       const detach = await runCli(["detach", `:${s.port}`]);
       assert.equal(detach.code, 0, detach.stderr);
       assert.deepEqual(adopted(), { [app.path]: { [other]: 1 } });
       assert.equal(await adopts(s, app), false);
-      first.reconcile();
-      first.reconcile();
+      await first.reconcile();
+      await first.reconcile();
       assert.equal(s.log.filter(({ event }) => event === "detached_elsewhere").length, 1);
-      first.close();
+      await first.close();
       assert.equal(await adopts(s, app, other), true);
     }),
   );
@@ -124,7 +124,7 @@ describe("an adoption", () => {
       const process = await s.process(app.under);
       const listener = await s.listener({}, process);
       await listener.filter();
-      assert.throws(() => adopting(s, app), ForeignProgramError);
+      await assert.rejects(() => adopting(s, app), ForeignProgramError);
       assert.deepEqual(pins(BPFFS), []);
       await process.exit();
       assert.equal(await adopts(s, app), false);
@@ -140,7 +140,7 @@ describe("an adoption", () => {
       s.defer(attachExclusive(slice.directory));
       const refused = (error: Error) =>
         error instanceof ConflictError && /allows no other; detach that one/.test(error.message);
-      assert.throws(() => adopting(s, app), refused);
+      await assert.rejects(() => adopting(s, app), refused);
       assert.deepEqual(pins(BPFFS), []);
     }),
   );
@@ -149,13 +149,13 @@ describe("an adoption", () => {
     "of another version is refused, and removed by detach --all",
     scene(async (s) => {
       const app = new TestCgroup(s, "app").create();
-      adopting(s, app).close({ keep: true });
+      await (await adopting(s, app)).close({ keep: true });
       const name = pins(BPFFS).find((path) => path.endsWith("/adoption"));
       using map = new BpfMap(obtain(`${BPFFS}/${name}`));
       const value = map.lookup(0) ?? Buffer.alloc(0);
       value.writeUInt32LE(ABI_VERSION + 1, LAYOUT.rm_adoption.members.abi_version);
       map.update(0, value);
-      assert.throws(() => adopting(s, app), AbiMismatchError);
+      await assert.rejects(() => adopting(s, app), AbiMismatchError);
       const status = await runCli(["status"]);
       assert.match(status.stderr, /of another version/);
       assert.equal((await runCli(["detach", `:${s.port}`])).code, 7);
@@ -176,20 +176,20 @@ describe("servers of an adopted cgroup", () => {
       scene(async (s) => {
         const app = new TestCgroup(s, "app.service").create();
         const running = await startOrdinary(s, "echo", app.under);
-        const sidecar = adopting(s, app, { migrate });
-        sidecar.reconcile();
+        const sidecar = await adopting(s, app, { migrate });
+        await sidecar.reconcile();
         assert.equal(warnings(s).length, 1, warnings(s).join("\n"));
         const says = `127\\.0\\.0\\.1:${s.port} of node \\(pid ${running.pid}\\) .*start it once more \\('systemctl restart app\\.service'\\)`;
         assert.match(warnings(s)[0] ?? "", new RegExp(says));
-        assert.equal(sidecar.status().groups.length, 0);
+        assert.equal((await sidecar.status()).groups.length, 0);
 
         await running.stop();
         const old = await startOrdinary(s, "echo", app.under);
-        sidecar.reconcile();
+        await sidecar.reconcile();
         assert.equal(groupOf(s.port).attached, true);
         const { peers, release } = await bringTo("final ack", COUNT, s);
         const next = await startOrdinary(s, "echo", app.under);
-        sidecar.reconcile();
+        await sidecar.reconcile();
         await old.stop();
         release();
         const whole = migrate === "newest" ? { [next.pid]: COUNT } : { ECONNRESET: COUNT };
@@ -203,14 +203,14 @@ describe("servers of an adopted cgroup", () => {
     "that are too many are warned of once, with their pids",
     scene(async (s) => {
       const app = new TestCgroup(s, "app").create();
-      const sidecar = adopting(s, app, { max: 2 });
+      const sidecar = await adopting(s, app, { max: 2 });
       const servers = [];
       for (let i = 0; i < 3; i++) {
         assert.deepEqual(warnings(s), []);
         servers.push(await startOrdinary(s, "echo", app.under));
-        sidecar.reconcile();
+        await sidecar.reconcile();
       }
-      sidecar.reconcile();
+      await sidecar.reconcile();
       assert.equal(warnings(s).length, 1, warnings(s).join("\n"));
       assert.match(warnings(s)[0] ?? "", /has 3 listeners.*started by mistake.*--adopt-max/);
       for (const { pid } of servers) assert.match(warnings(s)[0] ?? "", new RegExp(`\\b${pid}\\b`));

@@ -20,11 +20,11 @@ describe("an owner's close() closes", () => {
         const one = await s.listener();
         const two = await s.listener();
         await two.serve();
-        const sidecar = s.sidecar({ route });
+        const sidecar = await s.sidecar({ route });
         await one.close();
         assert.equal(listening(s.port), 1);
         assert.deepEqual(await tally(await s.peers(COUNT)), { [two.process.pid]: COUNT });
-        sidecar.reconcile();
+        await sidecar.reconcile();
         assert.deepEqual(await tally(await s.peers(COUNT)), { [two.process.pid]: COUNT });
       }),
     );
@@ -34,11 +34,11 @@ describe("an owner's close() closes", () => {
     "with the last listener gone connections are refused, as without us",
     scene(async (s) => {
       const only = await s.listener();
-      const sidecar = s.sidecar();
+      const sidecar = await s.sidecar();
       await only.close();
       assert.equal(listening(s.port), 0);
       assert.deepEqual(await tally(await s.peers(3)), { ECONNREFUSED: 3 });
-      sidecar.reconcile();
+      await sidecar.reconcile();
       assert.deepEqual(await tally(await s.peers(3)), { ECONNREFUSED: 3 });
     }),
   );
@@ -48,7 +48,7 @@ describe("an owner's close() closes", () => {
     scene(async (s) => {
       const one = await s.listener();
       await s.listener();
-      s.sidecar().close({ keep: false });
+      await (await s.sidecar()).close({ keep: false });
       assert.deepEqual(borrowedFds(), []);
       await one.close();
       assert.equal(listening(s.port), 1);
@@ -63,17 +63,17 @@ describe("owners that are gone when we come to borrow", () => {
       const steady = await s.listener();
       await steady.serve();
       const fleeting = await s.process();
-      const sidecar = s.sidecar();
+      const sidecar = await s.sidecar();
       let churning = true;
       const churn = fleeting.churn({ address: s.address, port: s.port }, 20_000).finally(() => {
         churning = false;
       });
       while (churning) {
-        sidecar.reconcile();
+        await sidecar.reconcile();
         await new Promise(setImmediate);
       }
       await churn;
-      sidecar.reconcile();
+      await sidecar.reconcile();
 
       // Of listeners that come and go within a millisecond some were seen, and borrowed in vain.
       const said = (event: string) => s.log.filter((e) => e.event === event).length;

@@ -7,15 +7,15 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { migrationFinding } from "../../loader/check/self_test.ts";
 import { Observer } from "../../loader/observe/observer.ts";
-import { probeWakeup } from "../../loader/selftest/index.ts";
 import { Lab } from "../../loader/selftest/lab.ts";
 import { tryMigration } from "../../loader/selftest/migration.ts";
+import { probeWakeup } from "../../loader/selftest/wakeup.ts";
 import { openFds } from "../helpers/host/fds.ts";
 import { childrenOf, ended } from "../helpers/host/processes.ts";
-import { type Checked, check, probe } from "../helpers/product/check.ts";
 import { BIN, runCli } from "../helpers/product/cli.ts";
 import { BPFFS, scene } from "../helpers/scene/scene.ts";
 import { until } from "../helpers/until.ts";
+import { type Checked, check, probe } from "./check_json.ts";
 
 const run = promisify(execFile);
 
@@ -165,8 +165,8 @@ describe("the self-test", () => {
       assert.match(probe(report, "netns").detail, /no network namespace .* CAP_SYS_ADMIN/);
       assert.equal(probe(report, "migrates accept_queue").outcome, "unknown");
 
-      const index = new URL("../../loader/index.js", import.meta.url);
-      const script = `import("${index}").then(async (it) => console.log(await it.probeWakeup()))`;
+      const wakeup = new URL("../../loader/selftest/wakeup.js", import.meta.url);
+      const script = `import("${wakeup}").then(async (it) => console.log(await it.probeWakeup()))`;
       const [command = "", ...args] = [...confined, process.execPath, "-e", script];
       assert.equal((await run(command, args)).stdout, "woken\n");
     }),

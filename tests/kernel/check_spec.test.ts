@@ -55,7 +55,7 @@ describe("a SPEC", () => {
     "of a group that is managed",
     scene(async (s) => {
       await s.listener();
-      s.sidecar();
+      await s.sidecar();
       const { verdict, place } = await look(s.spec);
       assert.equal(verdict, "fit", text(place));
       assert.match(probe(place, "other program").detail, /ours is attached/);

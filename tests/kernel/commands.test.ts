@@ -27,7 +27,7 @@ describe("attach, killed at any time", () => {
       const { peers } = await bringTo("accept queue", COUNT, s);
       const next = await s.listener();
       await next.serve();
-      s.sidecar().close({ keep: true });
+      await (await s.sidecar()).close({ keep: true });
       await listener.close();
       assert.deepEqual(await tally(peers), { [next.process.pid]: COUNT });
       const { "accept_queue/selected": selected } = migratingDecisions(groupOf(s.port));
@@ -95,7 +95,7 @@ describe("--wait", () => {
   test(
     "attaches when the server comes",
     scene(async (s) => {
-      s.sidecar({ wait: true }).watch();
+      (await s.sidecar({ wait: true })).watch();
       assert.deepEqual(readStatus({ bpffs: BPFFS }).groups, []);
       await s.listener();
       const groups = () => readStatus({ bpffs: BPFFS }).groups;

@@ -8,7 +8,7 @@ import { TestNetns } from "../helpers/net/netns.ts";
 import { ConfiguredSidecar } from "../helpers/scene/configured.ts";
 import { BPFFS, type Scene, scene } from "../helpers/scene/scene.ts";
 import type { GroupStatus } from "../helpers/scene/status.ts";
-import { EchoServer } from "../helpers/servers/reuseport_server.ts";
+import { ReloadingServer } from "../helpers/servers/reloading_server.ts";
 import { until } from "../helpers/until.ts";
 
 const HOSTS = ["127.0.0.1", "::1"];
@@ -30,12 +30,12 @@ const serving = (count: number) =>
 class Hosts {
   readonly ports: readonly [number, number];
   readonly namespaces: readonly TestNetns[];
-  readonly #servers: readonly EchoServer[];
+  readonly #servers: readonly ReloadingServer[];
 
   private constructor(
     ports: readonly [number, number],
     namespaces: readonly TestNetns[],
-    servers: readonly EchoServer[],
+    servers: readonly ReloadingServer[],
   ) {
     this.ports = ports;
     this.namespaces = namespaces;
@@ -47,7 +47,7 @@ class Hosts {
     const namespaces = await Promise.all(Array.from({ length: 3 }, () => TestNetns.make(s)));
     const servers = await Promise.all(
       namespaces.map(async ({ under }) => {
-        const server = await EchoServer.start({
+        const server = await ReloadingServer.start({
           port: ports[0],
           ports: [ports[1]],
           hosts: HOSTS,

@@ -23,7 +23,7 @@ async function nextGeneration(
   await sleep(START_GAP_MS + 100); // what tells one start of a service from the next is time
   const listener = await s.listener(options);
   await listener.serve();
-  sidecar.reconcile();
+  await sidecar.reconcile();
   return listener;
 }
 
@@ -32,7 +32,7 @@ describe("--migrate newest", () => {
     "the newest generation gets all",
     scene(async (s) => {
       const first = await s.listener();
-      const sidecar = s.sidecar();
+      const sidecar = await s.sidecar();
       const { peers } = await bringTo("accept queue", COUNT, s);
       const second = await nextGeneration(s, sidecar);
       const third = await nextGeneration(s, sidecar);
@@ -53,7 +53,7 @@ describe("--migrate any", () => {
     "all live listeners get some",
     scene(async (s) => {
       const first = await s.listener();
-      const sidecar = s.sidecar({ migrate: "any" });
+      const sidecar = await s.sidecar({ migrate: "any" });
       const { peers } = await bringTo("accept queue", COUNT, s);
       const second = await nextGeneration(s, sidecar);
       const third = await nextGeneration(s, sidecar);
@@ -75,11 +75,11 @@ describe("--migrate off", () => {
         s.sysctl("net.ipv4.tcp_migrate_req", sysctl);
         const before = kernelMigrations();
         const old = await s.listener();
-        const sidecar = s.sidecar({ migrate: "off" });
+        const sidecar = await s.sidecar({ migrate: "off" });
         const { peers } = await bringTo("accept queue", COUNT, s);
         const next = await s.listener();
         await next.serve();
-        sidecar.reconcile();
+        await sidecar.reconcile();
 
         await old.close();
         assert.deepEqual(await tally(peers), { ECONNRESET: COUNT });
@@ -96,12 +96,12 @@ describe("a policy that changes", () => {
     "is the next sidecar's",
     scene(async (s) => {
       const old = await s.listener();
-      s.sidecar({ migrate: "off", route: "newest" }).close({ keep: true });
+      await (await s.sidecar({ migrate: "off", route: "newest" })).close({ keep: true });
       assert.equal(groupOf(s.port).migrate, "off");
       const { peers } = await bringTo("accept queue", COUNT, s);
       const next = await s.listener();
       await next.serve();
-      s.sidecar();
+      await s.sidecar();
       assert.equal(groupOf(s.port).migrate, "newest");
       assert.equal(groupOf(s.port).route, "kernel");
 
@@ -123,11 +123,11 @@ describe("other settings", () => {
       `${name}: an older compatible listener is preferred`,
       scene(async (s) => {
         const old = await s.listener();
-        const sidecar = s.sidecar();
+        const sidecar = await s.sidecar();
         const { peers } = await bringTo("accept queue", COUNT, s);
         const equal = await s.listener();
         await equal.serve();
-        sidecar.reconcile();
+        await sidecar.reconcile();
         await nextGeneration(s, sidecar, { options: [option] });
 
         await old.close();
@@ -141,11 +141,11 @@ describe("other settings", () => {
     "with no compatible listener the kernel decides, and it is counted",
     scene(async (s) => {
       const old = await s.listener();
-      const sidecar = s.sidecar();
+      const sidecar = await s.sidecar();
       const { peers } = await bringTo("accept queue", COUNT, s);
       const other = await s.listener({ options: [different.TCP_NODELAY] });
       await other.serve();
-      sidecar.reconcile();
+      await sidecar.reconcile();
 
       await old.close();
       assert.deepEqual(await tally(peers), { [other.process.pid]: COUNT });
@@ -160,13 +160,13 @@ describe("other settings", () => {
     scene(async (s) => {
       const old = await s.listener();
       await old.set(different.TCP_DEFER_ACCEPT);
-      const sidecar = s.sidecar();
+      const sidecar = await s.sidecar();
       const { peers } = await bringTo("accept queue", COUNT, s);
       const next = await s.listener();
-      sidecar.reconcile();
+      await sidecar.reconcile();
       await next.set(different.TCP_DEFER_ACCEPT);
       await next.serve();
-      sidecar.reconcile();
+      await sidecar.reconcile();
 
       await old.close();
       assert.deepEqual(await tally(peers), { [next.process.pid]: COUNT });

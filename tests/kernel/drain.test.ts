@@ -10,7 +10,7 @@ import { runCli } from "../helpers/product/cli.ts";
 import { type Scene, scene } from "../helpers/scene/scene.ts";
 import { decisions, groupOf, listenerOf, migratingDecisions } from "../helpers/scene/status.ts";
 import type { Listener } from "../helpers/servers/listener.ts";
-import { EchoServer } from "../helpers/servers/reuseport_server.ts";
+import { ReloadingServer } from "../helpers/servers/reloading_server.ts";
 
 const COUNT = 100;
 
@@ -29,7 +29,7 @@ describe("drain", () => {
     "gives a listener no new connection, whoever names it how",
     scene(async (s) => {
       const [first, second] = await two(s);
-      s.sidecar();
+      await s.sidecar();
       const shared = await tally(await s.peers(COUNT));
       assert.equal(Object.keys(shared).length, 2, "not drained: both get some");
       for (const by of [
@@ -50,7 +50,7 @@ describe("drain", () => {
     "--wait: until nothing is left; then closing moves nothing",
     scene(async (s) => {
       const [first, second] = await two(s, false);
-      s.sidecar();
+      await s.sidecar();
       const peers = await s.peers(COUNT);
       const early = await drain(s, "--pid", pidOf(first), "--wait", "--timeout", "100ms");
       assert.equal(early.code, 1, "it does not accept");
@@ -71,7 +71,7 @@ describe("drain", () => {
     scene(async (s) => {
       const only = await s.listener();
       await only.serve();
-      const sidecar = s.sidecar();
+      const sidecar = await s.sidecar();
       const run = await drain(s, "--pid", pidOf(only));
       assert.equal(run.code, 7, run.stderr);
       assert.match(run.stderr, /no target left/);
@@ -79,7 +79,7 @@ describe("drain", () => {
       assert.equal((await drain(s, "--pid", pidOf(only), "--force")).code, 0);
       assert.deepEqual(await tally(await s.peers(5)), { ECONNREFUSED: 5 });
       assert.equal(decisions(groupOf(s.port))["syn/dropped"], 5);
-      sidecar.reconcile();
+      await sidecar.reconcile();
       await runCli(["undrain", s.spec]);
       assert.deepEqual(await tally(await s.peers(5)), { [pidOf(only)]: 5 });
     }),
@@ -89,19 +89,19 @@ describe("drain", () => {
     "survives the sidecar, and a drained owner that exits leaves nothing behind",
     scene(async (s) => {
       const [first, second] = await two(s);
-      const sidecar = s.sidecar();
+      const sidecar = await s.sidecar();
       await drain(s, "--pid", pidOf(first));
-      sidecar.close({ keep: true });
+      await sidecar.close({ keep: true });
       s.defer(() => runCli(["detach", "--all"]));
       assert.deepEqual(await tally(await s.peers(COUNT)), { [pidOf(second)]: COUNT });
-      const next = s.sidecar();
+      const next = await s.sidecar();
       assert.equal(listenerOf(groupOf(s.port), first.cookie).role, "draining");
       assert.deepEqual(await tally(await s.peers(COUNT)), { [pidOf(second)]: COUNT });
       await first.process.exit();
-      next.reconcile();
+      await next.reconcile();
       const third = await s.listener();
       await third.serve();
-      next.reconcile();
+      await next.reconcile();
       assert.equal(Object.keys(await tally(await s.peers(COUNT))).length, 2);
       assert.ok((decisions(groupOf(s.port))["syn/kernel"] ?? 0) > 0, "the kernel's spread again");
     }),
@@ -111,7 +111,7 @@ describe("drain", () => {
     "--stuck: a queue that does not move is emptied from outside",
     scene(async (s) => {
       const [first, second] = await two(s, false);
-      s.sidecar();
+      await s.sidecar();
       const peers = await s.peers(COUNT);
       await second.serve();
       assert.equal((await drain(s, "--pid", pidOf(first), "--stuck")).code, 2, "requires --yes");
@@ -142,8 +142,8 @@ describe("drain", () => {
 test(
   "under load: zero new SYNs for the drained one, and then nothing is lost or moved by closing it",
   scene(async (s) => {
-    using server = await EchoServer.start({ port: s.port, listeners: 2 });
-    const sidecar = s.sidecar();
+    using server = await ReloadingServer.start({ port: s.port, listeners: 2 });
+    const sidecar = await s.sidecar();
     using load = await LoadClient.start({
       port: s.port,
       rate: 300,
@@ -152,7 +152,7 @@ test(
     });
     await sleep(START_GAP_MS + 100); // a generation of its own
     await server.reload("open");
-    sidecar.reconcile();
+    await sidecar.reconcile();
     const generations = groupOf(s.port).listeners.map(({ generation }) => generation ?? 0);
     const oldest = Math.min(...generations);
     const run = await drain(s, "--generation", String(oldest), "--wait");

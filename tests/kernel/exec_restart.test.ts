@@ -13,7 +13,7 @@ import { assertNothingLeft, execIn, TRAPS } from "../helpers/scene/exec_scene.ts
 import { BPFFS, scene } from "../helpers/scene/scene.ts";
 import { until } from "../helpers/until.ts";
 
-/** http_main.js, but for what the file `switches` says. */
+/** ordinary_http_main.js, but for what the file `switches` says. */
 function switched(file: string, port: number): string[] {
   const script = `case $(cat "$0") in exit) exit 4;; hang) exec sleep 1000;; esac; exec "$@"`;
   writeFileSync(file, "serve");

@@ -20,12 +20,12 @@ describe("groups", () => {
     "one that was re-created is attached again, and that is counted",
     scene(async (s) => {
       const first = await s.listener();
-      const sidecar = s.sidecar();
+      const sidecar = await s.sidecar();
       assert.equal(groupOf(s.port).attachments, 1);
       const { peers } = await bringTo("accept queue", 3, s);
       await first.close();
       assert.deepEqual(await tally(peers), { ECONNRESET: 3 });
-      sidecar.reconcile();
+      await sidecar.reconcile();
       assert.equal(groupOf(s.port).attached, false);
 
       sidecar.watch();
@@ -35,7 +35,7 @@ describe("groups", () => {
       const held = await bringTo("accept queue", COUNT, s);
       const third = await s.listener();
       await third.serve();
-      sidecar.reconcile();
+      await sidecar.reconcile();
       await second.close();
       assert.deepEqual(await tally(held.peers), { [third.process.pid]: COUNT });
       assert.equal(migratingDecisions(groupOf(s.port))["accept_queue/selected"], COUNT);
@@ -48,14 +48,14 @@ describe("groups", () => {
       const process = await s.process();
       await s.listener({ address: "0.0.0.0" }, process);
       await s.listener({ address: "::" }, process);
-      const sidecar = s.sidecar({ spec: `:${s.port}` });
+      const sidecar = await s.sidecar({ spec: `:${s.port}` });
       const groups = readStatus({ bpffs: BPFFS }).groups;
       assert.deepEqual(groups.map(({ key }) => key.family).sort(), ["ipv4", "ipv6"]);
       assert.deepEqual(
         groups.map(({ attached }) => attached),
         [true, true],
       );
-      sidecar.close({ keep: false });
+      await sidecar.close({ keep: false });
       assert.deepEqual(readStatus({ bpffs: BPFFS }).groups, []);
     }),
   );
@@ -68,13 +68,13 @@ describe("groups", () => {
       await s.listener({ address: "0.0.0.0" });
       await s.listener({ address: "0.0.0.0" }, far);
       const netns = () => readStatus({ bpffs: BPFFS }).groups.map(({ key }) => key.netns);
-      const both = s.sidecar({ spec, filter: {} });
+      const both = await s.sidecar({ spec, filter: {} });
       assert.deepEqual(
         netns().toSorted(),
         [netnsInode(process.pid), netnsInode(far.pid)].toSorted(),
       );
-      both.close();
-      s.sidecar({ spec, filter: { netns: netnsInode(far.pid) } });
+      await both.close();
+      await s.sidecar({ spec, filter: { netns: netnsInode(far.pid) } });
       assert.deepEqual(netns(), [netnsInode(far.pid)]);
     }),
   );
@@ -87,7 +87,7 @@ describe("groups", () => {
       const process = await s.process();
       await s.listener({}, process);
       const old = await s.listener({ options: [device] }); // the kernel asks the last opened first
-      const sidecar = s.sidecar();
+      const sidecar = await s.sidecar();
       const groups = () => readStatus({ bpffs: BPFFS }).groups;
       assert.deepEqual(
         groups()
@@ -98,7 +98,7 @@ describe("groups", () => {
       const { peers } = await bringTo("accept queue", COUNT, s);
       const next = await s.listener({ options: [device] }, process);
       await next.serve();
-      sidecar.reconcile();
+      await sidecar.reconcile();
       await old.close();
       assert.deepEqual(await tally(peers), { [process.pid]: COUNT });
       const bound = groups().find(({ key }) => key.ifindex === 1);
@@ -112,7 +112,7 @@ describe("a group that was re-created while no sidecar was there", () => {
     "is attached again by the next one, with its counters",
     scene(async (s) => {
       const first = await s.listener();
-      s.sidecar().close({ keep: true });
+      await (await s.sidecar()).close({ keep: true });
       const { peers } = await bringTo("accept queue", COUNT, s);
       const second = await s.listener();
       await second.serve();
@@ -124,7 +124,7 @@ describe("a group that was re-created while no sidecar was there", () => {
 
       const third = await s.listener();
       assert.equal(groupOf(s.port).attached, false);
-      s.sidecar();
+      await s.sidecar();
       const group = groupOf(s.port);
       assert.deepEqual([group.attached, group.attachments], [true, 2]);
       assert.deepEqual(decisions(group), before);
@@ -136,7 +136,7 @@ describe("a group that was re-created while no sidecar was there", () => {
     "is only unpinned by detach",
     scene(async (s) => {
       const first = await s.listener();
-      s.sidecar().close({ keep: true });
+      await (await s.sidecar()).close({ keep: true });
       await first.close();
       const detach = await runCli(["detach", "--all"]);
       assert.equal(detach.code, 0, detach.stderr);
@@ -147,17 +147,17 @@ describe("a group that was re-created while no sidecar was there", () => {
     "is unpinned when nobody has listened on it for long",
     scene(async (s) => {
       const first = await s.listener();
-      const patient = s.sidecar();
+      const patient = await s.sidecar();
       await first.close();
-      patient.reconcile();
+      await patient.reconcile();
       assert.equal(pins(BPFFS).length > 0, true, "an hour is not over");
-      patient.close({ keep: true });
+      await patient.close({ keep: true });
 
       const second = await s.listener();
-      const sidecar = s.sidecar({ idleMs: 50 });
+      const sidecar = await s.sidecar({ idleMs: 50 });
       await second.close();
-      await until("it is given up", () => {
-        sidecar.reconcile();
+      await until("it is given up", async () => {
+        await sidecar.reconcile();
         return s.log.some(({ event }) => event === "given_up");
       });
       assert.deepEqual(readStatus({ bpffs: BPFFS }).groups, []);
@@ -167,7 +167,7 @@ describe("a group that was re-created while no sidecar was there", () => {
   test(
     "owners are borrowed from in a pid namespace of our own too",
     scene(async (s) => {
-      const main = fileURLToPath(new URL("../helpers/host/pidns_main.js", import.meta.url));
+      const main = fileURLToPath(new URL("./pidns_main.js", import.meta.url));
       const args = ["--pid", "--fork", "--mount-proc", process.execPath, main, String(s.port)];
       const { pid, owner, attached } = JSON.parse(
         execFileSync("unshare", args, { encoding: "utf8" }),

@@ -22,13 +22,13 @@ const holdOf = (s: Scene) => groupOf(s.port).hold;
 /** A sidecar that holds, beside one listener. */
 async function held(s: Scene, options: Partial<SidecarOptions> = {}) {
   const listener = await s.listener({ dual: s.address === "::" });
-  return { listener, sidecar: s.sidecar({ hold: HOLD, ...options }) };
+  return { listener, sidecar: await s.sidecar({ hold: HOLD, ...options }) };
 }
 
 /** The last listener leaves, and the sidecar has seen it. */
 async function leaveAlone(s: Scene, listener: Listener, sidecar: Sidecar): Promise<void> {
   await listener.close();
-  sidecar.reconcile();
+  await sidecar.reconcile();
   assert.equal(holdOf(s)?.holding, true);
 }
 
@@ -36,7 +36,7 @@ async function leaveAlone(s: Scene, listener: Listener, sidecar: Sidecar): Promi
 async function back(s: Scene, sidecar: Sidecar): Promise<Listener> {
   const listener = await s.listener({ dual: s.address === "::" });
   await listener.serve();
-  sidecar.reconcile();
+  await sidecar.reconcile();
   return listener;
 }
 
@@ -46,10 +46,10 @@ async function stopAndStart(s: Scene, state: State, way: Way, hold: boolean): Pr
   const dual = s.address === "::";
   const last = await s.listener({ fastOpen, dual });
   const next = await s.process();
-  const sidecar = s.sidecar(hold ? { hold: HOLD } : {});
+  const sidecar = await s.sidecar(hold ? { hold: HOLD } : {});
   const { peers, release } = await bringTo(state, COUNT, s);
   await last.leave(way);
-  sidecar.reconcile();
+  await sidecar.reconcile();
   if (state === "timer" && hold) {
     const all = () => migratingDecisions(groupOf(s.port))["handshake_timer/selected"] === COUNT;
     await until("the SYN-ACK timer of every request has fired", all, 20);
@@ -62,7 +62,7 @@ async function stopAndStart(s: Scene, state: State, way: Way, hold: boolean): Pr
   }
   const listener = await s.listener({ fastOpen, dual }, next);
   await listener.serve();
-  sidecar.reconcile();
+  await sidecar.reconcile();
   return [...peers, ...more];
 }
 
@@ -123,7 +123,7 @@ describe("while a target lives", () => {
       assert.equal(Object.keys(shared).length, 2, "any listener has its share");
       await unmanaged.close();
 
-      const sidecar = s.sidecar({ hold: HOLD });
+      const sidecar = await s.sidecar({ hold: HOLD });
       assert.equal(listening(s.port), 2);
       assert.deepEqual(await tally(await s.peers(200)), { [first.process.pid]: 200 });
       const second = await back(s, sidecar);
@@ -140,7 +140,7 @@ describe("while a target lives", () => {
       const { peers } = await bringTo("accept queue", COUNT, s);
       const other = await s.listener({ options: [{ level: 1, name: 9, value: 1 }] }); // SO_KEEPALIVE
       await other.serve();
-      sidecar.reconcile();
+      await sidecar.reconcile();
       await listener.close();
       assert.deepEqual(await tally(peers), { [other.process.pid]: COUNT });
       assert.deepEqual(migratingDecisions(groupOf(s.port)), {
@@ -159,7 +159,7 @@ describe("while a target lives", () => {
       await listener.close();
       // The sidecar looks as soon as the first one is there.
       const peers = await s.peers(COUNT);
-      sidecar.reconcile();
+      await sidecar.reconcile();
       assert.deepEqual(await tally(peers), { [unknown.process.pid]: COUNT });
       assert.ok((holdOf(s)?.received.syn ?? 0n) > 0n);
       assert.equal(holdOf(s)?.holds.started, 0);
@@ -173,16 +173,16 @@ describe("while a target lives", () => {
       const SO_RCVBUF = { level: 1, name: 8, value: 70_000 };
       const TCP_MAXSEG = { level: 6, name: 2, value: 1200 };
       const listener = await s.listener({ options: [SO_KEEPALIVE, SO_RCVBUF, TCP_MAXSEG] });
-      const sidecar = s.sidecar({ hold: HOLD });
+      const sidecar = await s.sidecar({ hold: HOLD });
       await listener.set({ level: 6, name: 9, value: 3 }); // TCP_DEFER_ACCEPT
-      sidecar.reconcile();
+      await sidecar.reconcile();
       const same = [SO_KEEPALIVE, SO_RCVBUF, TCP_MAXSEG, { level: 6, name: 9, value: 3 }];
       await leaveAlone(s, listener, sidecar);
       const peers = await s.peers(COUNT);
       await until("all wait", () => holdOf(s)?.connections === COUNT);
       const next = await s.listener({ options: same });
       await next.serve();
-      sidecar.reconcile();
+      await sidecar.reconcile();
       assert.deepEqual(await tally(peers), { [next.process.pid]: COUNT });
       // Not by fallback: the standby is of the same class as the listeners.
       assert.deepEqual(migratingDecisions(groupOf(s.port)), { "accept_queue/selected": COUNT });
@@ -198,14 +198,14 @@ describe("a hold ends", () => {
       const { listener, sidecar } = await held(s, { hold: { timeMs: 300, max: 4096 } });
       await leaveAlone(s, listener, sidecar);
       const peers = await s.peers(COUNT);
-      const over = () => {
-        sidecar.reconcile();
+      const over = async () => {
+        await sidecar.reconcile();
         return holdOf(s)?.holds.expired === 1;
       };
       await until("it expires", over, 20);
       assert.deepEqual(await tally(peers), { ECONNRESET: COUNT });
       assert.deepEqual(await tally(await s.peers(1)), { ECONNREFUSED: 1 });
-      sidecar.reconcile();
+      await sidecar.reconcile();
       assert.equal(listening(s.port), 0);
       await back(s, sidecar);
       assert.equal(listening(s.port), 2);
@@ -225,7 +225,7 @@ describe("a hold ends", () => {
       assert.equal(JSON.parse(run.stdout).released[0].connections, COUNT);
       assert.deepEqual(await tally(peers), { ECONNRESET: COUNT });
       assert.deepEqual(await tally(await s.peers(1)), { ECONNREFUSED: 1 });
-      sidecar.reconcile();
+      await sidecar.reconcile();
       assert.equal(holdOf(s)?.holds.released, 1);
       await back(s, sidecar);
       assert.equal(holdOf(s)?.standby, true);
@@ -240,7 +240,7 @@ describe("a hold ends", () => {
       const run = await runCli(["detach", s.spec]);
       assert.equal(run.code, 0, run.stderr);
       assert.deepEqual(await tally(await s.peers(1)), { ECONNREFUSED: 1 });
-      sidecar.reconcile();
+      await sidecar.reconcile();
       assert.equal(listening(s.port), 0);
     }),
   );
@@ -250,11 +250,11 @@ describe("a hold ends", () => {
     scene(async (s) => {
       const { listener, sidecar } = await held(s);
       await listener.serve();
-      sidecar.close({ keep: true });
+      await sidecar.close({ keep: true });
       assert.equal(listening(s.port), 1);
       assert.deepEqual(await tally(await s.peers(COUNT)), { [listener.process.pid]: COUNT });
       assert.equal(decisions(groupOf(s.port))["syn/kernel"], COUNT, "nothing is steered any more");
-      s.sidecar({ hold: HOLD });
+      await s.sidecar({ hold: HOLD });
       assert.equal(listening(s.port), 2, "the next one holds again");
     }),
   );
@@ -265,8 +265,8 @@ describe("bounds", () => {
     "sidecars that come and go, and are killed, leave no trace that fills a map",
     scene(async (s) => {
       await s.listener();
-      for (let i = 0; i < 80; i++) s.sidecar({ hold: HOLD }).close({ keep: true });
-      s.sidecar({ hold: HOLD });
+      for (let i = 0; i < 80; i++) await (await s.sidecar({ hold: HOLD })).close({ keep: true });
+      await s.sidecar({ hold: HOLD });
       assert.equal(holdOf(s)?.standby, true);
     }),
   );
@@ -303,12 +303,12 @@ describe("--ready-check", () => {
       await leaveAlone(s, listener, sidecar);
       const peers = await s.peers(COUNT);
       const slow = await s.listener();
-      for (let i = 0; i < 5; i++) sidecar.reconcile();
+      for (let i = 0; i < 5; i++) await sidecar.reconcile();
       const more = await s.peers(COUNT);
       assert.equal(holdOf(s)?.connections, 2 * COUNT, "it listens, and has not accepted");
       await slow.serve();
-      const over = () => {
-        sidecar.reconcile();
+      const over = async () => {
+        await sidecar.reconcile();
         return holdOf(s)?.holds.handed_over === 1;
       };
       await until("it is handed over", over, 20);
@@ -330,13 +330,13 @@ describe("--ready-check", () => {
       const peers = await s.peers(COUNT);
       const slow = await s.listener();
       for (let i = 0; i < 30; i++) {
-        sidecar.reconcile();
+        await sidecar.reconcile();
         await new Promise((resolve) => setTimeout(resolve, 50));
       }
       assert.equal(holdOf(s)?.connections, COUNT, "the command fails: nobody answers");
       await slow.serve();
-      const over = () => {
-        sidecar.reconcile();
+      const over = async () => {
+        await sidecar.reconcile();
         return holdOf(s)?.holds.handed_over === 1;
       };
       await until("it is handed over", over, 20);
@@ -352,8 +352,8 @@ describe("--ready-check", () => {
       await leaveAlone(s, listener, sidecar);
       const peers = await s.peers(COUNT);
       const slow = await s.listener();
-      const over = () => {
-        sidecar.reconcile();
+      const over = async () => {
+        await sidecar.reconcile();
         return holdOf(s)?.holds.handed_over === 1;
       };
       await until("it is handed over all the same", over, 20);

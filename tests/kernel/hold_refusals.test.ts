@@ -24,7 +24,7 @@ describe("a group with listeners that no program can select", () => {
     scene(async (s) => {
       await s.listener();
       await s.listener({ mptcp: true });
-      assert.throws(() => s.sidecar({ hold: HOLD }), StandbyError);
+      await assert.rejects(() => s.sidecar({ hold: HOLD }), StandbyError);
       const run = await runCli(["attach", s.spec, "--hold", "10s"]);
       assert.equal(run.code, 7, run.stderr);
       assert.match(run.stderr, /cannot be held: 1 of its 2 listeners .*MPTCP/);
@@ -37,19 +37,19 @@ describe("a group with listeners that no program can select", () => {
     scene(async (s) => {
       const plain = await s.listener();
       await plain.serve();
-      const sidecar = s.sidecar({ hold: HOLD });
+      const sidecar = await s.sidecar({ hold: HOLD });
       const mptcp = await s.listener({ mptcp: true });
       await mptcp.serve();
-      sidecar.reconcile();
+      await sidecar.reconcile();
       assert.equal(groupOf(s.port).hold?.standby, true, "it may be a dying process's listener");
       await sleep(2_100);
-      sidecar.reconcile();
+      await sidecar.reconcile();
       assert.match(warnings(s), /no standby while .*MPTCP/);
       assert.equal(groupOf(s.port).hold, null);
       const served = await tally(await s.peers(100));
       assert.deepEqual(Object.keys(served).sort(), [plain, mptcp].map(pidOf).sort());
       await mptcp.close();
-      sidecar.reconcile();
+      await sidecar.reconcile();
       assert.equal(groupOf(s.port).hold?.standby, true);
     }),
   );
@@ -60,9 +60,9 @@ test(
   scene(async (s) => {
     const listener = await s.listener();
     await listener.serve();
-    const sidecar = s.sidecar({ hold: HOLD });
+    const sidecar = await s.sidecar({ hold: HOLD });
     await listener.filter();
-    sidecar.reconcile();
+    await sidecar.reconcile();
     assert.match(warnings(s), /already runs a classic BPF filter/);
     assert.equal(listening(s.port), 1);
     assert.deepEqual(await tally(await s.peers(50)), { [listener.process.pid]: 50 });
@@ -76,14 +76,14 @@ test(
     const read = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"];
     const as = ["setpriv", `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups", ...read];
     const last = await s.listener({}, await s.process(as));
-    const sidecar = s.sidecar({ hold: HOLD });
+    const sidecar = await s.sidecar({ hold: HOLD });
     await last.process.kill();
-    sidecar.reconcile();
+    await sidecar.reconcile();
     const peers = await s.peers(20);
     await assert.rejects(s.listener(), /EADDRINUSE/, "root is another user");
     const next = await s.listener({}, await s.process(as));
     await next.serve();
-    sidecar.reconcile();
+    await sidecar.reconcile();
     assert.deepEqual(await tally(peers), { [next.process.pid]: 20 });
   }),
 );
@@ -123,11 +123,11 @@ describe("other network namespaces", () => {
     scene(async (s) => {
       const elsewhere = await s.process(["unshare", "--net"]);
       const last = await s.listener({}, elsewhere);
-      const sidecar = s.sidecar({ hold: HOLD, filter: { pid: elsewhere.pid } });
+      const sidecar = await s.sidecar({ hold: HOLD, filter: { pid: elsewhere.pid } });
       assert.equal(groupOf(s.port).hold?.standby, true);
       assert.equal(listening(s.port), 0, "not here");
       await last.close();
-      sidecar.reconcile();
+      await sidecar.reconcile();
       assert.equal(groupOf(s.port).hold?.holding, true);
     }),
   );

@@ -14,15 +14,15 @@ describe("a destination that closes too", () => {
     scene(async (s) => {
       const before = kernelMigrations();
       const first = await s.listener();
-      const sidecar = s.sidecar();
+      const sidecar = await s.sidecar();
       const { peers } = await bringTo("accept queue", 50, s);
       const second = await s.listener();
-      sidecar.reconcile();
+      await sidecar.reconcile();
       await first.close();
       assert.equal(listenerOf(groupOf(s.port), second.cookie).migratedInto, 50n);
       const third = await s.listener();
       await third.serve();
-      sidecar.reconcile();
+      await sidecar.reconcile();
       await second.leave("SIGKILL");
       assert.deepEqual(await tally(peers), { [third.process.pid]: 50 });
 
@@ -44,11 +44,11 @@ describe("several that are killed at once", () => {
       const victims: Listener[] = [];
       // Fewer than are tried for a connection, so that the last one is found whoever has gone.
       for (let i = 0; i < 6; i++) victims.push(await s.listener());
-      const sidecar = s.sidecar();
+      const sidecar = await s.sidecar();
       const { peers } = await bringTo("accept queue", COUNT, s);
       const last = await s.listener();
       await last.serve();
-      sidecar.reconcile();
+      await sidecar.reconcile();
       await Promise.all(victims.map((victim) => victim.leave("SIGKILL")));
       assert.deepEqual(await tally(peers), { [last.process.pid]: COUNT });
 
@@ -72,15 +72,15 @@ describe("more reloads than a group has slots", () => {
       const before = kernelMigrations();
       const process = await s.process();
       let old: Listener = await s.listener({}, process);
-      const sidecar = s.sidecar();
+      const sidecar = await s.sidecar();
       const { peers } = await bringTo("accept queue", 3, s);
       const slots = new Set<number | null>();
       for (let i = 0; i < RELOADS; i++) {
         const next: Listener = await s.listener({}, process);
-        sidecar.reconcile();
+        await sidecar.reconcile();
         await old.close();
         old = next;
-        const [group] = sidecar.status().groups;
+        const [group] = (await sidecar.status()).groups;
         if (group) slots.add(listenerOf(group, old.cookie).slot);
       }
       const group = groupOf(s.port);
@@ -101,9 +101,9 @@ describe("more listeners than a group has slots", () => {
     scene(async (s) => {
       const first = await s.process();
       await s.listener({}, first);
-      const sidecar = s.sidecar();
+      const sidecar = await s.sidecar();
       for (let i = 0; i < 80; i++) await s.listener({}, first);
-      sidecar.reconcile();
+      await sidecar.reconcile();
       const group = groupOf(s.port);
       const without = group.listeners.filter(({ slot }) => slot === null).length;
       assert.ok(without > 0, "every listener has a slot");

@@ -14,17 +14,17 @@ describe("many sidecars in one process", () => {
     "leave no file descriptor and no pin",
     scene(async (s) => {
       await s.listener();
-      const first = s.sidecar();
+      const first = await s.sidecar();
       first.watch();
-      first.close(); // what Node and libbpf open once and keep
+      await first.close(); // what Node and libbpf open once and keep
       await sleep(0);
       const before = openFds();
       for (let i = 0; i < CYCLES; i++) {
-        const sidecar = s.sidecar();
+        const sidecar = await s.sidecar();
         if (i % 3 === 0) sidecar.watch();
-        sidecar.close({ keep: i % 2 === 0 });
+        await sidecar.close({ keep: i % 2 === 0 });
       }
-      s.sidecar().close({ keep: false });
+      await (await s.sidecar()).close({ keep: false });
       await until("file descriptors are as before", () => same(openFds(), before)).catch(() => {});
       assert.deepEqual(openFds(), before);
       assert.deepEqual(pins(BPFFS), []);
@@ -36,15 +36,15 @@ describe("many sidecars in one process", () => {
     scene(async (s) => {
       const process = await s.process();
       await s.listener({}, process);
-      const sidecar = s.sidecar();
-      sidecar.reconcile();
+      const sidecar = await s.sidecar();
+      await sidecar.reconcile();
       const before = openFds();
       for (let i = 0; i < CYCLES; i++) {
         const listener = await s.listener({}, process);
-        sidecar.reconcile();
-        sidecar.status();
+        await sidecar.reconcile();
+        await sidecar.status();
         await listener.close();
-        sidecar.reconcile();
+        await sidecar.reconcile();
       }
       assert.deepEqual(openFds(), before);
     }),
@@ -55,10 +55,10 @@ describe("many sidecars in one process", () => {
     scene(async (s) => {
       const listener = await s.listener();
       await listener.filter();
-      assert.throws(() => s.sidecar(), ForeignProgramError);
+      await assert.rejects(() => s.sidecar(), ForeignProgramError);
       await sleep(0);
       const before = openFds();
-      for (let i = 0; i < CYCLES; i++) assert.throws(() => s.sidecar(), ForeignProgramError);
+      for (let i = 0; i < CYCLES; i++) await assert.rejects(() => s.sidecar(), ForeignProgramError);
       await until("file descriptors are as before", () => same(openFds(), before)).catch(() => {});
       assert.deepEqual(openFds(), before);
       assert.deepEqual(pins(BPFFS), []);

@@ -99,13 +99,13 @@ describe("a sidecar killed with SIGKILL", () => {
       const { programId, attachments } = groupOf(s.port);
       await sidecar.kill();
 
-      const adopter = s.sidecar();
+      const adopter = await s.sidecar();
       assert.deepEqual(decisions(groupOf(s.port)), before);
       assert.equal(groupOf(s.port).programId, programId);
       assert.equal(groupOf(s.port).attachments, attachments);
-      adopter.close({ keep: true });
+      await adopter.close({ keep: true });
       assert.deepEqual(decisions(groupOf(s.port)), before);
-      s.sidecar().close({ keep: false });
+      await (await s.sidecar()).close({ keep: false });
     }),
   );
 });
@@ -153,12 +153,12 @@ describe("a sidecar killed before its last listener leaves", () => {
     "the next one holds until the server is back",
     scene(async (s) => {
       await leaveUnseen(s, "--hold", "60s");
-      const sidecar = s.sidecar({ hold });
+      const sidecar = await s.sidecar({ hold });
       assert.equal(groupOf(s.port).hold?.holding, true);
       const peers = await s.peers(COUNT);
       const next = await s.listener();
       await next.serve();
-      sidecar.reconcile();
+      await sidecar.reconcile();
       assert.deepEqual(await tally(peers), { [next.process.pid]: COUNT });
       const { started, handed_over } = groupOf(s.port).hold?.holds ?? {};
       assert.deepEqual([started, handed_over], [1, 1]);
@@ -169,7 +169,7 @@ describe("a sidecar killed before its last listener leaves", () => {
     "but not where the one before was to hold nothing",
     scene(async (s) => {
       await leaveUnseen(s);
-      assert.throws(() => s.sidecar({ hold }), NoMatchError);
+      await assert.rejects(() => s.sidecar({ hold }), NoMatchError);
     }),
   );
 });
@@ -179,7 +179,7 @@ describe("listeners", () => {
     "a new one becomes a target by itself",
     scene(async (s) => {
       const old = await s.listener();
-      s.sidecar().watch();
+      (await s.sidecar()).watch();
       const next = await s.listener();
       await knows(s, next.cookie);
       // Without a warning that there are no bind events, it was they that told of it.
@@ -199,9 +199,9 @@ describe("listeners", () => {
     scene(async (s) => {
       const phoenix = await s.listener();
       const other = await s.listener();
-      const sidecar = s.sidecar();
+      const sidecar = await s.sidecar();
       await phoenix.shutdown();
-      sidecar.reconcile();
+      await sidecar.reconcile();
       assert.equal(
         groupOf(s.port).listeners.some((l) => String(l.cookie) === phoenix.cookie),
         false,
@@ -209,7 +209,7 @@ describe("listeners", () => {
       const { peers } = await bringTo("accept queue", COUNT, s);
       await phoenix.listen();
       await phoenix.serve();
-      sidecar.reconcile();
+      await sidecar.reconcile();
       await knows(s, phoenix.cookie);
       await other.close();
       assert.deepEqual(await tally(peers), { [phoenix.process.pid]: COUNT });
@@ -221,15 +221,15 @@ describe("listeners", () => {
     "no count goes backwards when one listens again",
     scene(async (s) => {
       const phoenix = await s.listener();
-      const sidecar = s.sidecar();
+      const sidecar = await s.sidecar();
       await bringTo("accept queue", COUNT, s);
       await s.listener();
-      sidecar.reconcile();
+      await sidecar.reconcile();
       await phoenix.shutdown();
-      sidecar.reconcile();
+      await sidecar.reconcile();
       assert.equal(groupOf(s.port).closed.out, BigInt(COUNT));
       await phoenix.listen();
-      sidecar.reconcile();
+      await sidecar.reconcile();
       assert.equal(groupOf(s.port).closed.out, BigInt(COUNT));
     }),
   );

@@ -18,7 +18,7 @@ describe("SO_LOCK_FILTER", () => {
     "on every listener: refused with its pid, nothing is left behind; check says so",
     scene(async (s) => {
       const { process } = await s.listener(LOCKED);
-      assert.throws(() => s.sidecar(), FilterLockedError);
+      await assert.rejects(() => s.sidecar(), FilterLockedError);
       const run = await runCli(["attach", s.spec, "--once"]);
       assert.equal(run.code, 7, run.stderr);
       const says = `SO_LOCK_FILTER is set on the listener of .*pid ${process.pid}.*locked its filters`;
@@ -35,7 +35,7 @@ describe("SO_LOCK_FILTER", () => {
       const locked = await s.listener(LOCKED);
       const open = await s.listener();
       await open.serve();
-      s.sidecar();
+      await s.sidecar();
       assert.equal(groupOf(s.port).attached, true);
       const peers = await s.peers(20);
       await locked.close();
@@ -54,7 +54,7 @@ describe("another user namespace", () => {
       const closing = await s.listener({}, inside);
       const next = await s.listener({}, await s.process(USERNS));
       await next.serve();
-      s.sidecar();
+      await s.sidecar();
       const peers = await s.peers(20);
       await closing.close();
       assert.deepEqual(await tally(peers), { [next.process.pid]: 20 });

@@ -37,11 +37,11 @@ async function migratesAll(s: Scene, state: State, way: Way): Promise<boolean> {
   const other = await s.process();
   const dual = s.address !== s.to;
   const old = await s.listener({ fastOpen, dual });
-  const sidecar = s.sidecar();
+  const sidecar = await s.sidecar();
   const startMs = Date.now();
   const { peers, release } = await bringTo(state, COUNT, s);
   const next = await s.listener({ fastOpen, dual }, other);
-  sidecar.reconcile();
+  await sidecar.reconcile();
 
   await old.leave(way);
   if (state === "timer") {
@@ -59,7 +59,7 @@ async function migratesAll(s: Scene, state: State, way: Way): Promise<boolean> {
   await next.serve();
   assert.deepEqual(await tally(peers), { [next.process.pid]: COUNT });
 
-  sidecar.reconcile();
+  await sidecar.reconcile();
   const group = groupOf(s.port);
   const made = migratingDecisions(group);
   const sum = Object.values(made).reduce((a, b) => a + b, 0);

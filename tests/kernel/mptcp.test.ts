@@ -21,7 +21,7 @@ async function close(s: Scene, state: State, from: object, to: object, attach: b
   const { peers, release } = await bringTo(state, COUNT, s);
   const next = await s.listener(to);
   await next.serve();
-  if (attach) s.sidecar();
+  if (attach) await s.sidecar();
   await old.close();
   release();
   const result = await tally(peers);
@@ -74,7 +74,7 @@ describe("clients that speak MPTCP", () => {
     scene(async (s) => {
       const listeners = [await s.listener(MPTCP), await s.listener(MPTCP)];
       for (const listener of listeners) await listener.serve();
-      s.sidecar();
+      await s.sidecar();
       const served = await tally(await s.peers(COUNT, { mptcp: true }));
       assert.equal(
         listeners.reduce((sum, { process }) => sum + (served[process.pid] ?? 0), 0),
@@ -112,10 +112,10 @@ async function leave(s: Scene, to: object, held: boolean, attach: boolean) {
   const old = await s.listener(MPTCP);
   const release = held ? s.hold() : () => {};
   const peers = await s.peers(COUNT, { mptcp: true });
-  await until("all are there", () => waiting(s, held ? "halfOpen" : "queueLength") === COUNT);
+  await until("all are there", () => waiting(s, held ? "halfOpen" : "length") === COUNT);
   const next = await s.listener(to);
   await next.serve();
-  if (attach) s.sidecar();
+  if (attach) await s.sidecar();
   await old.close();
   release();
   const { [next.process.pid]: served = 0 } = await tally(peers);
@@ -123,8 +123,9 @@ async function leave(s: Scene, to: object, held: boolean, attach: boolean) {
 }
 
 /** Connections at the scene's listeners, MPTCP ones included. */
-function waiting(s: Scene, where: "halfOpen" | "queueLength"): number {
+function waiting(s: Scene, where: "halfOpen" | "length"): number {
   using observer = new Observer();
-  const here = observer.read().filter(({ key }) => key.port === s.port);
-  return here.reduce((sum, listener) => sum + listener[where], 0);
+  const { listeners, queues } = observer.read();
+  const here = listeners.filter(({ key }) => key.port === s.port);
+  return here.reduce((sum, { cookie }) => sum + (queues.get(cookie)?.[where] ?? 0), 0);
 }

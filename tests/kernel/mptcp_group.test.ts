@@ -14,7 +14,7 @@ import { runCli } from "../helpers/product/cli.ts";
 import { total } from "../helpers/product/sidecar.ts";
 import { BPFFS, type Scene, scene } from "../helpers/scene/scene.ts";
 import { groupOf, listenerOf } from "../helpers/scene/status.ts";
-import { EchoServer } from "../helpers/servers/reuseport_server.ts";
+import { ReloadingServer } from "../helpers/servers/reloading_server.ts";
 
 const MPTCP = { mptcp: true };
 
@@ -24,10 +24,10 @@ describe("a group of MPTCP listeners only", () => {
     scene(async (s) => {
       const first = await s.listener(MPTCP);
       await first.serve();
-      const sidecar = s.sidecar();
+      const sidecar = await s.sidecar();
       const second = await s.listener(MPTCP);
       await second.serve();
-      sidecar.reconcile();
+      await sidecar.reconcile();
       const group = groupOf(s.port);
       assert.deepEqual([group.attached, group.attachments], [true, 1]);
       assert.deepEqual(
@@ -43,7 +43,7 @@ describe("a group of MPTCP listeners only", () => {
         /2 MPTCP listeners: reached by the kernel's hash only/,
       );
       const text = await new Exporter({ process: false }).scrape((each) =>
-        sidecar.tellStatus(each),
+        sidecar.status(each),
       );
       assert.equal(total(text, "reuseport_migrate_mptcp_listeners"), 2);
       const served = await tally(await s.peers(100));
@@ -51,8 +51,8 @@ describe("a group of MPTCP listeners only", () => {
         Object.keys(served).sort(),
         [first, second].map(({ process }) => String(process.pid)).sort(),
       );
-      sidecar.close({ keep: true });
-      detach({ all: true, bpffs: BPFFS });
+      await sidecar.close({ keep: true });
+      await detach({ all: true, bpffs: BPFFS });
       assert.deepEqual(programs(s), [null, null]);
       assert.deepEqual(readStatus({ bpffs: BPFFS }).groups, []);
     }),
@@ -62,11 +62,11 @@ describe("a group of MPTCP listeners only", () => {
     "that is re-created is attached again",
     scene(async (s) => {
       const first = await s.listener(MPTCP);
-      const sidecar = s.sidecar();
+      const sidecar = await s.sidecar();
       await first.close();
       await s.listener(MPTCP);
       assert.equal(groupOf(s.port).attached, false);
-      sidecar.reconcile();
+      await sidecar.reconcile();
       assert.deepEqual([groupOf(s.port).attached, groupOf(s.port).attachments], [true, 2]);
     }),
   );
@@ -78,9 +78,9 @@ describe("a group of MPTCP listeners only", () => {
       const read = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"];
       const as = ["setpriv", `--reuid=${nobody}`, `--regid=${nobody}`, "--clear-groups", ...read];
       await s.listener({ ...MPTCP, address: "::", dual: true }, await s.process(as));
-      const sidecar = s.sidecar({ spec: `:${s.port}` });
+      const sidecar = await s.sidecar({ spec: `:${s.port}` });
       assert.deepEqual([groupOf(s.port).attached, groupOf(s.port).uid], [true, nobody]);
-      sidecar.close();
+      await sidecar.close();
       assert.deepEqual(programs(s), [null]);
     }),
   );
@@ -102,7 +102,7 @@ describe("a group of MPTCP listeners only", () => {
     "cannot be held",
     scene(async (s) => {
       await s.listener(MPTCP);
-      assert.throws(
+      await assert.rejects(
         () => s.sidecar({ hold: { timeMs: 10_000, max: 10 } }),
         (error: Error) =>
           error instanceof StandbyError && /1 of its 1 listener/.test(error.message),
@@ -114,12 +114,14 @@ describe("a group of MPTCP listeners only", () => {
 
 function programs(s: Scene): (number | null)[] {
   using observer = new Observer();
-  return observer.read().flatMap(({ key, programId }) => (key.port === s.port ? [programId] : []));
+  return observer
+    .read()
+    .listeners.flatMap(({ key, programId }) => (key.port === s.port ? [programId] : []));
 }
 
 /** Opens and closes a listener in a group under load: what its clients lost. */
 async function meddle(s: Scene, step: (s: Scene) => Promise<void>) {
-  using _server = await EchoServer.start({ port: s.port, listeners: 2, mptcp: true });
+  using _server = await ReloadingServer.start({ port: s.port, listeners: 2, mptcp: true });
   using load = await LoadClient.start({ port: s.port, concurrency: 32, limit: 1_000_000 });
   await step(s);
   return await load.stop();
@@ -144,7 +146,7 @@ describe("the short-lived listener that is attached through", () => {
       s.sysctl("net.ipv4.tcp_migrate_req", 0);
       using observer = new Observer();
       const result = await meddle(s, async ({ port }) => {
-        const key = observer.read().find((listener) => listener.key.port === port)?.key;
+        const key = observer.read().listeners.find((listener) => listener.key.port === port)?.key;
         assert.ok(key);
         for (let i = 0; i < TIMES; i++) {
           throughShortLivedListener(key, 0, () => {});
@@ -164,7 +166,7 @@ describe("a group of both kinds", () => {
       const mptcp = await s.listener(MPTCP);
       const plain = await s.listener();
       for (const listener of [mptcp, plain]) await listener.serve();
-      s.sidecar();
+      await s.sidecar();
       const group = groupOf(s.port);
       assert.equal(listenerOf(group, plain.cookie).role, "target");
       assert.equal(listenerOf(group, mptcp.cookie).role, "unknown");
@@ -180,8 +182,8 @@ describe("a group of both kinds", () => {
       await s.listener(MPTCP);
       const plain = await s.listener();
       await plain.serve();
-      const sidecar = s.sidecar({ route: "newest" });
-      sidecar.reconcile();
+      const sidecar = await s.sidecar({ route: "newest" });
+      await sidecar.reconcile();
       assert.equal(warnings(s).length, 1);
       assert.match(warnings(s)[0] ?? "", /MPTCP listeners \(1\) get no new connections/);
       assert.deepEqual(await tally(await s.peers(50)), { [plain.process.pid]: 50 });
@@ -192,7 +194,7 @@ describe("a group of both kinds", () => {
     "--settings strict drops what MPTCP ones leave behind: said",
     scene(async (s) => {
       await s.listener(MPTCP);
-      s.sidecar({ settings: "strict" });
+      await s.sidecar({ settings: "strict" });
       assert.match(
         warnings(s).join(),
         /MPTCP listeners \(1\) lose their connections when they close/,

@@ -4,7 +4,7 @@ import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { readStatus } from "../../loader/index.ts";
 import { LOOK_AGAIN_MS } from "../../loader/net/netns_liveness.ts";
-import { RECONCILE_MS } from "../../loader/observe/look_scheduler.ts";
+import { RECONCILE_MS } from "../../loader/sidecar/poll_schedule.ts";
 import { TestNetns, tempDir } from "../helpers/net/netns.ts";
 import { ConfiguredSidecar } from "../helpers/scene/configured.ts";
 import { BPFFS, type Scene, scene } from "../helpers/scene/scene.ts";

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Observer } from "../../loader/observe/observer.ts";
+import type { Snapshot } from "../../loader/observe/snapshot.ts";
 import { scene } from "../helpers/scene/scene.ts";
 
 describe("a read of some processes", () => {
@@ -11,32 +12,32 @@ describe("a read of some processes", () => {
       const [one, other] = [await s.process(), await s.process()];
       const [before, elsewhere] = [await s.listener({}, one), await s.listener({}, other)];
       using observer = new Observer();
-      const cookies = (observed = observer.snapshot()) =>
-        observed.listeners
+      const cookies = async (snapshot: Promise<Snapshot | null> = observer.snapshot()) =>
+        ((await snapshot)?.listeners ?? [])
           .filter(({ key }) => key.port === s.port)
           .map(({ cookie }) => cookie)
           .toSorted();
       const sorted = (...all: readonly (typeof before)[]) =>
         all.map(({ cookie }) => BigInt(cookie)).toSorted();
-      assert.deepEqual(cookies(), sorted(before, elsewhere));
+      assert.deepEqual(await cookies(), sorted(before, elsewhere));
 
       const [opened, unseen] = [await s.listener({}, one), await s.listener({}, other)];
       const observed = observer.snapshotProcesses([one.pid]);
-      assert.ok(observed, "Linux 6.1 or newer");
-      assert.deepEqual(cookies(observed), sorted(before, elsewhere, opened));
+      assert.ok(await observed, "Linux 6.1 or newer");
+      assert.deepEqual(await cookies(observed), sorted(before, elsewhere, opened));
       const both = observer.snapshotProcesses([one.pid, other.pid]);
-      assert.ok(both);
-      assert.deepEqual(cookies(both), sorted(before, elsewhere, opened, unseen));
+      assert.ok(await both);
+      assert.deepEqual(await cookies(both), sorted(before, elsewhere, opened, unseen));
       await before.close();
       const closed = observer.snapshotProcesses([one.pid]);
-      assert.ok(closed);
-      assert.deepEqual(cookies(closed), sorted(elsewhere, opened, unseen));
-      assert.deepEqual(cookies(), sorted(elsewhere, opened, unseen));
+      assert.ok(await closed);
+      assert.deepEqual(await cookies(closed), sorted(elsewhere, opened, unseen));
+      assert.deepEqual(await cookies(), sorted(elsewhere, opened, unseen));
       await one.kill();
       const gone = observer.snapshotProcesses([one.pid]);
-      assert.ok(gone);
-      assert.deepEqual(cookies(gone), sorted(elsewhere, unseen));
-      assert.equal(observer.snapshotProcesses([]), null);
+      assert.ok(await gone);
+      assert.deepEqual(await cookies(gone), sorted(elsewhere, unseen));
+      assert.equal(await observer.snapshotProcesses([]), null);
     }),
   );
 });

@@ -16,7 +16,7 @@ const COUNT = 20;
 async function close(s: Scene, state: State, migrate: Migrate | null) {
   const before = kernelMigrations();
   const old = await s.listener();
-  if (migrate !== null) s.sidecar({ migrate }).reconcile();
+  if (migrate !== null) await (await s.sidecar({ migrate })).reconcile();
   const { peers, release } = await bringTo(state, COUNT, s);
   const next = await s.listener();
   await next.serve();
@@ -61,11 +61,11 @@ describe("--migrate observe: what is lost today, counted", () => {
     scene(async (s) => {
       s.sysctl("net.ipv4.tcp_migrate_req", 0);
       const first = await s.listener();
-      const sidecar = s.sidecar({ migrate: "observe" });
+      const sidecar = await s.sidecar({ migrate: "observe" });
       const second = await s.listener();
-      sidecar.reconcile();
+      await sidecar.reconcile();
       s.sysctl("net.ipv4.tcp_migrate_req", 1);
-      sidecar.reconcile();
+      await sidecar.reconcile();
       const { peers } = await bringTo("accept queue", COUNT, s);
       const third = await s.listener();
       await third.serve();
@@ -83,7 +83,7 @@ describe("policy", () => {
       s.sysctl("net.ipv4.tcp_migrate_req", 0);
       const first = await s.listener();
       await first.serve();
-      const sidecar = s.sidecar({ migrate: "observe" });
+      const sidecar = await s.sidecar({ migrate: "observe" });
       const { programId } = groupOf(s.port);
       const last = await s.listener();
       await last.serve();
@@ -98,7 +98,7 @@ describe("policy", () => {
         assert.match(run.stdout, new RegExp(`migrate ${migrate}, route kernel, settings prefer`));
         assert.equal(groupOf(s.port).migrate, migrate);
         const closing = await s.listener();
-        sidecar.reconcile();
+        await sidecar.reconcile();
         for (const { process } of [first, last]) {
           await runCli(["drain", s.spec, "--pid", String(process.pid)]);
         }
@@ -118,7 +118,7 @@ describe("policy", () => {
     scene(async (s) => {
       const old = await s.listener();
       await old.serve();
-      s.sidecar();
+      await s.sidecar();
       await runCli(["policy", s.spec, "--route", "newest"]);
       assert.equal(groupOf(s.port).route, "newest");
       assert.deepEqual(await tally(await s.peers(COUNT)), { [old.process.pid]: COUNT });
@@ -131,7 +131,7 @@ describe("policy", () => {
       await s.listener();
       assert.equal((await runCli(["policy", s.spec, "--route", "newest"])).code, 4);
       assert.equal((await runCli(["policy", s.spec])).code, 2);
-      s.sidecar({ hold: { timeMs: 60_000, max: 100 } });
+      await s.sidecar({ hold: { timeMs: 60_000, max: 100 } });
       const run = await runCli(["policy", s.spec, "--migrate", "observe"]);
       assert.equal(run.code, 7, run.stderr);
       assert.match(run.stderr, /has a standby/);
@@ -143,7 +143,7 @@ describe("policy", () => {
     "it is changed without a sidecar too",
     scene(async (s) => {
       await s.listener();
-      s.sidecar().close({ keep: true });
+      await (await s.sidecar()).close({ keep: true });
       s.defer(() => runCli(["detach", "--all"]));
       const run = await runCli(["policy", s.spec, "--settings", "strict", "--json"]);
       assert.equal(JSON.parse(run.stdout).groups[0].settings, "strict");

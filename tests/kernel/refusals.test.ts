@@ -30,11 +30,11 @@ describe("a foreign program", () => {
       const listener = await s.listener();
       await listener.serve();
       await listener.filter();
-      assert.throws(() => s.sidecar(), ForeignProgramError);
+      await assert.rejects(() => s.sidecar(), ForeignProgramError);
       const run = await runCli(["attach", s.spec, "--once"]);
       assert.equal(run.code, 7, run.stderr);
       assert.match(run.stderr, /--replace/);
-      s.sidecar({ replace: true });
+      await s.sidecar({ replace: true });
       assert.equal(groupOf(s.port).attached, true);
       assert.deepEqual(await tally(await s.peers(5)), { [listener.process.pid]: 5 });
     }),
@@ -45,21 +45,21 @@ describe("a foreign program", () => {
     scene(async (s) => {
       await s.listener();
       const other = otherBpffs(s);
-      const first = s.sidecar({ bpffs: other });
+      const first = await s.sidecar({ bpffs: other });
       const { programId } = groupOf(s.port, other);
       const refused = (error: Error) => {
         assert.ok(error instanceof ForeignProgramError, String(error));
         assert.match(error.message, new RegExp(`\\b${programId}\\b.*select_listener`));
         return true;
       };
-      assert.throws(() => s.sidecar(), refused);
+      await assert.rejects(() => s.sidecar(), refused);
       const run = await runCli(["attach", s.spec, "--once", "--bpffs", BPFFS]);
       assert.equal(run.code, 7, run.stderr);
       assert.equal(groupOf(s.port, other).attached, true);
 
-      s.sidecar({ replace: true });
-      first.reconcile(); // leaves the other's program alone, and so does its end
-      first.close();
+      await s.sidecar({ replace: true });
+      await first.reconcile(); // leaves the other's program alone, and so does its end
+      await first.close();
       assert.equal(groupOf(s.port).attached, true);
     }),
   );
@@ -71,7 +71,7 @@ describe("a listener in somebody's REUSEPORT_SOCKARRAY", () => {
     scene(async (s) => {
       const listener = await s.listener();
       await listener.sockarray();
-      assert.throws(() => s.sidecar(), AlreadyManagedError);
+      await assert.rejects(() => s.sidecar(), AlreadyManagedError);
       const run = await runCli(["attach", s.spec, "--once"]);
       assert.equal(run.code, 7, run.stderr);
       assert.match(run.stderr, new RegExp(`\\b${listener.process.pid}\\b`));
@@ -84,8 +84,8 @@ describe("a second sidecar of the same group", () => {
     "is refused, and the first goes on",
     scene(async (s) => {
       await s.listener();
-      s.sidecar();
-      assert.throws(() => s.sidecar(), LockedError);
+      await s.sidecar();
+      await assert.rejects(() => s.sidecar(), LockedError);
       const run = await runCli(["attach", s.spec, "--once"]);
       assert.equal(run.code, 7, run.stderr);
       assert.match(run.stderr, new RegExp(`\\b${process.pid}\\b`));
@@ -103,13 +103,13 @@ describe("all or nothing", () => {
       const other = await s.listener({ address: "::1" }, process);
       await other.filter();
       const spec = `:${s.port}`;
-      assert.throws(() => s.sidecar({ spec }), ForeignProgramError);
+      await assert.rejects(() => s.sidecar({ spec }), ForeignProgramError);
       assert.deepEqual(readStatus({ bpffs: BPFFS }).groups, []);
 
-      s.sidecar({ spec: `[::1]:${s.port}`, replace: true });
-      assert.throws(() => s.sidecar({ spec }), LockedError);
+      await s.sidecar({ spec: `[::1]:${s.port}`, replace: true });
+      await assert.rejects(() => s.sidecar({ spec }), LockedError);
       assert.equal(groupOf(s.port).key.family, "ipv6");
-      s.sidecar(); // no program of theirs is left on the IPv4 group
+      await s.sidecar(); // no program of theirs is left on the IPv4 group
     }),
   );
 });
@@ -124,7 +124,7 @@ describe("no listener matches", () => {
   test(
     "nothing listens there",
     scene(async (s) => {
-      assert.throws(() => s.sidecar(), NoMatchError);
+      await assert.rejects(() => s.sidecar(), NoMatchError);
       const run = await runCli(["attach", s.spec, "--once"]);
       assert.equal(run.code, 4, run.stderr);
     }),
@@ -133,29 +133,29 @@ describe("no listener matches", () => {
     "no SO_REUSEPORT",
     scene(async (s) => {
       const listener = await s.listener({ reuseport: false });
-      assert.throws(() => s.sidecar(), says(/SO_REUSEPORT/));
-      assert.throws(() => s.sidecar(), says(new RegExp(`\\b${listener.process.pid}\\b`)));
+      await assert.rejects(() => s.sidecar(), says(/SO_REUSEPORT/));
+      await assert.rejects(() => s.sidecar(), says(new RegExp(`\\b${listener.process.pid}\\b`)));
     }),
   );
   test(
     "UDP",
     scene(async (s) => {
       await s.listener({ udp: true });
-      assert.throws(() => s.sidecar(), says(/UDP/));
+      await assert.rejects(() => s.sidecar(), says(/UDP/));
     }),
   );
   test(
     "MPTCP without SO_REUSEPORT",
     scene(async (s) => {
       await s.listener({ mptcp: true, reuseport: false });
-      assert.throws(() => s.sidecar(), says(/mptcp .*does not set SO_REUSEPORT/));
+      await assert.rejects(() => s.sidecar(), says(/mptcp .*does not set SO_REUSEPORT/));
     }),
   );
   test(
     "another address",
     scene(async (s) => {
       await s.listener({ address: "127.0.0.2" });
-      assert.throws(() => s.sidecar(), says(/127\.0\.0\.2/));
+      await assert.rejects(() => s.sidecar(), says(/127\.0\.0\.2/));
     }),
   );
 });
@@ -167,9 +167,12 @@ describe("filters", () => {
       await s.listener();
       const says = (pattern: RegExp) => (error: Error) =>
         error instanceof NoMatchError && pattern.test(error.message);
-      assert.throws(() => s.sidecar({ filter: { pid: process.pid } }), says(/does not hold it/));
-      assert.throws(() => s.sidecar({ filter: { netns: 1 } }), says(/network namespace/));
-      assert.throws(() => s.sidecar({ filter: { cgroup: "/nowhere" } }), says(/cgroup/));
+      await assert.rejects(
+        () => s.sidecar({ filter: { pid: process.pid } }),
+        says(/does not hold it/),
+      );
+      await assert.rejects(() => s.sidecar({ filter: { netns: 1 } }), says(/network namespace/));
+      await assert.rejects(() => s.sidecar({ filter: { cgroup: "/nowhere" } }), says(/cgroup/));
     }),
   );
 });
@@ -200,7 +203,7 @@ describe("the port of /metrics is taken", () => {
       assert.equal(run.code, 7, run.stderr);
       assert.match(run.stderr, new RegExp(`\\b${port}\\b`));
       // Nothing of it stays in the group: no program is foreign to the next one.
-      s.sidecar();
+      await s.sidecar();
     }),
   );
 });

@@ -26,10 +26,10 @@ function service(s: Scene, name: string, change: Partial<ServiceOptions> = {}): 
 }
 
 /** Attached, and looks again only when told. */
-function started(s: Scene, services: readonly ServiceOptions[]): Sidecar {
+async function started(s: Scene, services: readonly ServiceOptions[]): Promise<Sidecar> {
   const sidecar = new Sidecar({ services, bpffs: BPFFS }, (event) => s.log.push(event));
   s.defer(() => sidecar.close());
-  sidecar.start();
+  await sidecar.start();
   return sidecar;
 }
 
@@ -47,12 +47,12 @@ describe("a hold under way", () => {
       what,
       scene(async (s) => {
         const last = await s.listener();
-        const sidecar = started(s, [service(s, "web", { hold: HOLD })]);
+        const sidecar = await started(s, [service(s, "web", { hold: HOLD })]);
         const { peers } = await bringTo("accept queue", COUNT, s);
         await last.close();
-        sidecar.reconcile();
+        await sidecar.reconcile();
         assert.equal(groupOf(s.port).hold?.connections, COUNT);
-        const { changed } = sidecar.reload([service(s, "web", change)]);
+        const { changed } = await sidecar.reload([service(s, "web", change)]);
         assert.deepEqual(changed, ["web"]);
         if (outcome === "served") {
           const { hold } = groupOf(s.port);
@@ -62,7 +62,7 @@ describe("a hold under way", () => {
         }
         const next = await s.listener();
         await next.serve();
-        sidecar.reconcile();
+        await sidecar.reconcile();
         const served = outcome === "served" ? next.process.pid : "ECONNRESET";
         assert.deepEqual(await tally(peers), { [served]: COUNT });
       }),
@@ -75,7 +75,7 @@ test(
   scene(async (s) => {
     await s.listener();
     const web = service(s, "web", { route: "newest" });
-    const sidecar = started(s, [web]);
+    const sidecar = await started(s, [web]);
     const { programId, attachments } = groupOf(s.port);
     const same = () => {
       const now = groupOf(s.port);
@@ -85,15 +85,15 @@ test(
       );
       return now;
     };
-    assert.deepEqual(sidecar.reload([{ ...web }]).unchanged, ["web"]);
+    assert.deepEqual((await sidecar.reload([{ ...web }])).unchanged, ["web"]);
     assert.equal(events(s, "policy_changed"), 0);
 
     const first = service(s, "first");
-    assert.deepEqual(sidecar.reload([first, web]).added, ["first"]);
+    assert.deepEqual((await sidecar.reload([first, web])).added, ["first"]);
     assert.deepEqual([same().service, same().route], ["first", "kernel"]);
-    sidecar.reload([web]);
+    await sidecar.reload([web]);
     assert.deepEqual([same().service, same().route], ["web", "newest"]);
-    assert.deepEqual(sidecar.reload([]).removed, ["web"]);
+    assert.deepEqual((await sidecar.reload([])).removed, ["web"]);
     assert.equal(readStatus({ bpffs: BPFFS }).groups.length, 0);
     assert.equal(events(s, "detached"), 1);
   }),
@@ -109,14 +109,14 @@ test(
     await s.listener(other, process);
     const web = service(s, "web");
     const api = service(s, "api", { specs: [parseSpec(`[::1]:${s.port}`)] });
-    const sidecar = started(s, [web, api]);
+    const sidecar = await started(s, [web, api]);
     assert.equal(groupOf(s.port).service, "api");
     assert.match(warnings(s).join(), /--replace/);
-    sidecar.reload([api, web]);
+    await sidecar.reload([api, web]);
     assert.equal(warnings(s).length, 1, "said once");
     await foreign.close();
     await s.listener({}, process);
-    sidecar.reconcile();
+    await sidecar.reconcile();
     const services = readStatus({ bpffs: BPFFS }).groups.map((group) => group.service);
     assert.deepEqual(services.toSorted(), ["api", "web"]);
   }),
@@ -127,12 +127,12 @@ test(
   scene(async (s) => {
     await s.listener();
     const web = service(s, "web");
-    const sidecar = started(s, [web]);
+    const sidecar = await started(s, [web]);
     const { detach } = await import("../../loader/index.ts");
-    detach({ specs: web.specs, bpffs: BPFFS });
-    sidecar.reload([web]);
+    await detach({ specs: web.specs, bpffs: BPFFS });
+    await sidecar.reload([web]);
     assert.equal(readStatus({ bpffs: BPFFS }).groups.length, 0);
-    sidecar.reload([{ ...web, route: "newest" }]);
+    await sidecar.reload([{ ...web, route: "newest" }]);
     assert.equal(groupOf(s.port).route, "newest");
   }),
 );
@@ -147,13 +147,13 @@ test(
       service(s, name, { specs: [parseSpec(`127.0.0.1:${port}`)], adopt });
     const is = (expected: Record<number, number>) =>
       assert.deepEqual(adopted()[cgroup.path], expected);
-    const sidecar = started(s, [of("a", ports[0])]);
+    const sidecar = await started(s, [of("a", ports[0])]);
     is({ [ports[0]]: 0 });
-    sidecar.reload([of("a", ports[0]), of("b", ports[1])]);
+    await sidecar.reload([of("a", ports[0]), of("b", ports[1])]);
     is({ [ports[0]]: 0, [ports[1]]: 0 });
-    sidecar.reload([of("b", ports[1])]);
+    await sidecar.reload([of("b", ports[1])]);
     is({ [ports[1]]: 0 });
-    sidecar.reload([]);
+    await sidecar.reload([]);
     assert.deepEqual(adopted(), {});
   }),
 );

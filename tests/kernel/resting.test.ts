@@ -20,10 +20,10 @@ describe("a sidecar at rest", () => {
     "a drain by another command begins a hold",
     scene(async (s) => {
       const { cookie } = await s.listener();
-      s.sidecar({ hold: { timeMs: 60_000, max: 16 } }).watch();
+      (await s.sidecar({ hold: { timeMs: 60_000, max: 16 } })).watch();
       await settle();
       assert.equal(groupOf(s.port).hold?.holding, false);
-      drain([parseSpec(s.spec)], { cookie: BigInt(cookie) }, { bpffs: BPFFS, force: true });
+      await drain([parseSpec(s.spec)], { cookie: BigInt(cookie) }, { bpffs: BPFFS, force: true });
       await until("it holds", () => groupOf(s.port).hold?.holding);
     }),
   );
@@ -33,30 +33,30 @@ describe("a sidecar at rest", () => {
     scene(async (s) => {
       const { cookie } = await s.listener();
       await s.listener();
-      const sidecar = s.sidecar();
-      sidecar.reconcile();
-      const roles = () => {
-        const [group] = sidecar.status().groups;
+      const sidecar = await s.sidecar();
+      await sidecar.reconcile();
+      const roles = async () => {
+        const [group] = (await sidecar.status()).groups;
         return group?.listeners.map((one) => [one.cookie === BigInt(cookie), one.role]);
       };
-      assert.deepEqual(roles(), [
+      assert.deepEqual(await roles(), [
         [true, "target"],
         [false, "target"],
       ]);
-      drain([parseSpec(s.spec)], { cookie: BigInt(cookie) }, { bpffs: BPFFS });
-      assert.deepEqual(roles(), [
+      await drain([parseSpec(s.spec)], { cookie: BigInt(cookie) }, { bpffs: BPFFS });
+      assert.deepEqual(await roles(), [
         [true, "draining"],
         [false, "target"],
       ]);
-      undrain([parseSpec(s.spec)], null, { bpffs: BPFFS });
-      drain([parseSpec(s.spec)], { cookie: BigInt(cookie) }, { bpffs: BPFFS });
-      sidecar.close({ keep: true });
+      await undrain([parseSpec(s.spec)], null, { bpffs: BPFFS });
+      await drain([parseSpec(s.spec)], { cookie: BigInt(cookie) }, { bpffs: BPFFS });
+      await sidecar.close({ keep: true });
       const { listeners } = groupOf(s.port);
       assert.deepEqual(
         listeners.map(({ role }) => role),
         ["draining", "target"],
       );
-      s.sidecar(); // to be closed at the end
+      await s.sidecar(); // to be closed at the end
     }),
   );
 
@@ -64,7 +64,7 @@ describe("a sidecar at rest", () => {
     "what was taken out of the sockmap is put back: by a whole pass, and when a command has changed anything",
     scene(async (s) => {
       const { cookie } = await s.listener();
-      const sidecar = s.sidecar();
+      const sidecar = await s.sidecar();
       sidecar.watch();
       await settle();
       const pinTree = new PinTree(BPFFS);
@@ -76,7 +76,7 @@ describe("a sidecar at rest", () => {
       for (const mend of [() => sidecar.reconcile(), () => pinTree.mark()]) {
         group.removeListener(slot);
         assert.equal(isThere(), false);
-        mend();
+        await mend();
         await until("it is there again", isThere);
       }
     }),
@@ -89,15 +89,15 @@ describe("a sidecar at rest", () => {
         await s.listener();
         const seen: bigint[] = [];
         const { snapshotProcesses: observeProcesses } = Observer.prototype;
-        Observer.prototype.snapshotProcesses = function (pids) {
-          const observed = observeProcesses.call(this, pids);
+        Observer.prototype.snapshotProcesses = async function (pids) {
+          const observed = await observeProcesses.call(this, pids);
           seen.push(...(observed?.listeners ?? []).map(({ cookie }) => cookie));
           return observed;
         };
         s.defer(() => {
           Observer.prototype.snapshotProcesses = observeProcesses;
         });
-        s.sidecar({ hold }).watch();
+        (await s.sidecar({ hold })).watch();
         await settle();
         const next = BigInt((await s.listener()).cookie);
         const isTarget = () =>
@@ -114,7 +114,7 @@ describe("a sidecar at rest", () => {
     "many groups that appear at once are taken on in turns",
     scene(async (s) => {
       const GROUPS = 12;
-      const sidecar = s.sidecar({ spec: `:${s.port}`, wait: true });
+      const sidecar = await s.sidecar({ spec: `:${s.port}`, wait: true });
       sidecar.watch();
       let turns = 0;
       const ticking = setInterval(() => turns++, 1);
@@ -132,7 +132,7 @@ describe("a sidecar at rest", () => {
         1,
       );
       assert.ok(turns - before >= (GROUPS - 1) / 2, `${turns - before} turns of the event loop`);
-      sidecar.close();
+      await sidecar.close();
     }),
   );
 });

@@ -37,12 +37,12 @@ describe("--route kernel", () => {
     "one respawned worker is one of four",
     scene(async (s) => {
       const [victim, ...others] = await workers(s, 4);
-      const sidecar = s.sidecar();
+      const sidecar = await s.sidecar();
       await sleep(START_GAP_MS + 100);
       await victim?.process.kill();
-      sidecar.reconcile();
+      await sidecar.reconcile();
       const respawned = await workers(s, 1);
-      sidecar.reconcile();
+      await sidecar.reconcile();
 
       assert.deepEqual(await servedBy(s), pids([...others, ...respawned]));
       assert.deepEqual(decisions(groupOf(s.port)), { "syn/kernel": COUNT });
@@ -58,16 +58,16 @@ describe("--route newest", () => {
     "the newest generation gets all new connections",
     scene(async (s) => {
       const old = await workers(s, 2);
-      const sidecar = s.sidecar({ route: "newest" });
+      const sidecar = await s.sidecar({ route: "newest" });
       assert.deepEqual(await servedBy(s), pids(old));
       await sleep(START_GAP_MS + 100);
       const newest = await workers(s, 2);
-      sidecar.reconcile();
+      await sidecar.reconcile();
 
       assert.deepEqual(await servedBy(s), pids(newest));
       assert.deepEqual(decisions(groupOf(s.port)), { "syn/selected": 2 * COUNT });
       const roles = groupOf(s.port).listeners.map(({ role }) => role);
-      assert.deepEqual(roles.toSorted(), ["draining", "draining", "target", "target"]);
+      assert.deepEqual(roles.toSorted(), ["superseded", "superseded", "target", "target"]);
     }),
   );
 
@@ -75,15 +75,15 @@ describe("--route newest", () => {
     "targets that have just gone leave new connections to the others",
     scene(async (s) => {
       const old = await workers(s, 2);
-      const sidecar = s.sidecar({ route: "newest" });
+      const sidecar = await s.sidecar({ route: "newest" });
       await sleep(START_GAP_MS + 100);
       const newest = await workers(s, 1);
-      sidecar.reconcile();
+      await sidecar.reconcile();
       for (const { process } of newest) await process.kill();
 
       assert.deepEqual(await servedBy(s), pids(old));
       assert.deepEqual(decisions(groupOf(s.port)), { "syn/fallback/gone": COUNT });
-      sidecar.reconcile();
+      await sidecar.reconcile();
       assert.deepEqual(await servedBy(s), pids(old));
       assert.equal(decisions(groupOf(s.port))["syn/selected"], COUNT);
     }),

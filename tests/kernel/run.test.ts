@@ -7,7 +7,7 @@ import { Child, TempDir } from "../helpers/host/child.ts";
 import { tally } from "../helpers/load/peer.ts";
 import { queued } from "../helpers/net/netstat.ts";
 import { runCli } from "../helpers/product/cli.ts";
-import { migrating, runJson } from "../helpers/product/run.ts";
+import { migrating, runJson } from "../helpers/product/run_json.ts";
 import { SidecarProcess } from "../helpers/product/sidecar.ts";
 import { BPFFS, type Scene, scene } from "../helpers/scene/scene.ts";
 import { bringTo } from "../helpers/scene/stages.ts";
@@ -27,11 +27,11 @@ const killAndWait = (pid: number) =>
 /** A listener with a queue, and one that can take it. */
 async function oldAndNext(s: Scene, options: Parameters<Scene["sidecar"]>[0] = {}) {
   const old = await s.listener();
-  const sidecar = s.sidecar(options);
+  const sidecar = await s.sidecar(options);
   const { peers } = await bringTo("accept queue", COUNT, s);
   const next = await s.listener();
   await next.serve();
-  sidecar.reconcile();
+  await sidecar.reconcile();
   return { old, next, peers, sidecar };
 }
 
@@ -65,7 +65,7 @@ describe("a command that closes a listener with connections in its queue", () =>
       assert.deepEqual(await tally(peers), { ECONNRESET: COUNT });
 
       const again = await s.listener();
-      sidecar.reconcile();
+      await sidecar.reconcile();
       const before = queued(s.port);
       await s.peers(COUNT);
       await until("some wait in the new one's queue", () => queued(s.port) > before);
@@ -80,7 +80,7 @@ describe("a command that closes a listener with connections in its queue", () =>
     "the last listener: what the kernel could not move is lost",
     scene(async (s) => {
       const only = await s.listener();
-      s.sidecar();
+      await s.sidecar();
       await bringTo("accept queue", COUNT, s);
       const { outcome, group } = await runJson([s.spec, ...SOON], kill(only));
       assert.deepEqual([outcome.exit_code, outcome.lost, outcome.moved], [3, COUNT, 0]);
@@ -96,7 +96,7 @@ describe("a command that closes a listener with connections in its queue", () =>
     "without a sidecar, as after attach --once: the kernel's hash, and why",
     scene(async (s) => {
       const old = await s.listener();
-      s.sidecar().close({ keep: true });
+      await (await s.sidecar()).close({ keep: true });
       s.defer(() => detach({ all: true, bpffs: BPFFS }));
       await bringTo("accept queue", COUNT, s);
       const next = await s.listener();
@@ -113,10 +113,10 @@ describe("a command that closes a listener with connections in its queue", () =>
     "handshakes whose client is silent are waited for, until the SYN-ACK timer",
     scene(async (s) => {
       const old = await s.listener();
-      const sidecar = s.sidecar();
+      const sidecar = await s.sidecar();
       const { peers, release } = await bringTo("timer", COUNT, s);
       const next = await s.listener();
-      sidecar.reconcile();
+      await sidecar.reconcile();
       await next.serve();
       const { outcome, group } = await runJson([s.spec], kill(old));
       assert.deepEqual([outcome.exit_code, outcome.lost, outcome.moved], [0, 0, COUNT]);
@@ -140,7 +140,7 @@ print("ready", flush=True); time.sleep(600)`;
     using dir = new TempDir();
     await using far = new Child("unshare", ["--net", "sh", "-c", script, program], dir.file("log"));
     await far.until("its queue is full", () => far.output().includes("ready"));
-    s.sidecar({ filter: { pid: far.pid } });
+    await s.sidecar({ filter: { pid: far.pid } });
     const { outcome } = await runJson([s.spec, ...SOON], ["kill", "-KILL", String(far.pid)]);
     assert.deepEqual([outcome.exit_code, outcome.lost], [3, COUNT]);
   }),
@@ -184,7 +184,7 @@ describe("the command", () => {
     "its exit code is passed on; with --json its stdout goes to stderr",
     scene(async (s) => {
       await s.listener();
-      s.sidecar();
+      await s.sidecar();
       const run = await runJson([s.spec, "--settle", "0"], ["sh", "-c", "echo hello; exit 7"]);
       assert.deepEqual(run.outcome.command, { code: 7, signal: null });
       assert.equal(run.outcome.exit_code, 7);
@@ -203,7 +203,7 @@ describe("the command", () => {
       const none = await runCli(["run", ...touch]);
       assert.equal(none.code, 4, none.stderr);
       await s.listener();
-      s.sidecar();
+      await s.sidecar();
       const other = await runCli(["run", s.spec, ":1", ...touch]);
       assert.equal(other.code, 4, other.stderr);
       assert.match(other.stderr, /nothing is attached for :1, so the command was not run/);
@@ -235,14 +235,14 @@ test(
     await s.listener({}, process);
     await s.listener({ address: "::1" }, process);
     const v6 = `[::1]:${s.port}`;
-    const leaving = s.sidecar({ spec: v6 });
+    const leaving = await s.sidecar({ spec: v6 });
     using dir = new TempDir();
     const script = 'touch "$0"; until [ -e "$1" ]; do sleep 0.02; done';
     const command = ["sh", "-c", script, dir.file("started"), dir.file("done")];
     const running = runCli(["run", "--settle", "0", "--", ...command]);
     await until("the command runs", () => existsSync(dir.file("started")));
-    s.sidecar();
-    leaving.close({ keep: false });
+    await s.sidecar();
+    await leaving.close({ keep: false });
     writeFileSync(dir.file("done"), "");
     const run = await running;
     assert.equal(run.code, 0, run.stderr);

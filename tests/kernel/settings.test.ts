@@ -31,13 +31,13 @@ async function listen(s: Scene, kind: string): Promise<Listener> {
 /** A plain listener with connections queued, then an older plain one's successors of other kinds. */
 async function three(s: Scene, options: Partial<SidecarOptions>) {
   const closing = await s.listener();
-  const sidecar: Sidecar = s.sidecar(options);
+  const sidecar: Sidecar = await s.sidecar(options);
   const { peers } = await bringTo("accept queue", COUNT, s);
   const later: Listener[] = [];
   for (const kind of ["plain", "narrow", "saving"]) {
     await sleep(START_GAP_MS + 100);
     later.push(await listen(s, kind));
-    sidecar.reconcile();
+    await sidecar.reconcile();
   }
   const [plain, , newest] = later as [Listener, Listener, Listener];
   return { closing, plain, newest, peers, sidecar };
@@ -61,7 +61,7 @@ describe("three classes, four generations", () => {
     scene(async (s) => {
       const { closing, plain, newest, peers, sidecar } = await three(s, {});
       await plain.close();
-      sidecar.reconcile();
+      await sidecar.reconcile();
       await closing.close();
       assert.deepEqual(await tally(peers), { [newest.process.pid]: COUNT });
       assert.deepEqual(migratingDecisions(groupOf(s.port)), {
@@ -78,7 +78,7 @@ describe("three classes, four generations", () => {
     scene(async (s) => {
       const { closing, plain, peers, sidecar } = await three(s, { settings: "strict" });
       await plain.close();
-      sidecar.reconcile();
+      await sidecar.reconcile();
       await closing.close();
       assert.deepEqual(await tally(peers), { ECONNRESET: COUNT });
       assert.deepEqual(migratingDecisions(groupOf(s.port)), {
@@ -104,7 +104,7 @@ describe("a class of its own", () => {
       scene(async (s) => {
         const plain = await listen(s, "plain");
         const other = await listen(s, kind);
-        s.sidecar({ settings: "strict" });
+        await s.sidecar({ settings: "strict" });
         const group = groupOf(s.port);
         const classes = [plain, other].map(({ cookie }) => listenerOf(group, cookie).class);
         assert.equal(new Set(classes).size, 2);

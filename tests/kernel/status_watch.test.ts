@@ -31,12 +31,12 @@ test(
     const watch = watching(s);
     await shows(watch, /Z nothing is attached$/m);
     const old = await s.listener();
-    const sidecar = s.sidecar();
+    const sidecar = await s.sidecar();
     await shows(watch, /Z 127\.0\.0\.1:\d+ \(netns \d+\) 1 target \(generation 1\); queued 0/m);
     await bringTo("accept queue", COUNT, s);
     await shows(watch, /; queued 20, half-open 0; syn kernel \d+ \([\d.]+\/s\)$/m);
     const next = await s.listener();
-    sidecar.reconcile();
+    await sidecar.reconcile();
     await old.leave("SIGKILL");
     await next.serve();
     await shows(watch, /; accept_queue selected 20 \([\d.]+\/s\)$/m);
@@ -53,7 +53,7 @@ test(
   scene(async (s) => {
     const listener = await s.listener();
     await listener.serve();
-    s.sidecar().close({ keep: true });
+    await (await s.sidecar()).close({ keep: true });
     s.defer(() => detach({ all: true, bpffs: BPFFS }));
     const watch = watching(s, "--json", s.spec);
     await shows(watch, /\n/);
@@ -75,7 +75,7 @@ test(
   "ends when nobody reads it any more",
   scene(async (s) => {
     await s.listener();
-    s.sidecar();
+    await s.sidecar();
     const watch = `'${process.execPath}' '${BIN}' status --watch --json --interval 100ms | head -n 1`;
     const dir = new TempDir();
     s.defer(() => dir[Symbol.dispose]());

@@ -8,9 +8,7 @@ import { fileURLToPath } from "node:url";
 import { StoreProcess } from "../helpers/product/store.ts";
 import { until } from "../helpers/until.ts";
 
-const SCRIPT = fileURLToPath(
-  new URL("../../../tests/helpers/product/store_hostile.py", import.meta.url),
-);
+const SCRIPT = fileURLToPath(new URL("../../../tests/kernel/store_hostile.py", import.meta.url));
 /** The system's, as everywhere in these tests. */
 const PYTHON = "/usr/bin/python3";
 

@@ -138,7 +138,7 @@ describe("the store killed", () => {
       const next = await store.connect();
       await next.put("x", [fd]);
       closeSync((await next.take("x"))?.[0] ?? -1);
-      next.close();
+      await next.close();
     }
     closeSync(fd);
     await store.stop();

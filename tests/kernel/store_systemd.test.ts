@@ -4,9 +4,9 @@ import { closeSync, openSync } from "node:fs";
 import { test } from "node:test";
 import { FdStore } from "../../loader/index.ts";
 import * as libc from "../../loader/sys/libc.ts";
-import { Manager } from "../helpers/host/service_manager.ts";
 import { echoOn, outcomes, queueUp } from "../helpers/load/queue.ts";
 import { until } from "../helpers/until.ts";
+import { Manager } from "./service_manager.ts";
 
 const PORT = 18320;
 

@@ -16,7 +16,7 @@ describe("pinned state of another version", () => {
   /** The pins of a group that nobody manages now. */
   async function pinned(s: Scene): Promise<string> {
     await s.listener();
-    s.sidecar().close({ keep: true });
+    await (await s.sidecar()).close({ keep: true });
     return `${BPFFS}/reuseport-migrate/${groupOf(s.port).name}`;
   }
 
@@ -28,12 +28,12 @@ describe("pinned state of another version", () => {
       for (const difference of differences) assert.match(error.message, difference);
       return true;
     };
-    assert.throws(() => s.sidecar(), listed);
+    await assert.rejects(() => s.sidecar(), listed);
     const attach = await runCli(["attach", s.spec, "--once"]);
     assert.equal(attach.code, 7, attach.stderr);
     const detach = await runCli(["detach", "--all"]);
     assert.equal(detach.code, 0, detach.stderr);
-    s.sidecar(); // what was attached is not foreign to it: it is gone
+    await s.sidecar(); // what was attached is not foreign to it: it is gone
   }
 
   test(

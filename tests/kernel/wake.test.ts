@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Wake } from "../../loader/index.ts";
-import { probeWakeup } from "../../loader/selftest/index.ts";
+import { probeWakeup } from "../../loader/selftest/wakeup.ts";
 import { tally } from "../helpers/load/peer.ts";
 import { type Scene, scene } from "../helpers/scene/scene.ts";
 import { bringTo } from "../helpers/scene/stages.ts";
@@ -20,15 +20,15 @@ const kernel = await probeWakeup();
 /** Closes a listener beside an idle one, where all it had is queued then. */
 async function migrateToIdle(s: Scene, wake: Wake) {
   const old = await s.listener();
-  const sidecar = s.sidecar({ wake });
+  const sidecar = await s.sidecar({ wake });
   if (wake === "auto") sidecar.watch();
-  const said = kernel === "asleep" ? /CVE-2026-46015/ : /^tried out/;
+  const said = kernel === "asleep" ? /CVE-2026-46015/ : /^probed whether/;
   const tried = () => s.log.some(({ text }) => said.test(text));
   if (wake === "auto") await until("it has tried it out", tried);
   const { peers } = await bringTo("accept queue", COUNT, s);
   const idle = await s.listener();
   await idle.serve();
-  sidecar.reconcile();
+  await sidecar.reconcile();
   await sleep(100); // it sleeps by then
   await old.close();
   return { idle, peers };
@@ -54,10 +54,10 @@ describe("--wake", () => {
     "always: a destination is woken once a burst, and ours is no client's",
     scene(async (s) => {
       const old = await s.listener();
-      const sidecar = s.sidecar({ wake: "always" });
+      const sidecar = await s.sidecar({ wake: "always" });
       const { peers } = await bringTo("accept queue", COUNT, s);
       const slow = await s.listener();
-      sidecar.reconcile();
+      await sidecar.reconcile();
       await old.close();
       await until("it is woken", () => groupOf(s.port).wakeups === 1);
       const { listeners } = groupOf(s.port);

@@ -15,11 +15,11 @@ const sleeps = (pid: number) => readFileSync(`/proc/${pid}/wchan`, "utf8").inclu
 
 async function wakes(s: Scene, state: State): Promise<void> {
   const old = await s.listener();
-  const sidecar = s.sidecar();
+  const sidecar = await s.sidecar();
   const { peers, release } = await bringTo(state, COUNT, s);
   const idle = await s.listener();
   await idle.serve();
-  sidecar.reconcile();
+  await sidecar.reconcile();
   await until("the destination sleeps", () => sleeps(idle.process.pid));
 
   await old.close();

@@ -1,3 +1,4 @@
+/** The statistics of the benchmark, and its report in the documents. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
@@ -5,13 +6,13 @@ import { alone, compare, inTurn, quantile, spread } from "../bench/figures.ts";
 import { insert, markdown, number, type Report } from "../bench/report.ts";
 
 describe("figures", () => {
-  test("quantiles lie between the samples", () => {
+  test("a quantile is interpolated between the samples", () => {
     assert.equal(quantile([4, 1, 3, 2], 0.5), 2.5);
     assert.equal(quantile([1, 2, 3, 4, 5], 0.25), 2);
     assert.deepEqual(spread([7]), { low: 7, median: 7, high: 7 });
   });
 
-  test("subjects take turns", async () => {
+  test("inTurn measures every subject once per round", async () => {
     const order: string[] = [];
     const subject = (name: string) => (round: number) => order.push(`${name}${round}`);
     const samples = await inTurn(2, { a: subject("a"), b: subject("b") });
@@ -19,21 +20,21 @@ describe("figures", () => {
     assert.deepEqual(samples, { a: [1, 3], b: [2, 4] });
   });
 
-  test("a ratio is that of pairs, not of medians", () => {
-    // A machine that becomes ten times slower half way, for both alike.
+  test("a ratio is the median of the ratios of pairs, not the ratio of the medians", () => {
+    // The machine becomes ten times slower half way, for both alike.
     const { ratio, pass } = compare([11, 110, 110], [10, 100, 100], { unit: "ns", atMost: 1.1 });
     assert.equal(ratio?.median, 1.1);
     assert.equal(pass, true);
   });
 
-  test("a bound that is missed fails", () => {
+  test("a figure outside its bound fails", () => {
     assert.equal(compare([12], [10], { unit: "ns", atMost: 1.1 }).pass, false);
     assert.equal(compare([9], [10], { unit: "/s", atLeast: 0.99 }).pass, false);
     assert.equal(alone([21], { unit: "ms", atMost: 20 }).pass, false);
     assert.equal(alone([20], { unit: "ms", atMost: 20 }).pass, true);
   });
 
-  test("what was not measured has not passed, and without a bound nothing is judged", () => {
+  test("a figure without samples fails, and a figure without a bound is not judged", () => {
     assert.equal(alone([], { unit: "ms", atMost: 20 }).pass, false);
     assert.equal(compare([1], [0], { unit: "ms", atMost: 20 }).pass, false);
     assert.equal(alone([20], { unit: "ms" }).pass, null);
@@ -56,7 +57,7 @@ describe("report", () => {
     node: "20.20.2",
   };
 
-  test("a row a figure, with its verdict", () => {
+  test("the table has one row per figure, with its verdict", () => {
     const figures = [
       compare([1, 1, 1], [2, 2, 2], { label: "small", unit: "ms", atMost: 0.6 }),
       alone([1234.5], { label: "large", unit: "ms", atMost: 20 }),
@@ -73,12 +74,12 @@ describe("report", () => {
     );
   });
 
-  test("what failed to be measured is said", () => {
+  test("the table shows a question that could not be measured", () => {
     const text = markdown({ ...report, answers: [{ ...answer, figures: [], error: "no wrk" }] });
     assert.match(text, /^\| 1 \| how long \| not measured .*FAIL/m);
   });
 
-  test("the table replaces what stood between the marks", () => {
+  test("the table replaces the text between the marks", () => {
     const marks = ["<!-- bench: written by `make bench` -->", "<!-- bench: end -->"];
     const before = `a\n${marks[0]}\nold\n${marks[1]}\nb\n`;
     const after = insert(before, "new");
@@ -88,7 +89,7 @@ describe("report", () => {
   });
 
   for (const document of ["README.md", "docs/PERFORMANCE.md"]) {
-    test(`${document} carries what bench-results.json says`, () => {
+    test(`${document} contains the table of bench-results.json`, () => {
       const read = (path: string) =>
         readFileSync(new URL(`../../../${path}`, import.meta.url), "utf8");
       const results = JSON.parse(read("bench-results.json")) as Report;

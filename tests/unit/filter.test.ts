@@ -26,9 +26,6 @@ function listener(change: Partial<Listener> = {}): Listener {
     groupSize: 1,
     programId: null,
     sockarray: false,
-    queueLength: 0,
-    queueLimit: 128,
-    halfOpen: 0,
     owners: [{ pid: 10, fd: 3, comm: "nginx", startMs: 0 }],
     ...change,
   };

@@ -1,4 +1,7 @@
-/** How a group grows with CPUs and slots; tests/kernel/budget.test.ts compares it with the kernel's word. */
+/**
+ * The memory of a group by CPUs and slots; tests/kernel/budget.test.ts compares it with the
+ * kernel's report.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { LAYOUT } from "../../loader/core/abi.ts";
@@ -7,7 +10,7 @@ import { groupBytes, mapBytes, scrapeBytes } from "../bench/footprint.ts";
 
 const KIB = 1024;
 
-test("only what new connections are counted in grows with the CPUs, a cache line at a time", () => {
+test("only the counters of new connections grow with the CPUs, by whole cache lines", () => {
   for (const slots of [64, 1024]) {
     const { control: _, ...others } = groupShapes(slots, 1);
     const each = cpuCounters(slots) * 8;
@@ -18,19 +21,22 @@ test("only what new connections are counted in grows with the CPUs, a cache line
       assert.equal(control.value, LAYOUT.rm_control.size + cpus * each);
       const more = groupBytes(slots, cpus) - groupBytes(slots, 1);
       assert.equal(more, mapBytes("control", slots, cpus) - mapBytes("control", slots, 1));
-      assert.ok(Math.abs(more - each * (cpus - 1)) < 4 * KIB, "to the page");
+      assert.ok(
+        Math.abs(more - each * (cpus - 1)) < 4 * KIB,
+        "the growth differs by more than a page",
+      );
     }
   }
 });
 
-test("a group of eight listeners on 128 CPUs takes an eighth of a MiB, and a scrape reads a quarter of that", () => {
+test("a group of eight listeners on 128 CPUs uses under 120 KiB, of which a scrape reads under 40", () => {
   assert.ok(groupBytes(64, 2) < 40 * KIB);
   assert.ok(groupBytes(64, 128) < 120 * KIB);
   assert.ok(scrapeBytes(8, 128) < 40 * KIB);
   assert.equal(scrapeBytes(8, 128) - scrapeBytes(8, 1), 127 * (9 + 8 + 1) * 8);
 });
 
-test("a plan of the largest group is written in lines that are all within its map", () => {
+test("the lines of a plan of the largest group fit into its map", () => {
   const { plans } = groupShapes(1024, 1);
   assert.equal(plans.entries * LAYOUT.rm_plan_line.size, 2 * (3 * 64 + 3 * 1024 * 2));
 });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { isDeepStrictEqual } from "node:util";
 import { LAYOUT } from "../../loader/core/abi.ts";
 import type { Listener } from "../../loader/core/listener.ts";
 import { type Snapshot, SnapshotReader } from "../../loader/observe/snapshot.ts";
@@ -64,10 +65,26 @@ describe("reads one after the other", () => {
     );
     const names = [...first.groups.keys()];
     assert.equal(next.groups.get(names[1] ?? ""), first.groups.get(names[1] ?? ""));
-    assert.notEqual(next.groups.get(names[0] ?? ""), first.groups.get(names[0] ?? ""));
-    const [was, now] = [first, next].map(({ groups }) => groups.get(names[0] ?? "")?.[0]);
-    assert.equal(now?.queueLength, 4);
-    assert.equal(now?.owners, was?.owners, "only its queue has changed");
+    assert.equal(next.groups.get(names[0] ?? ""), first.groups.get(names[0] ?? ""));
+    assert.deepEqual(
+      [first, next].map(({ queues }) => queues.get(1n)?.length),
+      [0, 4],
+    );
+    assert.equal(next.queues.get(2n), first.queues.get(2n));
+    assert.equal(next.groups.size, 3);
+  });
+
+  test("queues are no part of a listener: when only they change, all else is the same object", () => {
+    const observations = new SnapshotReader();
+    const first = observations.next(read({ cookie: 1n }, { cookie: 2n }));
+    const next = observations.next(read({ cookie: 1n }, { cookie: 2n, queue: 3 }));
+    assert.notEqual(next, first);
+    assert.equal(next.listeners, first.listeners);
+    assert.equal(next.groups, first.groups);
+    assert.equal(next.queues.get(1n), first.queues.get(1n));
+    assert.deepEqual(first.queues.get(2n), { length: 0, limit: 0, halfOpen: 0 });
+    assert.deepEqual(next.queues.get(2n), { length: 3, limit: 0, halfOpen: 0 });
+    assert.equal(observations.next(read()).queues.size, 0);
   });
 
   test("a change is seen, whatever it is", () => {
@@ -133,13 +150,14 @@ describe("reads one after the other", () => {
     for (let run = 0; run < 200; run++) {
       const observations = new SnapshotReader();
       let fields: Fields[] = [];
+      let before = observations.next(read());
       for (let step = 0; step < 12; step++) {
         fields = changed(fields, random);
         const bytes = read(...fields);
-        assert.deepEqual(
-          sorted(observations.next(bytes)),
-          sorted(new SnapshotReader().next(bytes)),
-        );
+        const now = observations.next(bytes);
+        assert.deepEqual(sorted(now), sorted(new SnapshotReader().next(bytes)));
+        assertIdentity(before, now);
+        before = now;
       }
     }
   });
@@ -178,8 +196,31 @@ function changed(fields: readonly Fields[], random: (below: number) => number): 
   });
 }
 
-function sorted({ listeners, groups }: Snapshot) {
+/** What did not change is the same object, what did is another one. */
+function assertIdentity(before: Snapshot, now: Snapshot): void {
+  const [was, is] = [before, now].map(
+    ({ listeners }) => new Map(listeners.map((l) => [l.cookie, l])),
+  );
+  for (const [cookie, listener] of is ?? []) {
+    const same = isDeepStrictEqual(listener, was?.get(cookie));
+    assert.equal(listener === was?.get(cookie), same, `listener ${cookie}`);
+  }
+  for (const name of new Set([...before.groups.keys(), ...now.groups.keys()])) {
+    const [old = [], members = []] = [before.groups.get(name), now.groups.get(name)];
+    const same = old.length === members.length && members.every((member) => old.includes(member));
+    assert.equal(before.groups.get(name) === now.groups.get(name), same, `group ${name}`);
+  }
+  for (const [cookie, queues] of now.queues) {
+    const old = before.queues.get(cookie);
+    const same = isDeepStrictEqual(queues, old);
+    // The queues of a listener that changed may be a new object.
+    if (is?.get(cookie) === was?.get(cookie))
+      assert.equal(queues === old, same, `queues ${cookie}`);
+  }
+}
+
+function sorted({ listeners, groups, queues }: Snapshot) {
   const order = (all: readonly Listener[]) => all.toSorted((a, b) => Number(a.cookie - b.cookie));
   const names = [...groups.keys()].toSorted();
-  return [order(listeners), names.map((name) => [name, order(groups.get(name) ?? [])])];
+  return [order(listeners), names.map((name) => [name, order(groups.get(name) ?? [])]), queues];
 }

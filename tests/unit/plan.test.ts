@@ -229,7 +229,7 @@ describe("targets", () => {
     const { slots, targets } = h.at(2 * HOUR, { open: [2n] });
     assert.deepEqual(
       slots.map((s) => roleOf(s, targets)),
-      ["draining", "target"],
+      ["superseded", "target"],
     );
     const kernel = makePlan(
       slots,

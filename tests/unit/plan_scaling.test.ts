@@ -4,7 +4,7 @@ import { describe, test } from "node:test";
 import { makePlan, type Plan } from "../../loader/core/plan.ts";
 import type { Policy, Seen, Slot } from "../../loader/core/slot.ts";
 import { chooseTargets, roleOf } from "../../loader/core/targets.ts";
-import { countOperations } from "../helpers/operations.ts";
+import { countOperations } from "./operations.ts";
 
 const SIZES = [10, 100, 1_000, 10_000, 100_000] as const;
 const POLICY: Policy = { migrate: "newest", route: "newest" };

@@ -1,67 +1,31 @@
-/** Work in steps: what it comes to, and whose turn it is meanwhile. */
+/** Slices of long work: whether the event loop turns between them. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { atOnce, inSlices } from "../../loader/time_slices.ts";
+import { TimeSlices } from "../../loader/time_slices.ts";
 
-/** Each step takes `ms` of the processor. */
-function* working(
-  steps: number,
-  ms: number,
-  ended: () => void = () => {},
-): Generator<void, string> {
-  try {
-    for (let step = 0; step < steps; step++) {
-      const untilMs = performance.now() + ms;
-      while (performance.now() < untilMs);
-      yield;
-    }
-    return "done";
-  } finally {
-    ended();
-  }
-}
-
-test("at once and in slices it comes to the same", async () => {
-  assert.equal(atOnce(working(3, 0)), "done");
-  assert.equal(await inSlices(working(3, 0)), "done");
-});
-
-test("in slices others have their turn, at once nobody has", async () => {
+/** Returns how often the event loop turned during `steps` steps of `ms` each. */
+async function turnsDuring(steps: number, ms: number): Promise<number> {
   let turns = 0;
-  let running = true;
+  let isRunning = true;
   const turn = () => {
     turns++;
-    if (running) setImmediate(turn);
+    if (isRunning) setImmediate(turn);
   };
   setImmediate(turn);
-  atOnce(working(20, 6));
-  assert.equal(turns, 0);
-  await inSlices(working(20, 6)); // two of them are a slice
-  running = false;
-  assert.ok(turns >= 8, String(turns));
+  const slices = new TimeSlices();
+  for (let step = 0; step < steps; step++) {
+    for (const untilMs = performance.now() + ms; performance.now() < untilMs; );
+    await slices.between();
+  }
+  isRunning = false;
+  return turns;
+}
+
+test("the event loop turns once a slice", async () => {
+  const turns = await turnsDuring(20, 6); // two steps are a slice
+  assert.ok(turns >= 8 && turns <= 12, String(turns));
 });
 
-test("what fails ends it, and what it held is let go of", async () => {
-  let ended = 0;
-  function* failing(): Generator<void, string> {
-    yield* working(1, 0, () => ended++);
-    throw new Error("no");
-  }
-  assert.throws(() => atOnce(failing()), /no/);
-  await assert.rejects(inSlices(failing()), /no/);
-  assert.equal(ended, 2);
-});
-
-test("each step is told, in its order", async () => {
-  function* counting(): Generator<number, string> {
-    for (let n = 0; n < 3; n++) yield n;
-    return "done";
-  }
-  const told: number[] = [];
-  const tell = (n: number) => {
-    told.push(n);
-  };
-  assert.equal(atOnce(counting(), tell), "done");
-  assert.equal(await inSlices(counting(), tell), "done");
-  assert.deepEqual(told, [0, 1, 2, 0, 1, 2]);
+test("work shorter than a slice is not interrupted", async () => {
+  assert.equal(await turnsDuring(10, 0), 0);
 });

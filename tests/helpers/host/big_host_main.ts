@@ -1,4 +1,6 @@
-/** The process behind {@link BigHost}: opens its share, says so, and keeps it until it is killed. */
+/**
+ * A process of {@link BigHost}: opens its share, reports it, and keeps it open until it is killed.
+ */
 import { openSync } from "node:fs";
 import * as libc from "../../../loader/sys/libc.ts";
 import { socketAddress } from "../address.ts";

@@ -1,10 +1,10 @@
-/** Cgroups of a test, below the sandbox's. */
+/** Cgroups of a test, below the cgroup of the sandbox. */
 import { existsSync, mkdirSync, rmdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { Cleanup } from "../cleanup.ts";
 import { until } from "../until.ts";
 
-/** One that is removed at the end of the scene; it does not exist before {@link create}. */
+/** A cgroup that exists from {@link create} to the end of the scene. */
 export class TestCgroup {
   readonly directory: string;
   /** As in /proc/PID/cgroup. */
@@ -23,7 +23,7 @@ export class TestCgroup {
     return this;
   }
 
-  /** Waits until its processes are gone. */
+  /** Removes the cgroup once its processes have exited. */
   async remove(): Promise<void> {
     await until(`${this.directory} is removed`, () => {
       try {
@@ -36,7 +36,7 @@ export class TestCgroup {
     });
   }
 
-  /** A command that starts another one in it. */
+  /** A command that starts another command in the cgroup. */
   get under(): string[] {
     return ["sh", "-ec", `echo $$ >${this.directory}/cgroup.procs; exec "$@"`, "sh"];
   }

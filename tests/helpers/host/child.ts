@@ -1,4 +1,4 @@
-/** A child process of a test: its output goes to a file, it is ended by pid, it never outlives its owner. */
+/** A child process of a test: its output goes to a file, and it never outlives its owner. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { until } from "../until.ts";
 
-/** A directory of its own that vanishes with its owner. */
+/** A new directory that is removed when it is disposed. */
 export class TempDir implements Disposable {
   readonly path = mkdtempSync(join(tmpdir(), "reuseport-migrate-"));
 
@@ -62,14 +62,14 @@ export class Child implements AsyncDisposable {
     if (this.#running) this.#process.kill(signal);
   }
 
-  /** Asks it to end, insists after 20 s; returns how it ended. */
+  /** Sends `signal`, and SIGKILL after 20 s; returns how the process ended. */
   async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<number | string> {
     this.kill(signal);
-    const insist = setTimeout(() => this.kill("SIGKILL"), 20_000);
+    const killer = setTimeout(() => this.kill("SIGKILL"), 20_000);
     try {
       return await this.exited;
     } finally {
-      clearTimeout(insist);
+      clearTimeout(killer);
     }
   }
 
@@ -77,18 +77,20 @@ export class Child implements AsyncDisposable {
     await this.stop("SIGKILL").catch(() => {});
   }
 
-  /** Waits until `condition` holds; fails with its output if the child ends first. */
+  /** Waits until `condition` holds. @throws Error with the output if the child ends first */
   async until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
     await until(what, async () => {
       if (!this.#running) {
-        throw new Error(`it ended (${await this.exited}) before ${what}:\n${this.output()}`);
+        throw new Error(
+          `the process ended (${await this.exited}) before ${what}:\n${this.output()}`,
+        );
       }
       return condition();
     });
   }
 }
 
-/** `resource`, once `start` is through; when it fails, nothing stays behind. */
+/** Returns `resource` once `start` has succeeded; disposes it if `start` fails. */
 export async function started<T extends AsyncDisposable>(
   resource: T,
   start: Promise<void>,
@@ -102,7 +104,7 @@ export async function started<T extends AsyncDisposable>(
   }
 }
 
-/** The next message of a forked child; fails if it ends instead. */
+/** Returns the next message of a forked child. @throws Error if the child ends first */
 export async function message(child: ChildProcess): Promise<unknown> {
   const decided = new AbortController();
   const { signal } = decided;

@@ -1,4 +1,4 @@
-/** The other end of sd_notify(3): a Unix datagram socket, which Node has none of. */
+/** The service manager's end of sd_notify(3): a Unix datagram socket, which Node does not offer. */
 import koffi from "koffi";
 import * as libc from "../../../loader/sys/libc.ts";
 
@@ -13,7 +13,7 @@ export class NotifySocket implements Disposable {
   readonly #fd: number;
   readonly #received: string[] = [];
 
-  /** Bound to `path`, which must not exist. */
+  /** Binds to `path`, which must not exist. */
   constructor(path: string) {
     const type = libc.SOCK_DGRAM | libc.SOCK_NONBLOCK | libc.SOCK_CLOEXEC;
     this.#fd = libc.socket(libc.AF_UNIX, type, 0);
@@ -22,7 +22,7 @@ export class NotifySocket implements Disposable {
     libc.bind(this.#fd, address);
   }
 
-  /** All assignments received so far, such as `READY=1`. */
+  /** Returns all assignments received so far, such as `READY=1`. */
   received(): readonly string[] {
     const buffer = Buffer.alloc(4096);
     for (;;) {

@@ -1,23 +1,23 @@
-/** What /proc says of processes that are not our children, or not only. */
+/** Reads the state of processes from /proc, also of processes that are not our children. */
 import { readdirSync, readFileSync } from "node:fs";
 
-/** Pids of the children its main thread has; none when it is gone. */
+/** Returns the pids of the main thread's children; none if the process has exited. */
 export function childrenOf(pid: number): number[] {
   const text = read(`/proc/${pid}/task/${pid}/children`) ?? "";
   return text.split(" ").filter(Boolean).map(Number);
 }
 
-/** Whether each of its threads has ended, and so closed its files; a zombie has, whoever should wait for it. */
+/** Whether every thread has ended, and so closed its files. A zombie counts as ended. */
 export function ended(pid: number): boolean {
   return threadsAre(pid, "Z");
 }
 
-/** Whether each of its threads stands still after SIGSTOP. */
+/** Whether SIGSTOP has stopped every thread. */
 export function stopped(pid: number): boolean {
   return threadsAre(pid, "T");
 }
 
-/** Whether those that are not gone are all in this state. */
+/** Whether every thread that still exists is in `state`. */
 function threadsAre(pid: number, state: string): boolean {
   const task = `/proc/${pid}/task`;
   return threads(task).every((tid) => [state, undefined].includes(stateOf(`${task}/${tid}`)));
@@ -31,7 +31,10 @@ function threads(task: string): string[] {
   }
 }
 
-/** The letter after the name, which may hold parentheses itself; undefined when it is gone. */
+/**
+ * Returns the state letter, which follows the name in parentheses; undefined if the thread has
+ * ended.
+ */
 function stateOf(directory: string): string | undefined {
   const stat = read(`${directory}/stat`);
   return stat?.[stat.lastIndexOf(")") + 2];

@@ -1,18 +1,18 @@
-/** One short HTTP connection, classified; the atom of every load in these tests. */
+/** One short HTTP connection and its result; every load in these tests is made of them. */
 import { connect } from "node:net";
 
 export const KINDS = ["ok", "refused", "reset", "timeout", "short", "other"] as const;
 /**
- * What became of a connection: `short` is an end before the whole right
- * response, `other` an error on the client's own side, which no test expects.
+ * The result of a connection: `short` is an end before the whole right response, `other` an error
+ * of the client itself, which no test expects.
  */
 export type Kind = (typeof KINDS)[number];
 export type Tally = Record<Kind, number>;
 
-/** A connection without the whole right response, as its client saw it. Times are Date.now(). */
+/** A connection that did not get the whole right response. Times are Date.now(). */
 export interface Loss {
   readonly kind: Kind;
-  /** The server's. */
+  /** The port of the server. */
   readonly port: number;
   readonly localPort: number;
   readonly openedMs: number;
@@ -21,18 +21,18 @@ export interface Loss {
 
 export interface Visit {
   port: number;
-  /** Default 127.0.0.1. */
+  /** The server's address; default 127.0.0.1. */
   host?: string;
-  /** The server must send exactly this back. */
+  /** The body the server must answer with. */
   path: string;
   localAddress?: string;
   onConnect?: (localPort: number) => void;
   onLoss?: (loss: Loss) => void;
-  /** Connects and asks nothing. */
+  /** Connects and sends no request. */
   silent?: boolean;
 }
 
-/** Far beyond any retransmission that the tests provoke: the longest is 3 s. */
+/** Far longer than any retransmission in the tests, of which the longest takes 3 s. */
 const TIMEOUT_MS = 20_000;
 
 const KIND_OF_CODE: Record<string, Kind> = {
@@ -59,13 +59,13 @@ export function lost(tally: Tally): number {
   return connections(tally) - tally.ok;
 }
 
-/** Connects, asks for `path` and wants it back as the body; never rejects. */
+/** Connects, requests `path` and expects it as the body; never rejects. */
 export function visit(of: Visit): Promise<Kind> {
   const { port, host = "127.0.0.1", path, localAddress, onConnect, onLoss, silent } = of;
   return new Promise((resolve) => {
     const openedMs = Date.now();
     const socket = connect({ host, port, ...(localAddress && { localAddress }) });
-    // By the next tick connect(2) has chosen it; when the connection is lost it cannot be read any more.
+    // connect(2) has chosen the port by the next tick; after a loss it can no longer be read.
     let localPort = 0;
     process.nextTick(() => {
       localPort = socket.localPort ?? 0;
@@ -85,7 +85,7 @@ export function visit(of: Visit): Promise<Kind> {
     socket.on("error", (error: NodeJS.ErrnoException) => {
       failure ??= KIND_OF_CODE[error.code ?? ""] ?? "other";
     });
-    // The server closes first: by then all of the response is here, or never will be.
+    // The server closes first, so nothing of the response is still on its way.
     socket.on("close", () => {
       clearTimeout(timer);
       const whole = response.startsWith("HTTP/1.1 200 ") && response.endsWith(`\r\n\r\n${path}`);

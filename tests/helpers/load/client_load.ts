@@ -1,4 +1,6 @@
-/** Continuous load from a process of its own, so that it does not wait for the test and the test not for it. */
+/**
+ * Continuous load from a separate process, so that the load and the test do not delay each other.
+ */
 import type { ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { message } from "../host/child.ts";
@@ -7,20 +9,20 @@ import type { Loss, Tally } from "./client.ts";
 
 export interface Load {
   port: number;
-  /** More ports, in turn with the first. */
+  /** Further ports, visited in turn with the first. */
   ports?: readonly number[];
-  /** A command to start it with, such as `["nsenter", ...]`. */
+  /** A command that starts the load, such as `["nsenter", ...]`. */
   under?: readonly string[];
-  /** Where the server is, in turn; default 127.0.0.1. */
+  /** Addresses of the server, visited in turn; default 127.0.0.1. */
   hosts?: readonly string[];
-  /** New connections a second; without, as many as `concurrency` allows. */
+  /** New connections per second; as many as `concurrency` allows if absent. */
   rate?: number;
   concurrency: number;
-  /** The load ends by itself after so many connections. */
+  /** The number of connections after which the load ends by itself. */
   limit: number;
 }
 
-/** What a load says at its end. */
+/** The report of a load at its end. */
 export interface LoadResult {
   readonly tally: Tally;
   readonly losses: readonly Loss[];
@@ -36,14 +38,14 @@ export class LoadClient implements Disposable {
     this.#process = forkUnder(load.under ?? [], MAIN, [JSON.stringify(load)]);
   }
 
-  /** Returns once the first connection has been served (or lost). */
+  /** Returns once the first connection has been served or lost. */
   static async start(load: Load): Promise<LoadClient> {
     const client = new LoadClient(load);
     await message(client.#process);
     return client;
   }
 
-  /** Opens no more connections, waits for those under way. */
+  /** Opens no further connection and waits for the open ones. */
   async stop(): Promise<Tally> {
     this.#process.send("stop");
     const { tally, losses } = (await message(this.#process)) as LoadResult;
@@ -51,7 +53,7 @@ export class LoadClient implements Disposable {
     return tally;
   }
 
-  /** Each lost connection, once it was stopped. */
+  /** Every lost connection, known once the load is stopped. */
   get losses(): readonly Loss[] {
     return this.#losses;
   }

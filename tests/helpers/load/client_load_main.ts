@@ -1,4 +1,7 @@
-/** The process behind client_load.ts: says when the first connection is through, and at the end its {@link LoadResult}. */
+/**
+ * The process of {@link LoadClient}: reports the end of the first connection, and its {@link
+ * LoadResult} at the end.
+ */
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Loss, noVisits, visit } from "./client.ts";
 import type { Load, LoadResult } from "./client_load.ts";
@@ -31,12 +34,12 @@ async function open(): Promise<void> {
   tally[kind]++;
 }
 
-/** Keeps `concurrency` connections open: each that ends is followed by another at once. */
+/** Opens one connection after the other, without a pause. */
 async function saturate(): Promise<void> {
   while (more()) await open();
 }
 
-/** Opens `perSecond`. What cannot be opened now is not made up for: the rate is an upper bound. */
+/** Opens `perSecond` connections per second at most: a delay is not made up for. */
 async function pace(perSecond: number): Promise<void> {
   let last = performance.now();
   for (let due = 0; !stopping && opened < limit; await sleep(TICK_MS)) {

@@ -1,7 +1,8 @@
-"""Many clients that connect, send a request and wait: `crowd.py PORT SOURCE COUNT FIRST`.
+"""Clients that connect, send a request each and wait: `crowd.py PORT SOURCE COUNT FIRST`.
 
-Told on stdin: `come`, when all are connected and have sent their number, counted from FIRST;
-`go`, when all are gone, by a reset, so that no TIME_WAIT is left of them.
+It reads commands from stdin: `connect` connects COUNT clients from the address SOURCE, each of
+which sends its number, counted from FIRST; `disconnect` resets all of them, so that no TIME_WAIT
+socket is left.
 """
 
 import json
@@ -17,7 +18,7 @@ _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def come():
+def connect():
     for number in range(first, first + count):
         client = socket.socket()
         client.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
@@ -28,7 +29,7 @@ def come():
         clients.append(client)
 
 
-def go():
+def disconnect():
     for client in clients:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.close()
@@ -36,5 +37,5 @@ def go():
 
 
 for line in sys.stdin:
-    {"come": come, "go": go}[line.strip()]()
+    {"connect": connect, "disconnect": disconnect}[line.strip()]()
     print(json.dumps({"clients": len(clients)}), flush=True)

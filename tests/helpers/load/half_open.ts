@@ -1,7 +1,8 @@
 /**
- * Handshakes held open, as those of clients with a real round-trip time are:
- * nftables drops whatever the client sends after its SYN, until released. The
- * client believes to be connected, has sent its request and retransmits it.
+ * Batches of half-open handshakes, as clients with a real round-trip time have: nftables drops all
+ * packets of a batch after the SYN until the batch is released. The client is connected (the
+ * SYN-ACK reaches it), has sent its request and retransmits it. To hold every handshake with a
+ * port, see net/handshake_loss.ts.
  */
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
@@ -10,15 +11,15 @@ import { add, type Kind, noVisits, type Tally, visit } from "./client.ts";
 const run = promisify(execFile);
 const TABLE = "reuseport_migrate_test";
 
-/** One held batch. */
+/** A batch of half-open handshakes. */
 export interface Held {
-  /** Lets the packets of these clients through. */
+  /** Lets the packets of these clients pass. */
   release(): Promise<void>;
-  /** What became of them in the end. */
+  /** The results of its connections. */
   readonly tally: Promise<Tally>;
 }
 
-/** The packet filter of one port; vanishes with its owner. */
+/** The packet filter of one port, removed when it is disposed. */
 export class HalfOpen implements AsyncDisposable {
   readonly #port: number;
   #batches = 0;
@@ -43,7 +44,7 @@ export class HalfOpen implements AsyncDisposable {
   /** Opens `count` handshakes and returns when the server has answered every SYN. */
   async hold(count: number): Promise<Held> {
     const batch = this.#batches++;
-    // A source address of its own tells the filter which batch a packet belongs to.
+    // The filter tells the batches apart by their source addresses.
     const localAddress = `127.0.${1 + Math.floor(batch / 250)}.${1 + (batch % 250)}`;
     await run("nft", ["add", "element", "ip", TABLE, "held", `{ ${localAddress} }`]);
     const visits: Promise<Kind>[] = [];

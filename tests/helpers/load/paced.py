@@ -1,8 +1,9 @@
-"""Short HTTP connections at a fixed rate, `paced.py '{"ports": [...], "rate": 1000, "seconds": 3}'`.
+"""Short HTTP connections at a fixed rate: `paced.py JSON`.
 
-An open loop: who is slow keeps nobody from coming. The ports are visited equally often and in
-random order, so what disturbs one disturbs the other. Says, by port, how long each response took
-from connect(), in us, and what became of the connections without one.
+JSON is `{"ports": [8001], "rate": 1000, "seconds": 3}`.
+It is an open loop: a slow response delays no other connection. The ports are visited equally often
+and in random order, so a disturbance affects all of them alike. It prints, by port, how long each
+response took from connect() (us), and the results of the connections without a response.
 """
 
 import errno
@@ -14,7 +15,7 @@ import socket
 import sys
 import time
 
-# A lost connection is known at once, by a reset; this is for one that nobody answers.
+# A reset is noticed at once; this is for a connection that gets no answer.
 TIMEOUT_S = 5
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 KINDS = {errno.ECONNREFUSED: "refused", errno.ECONNRESET: "reset", errno.EPIPE: "reset"}
@@ -42,7 +43,7 @@ class Visit:
             self.end(KINDS.get(failure, "other"))
             return
         pending[self.socket.fileno()] = self
-        # The loopback device has often ended the handshake by now.
+        # On the loopback device the handshake is often complete by now.
         events = select.EPOLLIN if self.send() else select.EPOLLIN | select.EPOLLOUT
         if self.socket.fileno() >= 0:
             epoll.register(self.socket.fileno(), events)
@@ -71,7 +72,7 @@ class Visit:
             self.end(KINDS.get(error.errno, "other"))
             return
         if not data:
-            # The server closes first, so that TIME_WAIT takes none of our ports.
+            # The server closes first, so that TIME_WAIT sockets use none of our ports.
             self.end(None if self.answered else "short")
         elif data.startswith(b"HTTP/1.1 200 "):
             self.answered = True
@@ -80,7 +81,7 @@ class Visit:
     def end(self, kind):
         pending.pop(self.socket.fileno(), None)
         self.socket.close()
-        # What ends after its response has had it.
+        # A connection that ends after its response is not lost.
         if kind and not self.answered:
             lost[self.port][kind] = lost[self.port].get(kind, 0) + 1
 

@@ -1,37 +1,50 @@
-/** Short HTTP connections at a fixed rate from a process of its own, each timed and classified. */
+/** Short HTTP connections at a fixed rate from a separate process, each timed and classified. */
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
-import { PYTHON, scriptPath } from "./script.ts";
+import { PYTHON, scriptPath } from "../host/script.ts";
 
 const run = promisify(execFile);
-/** How much longer than it should a client may take: beyond, the machine is too busy to say anything. */
+/**
+ * The factor by which the client may be slower than the rate; beyond it the machine is too busy to
+ * measure.
+ */
 const LATE = 1.25;
 const MAX_TRIES = 5;
 
 export interface Pace {
-  /** Visited equally often, in random order. */
+  /** The ports, visited equally often and in random order. */
   readonly ports: readonly number[];
-  /** New connections a second, to all of them together. */
+  /** New connections per second, to all ports together. */
   readonly rate: number;
   readonly seconds: number;
-  /** A command to start it with, such as `["taskset", "-c", "0"]`. */
+  /** A command that starts the client, such as `["taskset", "-c", "0"]`. */
   readonly under?: readonly string[];
 }
 
-/** What became of the connections to one port. */
+/** The results of the connections to one port. */
 export interface Paced {
-  /** From connect() to the response, us. */
+  /** From connect() to the response; us. */
   readonly latencies: readonly number[];
-  /** How many got no whole response, by what they got: refused, reset, timeout, short. */
+  /**
+   * Connections without a whole response, counted by their result: refused, reset, timeout, short.
+   */
   readonly lost: Readonly<Record<string, number>>;
 }
 
-/** The machine did something else meanwhile: what was measured says nothing. */
+/** The machine was busy with something else, so the measurement is worthless. */
 export class BusyError extends Error {}
 
-/** By port, in ascending order. @throws BusyError when the client itself was too slow for the rate */
+/**
+ * Returns the results by port, in ascending order. @throws BusyError if the client was too slow for
+ * the rate
+ */
 export async function paced({ under = [], ...pace }: Pace): Promise<Paced[]> {
-  const [command = "", ...args] = [...under, PYTHON, scriptPath("paced.py"), JSON.stringify(pace)];
+  const [command = "", ...args] = [
+    ...under,
+    PYTHON,
+    scriptPath("load/paced.py"),
+    JSON.stringify(pace),
+  ];
   const { stdout } = await run(command, args, { maxBuffer: 64 * 1024 * 1024 });
   const { seconds, ports } = JSON.parse(stdout) as { seconds: number; ports: Paced[] };
   if (seconds > pace.seconds * LATE) {
@@ -40,7 +53,7 @@ export async function paced({ under = [], ...pace }: Pace): Promise<Paced[]> {
   return ports;
 }
 
-/** Takes a window again when the machine was too busy. @throws BusyError when it always is */
+/** Repeats a measurement while the machine is too busy. @throws BusyError after 5 tries */
 export async function undisturbed<T>(window: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {

@@ -1,7 +1,6 @@
 /**
- * The clients: each sends a line no other sends, half of it at once and half of
- * it when told, and is content only with that same line back, from a process
- * that says who it is.
+ * Clients with one long request: each sends a unique line, one half at once and the other on
+ * command. It accepts only that line as the answer, preceded by the pid of the server.
  */
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
@@ -9,24 +8,24 @@ import { connect, Socket } from "node:net";
 import { fastOpen } from "../net/fast_open.ts";
 import { connectMptcp } from "../net/mptcp.ts";
 
-/** What became of one connection: the pid that served it, or the way it was lost. */
+/** The result of one connection: the pid of the server, or how it was lost. */
 export type Outcome = { readonly servedBy: number } | { readonly lost: string };
 
 export interface PeerOptions {
-  /** Send the line with the SYN. */
+  /** Sends the first half with the SYN. */
   readonly fastOpen?: boolean;
-  /** Speak MPTCP, where the server does. */
+  /** Uses MPTCP if the server does. */
   readonly mptcp?: boolean;
 }
 
-/** When a test gives up on an answer; generous, as a lost connection says so by itself. */
+/** How long a client waits for an answer; generous, as a loss is noticed without it. */
 const PATIENCE_MS = 20_000;
 
 export class Peer {
   readonly #halves = [randomBytes(100).toString("hex"), randomBytes(100).toString("hex")] as const;
   readonly #socket: Socket;
   #finished = false;
-  /** Settles when the client knows; never rejects. */
+  /** The result, once the client knows it; never rejects. */
   readonly outcome: Promise<Outcome>;
 
   private constructor(address: string, port: number, options: PeerOptions) {
@@ -47,8 +46,8 @@ export class Peer {
   }
 
   /**
-   * A client whose first half is on its way: it counts as connected as soon as the
-   * SYN-ACK is there. A refused one is a Peer too.
+   * Opens a client that has sent its first half; it is connected as soon as the SYN-ACK has
+   * arrived. A refused client is a Peer too.
    */
   static async open(address: string, port: number, options: PeerOptions = {}): Promise<Peer> {
     const peer = new Peer(address, port, options);
@@ -70,7 +69,7 @@ export class Peer {
         resolve(
           line === this.#halves.join("")
             ? { servedBy: Number(pid) }
-            : { lost: "another one's answer" },
+            : { lost: "the answer to another client" },
         );
         socket.destroy();
       });
@@ -83,8 +82,8 @@ export class Peer {
   }
 
   /**
-   * Sends the second half, once. Where packets were held, this is also what ends
-   * the wait for a retransmission.
+   * Sends the second half, once. If packets were dropped before, this also ends the wait for a
+   * retransmission.
    */
   finish(): void {
     if (this.#finished || !this.#socket.writable) return;
@@ -92,13 +91,13 @@ export class Peer {
     this.#socket.write(`${this.#halves[1]}\n`);
   }
 
-  /** Gives up. */
+  /** Abandons the connection. */
   destroy(): void {
     this.#socket.destroy();
   }
 }
 
-/** `count` clients, all open at the end. */
+/** Opens `count` clients; returns when all are connected. */
 export function openPeers(
   count: number,
   address: string,
@@ -109,8 +108,8 @@ export function openPeers(
 }
 
 /**
- * Has all of them finish, and counts the connections each process served; lost
- * ones are counted by their error.
+ * Finishes every client and counts the connections by the pid that served them; lost connections
+ * are counted by their error.
  */
 export async function tally(peers: readonly Peer[]): Promise<Record<string, number>> {
   for (const peer of peers) peer.finish();

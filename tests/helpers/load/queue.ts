@@ -1,15 +1,15 @@
-/** Clients that wait in a listener's accept queue, and what becomes of them. */
+/** Clients that wait in the accept queue of a listener, and their results. */
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 
-/** A client that has sent `text` and waits to be answered. */
+/** A client that has sent `text` and waits for an answer. */
 export interface Waiting {
   readonly text: string;
-  /** What it was sent, or the code of what ended it. */
+  /** The answer, or the error code that ended the connection. */
   readonly outcome: Promise<string>;
 }
 
-/** Opens `count` of them; returns when all are connected, before anybody accepts. */
+/** Opens `count` clients; returns when all are connected and before any is accepted. */
 export async function queueUp(port: number, count: number, label: string): Promise<Waiting[]> {
   const all = Array.from({ length: count }, (_, i) => wait(port, `${label} ${i}`));
   await Promise.all(all.map(({ connected }) => connected));
@@ -31,7 +31,7 @@ function wait(port: number, text: string): Waiting & { readonly connected: Promi
   return { text, outcome, connected };
 }
 
-/** Answers all that wait on a listener, and who comes, with what they sent, until it is closed. */
+/** Echoes to every queued and new connection of a listener; returns a function that closes it. */
 export async function echoOn(fd: number): Promise<() => Promise<void>> {
   const server = createServer((socket: Socket) => {
     socket.on("error", () => {});
@@ -45,7 +45,7 @@ export async function echoOn(fd: number): Promise<() => Promise<void>> {
   };
 }
 
-/** The outcomes by how often: what was answered right is `ok`. */
+/** Counts the clients by outcome; a right answer counts as `ok`. */
 export async function outcomes(waiting: readonly Waiting[]): Promise<Record<string, number>> {
   const tally: Record<string, number> = {};
   for (const { text, outcome } of waiting) {

@@ -1,20 +1,20 @@
-/** What a server has accepted, by the kernel's word: no server need cooperate. */
+/** Reads from the kernel which connections a server has accepted: the server need not cooperate. */
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 
 const run = promisify(execFile);
-/** State, two queue lengths, the server's end, the client's, and more. */
+/** One line of ss: state, two queue lengths, the server's address, the client's, details. */
 const ROW = /^\S+\s+\d+\s+\d+\s+\S+\s+\S+:(\d+)\s.*\bino:(\d+)/gm;
 
-/** Established connections with a server's port, by the ports of their clients. */
+/** Client ports of the established connections with a server's port. */
 export interface Connections {
-  /** A process has accepted them and not closed them. */
+  /** Accepted by a process and not closed by it. */
   readonly accepted: ReadonlySet<number>;
-  /** Nobody has accepted them yet: they have no inode, as there is no file. */
+  /** Still queued: a connection has no inode before it is accepted. */
   readonly waiting: ReadonlySet<number>;
 }
 
-/** Not from /proc/net/tcp, which is slow to read after a load: it lists each TIME_WAIT. */
+/** Runs ss: /proc/net/tcp also lists each TIME_WAIT socket, so it is slow to read after a load. */
 export async function connectionsWith(port: number): Promise<Connections> {
   const filter = ["state", "established", "state", "close-wait", "sport", "=", `:${port}`];
   const { stdout } = await run("ss", ["-Htne", ...filter], { maxBuffer: 64 * 1024 * 1024 });

@@ -1,4 +1,4 @@
-/** The one libc call a TCP Fast Open client needs: sendto(MSG_FASTOPEN) sends data with the SYN. */
+/** A TCP Fast Open client: sendto(MSG_FASTOPEN) sends data with the SYN. */
 import koffi from "koffi";
 import { checkSys } from "../../../loader/sys/check.ts";
 import { SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM, socket } from "../../../loader/sys/libc.ts";
@@ -17,6 +17,6 @@ export function fastOpen(address: string, port: number, data: Buffer): number {
   const to = socketAddress(address, port);
   const fd = socket(to.readUInt16LE(0), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   const sent = sendto(fd, data, data.length, MSG_FASTOPEN, to, to.length);
-  if (checkSys("sendto", sent) !== data.length) throw new Error("the SYN did not take all data");
+  if (checkSys("sendto", sent) !== data.length) throw new Error("the SYN did not carry all data");
   return fd;
 }

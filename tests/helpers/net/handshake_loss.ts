@@ -1,12 +1,11 @@
 /**
- * Holds handshakes half open: an nftables rule on the input hook loses every
- * packet to one port but SYNs, as a network would. The client believes it is
- * connected (the SYN-ACK reaches it) and goes on retransmitting, so that the
- * handshake completes by itself once the rule is gone.
+ * Keeps every handshake with one port half open: an nftables rule drops all packets to it except
+ * SYNs. The client is connected (the SYN-ACK reaches it) and retransmits, so the handshake
+ * completes once the rule is removed. To release handshakes in batches, see load/half_open.ts.
  */
 import { execFileSync } from "node:child_process";
 
-/** Starts holding; the result ends it and may be called again. */
+/** Adds the rule; returns a function that removes it, and does nothing if called again. */
 export function holdHandshakes(port: number): () => void {
   const table = `reuseport_migrate_test_${port}`;
   nft(`table inet ${table} {

@@ -1,9 +1,9 @@
-/** A client that speaks MPTCP; Node makes none. */
+/** An MPTCP client, which Node does not offer. */
 import { Socket } from "node:net";
 import * as libc from "../../../loader/sys/libc.ts";
 import { familyOf, socketAddress } from "../address.ts";
 
-/** Connects, on the way when it returns. */
+/** Starts to connect; does not wait for the handshake. */
 export function connectMptcp(address: string, port: number): Socket {
   const type = libc.SOCK_STREAM | libc.SOCK_CLOEXEC | libc.SOCK_NONBLOCK;
   const fd = libc.socket(familyOf(address), type, libc.IPPROTO_MPTCP);

@@ -1,4 +1,4 @@
-/** Network namespaces of a test, each with a process that keeps it and lo up. */
+/** Network namespaces of a test, each kept alive, with lo up, by a process. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
@@ -15,7 +15,7 @@ export class TestNetns {
     this.inode = netnsInode(this.pid);
   }
 
-  /** Ends with the scene. */
+  /** Makes a namespace that ends with the scene. */
   static async make(s: Cleanup): Promise<TestNetns> {
     const script = "ip link set lo up; echo up; exec sleep infinity";
     const keeper = spawn("unshare", ["--net", "sh", "-ec", script], {
@@ -30,19 +30,22 @@ export class TestNetns {
     return this.#keeper.pid as number;
   }
 
-  /** A command that starts another one in it. */
+  /** A command that starts another command in the namespace. */
   get under(): string[] {
     return ["nsenter", `--net=/proc/${this.pid}/ns/net`];
   }
 
-  /** Ends the process that keeps it. */
+  /** Ends the process that keeps the namespace alive. */
   async end(): Promise<void> {
     if (this.#keeper.exitCode !== null || this.#keeper.signalCode !== null) return;
     this.#keeper.kill("SIGKILL");
     await once(this.#keeper, "exit");
   }
 
-  /** Mounts it at `path`, as `ip netns add` does; the result unmounts it, as the end of the scene does. */
+  /**
+   * Mounts it at `path`, as `ip netns add` does; returns a function that unmounts it before the
+   * scene ends.
+   */
   mount(s: Cleanup, path: string): () => void {
     closeSync(openSync(path, "w"));
     execFileSync("mount", ["--bind", `/proc/${this.pid}/ns/net`, path]);
@@ -56,7 +59,7 @@ export class TestNetns {
   }
 }
 
-/** A directory that vanishes with the scene. */
+/** Returns a directory that is removed at the end of the scene. */
 export function tempDir(s: Cleanup): TempDir {
   const dir = new TempDir();
   s.defer(() => dir[Symbol.dispose]());

@@ -1,4 +1,4 @@
-/** What the kernel itself says of this network namespace: its counters and its TCP sockets. */
+/** The kernel's counters and TCP sockets of this network namespace. */
 import { readFileSync } from "node:fs";
 
 export interface KernelMigrations {
@@ -6,7 +6,7 @@ export interface KernelMigrations {
   readonly failure: number;
 }
 
-/** TCPMigrateReqSuccess and TCPMigrateReqFailure of TcpExt. */
+/** Reads TCPMigrateReqSuccess and TCPMigrateReqFailure of TcpExt. */
 export function kernelMigrations(): KernelMigrations {
   const [names, values] = readFileSync("/proc/self/net/netstat", "utf8")
     .split("\n")
@@ -20,13 +20,13 @@ export function kernelMigrations(): KernelMigrations {
   return { success: read("TCPMigrateReqSuccess"), failure: read("TCPMigrateReqFailure") };
 }
 
-/** Migrations the kernel counted since `before`, whatever became of them. */
+/** Returns how many migrations the kernel has counted since `before`, failed ones included. */
 export function migrationsSince(before: KernelMigrations): number {
   const now = kernelMigrations();
   return now.success - before.success + (now.failure - before.failure);
 }
 
-const SYN_RECV = 3; // also how NEW_SYN_RECV is shown: requests without a socket of their own
+const SYN_RECV = 3; // also shown for NEW_SYN_RECV, a request without a full socket
 const LISTEN = 10;
 
 interface Row {
@@ -48,19 +48,19 @@ function rows(port: number): Row[] {
   );
 }
 
-/** Connections waiting in the accept queues of all listeners on `port`. */
+/** Returns how many connections are queued on all listeners of `port`. */
 export function queued(port: number): number {
   return rows(port)
     .filter((row) => row.state === LISTEN)
     .reduce((sum, row) => sum + row.rxQueue, 0);
 }
 
-/** Listening sockets on `port`. */
+/** Returns the number of listening sockets on `port`. */
 export function listening(port: number): number {
   return rows(port).filter((row) => row.state === LISTEN).length;
 }
 
-/** Handshakes on `port` that wait for their final ACK, Fast Open ones included. */
+/** Returns how many handshakes on `port` lack their final ACK, Fast Open ones included. */
 export function halfOpen(port: number): number {
   return rows(port).filter((row) => row.state === SYN_RECV).length;
 }

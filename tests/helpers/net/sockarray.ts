@@ -1,12 +1,12 @@
-/** A listener in a BPF_MAP_TYPE_REUSEPORT_SOCKARRAY, as other steering programs keep it. */
+/** Puts a listener into a BPF_MAP_TYPE_REUSEPORT_SOCKARRAY, as other steering programs do. */
 import koffi from "koffi";
 import { checkRet } from "../../../loader/sys/check.ts";
 
 const BPF_MAP_TYPE_REUSEPORT_SOCKARRAY = 20;
 
-/** Makes a map of one entry, the listener `fd`; it lives until this process ends. */
+/** Makes a map whose one entry is the listener `fd`; it lives until this process ends. */
 export async function putIntoSockarray(fd: number): Promise<void> {
-  // Not before: a listener's process has no use for libbpf but this.
+  // Loaded here, as nothing else in the process of a listener needs libbpf.
   const { bpf_map_update_elem } = await import("../../../loader/sys/libbpf.ts");
   const bpf_map_create = koffi
     .load("libbpf.so.1")

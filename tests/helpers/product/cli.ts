@@ -1,10 +1,13 @@
-/** One run of the built command, to its end. */
+/** Runs the built command to its end. */
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
 export const BIN = fileURLToPath(new URL("../../../cli/bin.js", import.meta.url));
 
-/** The tests' namespace only: a SPEC without covers the whole host, the user's servers included. */
+/**
+ * Confines attach to the network namespace of the tests: a SPEC without --netns covers the whole
+ * host.
+ */
 export const HERE = ["--netns", "/proc/self/ns/net"] as const;
 
 export interface Run {
@@ -13,12 +16,12 @@ export interface Run {
   readonly stderr: string;
 }
 
-/** Ends a run that hangs; generous, as it decides nothing else. */
+/** Generous on purpose: it only ends a run that hangs. */
 const PATIENCE_MS = 60_000;
 
 /**
- * Runs `reuseport-migrate ARGS`, behind the command `under` (`["setpriv", ...]`) if given.
- * `killAfterMs`: SIGKILLs it then, wherever it is.
+ * Runs `reuseport-migrate ARGS`, started by the command `under` (`["setpriv", ...]`) if given.
+ * After `killAfterMs` it gets SIGKILL.
  */
 export function runCli(
   args: readonly string[],

@@ -1,14 +1,14 @@
-/** `reuseport-migrate exec` as its users run it, in a process of its own. */
+/** `reuseport-migrate exec` in its own process, as users run it, and the server it runs. */
 import { existsSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Child, TempDir } from "../host/child.ts";
 import { until } from "../until.ts";
+import { BIN } from "./cli.ts";
 
-const BIN = fileURLToPath(new URL("../../../cli/bin.js", import.meta.url));
-const MAIN = fileURLToPath(new URL("../servers/exec_server_main.js", import.meta.url));
+const MAIN = fileURLToPath(new URL("../servers/ordinary_http_main.js", import.meta.url));
 
-/** A plain Node HTTP server; without `host` on every address. */
+/** Returns the command of an ordinary Node HTTP server, on every address if no `host` is given. */
 export const httpServer = (port: number, ...host: string[]) => [
   process.execPath,
   MAIN,
@@ -20,28 +20,28 @@ export class ExecProcess implements AsyncDisposable {
   readonly child: Child;
   readonly #dir = new TempDir();
 
-  /** @param under a command to start it with, such as `["env", "A=b"]` */
+  /** @param under a command that starts it, such as `["env", "A=b"]` */
   constructor(args: readonly string[], command: readonly string[], under: readonly string[] = []) {
     const line = [...under, process.execPath, BIN, "exec", ...args, "--", ...command];
     this.child = new Child(line[0] ?? "", line.slice(1), this.#dir.file("log"));
   }
 
-  /** What it and its server wrote. */
+  /** The output of exec and of its server. */
   get output(): string {
     return this.child.output();
   }
 
-  /** Waits until it or its server has written so. */
+  /** Waits until exec or its server has written `text`. */
   async wrote(text: string): Promise<void> {
     await this.child.until(`'${text}' is written`, () => this.output.includes(text));
   }
 
-  /** Its server's cgroup, while there is one. */
+  /** The directory of its server's cgroup, which exists while a start runs. */
   get cgroup(): string {
     return join(sandboxCgroup(), `reuseport-migrate-exec-${this.child.pid}`);
   }
 
-  /** The processes of its server. */
+  /** Returns the pids of its server. */
   processes(): number[] {
     if (!existsSync(this.cgroup)) return [];
     const below = readdirSync(this.cgroup, { recursive: true, encoding: "utf8" });
@@ -53,7 +53,7 @@ export class ExecProcess implements AsyncDisposable {
       const text = readFileSync(join(this.cgroup, procs), "utf8");
       return text.split("\n").filter(Boolean).map(Number);
     } catch {
-      return []; // its start ended, and the cgroup is gone
+      return []; // the start has ended, and its cgroup with it
     }
   }
 
@@ -65,14 +65,17 @@ export class ExecProcess implements AsyncDisposable {
   }
 }
 
-/** The sandbox's: exec makes its own below it. */
+/** Returns the cgroup of the sandbox, below which exec makes its own. */
 function sandboxCgroup(): string {
   const path = process.env["SANDBOX_CGROUP"];
-  if (!path) throw new Error("this wants tests/helpers/sandbox.sh and cgroup v2");
+  if (!path)
+    throw new Error(
+      "the sandbox has no cgroup: run this with tests/helpers/sandbox.sh, and mount cgroup v2",
+    );
   return path;
 }
 
-/** Ends what an exec that was killed left running, and removes its cgroup. */
+/** Kills the processes that a killed exec has left, and removes its cgroup. */
 async function endCgroup(path: string): Promise<void> {
   if (!existsSync(path)) return;
   writeFileSync(join(path, "cgroup.kill"), "1");
@@ -85,7 +88,7 @@ async function endCgroup(path: string): Promise<void> {
   rmdirSync(path);
 }
 
-/** Whether the process is there; a zombie, which waits for its parent only, is not. */
+/** Whether the process runs; a zombie does not. */
 export function isRunning(pid: number): boolean {
   try {
     return !/^State:\s*[ZX]/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
@@ -94,7 +97,7 @@ export function isRunning(pid: number): boolean {
   }
 }
 
-/** Who answers on `port` of 127.0.0.1; null: nobody. */
+/** Returns the pid of the server that answers on `port` of 127.0.0.1; null if none does. */
 export async function whoServes(port: number): Promise<number | null> {
   try {
     const headers = { connection: "close" };
@@ -104,7 +107,7 @@ export async function whoServes(port: number): Promise<number | null> {
   }
 }
 
-/** Waits until another process than `not` answers; returns its pid. */
+/** Waits until a process other than `not` answers; returns its pid. */
 export function served(port: number, not?: number): Promise<number> {
   return until("another process serves", async () => {
     const pid = await whoServes(port);

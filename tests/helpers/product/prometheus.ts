@@ -45,7 +45,7 @@ export class Prometheus implements AsyncDisposable {
     return started(prometheus, prometheus.until("Prometheus is ready", isReady));
   }
 
-  /** An instant query. */
+  /** Runs an instant query. */
   async query(expression: string): Promise<Sample[]> {
     const query = new URLSearchParams({ query: expression });
     const response = await fetch(`${URL_BASE}/api/v1/query?${query}`);
@@ -65,7 +65,10 @@ export class Prometheus implements AsyncDisposable {
   }
 }
 
-/** What `promtool check metrics` says of exposition text; content when it exits 0 and is silent. */
+/**
+ * Runs `promtool check metrics` on exposition text; it accepts the text if it exits 0 without
+ * output.
+ */
 export function promtoolCheck(text: string): { status: number | null; output: string } {
   const { status, stdout, stderr } = spawnSync("promtool", ["check", "metrics"], {
     input: text,

@@ -1,19 +1,17 @@
-/** The product as its users run it: the built command, in a process of its own. */
+/** `reuseport-migrate attach` in its own process, as users run it, and its metrics. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import type { Stage } from "../../../loader/core/abi.ts";
 import { Child, started, TempDir } from "../host/child.ts";
 import { until } from "../until.ts";
-import { HERE } from "./cli.ts";
+import { BIN, HERE } from "./cli.ts";
 
 const run = promisify(execFile);
-const BIN = fileURLToPath(new URL("../../../cli/bin.js", import.meta.url));
 const PINS = "/sys/fs/bpf/reuseport-migrate";
 
-/** The decisions about connections that existed already, by stage. */
+/** Decisions about existing connections, by stage. */
 export type Migrated = Record<Exclude<Stage, "syn">, number>;
 
 export class SidecarProcess implements AsyncDisposable {
@@ -27,13 +25,13 @@ export class SidecarProcess implements AsyncDisposable {
     this.#args = args;
   }
 
-  /** `attach ARGS`, ready. */
+  /** Starts `attach ARGS`; returns when it is ready. */
   static async attach(...args: string[]): Promise<SidecarProcess> {
     const sidecar = new SidecarProcess(args);
     return started(sidecar, sidecar.start());
   }
 
-  /** Starts it (again) and waits for its READY line. */
+  /** Starts it, or starts it again, and waits for its READY line. */
   async start(): Promise<void> {
     const log = this.#dir.file(`log-${++this.#starts}`);
     const child = new Child(BIN, ["attach", ...this.#args, ...HERE], log);
@@ -58,29 +56,29 @@ export class SidecarProcess implements AsyncDisposable {
     return response.text();
   }
 
-  /** Waits until an event was logged so often; wants `--json`. */
+  /** Waits until `event` has been logged `times` times. @requires the option `--json` */
   async logged(event: string, times: number): Promise<void> {
     const needle = `"event":"${event}"`;
     const count = () => (this.#child?.output().split(needle).length ?? 0) - 1;
-    await until(`${times} times ${event}`, () => count() >= times);
+    await until(`${event} is logged ${times} times`, () => count() >= times);
   }
 
-  /** What it warned of since its last start. */
+  /** Returns its warnings since its last start. */
   warnings(): string[] {
     const lines = this.#child?.output().split("\n") ?? [];
     return lines.filter((line) => / warn {2}/.test(line));
   }
 
-  /** Ends it as systemd would; it must leave nothing behind. */
+  /** Ends it with SIGTERM, as systemd does; asserts that no pin is left. */
   async stop(): Promise<void> {
     assert.equal(await this.#child?.stop("SIGTERM"), 0, this.#child?.output());
     assert.equal(existsSync(PINS), false, `${PINS} is left behind`);
   }
 
-  /** Ends it as an out-of-memory killer would; what it pinned stays in force. */
+  /** Ends it with SIGKILL, as the out-of-memory killer does; its pins stay in force. */
   async kill(): Promise<void> {
     assert.equal(await this.#child?.stop("SIGKILL"), "SIGKILL");
-    assert.equal(existsSync(PINS), true, `${PINS} is gone`);
+    assert.equal(existsSync(PINS), true, `${PINS} has been removed`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -90,7 +88,7 @@ export class SidecarProcess implements AsyncDisposable {
   }
 }
 
-/** The samples of one metric: label set as printed -> value. */
+/** Returns the samples of one metric: printed label set -> value. */
 export function samples(text: string, metric: string): Map<string, number> {
   const found = new Map<string, number>();
   for (const line of text.split("\n")) {
@@ -100,7 +98,7 @@ export function samples(text: string, metric: string): Map<string, number> {
   return found;
 }
 
-/** The sum of one metric's samples whose label set contains `label`. */
+/** Returns the sum of the samples of one metric whose label set contains `label`. */
 export function total(text: string, metric: string, label = ""): number {
   let sum = 0;
   for (const [labels, value] of samples(text, metric)) if (labels.includes(label)) sum += value;
@@ -116,7 +114,7 @@ export function migrated(text: string): Migrated {
   };
 }
 
-/** The holds of a service by how they ended, and those started. */
+/** Returns the number of holds of a service that were started, and that ended with each result. */
 export function holds(text: string, service: string): Record<string, number> {
   const found: Record<string, number> = { started: 0, handed_over: 0, expired: 0, released: 0 };
   for (const [labels, value] of samples(text, "reuseport_migrate_holds_total")) {

@@ -1,16 +1,16 @@
-/** The fd store as its users run it: the built command, in a process of its own. */
+/** `reuseport-migrate store` in its own process, as users run it, and its clients. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { chownSync, existsSync, readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { FdStore } from "../../../loader/index.ts";
 import { Child, started, TempDir } from "../host/child.ts";
+import { BIN } from "./cli.ts";
 
-const BIN = fileURLToPath(new URL("../../../cli/bin.js", import.meta.url));
 const STEP = fileURLToPath(new URL("./store_step_main.js", import.meta.url));
 export const EXAMPLES = fileURLToPath(new URL("../../../../examples/", import.meta.url));
 
-/** How far a client of the store gets until it hangs, to be killed there. */
+/** The steps of a client at which it can hang, so that a test kills it there. */
 export const PUT_STEPS = ["connected", "put-sent", "put"] as const;
 export const TAKE_STEPS = ["take-sent", "take-received", "take-kept", "take-confirmed"] as const;
 export type Step = (typeof PUT_STEPS)[number] | (typeof TAKE_STEPS)[number];
@@ -30,7 +30,10 @@ export class StoreProcess implements AsyncDisposable {
     this.#under = under;
   }
 
-  /** `store --listen PATH ARGS`, ready; behind the command `under` if given, in a directory of `uid`. */
+  /**
+   * Starts `store --listen PATH ARGS` with the command `under`, in a directory of `uid`; returns
+   * when it is ready.
+   */
   static start(
     args: readonly string[] = [],
     { under = [], uid }: { readonly under?: readonly string[]; readonly uid?: number } = {},
@@ -40,7 +43,7 @@ export class StoreProcess implements AsyncDisposable {
     return started(store, store.start());
   }
 
-  /** Starts it (again) and waits for its READY line. */
+  /** Starts it, or starts it again, and waits for its READY line. */
   async start(): Promise<void> {
     const line = [...this.#under, process.execPath, BIN, "store", "--listen", this.path];
     const [command = "", ...args] = [...line, ...this.#args];
@@ -58,26 +61,26 @@ export class StoreProcess implements AsyncDisposable {
     return /^READY .*metrics=(\S+)$/m.exec(this.child.output())?.[1] ?? "";
   }
 
-  /** A connection from this process, closed with the store. */
+  /** Connects from this process; the connection is closed with the store. */
   async connect(): Promise<FdStore> {
     const client = await FdStore.connect(this.path);
     this.#clients.push(client);
     return client;
   }
 
-  /** How many file descriptors its process has open. */
+  /** Returns the number of open file descriptors of its process. */
   fdCount(): number {
     return readdirSync(`/proc/${this.child.pid}/fd`).length;
   }
 
-  /** The path of a named pipe, made when it is first asked for. */
+  /** Returns the path of a named pipe, which the first call makes. */
   fifo(): string {
     const path = this.dir.file("fifo");
     if (!existsSync(path)) execFileSync("mkfifo", [path]);
     return path;
   }
 
-  /** Another command of the store, `store VERB --store PATH ARGS`, that runs on. */
+  /** Starts `store VERB --store PATH ARGS` and does not wait for its end. */
   spawn(verb: string, ...args: string[]): Child {
     const all = [BIN, "store", verb, "--store", this.path, ...args];
     const child = new Child(process.execPath, all, this.dir.file(`child-${this.#children.length}`));
@@ -85,7 +88,7 @@ export class StoreProcess implements AsyncDisposable {
     return child;
   }
 
-  /** Another store, on `path`. */
+  /** Starts another store on `path`. */
   serve(path: string): Child {
     const log = this.dir.file(`child-${this.#children.length}`);
     const child = new Child(process.execPath, [BIN, "store", "--listen", path], log);
@@ -93,7 +96,7 @@ export class StoreProcess implements AsyncDisposable {
     return child;
   }
 
-  /** A client that gets as far as `step` and hangs there. It puts a listener on `port`, or takes. */
+  /** Starts a client that hangs at `step`; it puts a listener on `port`, or takes one. */
   async step(step: Step, name: string, port = 0): Promise<Child> {
     const log = this.dir.file(`child-${this.#children.length}`);
     const child = new Child(process.execPath, [STEP, this.path, step, name, String(port)], log);
@@ -102,13 +105,13 @@ export class StoreProcess implements AsyncDisposable {
     return child;
   }
 
-  /** Ends it as systemd would: exit code 0, and no path left. */
+  /** Ends it with SIGTERM, as systemd does; asserts exit code 0 and that its socket is removed. */
   async stop(): Promise<void> {
     assert.equal(await this.child.stop("SIGTERM"), 0, this.child.output());
     assert.equal(existsSync(this.path), false, `${this.path} is left behind`);
   }
 
-  /** Ends it as an out-of-memory killer would: the path stays. */
+  /** Ends it with SIGKILL, as the out-of-memory killer does; its socket stays. */
   async kill(): Promise<void> {
     assert.equal(await this.child.stop("SIGKILL"), "SIGKILL");
     assert.ok(existsSync(this.path));

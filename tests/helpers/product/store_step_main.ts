@@ -1,5 +1,6 @@
-/** `store_step_main.js PATH STEP NAME PORT`: a client of the store that hangs at a step; see store.ts. */
-
+/**
+ * `store_step_main.js PATH STEP NAME PORT`: a client of {@link StoreProcess} that hangs at a step.
+ */
 import { parseSpec } from "../../../loader/core/spec.ts";
 import { listenOn } from "../../../loader/store/client_listen.ts";
 import { FdStore } from "../../../loader/store/fd_store.ts";
@@ -11,15 +12,15 @@ import type { Step } from "./store.ts";
 const [, , path = "", step, name = "", port = ""] = process.argv;
 const listener = () => listenOn(parseSpec(`127.0.0.1:${port}`));
 
-/** A connection that sends and never reads. */
-function mute(): number {
+/** Connects; the connection sends and never reads. */
+function writeOnly(): number {
   const fd = libc.socket(libc.AF_UNIX, SOCK_SEQPACKET | libc.SOCK_CLOEXEC, 0);
   libc.connect(fd, libc.sockaddrUnix(path));
   return fd;
 }
 
 const steps: Readonly<Record<Step, () => unknown>> = {
-  connected: mute,
+  connected: writeOnly,
   "put-sent": () => {
     const put = {
       op: "put",
@@ -29,13 +30,13 @@ const steps: Readonly<Record<Step, () => unknown>> = {
       add: false,
       taken: false,
     } as const;
-    sendmsg(mute(), encode(put), [listener()]);
+    sendmsg(writeOnly(), encode(put), [listener()]);
   },
   put: async () => (await FdStore.connect(path)).put(name, [listener()]),
   "take-sent": () => {
-    sendmsg(mute(), encode({ op: "take", name, keep: false, timeoutMs: null }));
+    sendmsg(writeOnly(), encode({ op: "take", name, keep: false, timeoutMs: null }));
   },
-  // Taken and not confirmed is what `keep` is, until it is confirmed.
+  // `keep` leaves the listener taken and not confirmed.
   "take-received": async () => (await FdStore.connect(path)).take(name, { keep: true }),
   "take-kept": async () => (await FdStore.connect(path)).listen(name, `127.0.0.1:${port}`),
   "take-confirmed": async () => (await FdStore.connect(path)).take(name),

@@ -1,13 +1,11 @@
-/** A sidecar with a config file, which the test writes again and has it re-read. */
+/** A sidecar with a config file that a test rewrites and reloads. */
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { Child, started, TempDir } from "../host/child.ts";
 import { NotifySocket } from "../host/notify_socket.ts";
+import { BIN } from "../product/cli.ts";
 import { until } from "../until.ts";
 import type { Scene } from "./scene.ts";
-
-const BIN = fileURLToPath(new URL("../../../cli/bin.js", import.meta.url));
 
 interface LogLine {
   readonly level: string;
@@ -21,7 +19,9 @@ export class ConfiguredSidecar implements AsyncDisposable {
   readonly #socket = new NotifySocket(this.#dir.file("notify"));
   #child: Child | undefined;
 
-  /** Ready; it ends with the scene. `services` as in the file; nothing else is in it but what it takes. */
+  /**
+   * Starts it with `services` in its config file; returns when it is ready. It ends with the scene.
+   */
   static async start(s: Scene, services: object): Promise<ConfiguredSidecar> {
     const sidecar = new ConfiguredSidecar();
     s.defer(() => sidecar[Symbol.asyncDispose]());
@@ -37,7 +37,7 @@ export class ConfiguredSidecar implements AsyncDisposable {
     await child.until("READY", () => /^READY /m.test(child.output()));
   }
 
-  /** JSON is YAML. */
+  /** Writes the config file as JSON, which is YAML. */
   write(services: object): void {
     this.writeText(JSON.stringify({ metrics: "off", json: true, services }));
   }
@@ -46,7 +46,7 @@ export class ConfiguredSidecar implements AsyncDisposable {
     writeFileSync(this.file, text);
   }
 
-  /** SIGHUP, and whatever becomes of it. */
+  /** Sends SIGHUP; returns when the reload has succeeded or been refused. */
   async reload(): Promise<void> {
     const done = () =>
       this.log().filter(({ event, msg }) => event === "reloaded" || /is refused: /.test(msg))
@@ -68,15 +68,15 @@ export class ConfiguredSidecar implements AsyncDisposable {
   }
 
   async logged(text: RegExp): Promise<void> {
-    await until(`it says ${text}`, () => this.log().some(({ msg }) => text.test(msg)));
+    await until(`it logs ${text}`, () => this.log().some(({ msg }) => text.test(msg)));
   }
 
-  /** What it told the service manager. */
+  /** Returns the messages it has sent to the service manager. */
   notified(): readonly string[] {
     return this.#socket.received();
   }
 
-  /** Ends it as systemd would. */
+  /** Ends it with SIGTERM, as systemd does. */
   async stop(): Promise<void> {
     assert.equal(await this.#child?.stop("SIGTERM"), 0, this.#child?.output());
   }

@@ -1,18 +1,18 @@
-/** exec in a kernel test's scene, and that nothing of it stays. */
+/** exec in the scene of a kernel test. */
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { pins } from "../host/fds.ts";
 import { ExecProcess } from "../product/exec.ts";
 import { BPFFS, type Scene } from "./scene.ts";
 
-/** Answers to each signal with its name; TERM ends it. */
+/** A shell server that prints the name of each signal; TERM ends it. */
 export const TRAPS = `
 for name in INT QUIT USR1 USR2 HUP WINCH CONT; do trap "echo got SIG$name" $name; done
 trap "echo got SIGTERM; exit 9" TERM
 echo ready
 while :; do sleep 0.02; done`;
 
-/** Runs exec in a scene; at the end it is gone, with everything it made. */
+/** Starts exec in a scene, which ends it and removes its cgroup. */
 export function execIn(
   s: Scene,
   args: readonly string[],

@@ -1,6 +1,6 @@
 /**
- * One kernel test's stage: it hands out a port, processes, rules and sysctls, and
- * takes all of it away at the end, in reverse order, whatever happened.
+ * The surroundings of one kernel test: a port, processes, rules and sysctls, all of which are
+ * undone at the end in reverse order, also after a failure.
  */
 import assert from "node:assert/strict";
 import {
@@ -19,28 +19,28 @@ import { type Listener, ListenerProcess, type ListenOptions } from "../servers/l
 
 export const BPFFS = "/sys/fs/bpf";
 
-/** Options of a sidecar in a test. */
+/** Default options of a sidecar in a test. */
 export const PLAIN = {
   migrate: "newest",
   route: "kernel",
   bpffs: BPFFS,
   wait: false,
   replace: false,
-  // Without it a sidecar covers the whole host.
+  // Without a filter a sidecar covers the whole host.
   filter: { netns: netnsInode("/proc/self/ns/net") },
 } as const;
 
-/* The files of one run share a network namespace: let them not share ports too soon. */
+/* The test files of a run share a network namespace, so each starts at another port. */
 let lastPort = 20_000 + ((process.pid * 50) % 10_000);
 
 export class Scene implements Cleanup {
   readonly #undo: (() => unknown)[] = [];
   readonly port = ++lastPort;
-  /** Where listeners listen, and what the sidecar is told. */
+  /** The address of the listeners and of the sidecar's SPEC. */
   readonly address: string;
-  /** Where clients connect to. */
+  /** The address that clients connect to. */
   readonly to: string;
-  /** What the scene's sidecars had to say. */
+  /** The events of the scene's sidecars. */
   readonly log: SidecarEvent[] = [];
 
   constructor(address: string, to: string) {
@@ -48,7 +48,7 @@ export class Scene implements Cleanup {
     this.to = to;
   }
 
-  /** Has `undo` run at the end. */
+  /** Runs `undo` at the end. */
   defer(undo: () => unknown): void {
     this.#undo.push(undo);
   }
@@ -57,14 +57,14 @@ export class Scene implements Cleanup {
     while (this.#undo.length > 0) await this.#undo.pop()?.();
   }
 
-  /** A process to own listeners; `under` as for {@link ListenerProcess.start}. */
+  /** Starts a process to own listeners; `under` as for {@link ListenerProcess.start}. */
   async process(under: readonly string[] = []): Promise<ListenerProcess> {
     const result = await ListenerProcess.start(under);
     this.defer(() => result.kill());
     return result;
   }
 
-  /** A listener on the scene's address and port, in a process of its own unless one is given. */
+  /** Opens a listener on the scene's address and port, in `process` or in a new process. */
   async listener(
     options: Partial<ListenOptions> = {},
     process?: ListenerProcess,
@@ -81,26 +81,28 @@ export class Scene implements Cleanup {
     return peers;
   }
 
-  /** Holds all handshakes with the scene's port half open until the result is called. */
+  /** Keeps all handshakes with the scene's port half open; returns a function that ends this. */
   hold(): () => void {
     const release = holdHandshakes(this.port);
     this.defer(release);
     return release;
   }
 
-  /** `127.0.0.1:20001`, `[::1]:20001`. */
+  /** The SPEC of its address and port: `127.0.0.1:20001`, `[::1]:20001`. */
   get spec(): string {
     return `${this.address.includes(":") ? `[${this.address}]` : this.address}:${this.port}`;
   }
 
   /** A sidecar that is attached, by default to the scene's address and port, and looks again only when told. */
-  sidecar(options: Partial<SidecarOptions> & { readonly spec?: string } = {}): Sidecar {
+  async sidecar(
+    options: Partial<SidecarOptions> & { readonly spec?: string } = {},
+  ): Promise<Sidecar> {
     const { spec = this.spec, ...rest } = options;
     const sidecar = new Sidecar({ ...PLAIN, specs: [parseSpec(spec)], ...rest }, (event) =>
       this.log.push(event),
     );
     this.defer(() => sidecar.close({ keep: false }));
-    sidecar.start();
+    await sidecar.start();
     return sidecar;
   }
 
@@ -109,7 +111,7 @@ export class Scene implements Cleanup {
   }
 }
 
-/** A test body with a scene that is clean before and after. */
+/** Returns a test body with a scene; asserts that no pin and no BPF descriptor is left. */
 export function scene(
   body: (scene: Scene) => Promise<void>,
   address = "127.0.0.1",
@@ -123,7 +125,7 @@ export function scene(
     } finally {
       await it.end();
     }
-    assert.deepEqual(pins(BPFFS), before, "pins that stay");
-    assert.deepEqual(borrowedFds(), [], "BPF or borrowed file descriptors that stay open");
+    assert.deepEqual(pins(BPFFS), before, "pins are left behind");
+    assert.deepEqual(borrowedFds(), [], "BPF or borrowed file descriptors are left open");
   };
 }

@@ -1,25 +1,26 @@
-/** How connections get to each state in which their listener's leaving hurts them. */
-
+/** Brings connections into each state in which they are lost when their listener leaves. */
 import type { Peer } from "../load/peer.ts";
 import { halfOpen, queued } from "../net/netstat.ts";
 import { until } from "../until.ts";
 import type { Scene } from "./scene.ts";
 
 /**
- * accept queue: connected, waiting for accept(). Fast Open: in the accept queue
- * too, with its data, but still in SYN_RECV. final ACK, timer: requests for
- * which the client's last packet, or the SYN-ACK timer, comes after the leaving.
+ * accept queue: connected and queued. fast open: queued with its data, but still in SYN_RECV. final
+ * ack and timer: requests whose final ACK, or SYN-ACK timer, comes after the listener has left.
  */
 export const STATES = ["accept queue", "fast open", "final ack", "timer"] as const;
 export type State = (typeof STATES)[number];
 
 export interface Held {
   readonly peers: readonly Peer[];
-  /** Lets the clients' packets through again. */
+  /** Lets the packets of the clients pass again. */
   readonly release: () => void;
 }
 
-/** `count` connections in `state` on the scene's listeners, data included. */
+/**
+ * Opens `count` connections on the scene's listeners and brings them, with their data, into
+ * `state`.
+ */
 export async function bringTo(state: State, count: number, s: Scene): Promise<Held> {
   if (state === "fast open") {
     // client | server | no cookie asked of a SYN with data | none needed to send one

@@ -1,4 +1,7 @@
-/** HAProxy, reloaded with -sf: a new process binds, then tells the old one to finish. No -x: no listener is handed over. */
+/**
+ * HAProxy, reloaded with -sf: a new process binds, then tells the old process to finish. Without -x
+ * no listener is handed over.
+ */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { constants } from "node:os";
 import { Child, started, TempDir } from "../host/child.ts";
@@ -7,13 +10,13 @@ import { visit } from "../load/client.ts";
 export interface HaproxyOptions {
   port: number;
   threads: number;
-  /** More ports, each a group of its own. */
+  /** Further ports, each with its own group. */
   ports?: readonly number[];
-  /** Extra words of the bind lines, such as `shards by-thread`. */
+  /** More words of each bind line, such as `shards by-thread`. */
   bind?: string;
 }
 
-/** Its configuration; `bind` are the words after `bind`, a line each. */
+/** Returns a configuration; each of `bind` is the rest of one `bind` line. */
 export function haproxyConfig(bind: readonly string[], threads: number): string {
   return `global
   nbthread ${threads}
@@ -23,7 +26,7 @@ defaults
   timeout client 30s
   timeout connect 30s
   timeout server 30s
-  # As in every setup that is reloaded: a soft stop lets idle connections finish.
+  # Usual where HAProxy is reloaded: a soft stop lets idle connections finish.
   option idle-close-on-response
 frontend echo
 ${bind.map((words) => `  bind ${words}`).join("\n")}
@@ -34,7 +37,7 @@ ${bind.map((words) => `  bind ${words}`).join("\n")}
 export class Haproxy implements AsyncDisposable {
   readonly port: number;
   readonly #dir = new TempDir();
-  /** The last is the newest; the others are finishing. */
+  /** The newest is last; the others are finishing. */
   readonly #processes: Child[] = [];
 
   private constructor({ port, threads, ports = [], bind = "" }: HaproxyOptions) {
@@ -53,8 +56,9 @@ export class Haproxy implements AsyncDisposable {
   }
 
   /**
-   * Returns when the old process is gone: it closed its listeners and served what it had. If it is
-   * `behind`, it has accepted nothing from the start of the reload to the order to finish.
+   * Reloads it; returns when the old process has closed its listeners, served its connections and
+   * exited. With `behind` the old process accepts nothing from the start of the reload until it is
+   * told to finish, so that connections are queued on the listeners it closes.
    */
   async reload({ behind = false } = {}): Promise<void> {
     const old = this.#processes.at(-1);
@@ -62,7 +66,7 @@ export class Haproxy implements AsyncDisposable {
     if (behind) old.kill("SIGSTOP");
     const next = this.#spawn(["-sf", String(old.pid)]);
     if (behind) {
-      await next.until("the old one is told to finish", () => finishPending(old.pid));
+      await next.until("the old process is told to finish", () => finishPending(old.pid));
       old.kill("SIGCONT");
     }
     await Promise.race([
@@ -73,7 +77,10 @@ export class Haproxy implements AsyncDisposable {
     ]);
   }
 
-  /** The same as a command, which ends when the new process, in the background, has told the old one to finish. */
+  /**
+   * Returns a command that reloads it and exits once the new process, a daemon, has told the old to
+   * finish.
+   */
   reloadCommand(): string[] {
     const [daemon = this.#processes.at(-1)?.pid] = this.#daemon();
     const config = this.#dir.file("haproxy.cfg");
@@ -84,7 +91,7 @@ export class Haproxy implements AsyncDisposable {
     return this.#dir.file("haproxy.pid");
   }
 
-  /** The process in the background, if there is one. */
+  /** The pid of the daemon that {@link reloadCommand} started, if any. */
   #daemon(): number[] {
     if (!existsSync(this.#pidFile)) return [];
     return readFileSync(this.#pidFile, "utf8").split("\n").filter(Boolean).map(Number);
@@ -104,7 +111,7 @@ export class Haproxy implements AsyncDisposable {
   }
 }
 
-/** Whether SIGUSR1, with which -sf says "finish", waits for a stopped process. */
+/** Whether SIGUSR1, by which -sf tells a process to finish, is pending for a stopped process. */
 function finishPending(pid: number): boolean {
   const pending = /^ShdPnd:\s*(\w+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
   return (Number.parseInt(pending ?? "0", 16) & (1 << (constants.signals.SIGUSR1 - 1))) !== 0;

@@ -1,4 +1,7 @@
-/** Processes that own listeners, seen from the test: what a server is to the sidecar. */
+/**
+ * Processes that own raw listeners, as a test controls them; {@link ListenerProcess} is what a
+ * server is to the sidecar.
+ */
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { forkUnder } from "../host/fork.ts";
@@ -16,7 +19,7 @@ export interface ListenOptions {
   /** Default true. */
   readonly reuseport?: boolean;
   readonly fastOpen?: boolean;
-  /** Of an IPv6 listener: take IPv4 connections too. */
+  /** An IPv6 listener takes IPv4 connections too. */
   readonly dual?: boolean;
   readonly udp?: boolean;
   readonly mptcp?: boolean;
@@ -25,7 +28,7 @@ export interface ListenOptions {
 }
 
 type OfListener = "close" | "shutdown" | "listen" | "serve" | "filter" | "sockarray";
-type Tell = (what: OfListener | { readonly set: SocketOption }) => Promise<unknown>;
+type Send = (what: OfListener | { readonly set: SocketOption }) => Promise<unknown>;
 
 export type Command =
   | { readonly do: "open"; readonly options: ListenOptions }
@@ -46,22 +49,22 @@ export type Way = (typeof WAYS)[number];
 
 export class ListenerProcess {
   readonly #child: ChildProcess;
-  readonly #gone: Promise<unknown>;
+  readonly #exited: Promise<unknown>;
   readonly #waiting = new Map<number, (reply: Reply) => void>();
   #sent = 0;
 
   private constructor(child: ChildProcess) {
     this.#child = child;
-    this.#gone = once(child, "exit");
+    this.#exited = once(child, "exit");
     child.on("message", (reply: Reply) => {
       this.#waiting.get(reply.id)?.(reply);
       this.#waiting.delete(reply.id);
     });
   }
 
-  /** @param under a command to start it with, such as `["unshare", "--net"]`. */
+  /** @param under a command that starts it, such as `["unshare", "--net"]`. */
   static async start(under: readonly string[] = []): Promise<ListenerProcess> {
-    const path = new URL("./listener_child.js", import.meta.url);
+    const path = new URL("./listener_main.js", import.meta.url);
     const child = forkUnder(under, path);
     const result = new ListenerProcess(child);
     await once(child, "message");
@@ -72,82 +75,82 @@ export class ListenerProcess {
     return this.#child.pid as number;
   }
 
-  async #tell(command: Command): Promise<unknown> {
+  async #send(command: Command): Promise<unknown> {
     const id = ++this.#sent;
     const reply = new Promise<Reply>((resolve) => this.#waiting.set(id, resolve));
     this.#child.send({ id, command });
     const { value, error } = await Promise.race([
       reply,
-      this.#gone.then(() => ({ id, value: undefined, error: `process ${this.pid} is gone` })),
+      this.#exited.then(() => ({ id, value: undefined, error: `process ${this.pid} has exited` })),
     ]);
     if (error !== undefined) throw new Error(`${command.do} in process ${this.pid}: ${error}`);
     return value;
   }
 
   async open(options: ListenOptions): Promise<Listener> {
-    const { fd, cookie } = (await this.#tell({ do: "open", options })) as {
+    const { fd, cookie } = (await this.#send({ do: "open", options })) as {
       fd: number;
       cookie: string;
     };
-    const tell: Tell = (what) =>
-      this.#tell(typeof what === "string" ? { do: what, fd } : { do: "set", fd, option: what.set });
-    return new Listener(this, tell, cookie);
+    const send: Send = (what) =>
+      this.#send(typeof what === "string" ? { do: what, fd } : { do: "set", fd, option: what.set });
+    return new Listener(this, send, cookie);
   }
 
-  /** Opens and closes such a listener `times` times in a row. */
+  /** Opens and closes a listener `times` times in a row. */
   async churn(options: ListenOptions, times: number): Promise<void> {
-    await this.#tell({ do: "churn", options, times });
+    await this.#send({ do: "churn", options, times });
   }
 
   async exit(): Promise<void> {
     this.#child.send({ id: 0, command: { do: "exit" } satisfies Command });
-    await this.#gone;
+    await this.#exited;
   }
 
-  /** SIGKILL; also fine for a process that is gone. */
+  /** Sends SIGKILL; does nothing if the process has exited. */
   async kill(): Promise<void> {
     this.#child.kill("SIGKILL");
-    await this.#gone;
+    await this.#exited;
   }
 }
 
 export class Listener {
   readonly process: ListenerProcess;
   readonly cookie: string;
-  readonly #tell: Tell;
+  readonly #send: Send;
 
-  constructor(process: ListenerProcess, tell: Tell, cookie: string) {
+  constructor(process: ListenerProcess, send: Send, cookie: string) {
     this.process = process;
-    this.#tell = tell;
+    this.#send = send;
     this.cookie = cookie;
   }
 
   async close(): Promise<void> {
-    await this.#tell("close");
+    await this.#send("close");
   }
   async shutdown(): Promise<void> {
-    await this.#tell("shutdown");
+    await this.#send("shutdown");
   }
-  /** listen(2) again. */
+  /** Calls listen(2) again. */
   async listen(): Promise<void> {
-    await this.#tell("listen");
+    await this.#send("listen");
   }
-  /** setsockopt(2) while it listens. */
+  /** Calls setsockopt(2) on the open listener. */
   async set(option: SocketOption): Promise<void> {
-    await this.#tell({ set: option });
+    await this.#send({ set: option });
   }
-  /** Accepts everything from now on, and sleeps in epoll until there is something. */
+  /** Accepts every connection from now on, and sleeps in epoll between them. */
   async serve(): Promise<void> {
-    await this.#tell("serve");
+    await this.#send("serve");
   }
   /** Attaches a classic BPF filter to the group. */
   async filter(): Promise<void> {
-    await this.#tell("filter");
+    await this.#send("filter");
   }
 
   /** Puts it into a BPF_MAP_TYPE_REUSEPORT_SOCKARRAY that lives as long as its process. */
   async sockarray(): Promise<void> {
-    await this.#tell("sockarray");
+    await this.#send("sockarray");
   }
 
   async leave(way: Way): Promise<void> {

@@ -5,7 +5,7 @@ import { childrenOf, ended } from "../host/processes.ts";
 import { visit } from "../load/client.ts";
 import { until } from "../until.ts";
 
-/** A directory's nginx.conf; `listen` are the words after `listen`, a line each. */
+/** Returns an nginx.conf; each of `listen` is the rest of one `listen` line. */
 export function nginxConfig(listen: readonly string[], workers: number): string {
   return `daemon off;
 pid nginx.pid;
@@ -20,14 +20,14 @@ http {
   uwsgi_temp_path uwsgi;
   scgi_temp_path scgi;
   server {
-${listen.map((words) => `    listen ${words} reuseport;`).join("\n")}
+${listen.map((words) => `    listen ${words};`).join("\n")}
     location / { return 200 $uri; }
   }
 }
 `;
 }
 
-/** The arguments of an nginx that has `directory` to itself. */
+/** Returns the arguments of an nginx whose files are all in `directory`. */
 export function nginxArgs(directory: string): string[] {
   return ["-p", directory, "-c", "nginx.conf", "-e", "log"];
 }
@@ -35,9 +35,9 @@ export function nginxArgs(directory: string): string[] {
 export interface NginxOptions {
   readonly port: number;
   readonly workers: number;
-  /** More ports of the same workers, each a group of its own. */
+  /** Further ports of the same workers, each with its own group. */
   readonly ports?: readonly number[];
-  /** A command to start it with, such as `["taskset", "-c", "1"]`. */
+  /** A command that starts it, such as `["taskset", "-c", "1"]`. */
   readonly under?: readonly string[];
 }
 
@@ -63,12 +63,12 @@ export class Nginx implements AsyncDisposable {
     return started(nginx, nginx.#master.until("it serves", serves));
   }
 
-  /** Returns when every old worker is gone and with it the listeners nobody has any more. */
+  /** Reloads it; returns when every old worker has exited, and so closed its listeners. */
   async reload(workers: number): Promise<void> {
     const old = new Set(this.#workers());
     this.#configure(workers);
     this.#master.kill("SIGHUP");
-    await this.#master.until("the workers are new", () => {
+    await this.#master.until("all workers are new", () => {
       const now = this.#workers();
       return now.length === workers && !now.some((pid) => old.has(pid));
     });
@@ -79,16 +79,16 @@ export class Nginx implements AsyncDisposable {
   }
 
   #configure(workers: number): void {
-    const listen = this.#ports.map((port) => `127.0.0.1:${port}`);
+    const listen = this.#ports.map((port) => `127.0.0.1:${port} reuseport`);
     const config = nginxConfig(listen, workers);
     writeFileSync(this.#dir.file("nginx.conf"), config);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     const workers = this.#master.running ? this.#workers() : [];
-    // SIGTERM: the master ends its workers; SIGKILL would leave them behind.
+    // On SIGTERM the master ends its workers; on SIGKILL they would stay.
     await this.#master.stop("SIGTERM");
-    await until("nginx's workers are gone", () => workers.every(ended));
+    await until("the workers of nginx have exited", () => workers.every(ended));
     this.#dir[Symbol.dispose]();
   }
 }

@@ -1,14 +1,14 @@
 /**
- * The process behind {@link ListenerProcess}: opens raw listeners and does with
- * them what it is told over IPC. A listener that is not served is a plain file
- * descriptor libuv knows nothing of, so connections stay in its accept queue.
+ * The process of {@link ListenerProcess}: opens raw listeners and obeys commands over IPC. libuv
+ * does not know a listener before the command `serve`, so connections stay in its accept queue.
  */
-import { createServer, type Server, type Socket } from "node:net";
+import { createServer, type Server } from "node:net";
 import * as libc from "../../../loader/sys/libc.ts";
 import { familyOf, socketAddress } from "../address.ts";
 import { attachClassicFilter } from "../net/classic_filter.ts";
 import { putIntoSockarray } from "../net/sockarray.ts";
 import type { Command, ListenOptions, Reply, SocketOption } from "./listener.ts";
+import { echoWithPid } from "./pid_echo.ts";
 
 const servers = new Map<number, Server>();
 
@@ -48,19 +48,8 @@ function close(fd: number): void {
   else libc.close(fd);
 }
 
-/** Answers a line with this process's id and the same line. */
-function answer(socket: Socket): void {
-  let text = "";
-  socket.setEncoding("utf8");
-  socket.on("data", (chunk: string) => {
-    text += chunk;
-    if (text.endsWith("\n")) socket.write(`${process.pid} ${text}`);
-  });
-  socket.on("error", () => {}); // the client says what it lost
-}
-
 function serve(fd: number): Promise<void> {
-  const server = createServer(answer);
+  const server = createServer(echoWithPid);
   servers.set(fd, server);
   return new Promise((resolve, reject) => {
     server.once("error", reject);
@@ -68,7 +57,9 @@ function serve(fd: number): Promise<void> {
   });
 }
 
-/** Opens and closes listeners as fast as it can: owners that are gone when somebody looks. */
+/**
+ * Opens and closes listeners as fast as it can: their owner is gone before the sidecar reads it.
+ */
 function churn(o: ListenOptions, times: number): void {
   for (let i = 0; i < times; i++) libc.close(open(o).fd);
 }

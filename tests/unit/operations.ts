@@ -1,12 +1,12 @@
 /**
- * Counts what code does, not how long it takes: every element that an array, Map or Set hands out
- * or looks at, and every lookup. A loop within a loop shows whatever the machine.
+ * Counts the operations of code instead of its time: every element that an array, Map or Set reads,
+ * and every lookup. A loop within a loop shows on any machine.
  */
 
 type Method = (this: unknown, ...args: unknown[]) => unknown;
 type Prototype = Record<PropertyKey, Method>;
 
-/** Methods that walk the whole array. */
+/** Methods that read the whole array. */
 const WALKS = [
   ...["filter", "map", "flatMap", "some", "every", "find", "findIndex", "reduce", "forEach"],
   ...["includes", "indexOf", "slice", "concat", "fill", "join"],
@@ -14,7 +14,7 @@ const WALKS = [
 const SORTS = ["toSorted", "sort"] as const;
 const LOOKUPS = ["has", "get", "set", "add", "delete"] as const;
 
-/** Operations of `work`. */
+/** Returns the number of operations of `work`. */
 export function countOperations(work: () => void): number {
   let count = 0;
   const undo: (() => void)[] = [];

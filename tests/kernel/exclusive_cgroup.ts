@@ -1,8 +1,8 @@
-/** A program on a cgroup that lets no other be attached there or below (no BPF_F_ALLOW_MULTI). */
+/** A program on a cgroup that excludes other programs there and below it (no BPF_F_ALLOW_MULTI). */
 import { closeSync, openSync } from "node:fs";
-import { BpfObject } from "../../../loader/bpf/object.ts";
-import { checkRet } from "../../../loader/sys/check.ts";
-import { libbpf } from "../../../loader/sys/libbpf_so.ts";
+import { BpfObject } from "../../loader/bpf/object.ts";
+import { checkRet } from "../../loader/sys/check.ts";
+import { libbpf } from "../../loader/sys/libbpf_so.ts";
 
 const BPF_CGROUP_INET4_BIND = 8; // uapi/linux/bpf.h
 
@@ -14,7 +14,7 @@ const detach = libbpf.func("int bpf_prog_detach(int attachable_fd, int type)") a
   type: number,
 ) => number;
 
-/** Attaches it; the result detaches it. */
+/** Attaches the program; returns a function that detaches it. */
 export function attachExclusive(cgroup: string): () => void {
   using object = new BpfObject("adopt");
   object.load();

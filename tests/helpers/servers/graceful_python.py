@@ -1,7 +1,8 @@
-"""An ordinary Python server, `stop_start.py PORT ADDRESS...`, a thread a connection.
+"""An HTTP server in Python with SO_REUSEPORT: `graceful_python.py PORT ADDRESS...`.
 
-It says of each connection that it has accepted it. On SIGTERM it accepts no more,
-answers whom it has, and exits. `::` takes IPv4 connections too.
+The e2e tests of --hold stop and start it (tests/e2e/restartable_recipes.ts). It has one thread per
+connection and prints `accepted PORT` for each. On SIGTERM it closes its listeners, answers the
+connections it has accepted, and exits. A listener on `::` takes IPv4 connections too.
 """
 
 import os
@@ -19,13 +20,13 @@ def listen(address, port):
     if family == socket.AF_INET6:
         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, address != "::")
     listener.bind((address, port))
-    listener.listen(511)  # as Node and nginx: beyond it clients wait for their own retransmissions
+    listener.listen(511)  # as Node and nginx; a client beyond it waits for its retransmission
     listener.setblocking(False)
     return listener
 
 
 def answer(connection):
-    """Sends the path of the request back and closes."""
+    """Answers with the path of the request and closes."""
     request = b""
     with connection:
         try:
@@ -38,11 +39,11 @@ def answer(connection):
             head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(path)
             connection.sendall(head + path)
         except OSError:
-            pass  # the client says what it lost
+            pass  # the client reports a loss
 
 
 def accept(listener):
-    """Accepts all who wait."""
+    """Accepts every queued connection."""
     while True:
         try:
             connection, peer = listener.accept()
@@ -53,7 +54,7 @@ def accept(listener):
         threading.Thread(target=answer, args=(connection,)).start()
 
 
-# A signal is a byte to wait for, as a connection is: it cannot come between accept() and answer().
+# A signal wakes the selector, as a connection does, so it never interrupts accept() or answer().
 woken, waker = socket.socketpair()
 waker.setblocking(False)
 signal.set_wakeup_fd(waker.fileno())

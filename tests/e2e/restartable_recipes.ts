@@ -1,23 +1,26 @@
-/** The servers that are stopped and started: unmodified, each as its users run it. */
+/**
+ * How the tests of --hold run each of four servers, which are unmodified: nginx, HAProxy, Node and
+ * Python.
+ */
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { haproxyConfig } from "./haproxy.ts";
-import { nginxArgs, nginxConfig } from "./nginx.ts";
+import { PYTHON, scriptPath } from "../helpers/host/script.ts";
+import { haproxyConfig } from "../helpers/servers/haproxy.ts";
+import { nginxArgs, nginxConfig } from "../helpers/servers/nginx.ts";
 import type { Recipe } from "./restartable.ts";
 
-const NODE_SERVER = fileURLToPath(new URL("./stop_start_main.js", import.meta.url));
-/** The system's: one that root has installed for itself is not everybody's. */
-const PYTHON = "/usr/bin/python3";
-const PYTHON_SERVER = new URL("../../../../tests/helpers/servers/stop_start.py", import.meta.url);
+const NODE_SERVER = fileURLToPath(
+  new URL("../helpers/servers/graceful_node_main.js", import.meta.url),
+);
 
 export const SERVERS = ["nginx", "HAProxy", "Node", "Python"] as const;
 export type ServerName = (typeof SERVERS)[number];
 
 export interface Where {
   readonly port: number;
-  /** What it listens on; `::` takes IPv4 connections too. */
+  /** The addresses it listens on; `::` takes IPv4 connections too. */
   readonly addresses: readonly string[];
-  /** A command to start it with, such as `["setpriv", ...]`. */
+  /** A command that starts it, such as `["setpriv", ...]`. */
   readonly under?: readonly string[];
 }
 
@@ -27,19 +30,20 @@ export function recipe(name: ServerName, where: Where): Recipe {
   return { port, hosts, ...RECIPES[name](where) };
 }
 
-type Make = (where: Where) => Pick<Recipe, "prepare" | "graceful" | "says">;
+type Make = (where: Where) => Pick<Recipe, "prepare" | "graceful" | "reports">;
 
 const RECIPES: Readonly<Record<ServerName, Make>> = {
   nginx: ({ port, addresses }) => ({
     prepare: (directory) => {
-      const listen = addresses.map((each) =>
-        each === "::" ? `[::]:${port} ipv6only=off` : `${bracketed(each)}:${port}`,
+      const listen = addresses.map(
+        (each) =>
+          `${each === "::" ? `[::]:${port} ipv6only=off` : `${bracketed(each)}:${port}`} reuseport`,
       );
       writeFileSync(directory.file("nginx.conf"), nginxConfig(listen, 2));
       return ["nginx", ...nginxArgs(directory.path)];
     },
     graceful: "SIGQUIT",
-    says: false,
+    reports: false,
   }),
   HAProxy: ({ port, addresses }) => ({
     prepare: (directory) => {
@@ -49,21 +53,21 @@ const RECIPES: Readonly<Record<ServerName, Make>> = {
       return ["haproxy", "-db", "-f", config];
     },
     graceful: "SIGUSR1",
-    says: false,
+    reports: false,
   }),
   Node: ({ port, addresses, under = [] }) => ({
     prepare: () => command(under, process.execPath, NODE_SERVER, String(port), ...addresses),
     graceful: "SIGTERM",
-    says: true,
+    reports: true,
   }),
-  // Its source on the command line: whoever runs it need not be able to read this tree.
+  // Its source is on the command line, as its user may be unable to read this tree.
   Python: ({ port, addresses, under = [] }) => ({
     prepare: () => {
-      const source = readFileSync(PYTHON_SERVER, "utf8");
+      const source = readFileSync(scriptPath("servers/graceful_python.py"), "utf8");
       return command(under, PYTHON, "-c", source, String(port), ...addresses);
     },
     graceful: "SIGTERM",
-    says: true,
+    reports: true,
   }),
 };
 

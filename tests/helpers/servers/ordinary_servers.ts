@@ -1,9 +1,9 @@
-/** Servers as people write them: none of these sets SO_REUSEPORT. */
+/** Ordinary servers, which do not set SO_REUSEPORT, for the tests of --adopt. */
 import { fileURLToPath } from "node:url";
 import type { Cleanup } from "../cleanup.ts";
 import { Child, TempDir } from "../host/child.ts";
 
-const ECHO = fileURLToPath(new URL("./plain_server_main.js", import.meta.url));
+const ECHO = fileURLToPath(new URL("./ordinary_echo_main.js", import.meta.url));
 
 const HTTP = `require("node:http").createServer((_, response) => response.end())
   .on("error", ({ code }) => console.log(code))
@@ -17,7 +17,7 @@ async def main():
     await server.serve_forever()
 asyncio.run(main())`;
 
-/** Command lines by what they run, for a port and a host. */
+/** Returns the command line of each kind, for a port and a host. */
 export const ORDINARY = {
   "node:http": (port: string, host: string) => [process.execPath, "-e", HTTP, port, host],
   "python http.server": (port: string, host: string) => [
@@ -30,20 +30,20 @@ export const ORDINARY = {
     host,
   ],
   "python asyncio": (port: string, host: string) => ["python3", "-c", ASYNCIO, port, host],
-  /** Speaks what a Peer does. */
+  /** Speaks the protocol of Peer. */
   echo: (port: string, host: string) => [process.execPath, ECHO, port, host],
 } as const;
 export type Ordinary = keyof typeof ORDINARY;
 
 export interface OrdinaryServer {
-  /** False: the port was taken. */
+  /** False if the port was in use. */
   readonly listens: boolean;
   readonly pid: number;
-  /** SIGTERM, to its end. */
+  /** Sends SIGTERM; returns when it has exited. */
   stop(): Promise<void>;
 }
 
-/** Starts one behind the command `under`; it is killed at the end of the scene. */
+/** Starts a server with the command `under`; the scene kills it at its end. */
 export async function startOrdinary(
   s: Cleanup & { readonly port: number },
   kind: Ordinary,
@@ -56,14 +56,14 @@ export async function startOrdinary(
   const child = new Child(command, args, dir.file("log"));
   s.defer(() => child[Symbol.asyncDispose]());
   const listening = () => /^listening|^Serving HTTP/m.test(child.output());
-  const taken = () =>
+  const inUse = () =>
     /EADDRINUSE|Address already in use|address already in use/.test(child.output());
   const { pid } = child;
   await Promise.race([
     child.exited,
-    child.until("it listens or not", () => listening() || taken()),
+    child.until("it listens or not", () => listening() || inUse()),
   ]);
-  if (!listening() && !taken()) throw new Error(`${kind} did not start: ${child.output()}`);
+  if (!listening() && !inUse()) throw new Error(`${kind} did not start: ${child.output()}`);
   return {
     listens: listening(),
     pid,

@@ -1,14 +1,15 @@
-/** systemd's part for `store --systemd`: a notify socket that keeps descriptors, and starts that give them back. */
+/**
+ * Plays systemd for `store --systemd`: its notify socket keeps descriptors, and a start passes them
+ * back.
+ */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { fileURLToPath } from "node:url";
-import * as libc from "../../../loader/sys/libc.ts";
-import { onReadable } from "../../../loader/sys/readable.ts";
-import { recvmsg } from "../../../loader/sys/unix_socket.ts";
-import { until } from "../until.ts";
-import { TempDir } from "./child.ts";
-
-const BIN = fileURLToPath(new URL("../../../cli/bin.js", import.meta.url));
+import * as libc from "../../loader/sys/libc.ts";
+import { onReadable } from "../../loader/sys/readable.ts";
+import { recvmsg } from "../../loader/sys/unix_socket.ts";
+import { TempDir } from "../helpers/host/child.ts";
+import { BIN } from "../helpers/product/cli.ts";
+import { until } from "../helpers/until.ts";
 
 export class Manager implements AsyncDisposable {
   readonly dir = new TempDir();
@@ -32,7 +33,10 @@ export class Manager implements AsyncDisposable {
     return [...this.#kept.keys()].sort();
   }
 
-  /** Starts the store and waits for READY=1; gives back what it keeps, the last kept first, as systemd does. */
+  /**
+   * Starts the store with the descriptors it keeps, the last first, as systemd does; waits for
+   * READY=1.
+   */
   async start(extra: Readonly<Record<string, number>> = {}): Promise<void> {
     this.#states = [];
     const kept = [...[...this.#kept].reverse(), ...Object.entries(extra)];
@@ -54,13 +58,15 @@ export class Manager implements AsyncDisposable {
     });
   }
 
-  /** How it ended: exit code, or the signal's name. */
+  /**
+   * Ends the store with `signal`; returns its exit code, or the name of the signal that ended it.
+   */
   async end(signal: NodeJS.Signals): Promise<number | string> {
     const child = this.#child as ChildProcess;
     const exit = once(child, "exit");
     child.kill(signal);
     const [code, by] = await exit;
-    this.#receive(); // what it sent last
+    this.#receive(); // the messages of its end
     return code ?? by;
   }
 

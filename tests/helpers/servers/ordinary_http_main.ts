@@ -1,6 +1,8 @@
 /**
- * The server nobody has to change: answers with the path, `/pid` with who it is, `/slow` after a
- * while; SIGTERM ends it at once. Without a host it listens as most do: on every address.
+ * `ordinary_http_main.js PORT [HOST]`: a node:http server without SO_REUSEPORT that knows nothing
+ * of reuseport-migrate. The tests of exec run it (product/exec.ts). It answers a request with its
+ * path, `/pid` with its pid, `/slow` after 3 s. SIGTERM ends it at once. Without HOST it listens on
+ * every address.
  */
 import { createServer } from "node:http";
 

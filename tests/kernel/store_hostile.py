@@ -1,6 +1,6 @@
-"""hostile.py PATH WHAT: clients of the store that mean no good, and speak its format by themselves.
+"""Hostile clients of the store, which write its format by hand: `store_hostile.py PATH WHAT`.
 
-Prints what the store answered, as JSON, one line a reply; null is the end of the connection.
+It prints each answer of the store as a line of JSON; null is the end of the connection.
 """
 import array
 import json
@@ -75,7 +75,7 @@ elif what == "version":
     send(s, {**put("x"), "v": 2}, [null])
     receive(s), receive(s)
 elif what == "slow":
-    # Asks again and again and never reads: the store must not wait, nor keep it all.
+    # Sends requests and never reads: the store must neither block nor keep all its answers.
     asked = 0
     try:
         while asked < 100000:
@@ -85,7 +85,7 @@ elif what == "slow":
         pass
     print(json.dumps({"closed": asked < 100000}), flush=True)
 elif what == "itself":
-    # The connection in the connection: nobody would ever see its end.
+    # The connection sent over itself: no process would ever see its end.
     send(s, put("x"), [s.fileno()])
     receive(s), receive(s)
 elif what == "uid":

@@ -1,6 +1,6 @@
-/** `check --json` as an object. */
+/** Runs `check --json`. */
 import assert from "node:assert/strict";
-import { runCli } from "./cli.ts";
+import { runCli } from "../helpers/product/cli.ts";
 
 export interface Probed {
   readonly name: string;
@@ -19,7 +19,7 @@ export interface Checked {
   readonly report: Report;
 }
 
-/** Runs it, behind the command `under` if given. */
+/** Runs `check --json`, started by the command `under` if given. */
 export async function check(under: readonly string[] = []): Promise<Checked> {
   const { code, stdout, stderr } = await runCli(["check", "--json"], under);
   assert.equal(stderr, "");

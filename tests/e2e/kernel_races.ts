@@ -1,8 +1,8 @@
 /**
- * Connections that the kernel's own race resets: a final ACK that is being processed while its
- * listener closes finds it listening no more, and no program is asked (inet_csk_reqsk_queue_add() in
- * inet_csk_complete_hashdance(), net/ipv4/inet_connection_sock.c; shared/design.md 3.1). The stack of
- * each reset that the kernel sends tells (the tracepoint tcp:tcp_send_reset).
+ * Counts the connections that the kernel's own race resets: while a final ACK is processed its
+ * listener closes, and the kernel runs no program (inet_csk_reqsk_queue_add() in
+ * inet_csk_complete_hashdance(), net/ipv4/inet_connection_sock.c; shared/design.md 3.1). The
+ * tracepoint tcp:tcp_send_reset shows the stack of each reset.
  */
 import { spawnSync } from "node:child_process";
 import {
@@ -21,13 +21,13 @@ const PREFIX = "reuseport-migrate-test-";
 const EVENT = "tcp_send_reset:";
 const RACE = "inet_csk_complete_hashdance";
 
-/** Listens to the kernel, in a trace buffer of its own. Where it cannot, nothing is taken for the race. */
-export class Races implements Disposable {
+/** Reads the tracepoint in its own trace buffer. Without the tracepoint it counts no race. */
+export class KernelRaces implements Disposable {
   readonly #from: string;
   readonly #directory = mkdtempSync(join(tmpdir(), "reuseport-migrate-"));
   #instance: string | null = null;
 
-  /** @param port the listeners', on IPv4 */
+  /** @param port the port of the IPv4 listeners */
   constructor(port: number) {
     this.#from = `:${port} `;
     const path = this.#directory;
@@ -35,7 +35,7 @@ export class Races implements Disposable {
     const instances = join(path, "instances");
     for (const name of existsSync(instances) ? readdirSync(instances) : []) {
       const pid = name.startsWith(PREFIX) ? name.slice(PREFIX.length) : "self";
-      if (!existsSync(`/proc/${pid}`)) rmdirSync(join(instances, name)); // of a test that was killed
+      if (!existsSync(`/proc/${pid}`)) rmdirSync(join(instances, name)); // left by a killed test
     }
     const instance = join(instances, `${PREFIX}${process.pid}`);
     try {
@@ -44,11 +44,11 @@ export class Races implements Disposable {
       writeFileSync(join(instance, "options/stacktrace"), "1");
       writeFileSync(join(instance, "events/tcp/tcp_send_reset/enable"), "1");
     } catch {
-      this.#remove(); // no such tracepoint
+      this.#remove(); // the kernel has no such tracepoint
     }
   }
 
-  /** So many, since this was made. */
+  /** The number of resets by the race since this was made. */
   get count(): number {
     if (this.#instance === null) return 0;
     const [, ...events] = readFileSync(join(this.#instance, "trace"), "utf8").split(EVENT);
@@ -66,6 +66,6 @@ export class Races implements Disposable {
   [Symbol.dispose](): void {
     this.#remove();
     spawnSync("umount", [this.#directory]);
-    rmdirSync(this.#directory); // never what is in it: while it is mounted that is the kernel's
+    rmdirSync(this.#directory); // not recursive: if the unmount failed, the files are the kernel's
   }
 }

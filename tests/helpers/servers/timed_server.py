@@ -1,8 +1,9 @@
-"""A server that says when it has accepted: `accepting.py PORT BACKLOG`.
+"""A TCP server that acts on command and reports when it did: `timed_server.py PORT BACKLOG`.
 
-Told on stdin, and answers with when, in ns of CLOCK_MONOTONIC: `listen` opens its listener;
-`accept COUNT` accepts so many, reads what they sent and lets them go, `keep COUNT` reads only
-when it has accepted all; `close` closes the listener.
+The benchmarks close_queue and held use it, through timed_server.ts, for queues of thousands of
+connections. It reads commands from stdin and answers each with times (ns, CLOCK_MONOTONIC):
+`listen` opens the listener; `accept COUNT` accepts COUNT connections, reads and closes each at
+once; `keep COUNT` reads them after it has accepted all; `close` closes the listener.
 """
 
 import json
@@ -34,7 +35,7 @@ def listen():
 
 
 def read(connection):
-    """The number its client sent; what has not arrived by now is lost."""
+    """Records the number the client sent; a number that has not arrived by now counts as lost."""
     connection.setblocking(False)
     try:
         numbers.add(int(connection.recv(64)))
@@ -43,7 +44,7 @@ def read(connection):
     connection.close()
 
 
-def take(count, keep):
+def accept(count, keep):
     global accepted
     kept = []
     numbers.clear()
@@ -59,7 +60,7 @@ def take(count, keep):
                 read(connection)
         last = time.monotonic_ns()
     except BlockingIOError:
-        pass  # nobody comes any more
+        pass  # no client connected for PATIENCE_S
     for connection in kept:
         read(connection)
     return last
@@ -74,9 +75,9 @@ def close():
 for line in sys.stdin:
     what, *count = line.split()
     if what in ("accept", "keep"):
-        at = take(int(count[0]), what == "keep")
+        at = accept(int(count[0]), what == "keep")
     else:
         at = {"listen": listen, "close": close}[what]()
     done = time.monotonic_ns()
-    answer = {"at": at, "done": done, "accepted": accepted, "requests": len(numbers)}
+    answer = {"atNs": at, "doneNs": done, "accepted": accepted, "requests": len(numbers)}
     print(json.dumps(answer), flush=True)

@@ -1,4 +1,4 @@
-/** What `run --json` says, as far as tests look at it. */
+/** Runs `run --json`; the fields of its report that tests read. */
 import assert from "node:assert/strict";
 import { runCli } from "./cli.ts";
 
@@ -32,13 +32,13 @@ export interface RunOutcome {
 }
 
 export interface JsonRun {
-  /** Its only group. */
+  /** The only group of the run. */
   readonly group: GroupOutcome;
   readonly outcome: RunOutcome;
   readonly stderr: string;
 }
 
-/** `run ARGS --json -- COMMAND`, to its end. */
+/** Runs `run ARGS --json -- COMMAND` to its end. */
 export async function runJson(args: readonly string[], command: readonly string[]) {
   const { code, stdout, stderr } = await runCli(["run", ...args, "--json", "--", ...command]);
   assert.match(stdout, /^\{.*\}\n$/, stderr);
@@ -49,7 +49,7 @@ export async function runJson(args: readonly string[], command: readonly string[
   return { group, outcome, stderr } satisfies JsonRun;
 }
 
-/** Its migrating decisions: `{"accept_queue/selected": 20}`. */
+/** Returns the decisions about existing connections: `{"accept_queue/selected": 20}`. */
 export function migrating({ decisions }: GroupOutcome): Record<string, number> {
   return Object.fromEntries(
     decisions

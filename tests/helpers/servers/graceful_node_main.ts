@@ -1,9 +1,11 @@
 /**
- * An ordinary Node server, `stop_start_main.js PORT ADDRESS...`. It says of each connection that it has
- * accepted it. On SIGTERM it accepts no more, answers whom it has, and exits.
+ * `graceful_node_main.js PORT ADDRESS...`: an HTTP server in Node with SO_REUSEPORT. The e2e tests
+ * of --hold stop and start it (tests/e2e/restartable_recipes.ts). It prints `accepted PORT` for
+ * each connection. On SIGTERM it closes its listeners, answers the connections it has accepted, and
+ * exits.
  */
 import { writeSync } from "node:fs";
-import { listenReuseport } from "./http_echo.ts";
+import { listenReuseport } from "./reuseport_http.ts";
 
 const [port, ...addresses] = process.argv.slice(2);
 const servers = await Promise.all(

@@ -1,13 +1,16 @@
-/** A server on a SO_REUSEPORT listener that sends the path of each request back. */
+/**
+ * An HTTP server on a SO_REUSEPORT listener, in this process; graceful_node_main.ts and
+ * reloading_server_main.ts are built on it. It answers each request with its path.
+ */
 import { createServer, type Server, type Socket } from "node:net";
 import * as libc from "../../../loader/sys/libc.ts";
 import { familyOf, socketAddress } from "../address.ts";
 
-/** Sends the path of the request back and closes. */
+/** Answers with the path of the request and closes. */
 function answer(socket: Socket): void {
   let request = "";
   socket.setEncoding("latin1");
-  socket.on("error", () => {}); // the client says what it lost
+  socket.on("error", () => {}); // the client reports a loss
   socket.on("data", (chunk: string) => {
     request += chunk;
     if (!request.endsWith("\r\n\r\n")) return;
@@ -16,7 +19,10 @@ function answer(socket: Socket): void {
   });
 }
 
-/** Node 20 cannot set SO_REUSEPORT, so the listener is made by hand. `::` takes IPv4 connections too. */
+/**
+ * Listens with a socket of our own, as Node 20 cannot set SO_REUSEPORT. `::` takes IPv4 connections
+ * too.
+ */
 export function listenReuseport(address: string, port: number, mptcp = false): Promise<Server> {
   const type = libc.SOCK_STREAM | libc.SOCK_CLOEXEC | libc.SOCK_NONBLOCK;
   const fd = libc.socket(familyOf(address), type, mptcp ? libc.IPPROTO_MPTCP : 0);

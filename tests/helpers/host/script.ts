@@ -1,14 +1,22 @@
-/** A Python script of tests/helpers that is told, a line each, what to do, and answers each with a line of JSON. */
+/**
+ * Runs Python scripts of tests/helpers that read commands from stdin and answer each with a line of
+ * JSON.
+ */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface, type Interface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
+/**
+ * The system's Python: a Python that root installed for itself may be unreadable for other users.
+ */
 export const PYTHON = "/usr/bin/python3";
 
-/** A script in the source tree, where it is run from. */
+/**
+ * Returns the path of a script below tests/helpers, such as `load/crowd.py`, in the source tree.
+ */
 export function scriptPath(name: string): string {
-  return fileURLToPath(new URL(`../../../../tests/helpers/load/${name}`, import.meta.url));
+  return fileURLToPath(new URL(`../../../../tests/helpers/${name}`, import.meta.url));
 }
 
 export class Script<Answer> implements AsyncDisposable {
@@ -28,12 +36,12 @@ export class Script<Answer> implements AsyncDisposable {
     this.#ended.catch(() => {});
   }
 
-  /** Tells it to do something; its answer. */
-  async tell(command: string): Promise<Answer> {
+  /** Sends one command and returns the script's answer. */
+  async command(line: string): Promise<Answer> {
     const answer = once(this.#lines, "line");
-    this.#child.stdin?.write(`${command}\n`);
-    const [line] = await Promise.race([answer, this.#ended]);
-    return JSON.parse(line);
+    this.#child.stdin?.write(`${line}\n`);
+    const [text] = await Promise.race([answer, this.#ended]);
+    return JSON.parse(text);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -12,15 +12,15 @@ const onSignals: Env["onSignals"] = (names, handler) => {
   };
 };
 
-/** nice(1): a sidecar sleeps nearly always, and a new listener should not wait behind its clients. */
-const HURRY = -10;
+/** nice(1): a sidecar sleeps nearly always, and must see a new listener on a saturated host too. */
+const PRIORITY = -10;
 
-function hurry(): void {
-  if (getPriority() !== 0) return; // somebody has decided (Nice= of a unit)
+function raisePriority(): void {
+  if (getPriority() !== 0) return; // already chosen, such as by Nice= of a unit
   try {
-    setPriority(HURRY);
+    setPriority(PRIORITY);
   } catch {
-    // not permitted: then it takes its turn
+    // not permitted: keep the default
   }
 }
 
@@ -29,7 +29,7 @@ onSignals(["SIGTERM", "SIGINT", "SIGHUP"], (name) => stop.abort(name));
 
 const unread = new AbortController();
 
-// A reader that went away (`| head`) is no reason to stop looking after listeners.
+// A closed pipe (`| head`) must not end the sidecar.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code !== "EPIPE") throw error;
@@ -46,7 +46,7 @@ process.exitCode = await main(
     terminal: isatty(0),
     stop: stop.signal,
     unread: unread.signal,
-    hurry,
+    raisePriority,
     onSignals,
   },
   process.argv.slice(2),

@@ -6,16 +6,16 @@ import { type AttachArguments, attachOptions, attachRequest } from "./options.ts
 async function handle(env: Env, args: AttachArguments): Promise<void> {
   if (!args["print-config"]) return (await import("./run.ts")).run(env, args);
   const { json, ...others } = args;
-  // Here it says how to print, and not how to log.
-  const { hostWords, services } = await attachRequest({ ...others, json: undefined });
+  // Here --json is the format to print, not that of the log.
+  const { hostValues, services } = await attachRequest({ ...others, json: undefined });
   const { printed } = await import("../config/print.ts");
-  env.stdout.write(printed(hostWords, services, json === true));
+  env.stdout.write(printed(hostValues, services, json === true));
 }
 
 export function attachCommand(env: Env): CommandModule<object, AttachArguments> {
   return {
     command: "attach [spec..]",
-    describe: "Attach to the listeners of running servers, and look after them until stopped",
+    describe: "Attach to the listeners of running servers, and manage them until stopped",
     builder: attachOptions,
     handler: (args) => handle(env, args),
   };

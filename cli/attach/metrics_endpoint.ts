@@ -1,28 +1,35 @@
-/** /metrics of a sidecar that may be asked to serve it elsewhere. */
+/** The /metrics of a sidecar, whose address a reload may change. */
 import { isDeepStrictEqual } from "node:util";
 import type { Sidecar } from "../../loader/sidecar/sidecar.ts";
-import type { MetricsServer } from "../metrics/server.ts";
+import type { MetricsServer, MetricsSource } from "../metrics/server.ts";
 import type { MetricsAddress } from "../options/metrics_address.ts";
 
 export class Endpoint {
-  readonly #sidecar: Pick<Sidecar, "status" | "store">;
+  readonly #source: MetricsSource;
   #address: MetricsAddress | null = null;
   #server: MetricsServer | null = null;
 
-  constructor(sidecar: Pick<Sidecar, "status" | "store">) {
-    this.#sidecar = sidecar;
+  constructor(sidecar: Pick<Sidecar, "status" | "store">, warn: MetricsSource["warn"]) {
+    this.#source = {
+      collect: (each) => sidecar.status(each),
+      store: () => sidecar.store,
+      warn,
+    };
   }
 
-  /** Where it is served, or `off`. */
+  /** The URL it is served at, or `off`. */
   get url(): string {
     return this.#server?.url ?? "off";
   }
 
-  /** @throws ConflictError when the address is taken; it is then served where it was */
+  /**
+   * Serves /metrics at another address.
+   * @throws ConflictError if the address is taken; /metrics is then served where it was
+   */
   async serveAt(address: MetricsAddress | null): Promise<void> {
     if (isDeepStrictEqual(address, this.#address)) return;
     const before = this.#address;
-    // The old one first: the new address may be of the same port.
+    // Closed first: the new address may have the same port.
     await this.close();
     try {
       if (address) this.#server = await this.#serve(address);
@@ -35,13 +42,8 @@ export class Endpoint {
   }
 
   async #serve(address: MetricsAddress): Promise<MetricsServer> {
-    const sidecar = this.#sidecar;
     const { serveMetrics } = await import("../metrics/server.ts");
-    return serveMetrics(
-      address,
-      (each) => sidecar.status(each),
-      () => sidecar.store,
-    );
+    return serveMetrics(address, this.#source);
   }
 
   async close(): Promise<void> {

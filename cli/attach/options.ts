@@ -1,17 +1,17 @@
-/** attach's command line: one service on it, or several in a config file; what they say, checked. */
+/** attach's options, validated: one service on the command line, or several in a config file. */
 import type { Argv } from "yargs";
 import { UsageError } from "../../loader/errors.ts";
 import type { ServiceOptions } from "../../loader/sidecar/service.ts";
 import type { ServicesOptions, SidecarOptions } from "../../loader/sidecar/sidecar_options.ts";
 import type { NamedService } from "../config/service_entry.ts";
-import { type Host, type HostWords, hostOf, hostOptions, overridden } from "../options/host.ts";
 import {
-  OPTION_NAMES,
-  type OptionName,
-  type ServiceWords,
-  serviceOf,
-  serviceOptions,
-} from "../options/service.ts";
+  type Host,
+  type HostValues,
+  hostOf,
+  hostOptions,
+  mergeHostValues,
+} from "../options/host.ts";
+import { OPTION_NAMES, type ServiceValues, serviceOf, serviceOptions } from "../options/service.ts";
 import { once, specs } from "../options/values.ts";
 
 export function attachOptions(yargs: Argv): Argv<AttachArguments> {
@@ -27,135 +27,133 @@ export function attachOptions(yargs: Argv): Argv<AttachArguments> {
       type: "string",
       requiresArg: true,
       describe:
-        "services from a file in place of SPECs and their options (docs/CONFIG.md); SIGHUP reads it again. --metrics, --bpffs, --store, --keep, --json and --wait override it",
+        "read services from a file instead of SPECs and their options (docs/CONFIG.md); SIGHUP reloads it. --metrics, --bpffs, --store, --keep, --json and --wait override it",
     })
     .option("print-config", {
       type: "boolean",
-      describe: "print what is asked for as a config file, all defaults filled in, and exit",
+      describe: "print the options as a config file, with all defaults, and exit",
     })
     .options(hostOptions)
-    .example("$0 attach :443", "look after every listener on port 443 until stopped")
+    .example("$0 attach :443", "every listener on port 443, until stopped")
     .example(
       "$0 attach 0.0.0.0:80 '[::]:80' --route newest --metrics 9200",
       "blue/green: new connections go to the newest start",
     )
-    .example("$0 attach :8080 --hold 10s", "stop and start the server: nobody is refused")
-    .example("$0 attach :443 --once", "attach and pin, no process stays")
+    .example("$0 attach :8080 --hold 10s", "stop and start the server: no client is refused")
+    .example("$0 attach :443 --once", "attach and pin without a sidecar")
     .example("$0 attach --config /etc/reuseport-migrate.yaml", "many services, one sidecar")
     .example(
       "$0 attach :8080 --adopt --unit app",
-      "a Node, Python, Ruby or Go service that does not set SO_REUSEPORT; then restart it once",
+      "a service that does not set SO_REUSEPORT (Node, Python, Ruby, Go); then restart it once",
     );
 }
 
-export interface AttachArguments extends ServiceWords, HostWords {
+export interface AttachArguments extends ServiceValues, HostValues {
   readonly spec: string[] | undefined;
   readonly once: boolean | undefined;
   readonly config: string | undefined;
   readonly "print-config": boolean | undefined;
 }
 
-/** What is asked for. */
+/** The validated options. */
 export interface AttachRequest {
   readonly host: Host;
-  /** For {@link AttachRequest.host}, as it was said. */
-  readonly hostWords: HostWords;
-  /** By name, as a config file has them. */
+  /** The values of {@link AttachRequest.host} before validation. */
+  readonly hostValues: HostValues;
+  /** Named, as in a config file. */
   readonly services: readonly NamedService[];
   readonly sidecar: SidecarOptions | ServicesOptions;
-  /** `FILE:LINE: KEY`. */
+  /** Returns the place of a key: `FILE:LINE: KEY`, or the option. */
   where(key: string): string;
 }
 
 /** @throws UsageError, ConfigError */
 export async function attachRequest(args: AttachArguments): Promise<AttachRequest> {
-  const file = once("config", args.config);
+  const file = once("--config", args.config);
   return file === undefined ? fromCommandLine(args) : fromFile(file, args);
 }
 
 function fromCommandLine(args: AttachArguments): AttachRequest {
-  const wanted = specs(args.spec);
-  if (wanted.length === 0) throw new UsageError("a SPEC is missing, or --config FILE");
+  const all = specs(args.spec);
+  if (all.length === 0) throw new UsageError("a SPEC is missing, or --config FILE");
   if (args.once && args.wait) throw new UsageError("--once and --wait exclude each other");
-  const words = wordsOf(args);
-  const service = serviceOf(words, wanted, {
-    mayCome: false,
-    check: (_option, read) => read(),
+  const values = valuesOf(args);
+  const service = serviceOf(values, all, {
+    mayAppear: false,
+    nameOf: (option) => `--${option}`,
+    check: (option, read) => read(`--${option}`),
   });
-  if (args.once && service.hold) refuseHoldOnce("--hold");
-  // One service a SPEC, as it is named in status and metrics.
-  const services = wanted.map((spec) => {
+  if (args.once && service.hold) refuseOnce("--hold", "a standby");
+  // One service for each SPEC, named as in status and metrics.
+  const services = all.map((spec) => {
     const options = { ...service, specs: [spec], name: spec.text };
-    return { name: spec.text, listen: [spec.text], words, options };
+    return { name: spec.text, listen: [spec.text], values, options };
   });
-  return { ...hosted(args), services, ...sidecarOf(args, service), where: (key) => `--${key}` };
+  return { ...hostFields(args), services, ...sidecarOf(args, service), where: (key) => `--${key}` };
 }
 
 async function fromFile(file: string, args: AttachArguments): Promise<AttachRequest> {
   if (args.spec?.length) throw new UsageError("--config and SPECs exclude each other");
-  const given = OPTION_NAMES.find((name) => name !== "wait" && args[name] !== undefined);
-  if (given) {
+  const other = OPTION_NAMES.find((name) => name !== "wait" && args[name] !== undefined);
+  if (other) {
     throw new UsageError(
-      `--config and --${given} exclude each other: each service's options are in the file`,
+      `--config and --${other} exclude each other: set the option for each service in the file`,
     );
   }
   const { readConfig } = await import("../config/read.ts");
   const config = readConfig(file);
-  const services = config.services.map((service) => waiting(service, args.wait));
-  const held = services.find(({ options }) => options.hold);
-  if (args.once && held) refuseHoldOnce(`services.${held.name}.hold`);
+  const services = config.services.map((service) => withWait(service, args.wait));
+  const holding = services.find(({ options }) => options.hold);
+  if (args.once && holding) refuseOnce(`services.${holding.name}.hold`, "a standby");
   const all = services.map(({ options }) => options);
   return {
-    ...hosted(args, config.host),
+    ...hostFields(args, config.host),
     services,
     ...sidecarOf(args, { services: all }, config.host),
     where: config.where,
   };
 }
 
-function refuseHoldOnce(what: string): never {
-  throw new UsageError(`--once and ${what} exclude each other: a standby is a process's`);
+function refuseOnce(option: string, part: string): never {
+  throw new UsageError(`--once and ${option} exclude each other: ${part} needs a running process`);
 }
 
-function hosted(
+function hostFields(
   args: AttachArguments,
-  file?: HostWords,
-): Pick<AttachRequest, "host" | "hostWords"> {
-  const hostWords = overridden(args, file);
-  return { hostWords, host: hostOf(hostWords) };
+  file?: HostValues,
+): Pick<AttachRequest, "host" | "hostValues"> {
+  const hostValues = mergeHostValues(args, file);
+  return { hostValues, host: hostOf(hostValues) };
 }
 
 function sidecarOf<T extends ServiceOptions | { readonly services: readonly ServiceOptions[] }>(
   args: AttachArguments,
-  what: T,
-  file?: HostWords,
+  services: T,
+  file?: HostValues,
 ): { sidecar: T & Pick<SidecarOptions, "bpffs" | "store"> } {
-  const { bpffs, store } = overridden(args, file);
-  if (args.once && store !== undefined) {
-    throw new UsageError("--once and --store exclude each other: a store is a process's");
-  }
+  const { bpffs, store } = mergeHostValues(args, file);
+  if (args.once && store !== undefined) refuseOnce("--store", "a store");
   const sidecar = {
-    ...what,
+    ...services,
     ...(bpffs === undefined ? {} : { bpffs }),
     ...(store === undefined ? {} : { store: { path: store } }),
   };
   return { sidecar };
 }
 
-/** `--wait` is what a config does unless it says otherwise. */
-function waiting(service: NamedService, wait: boolean | undefined): NamedService {
+/** Returns the service with --wait, if that is given: it overrides a file. */
+function withWait(service: NamedService, wait: boolean | undefined): NamedService {
   if (wait === undefined) return service;
   return {
     ...service,
-    words: { ...service.words, wait },
+    values: { ...service.values, wait },
     options: { ...service.options, wait },
   };
 }
 
-/** A service's options on the command line, each at most once. */
-function wordsOf(args: ServiceWords): ServiceWords {
-  const words: Record<string, string | boolean | undefined> = {};
-  for (const name of OPTION_NAMES)
-    words[name] = once<string | boolean>(name, args[name as OptionName]);
-  return words;
+/** Returns a service's options, each given at most once. */
+function valuesOf(args: ServiceValues): ServiceValues {
+  const values: Record<string, string | boolean | undefined> = {};
+  for (const name of OPTION_NAMES) values[name] = once<string | boolean>(`--${name}`, args[name]);
+  return values;
 }

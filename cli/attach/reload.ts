@@ -1,4 +1,4 @@
-/** SIGHUP: the config file is read again, and what changed is put in force. A bad one is refused whole. */
+/** SIGHUP: reads the config file again and applies the changes. A file with a mistake is refused. */
 import { UsageError } from "../../loader/errors.ts";
 import type { Reloaded } from "../../loader/sidecar/service_diff.ts";
 import type { Sidecar } from "../../loader/sidecar/sidecar.ts";
@@ -7,20 +7,20 @@ import { logger } from "../output/log.ts";
 import type { Endpoint } from "./metrics_endpoint.ts";
 import { type AttachArguments, type AttachRequest, attachRequest } from "./options.ts";
 
-/** What a reload changes. */
+/** The running parts that a reload changes. */
 export interface Running {
   readonly sidecar: Sidecar;
   readonly endpoint: Endpoint;
-  /** Tells the service manager. */
+  /** Notifies the service manager. */
   notify(state: string): void;
   ready(): Promise<void>;
-  /** What is in force. */
+  /** Returns the options in force. */
   get(): AttachRequest;
 }
 
 /**
- * Reloads on every SIGHUP, one after the other; the result ends that.
- * @param inForce called with what is in force from then on
+ * Reloads on every SIGHUP, one after the other; the result stops that.
+ * @param inForce called with the options in force from then on
  */
 export function reloadOnSignal(
   env: Env,
@@ -34,7 +34,7 @@ export function reloadOnSignal(
     last = last.then(() => (ended ? undefined : reloadOnce(env, args, running, inForce)));
   };
   const unsubscribe = env.onSignals(["SIGHUP"], reload);
-  // It may have come before we listened for it.
+  // SIGHUP may have come before the handler was set.
   if (env.stop.reason === "SIGHUP") reload();
   return () => {
     ended = true;
@@ -42,7 +42,7 @@ export function reloadOnSignal(
   };
 }
 
-/** Never throws: what was in force stays. */
+/** Never throws: after an error the options in force stay. */
 async function reloadOnce(
   env: Env,
   args: AttachArguments,
@@ -50,7 +50,7 @@ async function reloadOnce(
   inForce: (request: AttachRequest) => void,
 ): Promise<void> {
   const { sidecar, endpoint } = running;
-  // Of the clock that systemd's Type=notify-reload compares (sd_notify(3)).
+  // The clock that Type=notify-reload of systemd compares (sd_notify(3)).
   running.notify(`RELOADING=1\nMONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`);
   const say = (level: "info" | "error", event: string, text: string) =>
     logger(env.stderr, running.get().host.json)({ level, event, text, fields: {} });
@@ -60,7 +60,9 @@ async function reloadOnce(
       (key) => next.host[key] !== running.get().host[key],
     );
     if (lasting) {
-      throw new UsageError(`${next.where(lasting)}: cannot change while it runs: restart it`);
+      throw new UsageError(
+        `${next.where(lasting)}: it cannot change while the sidecar runs; restart the sidecar`,
+      );
     }
     if (!("services" in next.sidecar)) throw new Error("a config has services");
     await endpoint.serveAt(next.host.metrics);
@@ -70,7 +72,11 @@ async function reloadOnce(
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);
     for (const line of text.split("\n")) say("error", "reload_refused", line);
-    say("error", "reload_refused", `${args.config} is refused; what was in force stays`);
+    say(
+      "error",
+      "reload_refused",
+      `${args.config} is refused: the previous configuration stays in force`,
+    );
   }
   await running.ready();
 }

@@ -1,7 +1,8 @@
-/** The life of a sidecar: from its start to a signal. */
+/** Runs a sidecar from its start to a signal. */
+import type { Log } from "../../loader/log.ts";
 import type { Sidecar } from "../../loader/sidecar/sidecar.ts";
 import type { Env } from "../env.ts";
-import { logger } from "../output/log.ts";
+import { logger, metricsWarning } from "../output/log.ts";
 import { stopped as aborted } from "../process/stopped.ts";
 import { Endpoint } from "./metrics_endpoint.ts";
 import { type AttachArguments, attachRequest } from "./options.ts";
@@ -9,20 +10,21 @@ import { reloadOnSignal } from "./reload.ts";
 
 const ENDING = ["SIGTERM", "SIGINT"] as const;
 
-/** Runs it; returns when it has given back, or left, what it managed. */
+/** Runs a sidecar; returns once its groups are detached, or with --keep left attached. */
 export async function run(env: Env, args: AttachArguments): Promise<void> {
-  // Before anything takes time: with a config SIGHUP means something else than an end.
+  // First, before a signal can come. With a config, SIGHUP does not end the sidecar.
   const stopped = args.config === undefined ? aborted(env) : signalled(env);
   let asked = await attachRequest(args);
   const { notifyService } = await import("../../loader/host/sd_notify.ts");
   const { Sidecar } = await import("../../loader/sidecar/sidecar.ts");
-  const sidecar = new Sidecar(asked.sidecar, (event) => logger(env.stderr, asked.host.json)(event));
-  const endpoint = new Endpoint(sidecar);
+  const log: Log = (event) => logger(env.stderr, asked.host.json)(event);
+  const sidecar = new Sidecar(asked.sidecar, log);
+  const endpoint = new Endpoint(sidecar, (text) => log(metricsWarning(text)));
   let stopReloading = () => {};
   try {
-    // The port first: when it is taken, nothing has been attached yet.
+    // First: if the port is taken, nothing is attached yet.
     if (!args.once) await endpoint.serveAt(asked.host.metrics);
-    // With many groups it takes a while, in which it can be told to end.
+    // With many groups the start takes long: a signal may end it.
     const ended = stopped.then(() => "ended" as const);
     if ((await Promise.race([sidecar.start(), ended])) === "ended") return;
     if (args.once) {
@@ -30,7 +32,7 @@ export async function run(env: Env, args: AttachArguments): Promise<void> {
       await sidecar.close({ keep: true });
       return;
     }
-    env.hurry?.();
+    env.raisePriority?.();
     const notify = (state: string) => notifyService(state, env.vars["NOTIFY_SOCKET"]);
     const released = new Promise<void>((resolve) => sidecar.watch(resolve));
     env.stdout.write(`READY ${await summary(sidecar)} metrics=${endpoint.url}\n`);
@@ -54,7 +56,7 @@ export async function run(env: Env, args: AttachArguments): Promise<void> {
   }
 }
 
-/** What is managed, in a line. */
+/** Returns the numbers of groups and listeners. */
 export async function summary(sidecar: Sidecar): Promise<string> {
   const { groups } = await sidecar.status();
   const listeners = groups.flatMap((group) => group.listeners);
@@ -62,7 +64,7 @@ export async function summary(sidecar: Sidecar): Promise<string> {
   return `groups=${groups.length} listeners=${served.length}`;
 }
 
-/** A signal that ends it, SIGHUP left out. */
+/** Resolves on a signal that ends a sidecar with a config: any except SIGHUP. */
 function signalled(env: Env): Promise<void> {
   return new Promise((resolve) => {
     if (env.stop.aborted && env.stop.reason !== "SIGHUP") resolve();

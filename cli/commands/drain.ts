@@ -1,28 +1,26 @@
-/** drain and undrain: a listener gets no new connections, and when it holds none any more. */
+/** drain and undrain: whether a listener gets new connections. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Argv, CommandModule } from "yargs";
 import { UsageError } from "../../loader/errors.ts";
 import type { Drained, Selector } from "../../loader/operate/drain.ts";
 import type { Env } from "../env.ts";
-import { bpffsOf, bpffsOption, duration, integer, once, specs } from "../options/values.ts";
+import { bpffsOf, type PinnedArguments, pinnedOptions } from "../options/pinned.ts";
+import { duration, integer, OptionError, once, specs } from "../options/values.ts";
 
 const MAX_U32 = 0xffffffff;
 const DAY_MS = 86_400_000;
 const DEFAULT_TIMEOUT = "30s";
 const POLL_MS = 20;
-/** A queue is stuck when nothing was accepted from it for so long. */
+/** A queue is stuck if no connection was accepted from it for this long. */
 const STUCK_MS = 1_000;
 
-interface Choice {
-  readonly spec: string[];
+interface SelectorArguments extends PinnedArguments {
   readonly pid: string | undefined;
   readonly listener: string | undefined;
   readonly generation: string | undefined;
-  readonly bpffs: string | undefined;
-  readonly json: boolean | undefined;
 }
 
-interface Arguments extends Choice {
+interface Arguments extends SelectorArguments {
   readonly wait: boolean | undefined;
   readonly timeout: string | undefined;
   readonly force: boolean | undefined;
@@ -30,67 +28,68 @@ interface Arguments extends Choice {
   readonly yes: boolean | undefined;
 }
 
-function choice(yargs: Argv): Argv<Choice> {
+function selectorOptions<T>(yargs: Argv<T>): Argv<T & SelectorArguments> {
   const text = { type: "string", requiresArg: true } as const;
-  return yargs
-    .positional("spec", {
-      type: "string",
-      array: true,
-      demandOption: true,
-      describe: "groups in which to look, as for attach",
-    })
+  const selector = yargs
     .option("pid", { ...text, describe: "the listeners that this process holds" })
     .option("listener", { ...text, describe: "the listener with this socket cookie" })
-    .option("generation", { ...text, describe: "the listeners of this generation" })
-    .option("bpffs", bpffsOption)
-    .option("json", { type: "boolean", describe: "print JSON" });
+    .option("generation", { ...text, describe: "the listeners of this generation" });
+  return pinnedOptions(selector, "groups of the listeners");
 }
 
 function options(yargs: Argv): Argv<Arguments> {
-  return choice(yargs)
+  return selectorOptions(yargs)
     .option("wait", {
       type: "boolean",
-      describe: "until they hold no handshake and no queued connection; exit 1 if they still do",
+      describe: "wait until no connection is queued or half-open; exit 1 if --timeout passes first",
     })
     .option("timeout", {
       type: "string",
       requiresArg: true,
-      describe: `how long --wait waits [default: ${DEFAULT_TIMEOUT}]`,
+      defaultDescription: DEFAULT_TIMEOUT,
+      describe: "the longest time that --wait waits",
     })
     .option("force", {
       type: "boolean",
-      describe: "also the last target: new connections are then held with --hold, refused without",
+      describe:
+        "drain even the last target: new connections are then held with --hold, refused without",
     })
     .option("stuck", {
       type: "boolean",
       describe:
-        "also empty them: a queue that does not move migrates at once, and its listener listens no more; wants --yes",
+        "also empty a stuck queue: its connections migrate at once, and its listener stops listening for good; requires --yes",
     })
-    .option("yes", { type: "boolean", describe: "yes, stop those listeners for good" })
-    .example("$0 drain :443 --pid 4711 --wait && kill 4711", "nothing is left to migrate")
-    .example("$0 drain :443 --generation 3", "before the blue ones stop");
+    .option("yes", { type: "boolean", describe: "confirm --stuck" })
+    .example("$0 drain :443 --pid 4711 --wait && kill 4711", "no connection is left to migrate")
+    .example("$0 drain :443 --generation 3", "before the blue servers stop");
 }
 
-function selector(args: Choice): Selector | null {
-  const pid = once("pid", args.pid);
-  const listener = once("listener", args.listener);
-  const generation = once("generation", args.generation);
-  const given = [pid, listener, generation].filter((value) => value !== undefined);
-  if (given.length > 1)
+/** Returns the listeners that are chosen, or null for all. @throws UsageError */
+function selector(args: SelectorArguments): Selector | null {
+  const pid = once("--pid", args.pid);
+  const listener = once("--listener", args.listener);
+  const generation = once("--generation", args.generation);
+  if ([pid, listener, generation].filter((value) => value !== undefined).length > 1)
     throw new UsageError("--pid, --listener and --generation exclude each other");
-  if (pid !== undefined) return { pid: integer("pid", pid, 1, MAX_U32) };
+  if (pid !== undefined) return { pid: integer("--pid", pid, 1, MAX_U32) };
   if (generation !== undefined)
-    return { generation: integer("generation", generation, 1, MAX_U32) };
+    return { generation: integer("--generation", generation, 1, MAX_U32) };
   if (listener === undefined) return null;
   if (!/^[0-9]{1,20}$/.test(listener)) {
-    throw new UsageError(
-      `--listener '${listener}': write a socket cookie, as 'status --json' shows it`,
+    throw new OptionError(
+      "--listener",
+      `'${listener}' is not a socket cookie: see 'reuseport-migrate status --json'`,
     );
   }
   return { cookie: BigInt(listener) };
 }
 
-function print(env: Env, args: Choice, key: string, listeners: readonly Drained[]): void {
+function print(
+  env: Env,
+  args: SelectorArguments,
+  key: string,
+  listeners: readonly Drained[],
+): void {
   if (args.json) {
     const plain = listeners.map((one) => ({ ...one, cookie: String(one.cookie) }));
     env.stdout.write(`${JSON.stringify({ [key]: plain })}\n`);
@@ -105,17 +104,16 @@ function print(env: Env, args: Choice, key: string, listeners: readonly Drained[
 
 async function run(env: Env, args: Arguments, exitWith: (code: number) => void): Promise<void> {
   const chosen = selector(args);
-  const timeout = once("timeout", args.timeout);
-  if (chosen === null)
-    throw new UsageError("drain wants to know whom: --pid, --listener or --generation");
-  if (timeout !== undefined && !args.wait) throw new UsageError("--timeout wants --wait");
+  const timeout = once("--timeout", args.timeout);
+  if (chosen === null) throw new UsageError("drain needs one of --pid, --listener or --generation");
+  if (timeout !== undefined && !args.wait) throw new UsageError("--timeout requires --wait");
   if (args.stuck && !args.yes) {
     throw new UsageError(
       "--stuck stops listeners of a running server for good: confirm with --yes",
     );
   }
-  if (args.yes && !args.stuck) throw new UsageError("--yes wants --stuck");
-  const timeoutMs = duration("timeout", timeout ?? DEFAULT_TIMEOUT, 0, DAY_MS);
+  if (args.yes && !args.stuck) throw new UsageError("--yes requires --stuck");
+  const timeoutMs = duration("--timeout", timeout ?? DEFAULT_TIMEOUT, 0, DAY_MS);
   const { drain, drainedNow, emptyStuck } = await import("../../loader/operate/drain.ts");
   const { Observer } = await import("../../loader/observe/observer.ts");
   const drained = await drain(specs(args.spec), chosen, {
@@ -153,18 +151,18 @@ export function drainCommand(
 ): CommandModule<object, Arguments> {
   return {
     command: "drain <spec..>",
-    describe: "Give a listener no new connections, so that closing it moves nothing",
+    describe: "Give a listener no new connections, so that closing it migrates none",
     builder: options,
     handler: (args) => run(env, args, exitWith),
   };
 }
 
-export function undrainCommand(env: Env): CommandModule<object, Choice> {
+export function undrainCommand(env: Env): CommandModule<object, SelectorArguments> {
   return {
     command: "undrain <spec..>",
-    describe: "Make drained listeners targets again: those named, or all",
+    describe: "Make drained listeners targets again: the named ones, or all",
     builder: (yargs: Argv) =>
-      choice(yargs).example("$0 undrain :443", "every listener that was drained"),
+      selectorOptions(yargs).example("$0 undrain :443", "every drained listener"),
     handler: async (args) => {
       const { undrain } = await import("../../loader/operate/drain.ts");
       const chosen = selector(args);

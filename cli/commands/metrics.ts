@@ -1,7 +1,7 @@
-/** metrics: the exposition text, once. */
+/** metrics: prints the exposition text once. */
 import type { Argv, CommandModule } from "yargs";
 import type { Env } from "../env.ts";
-import { bpffsOf, bpffsOption } from "../options/values.ts";
+import { bpffsOf, bpffsOption } from "../options/pinned.ts";
 
 interface Arguments {
   readonly bpffs: string | undefined;
@@ -17,13 +17,14 @@ function options(yargs: Argv): Argv<Arguments> {
 }
 
 async function run(env: Env, args: Arguments): Promise<void> {
-  const [{ readStatus }, { Exporter }] = await Promise.all([
+  const [{ readStatus }, { Exporter, collected }] = await Promise.all([
     import("../../loader/operate/status_reader.ts"),
     import("../metrics/exporter.ts"),
   ]);
-  // Read before printing: an error must be an error, not an empty exposition.
+  // Before the exporter, which would answer an error with an empty exposition.
   const status = readStatus(bpffsOf(args.bpffs));
-  env.stdout.write(await new Exporter({ process: false }).scrape(() => status));
+  const warn = (text: string) => env.stderr.write(`reuseport-migrate: ${text}\n`);
+  env.stdout.write(await new Exporter({ process: false, warn }).scrape(collected(status)));
 }
 
 export function metricsCommand(env: Env): CommandModule<object, Arguments> {

@@ -1,17 +1,18 @@
-/** A config file as a tree of keys and values that know where they stand. YAML; JSON is YAML too. */
+/** A config file as a tree of values, each with its path and line. YAML; JSON is YAML too. */
 import {
   type Document,
   isAlias,
   isMap,
+  isNode,
   isScalar,
   isSeq,
   LineCounter,
-  type Node,
   parseDocument,
 } from "yaml";
 import { UsageError } from "../../loader/errors.ts";
+import { OptionError } from "../options/values.ts";
 
-/** A file with mistakes: all of them, in the order of its lines. */
+/** Every mistake in a file, in the order of its lines. */
 export class ConfigError extends UsageError {
   override name = "ConfigError";
   /** `FILE:LINE: services.web.route: ...` */
@@ -22,49 +23,50 @@ export class ConfigError extends UsageError {
   }
 }
 
-/** One file, and what is wrong with it. */
+/** A parsed file and the mistakes found in it. */
 export class ConfigDocument {
-  readonly file: string;
   readonly root: Value;
+  readonly #file: string;
   readonly #problems: { readonly line: number; readonly text: string }[] = [];
   readonly #lines = new LineCounter();
   readonly #document: Document;
 
   constructor(file: string, text: string) {
-    this.file = file;
-    const document = parseDocument(text, {
-      lineCounter: this.#lines,
-      prettyErrors: false,
-      uniqueKeys: false, // said by Value.entries, with the path
-    });
-    this.#document = document;
-    for (const { message, pos } of [...document.errors, ...document.warnings]) {
-      this.note(this.line(pos[0]), message);
-    }
-    this.root = new Value(this, "", 1, document.contents);
+    this.#file = file;
+    // Value.entries() reports a repeated key, with its path.
+    const options = { lineCounter: this.#lines, prettyErrors: false, uniqueKeys: false };
+    this.#document = parseDocument(text, options);
+    const { errors, warnings, contents } = this.#document;
+    for (const { message, pos } of [...errors, ...warnings]) this.note(this.#line(pos[0]), message);
+    this.root = new Value(this, "", 1, contents);
   }
 
   note(line: number, text: string): void {
-    this.#problems.push({ line, text: `${this.file}:${line}: ${text}` });
+    this.#problems.push({ line, text: `${this.#file}:${line}: ${text}` });
   }
 
-  /** @throws ConfigError with everything that was noted */
+  /** Throws the mistakes noted so far, if any. @throws ConfigError */
   refuse(): void {
     if (this.#problems.length === 0) return;
     const sorted = this.#problems.toSorted((a, b) => a.line - b.line).map(({ text }) => text);
     throw new ConfigError([...new Set(sorted)]);
   }
 
-  /** Problems so far. */
+  /** Counts the mistakes noted so far. */
   get count(): number {
     return this.#problems.length;
   }
 
-  line(offset: number): number {
+  /** Returns the line of a node, or undefined if the node has no position. */
+  lineOf(node: unknown): number | undefined {
+    return isNode(node) && node.range ? this.#line(node.range[0]) : undefined;
+  }
+
+  #line(offset: number): number {
     return Math.max(1, this.#lines.linePos(offset).line);
   }
 
-  /** What an alias (`*name`) stands for. */
+  /** Returns the node that an alias (`*name`) refers to; any other node as it is. */
   resolve(node: unknown): unknown {
     return isAlias(node) ? node.resolve(this.#document) : node;
   }
@@ -84,16 +86,28 @@ export class Value {
     this.#node = document.resolve(node);
   }
 
-  /** Says what is wrong with it. */
+  /** Notes a mistake. */
   note(text: string): void {
     this.document.note(this.line, this.path ? `${this.path}: ${text}` : text);
+  }
+
+  /** Calls a check with the label of this value; notes its error and returns undefined. */
+  attempt<T>(check: (label: string) => T): T | undefined {
+    try {
+      return check(`${this.path}:`);
+    } catch (error) {
+      if (error instanceof OptionError) this.document.note(this.line, error.message);
+      else if (error instanceof UsageError) this.note(error.message);
+      else throw error;
+      return undefined;
+    }
   }
 
   get isMap(): boolean {
     return isMap(this.#node);
   }
 
-  /** Its keys and their values; a key that is there twice is said. */
+  /** Returns the values of a map by key; notes a key that is given twice. */
   entries(): Map<string, Value> {
     const found = new Map<string, Value>();
     if (!isMap(this.#node)) {
@@ -102,32 +116,25 @@ export class Value {
     }
     for (const { key, value } of this.#node.items) {
       const name = isScalar(key) ? String(key.source ?? key.value) : String(key);
-      const start = (key as Node | null)?.range?.[0];
-      const line = start === undefined ? this.line : this.document.line(start);
-      const child = new Value(
-        this.document,
-        this.path ? `${this.path}.${name}` : name,
-        line,
-        value,
-      );
-      const before = found.get(name);
-      if (before) child.note(`is given twice, first in line ${before.line}`);
+      const child = this.#child(this.path ? `${this.path}.${name}` : name, key, value);
+      const first = found.get(name);
+      if (first) child.note(`is given twice, first in line ${first.line}`);
       else found.set(name, child);
     }
     return found;
   }
 
-  /** The values of a list, or itself. */
+  /** Returns the values of a list; any other value as a list of one. */
   items(): Value[] {
     if (!isSeq(this.#node)) return [this];
-    return this.#node.items.map((item) => {
-      const start = (item as Node | null)?.range?.[0];
-      const line = start === undefined ? this.line : this.document.line(start);
-      return new Value(this.document, this.path, line, item);
-    });
+    return this.#node.items.map((item) => this.#child(this.path, item, item));
   }
 
-  /** Text as it stands there, numbers too. */
+  #child(path: string, at: unknown, node: unknown): Value {
+    return new Value(this.document, path, this.document.lineOf(at) ?? this.line, node);
+  }
+
+  /** Returns text as written, also of a number; notes any other value. */
   text(): string | undefined {
     const node = this.#node;
     if (isScalar(node) && typeof node.value === "string") return node.value;
@@ -140,5 +147,10 @@ export class Value {
     if (isScalar(this.#node) && typeof this.#node.value === "boolean") return this.#node.value;
     this.note("must be true or false");
     return undefined;
+  }
+
+  /** Returns the value of an option of this type. */
+  ofType(type: "string" | "boolean"): string | boolean | undefined {
+    return type === "boolean" ? this.flag() : this.text();
   }
 }

@@ -1,8 +1,8 @@
-/** The effective config, as a file that says the same. */
+/** The effective config, as a file that reads back the same. Pure. */
 import { stringify } from "yaml";
-import { type HostWords, hostOptions } from "../options/host.ts";
+import { HOST_KEYS, type HostValues } from "../options/host.ts";
 import { DEFAULT_METRICS } from "../options/metrics_address.ts";
-import { OPTION_NAMES, type OptionName, optionOf, type ServiceWords } from "../options/service.ts";
+import { OPTION_NAMES, type OptionName, optionOf, type ServiceValues } from "../options/service.ts";
 import { keyOf } from "./keys.ts";
 import type { NamedService } from "./service_entry.ts";
 
@@ -11,50 +11,54 @@ interface Tree {
   [key: string]: Plain | readonly string[] | Tree;
 }
 
-/** What `--print-config` prints: all defaults filled in. */
+/** Returns the text of `--print-config`, all defaults filled in. */
 export function printed(
-  host: HostWords,
-  services: readonly Pick<NamedService, "name" | "listen" | "words">[],
+  host: HostValues,
+  services: readonly Pick<NamedService, "name" | "listen" | "values">[],
   json: boolean,
 ): string {
   const tree: Tree = {};
-  for (const key of Object.keys(hostOptions) as (keyof HostWords)[]) {
-    const optional = key === "bpffs" || key === "store" ? undefined : false;
-    const fallback = key === "metrics" ? DEFAULT_METRICS : optional;
-    const value = host[key] ?? fallback;
+  // --bpffs and --store have no default that a file could say.
+  const all: HostValues = { keep: false, metrics: DEFAULT_METRICS, json: false, ...defined(host) };
+  for (const key of HOST_KEYS) {
+    const value = all[key];
     if (value !== undefined) tree[key] = plain(value);
   }
   const named: Tree = {};
-  for (const { name, listen, words } of services) {
+  for (const { name, listen, values } of services) {
     const service: Tree = { listen };
-    for (const option of OPTION_NAMES) put(service, option, words);
+    for (const option of OPTION_NAMES) put(service, option, values);
     named[name] = service;
   }
   tree["services"] = named;
   return json ? `${JSON.stringify(tree, null, 2)}\n` : stringify(tree, { lineWidth: 0 });
 }
 
-/** An option that is not given and has no default is left out: that is what it means there. */
-function put(service: Tree, option: OptionName, words: ServiceWords): void {
-  const { type, defaultDescription, wants } = optionOf(option);
-  const isWanted = wants === undefined || Boolean(words[wants as OptionName]);
+function defined(host: HostValues): HostValues {
+  return Object.fromEntries(Object.entries(host).filter(([, value]) => value !== undefined));
+}
+
+/** Adds an option; one that is not given and has no default is left out. */
+function put(service: Tree, option: OptionName, values: ServiceValues): void {
+  const { type, defaultDescription, requires } = optionOf(option);
+  const hasMeaning = requires === undefined || Boolean(values[requires]);
   const fallback = type === "boolean" ? false : defaultDescription;
-  const value = words[option] ?? (isWanted ? fallback : undefined);
+  const value = values[option] ?? (hasMeaning ? fallback : undefined);
   if (value === undefined) return;
   const [head = "", sub] = keyOf(option).split(".");
   if (sub === undefined) {
     service[head] = plain(value);
     return;
   }
-  const there = service[head];
-  service[head] = { ...(isTree(there) ? there : {}), [sub]: plain(value) };
+  const before = service[head];
+  service[head] = { ...(isTree(before) ? before : {}), [sub]: plain(value) };
 }
 
 function isTree(value: Tree[string] | undefined): value is Tree {
   return typeof value === "object" && !Array.isArray(value);
 }
 
-/** A number as one, where it reads back the same. */
+/** Returns a number if it reads back the same, otherwise the value itself. */
 function plain(value: string | boolean): Plain {
   return typeof value === "string" && String(Number(value)) === value ? Number(value) : value;
 }

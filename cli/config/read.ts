@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { UsageError } from "../../loader/errors.ts";
 import { type Config, parseConfig } from "./schema.ts";
 
-/** @throws UsageError when it cannot be read, ConfigError with every mistake in it */
+/** @throws UsageError if the file cannot be read, ConfigError with every mistake in it */
 export function readConfig(file: string): Config {
   let text: string;
   try {

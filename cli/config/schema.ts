@@ -1,45 +1,28 @@
-/** What a config file says: its keys, checked by the rules of the command line. */
+/** The keys of a config file, validated by the rules of the command line. */
 import { SERVICE_LEN } from "../../loader/core/abi.ts";
 import { parseSpec, type Spec } from "../../loader/core/spec.ts";
-import { UsageError } from "../../loader/errors.ts";
-import { type HostWords, hostOf, hostOptions } from "../options/host.ts";
-import {
-  type OptionName,
-  optionOf,
-  type ServiceWords,
-  type Site,
-  serviceOf,
-} from "../options/service.ts";
+import { HOST_KEYS, type HostValues, hostOf, hostOptions } from "../options/host.ts";
+import { type OptionName, optionOf, type ServiceValues, serviceOf } from "../options/service.ts";
 import { suggestion } from "../options/suggest.ts";
 import { ConfigDocument, type Value } from "./document.ts";
-import { inFile, keyOf, optionsAt, SERVICE_KEYS } from "./keys.ts";
-import { noteUnreachable } from "./reach.ts";
+import { keyOf, optionsAt, SERVICE_KEYS } from "./keys.ts";
+import { noteUnreachable, type ServiceInFile } from "./reach.ts";
 import type { NamedService } from "./service_entry.ts";
 
 export interface Config {
-  readonly host: HostWords;
+  readonly host: HostValues;
   readonly services: readonly NamedService[];
-  /** `FILE:LINE: KEY`, of a key at the top. */
+  /** Returns `FILE:LINE: KEY` of a key at the top. */
   where(key: string): string;
 }
 
-type HostKey = keyof typeof hostOptions;
-
-const HOST_KEYS = Object.keys(hostOptions) as HostKey[];
-
-/** @throws ConfigError with every mistake there is */
+/** @throws ConfigError with every mistake in the file */
 export function parseConfig(file: string, text: string): Config {
   const document = new ConfigDocument(file, text);
-  // What cannot be parsed is not worth reading on.
+  // A syntax error would be followed by mistakes that are none.
   document.refuse();
   const entries = document.root.entries();
-  const host: Record<string, string | boolean> = {};
-  for (const [key, value] of entries) {
-    if (key === "services") continue;
-    const option = HOST_KEYS.find((name) => name === key);
-    if (option) readHost(host, option, value);
-    else value.note(`is not a key${suggestion(key, ["services", ...HOST_KEYS])}`);
-  }
+  const host = readHost(entries);
   const services = readServices(document.root, entries.get("services"));
   document.refuse();
   return {
@@ -49,11 +32,25 @@ export function parseConfig(file: string, text: string): Config {
   };
 }
 
-function readHost(host: Record<string, string | boolean>, key: HostKey, value: Value): void {
-  const said = hostOptions[key].type === "boolean" ? value.flag() : value.text();
-  if (said === undefined) return;
-  host[key] = said;
-  attempt(value, key, () => hostOf({ [key]: said }));
+function readHost(entries: ReadonlyMap<string, Value>): HostValues {
+  const host: Record<string, string | boolean> = {};
+  for (const [name, value] of entries) {
+    if (name === "services") continue;
+    const key = HOST_KEYS.find((known) => known === name);
+    if (!key) {
+      noteUnknown(value, name, ["services", ...HOST_KEYS]);
+      continue;
+    }
+    const given = value.ofType(hostOptions[key].type);
+    if (given === undefined) continue;
+    host[key] = given;
+    value.attempt((label) => hostOf({ [key]: given }, () => label));
+  }
+  return host;
+}
+
+function noteUnknown(value: Value, key: string, known: readonly string[]): void {
+  value.note(`is not a key${suggestion(key, known)}`);
 }
 
 function readServices(root: Value, value: Value | undefined): NamedService[] {
@@ -64,39 +61,34 @@ function readServices(root: Value, value: Value | undefined): NamedService[] {
     );
     return [];
   }
-  const good: { service: NamedService; listen: readonly Value[] }[] = [];
+  const valid: ServiceInFile[] = [];
   for (const [name, entry] of value.entries()) {
     const before = entry.document.count;
     const read = readService(name, entry);
-    if (entry.document.count === before) good.push(read);
+    if (entry.document.count === before) valid.push(read);
   }
-  noteUnreachable(good);
-  return good.map(({ service }) => service);
+  noteUnreachable(valid);
+  return valid.map(({ service }) => service);
 }
 
-function readService(
-  name: string,
-  value: Value,
-): { service: NamedService; listen: readonly Value[] } {
+function readService(name: string, value: Value): ServiceInFile {
   if (Buffer.byteLength(name) >= SERVICE_LEN || !/^[^\s\p{C}]+$/u.test(name)) {
     value.note(`a service's name has no spaces and at most ${SERVICE_LEN - 1} bytes`);
   }
   const entries = value.entries();
   const { specs, listen } = readListen(value, entries.get("listen"));
-  const { words, places } = readWords(entries);
-  const site: Site = {
-    mayCome: true,
-    check: (option, read) => attempt(places.get(option) ?? value, keyOf(option), read),
-  };
-  const options = { name, ...serviceOf(words, specs, site) };
-  return { service: { name, listen: specs.map(({ text }) => text), words, options }, listen };
+  const { values, places } = readValues(entries);
+  const options = serviceOf(values, specs, {
+    mayAppear: true,
+    nameOf: keyOf,
+    check: (option, read) => (places.get(option) ?? value).attempt(read),
+  });
+  const texts = specs.map(({ text }) => text);
+  return { service: { name, listen: texts, values, options: { name, ...options } }, listen };
 }
 
-/** The SPECs, and where each stands. */
-function readListen(
-  service: Value,
-  value: Value | undefined,
-): { specs: readonly Spec[]; listen: readonly Value[] } {
+/** Returns the SPECs and their places in the file. */
+function readListen(service: Value, value: Value | undefined) {
   const items = value?.items() ?? [];
   if (service.isMap && items.length === 0) {
     service.note('listen is missing: write listen: [":443"]');
@@ -104,7 +96,7 @@ function readListen(
   const found = new Map<string, { spec: Spec; item: Value }>();
   for (const item of items) {
     const text = item.text();
-    const spec = text === undefined ? undefined : attempt(item, "listen", () => parseSpec(text));
+    const spec = text === undefined ? undefined : item.attempt(() => parseSpec(text));
     if (!spec) continue;
     if (found.has(spec.text)) item.note(`${spec.text} is given twice`);
     else found.set(spec.text, { spec, item });
@@ -113,48 +105,35 @@ function readListen(
   return { specs: all.map(({ spec }) => spec), listen: all.map(({ item }) => item) };
 }
 
-/** A service's options as the command line would say them, and where in the file each stands. */
-function readWords(entries: ReadonlyMap<string, Value>): {
-  words: ServiceWords;
+/** Returns a service's options as the command line would give them, and their places in the file. */
+function readValues(entries: ReadonlyMap<string, Value>): {
+  values: ServiceValues;
   places: ReadonlyMap<OptionName, Value>;
 } {
-  // A file is for a process that stays: what it names may start later.
-  const words: Record<string, string | boolean> = { wait: true };
+  // A sidecar with a config runs for long: its servers may start later.
+  const values: Record<string, string | boolean> = { wait: true };
   const places = new Map<OptionName, Value>();
   const take = (option: OptionName, value: Value) => {
-    const said = optionOf(option).type === "boolean" ? value.flag() : value.text();
-    if (said !== undefined) words[option] = said;
+    const given = value.ofType(optionOf(option).type);
+    if (given !== undefined) values[option] = given;
     places.set(option, value);
   };
-  const unknown = (value: Value, key: string) =>
-    value.note(`is not a key${suggestion(key, SERVICE_KEYS)}`);
   for (const [key, value] of entries) {
     if (key === "listen") continue;
     const below = optionsAt(key);
     const own = below.get("");
-    if (own === undefined) unknown(value, key);
+    if (own === undefined) noteUnknown(value, key, SERVICE_KEYS);
     else if (below.size === 1 || !value.isMap) take(own, value);
     else {
-      // `adopt: {max: 3}` says that it is to adopt.
-      if (optionOf(own).type === "boolean") words[own] = true;
+      // `adopt: {max: 3}` implies `adopt: true`.
+      if (optionOf(own).type === "boolean") values[own] = true;
       places.set(own, value);
       for (const [sub, child] of value.entries()) {
         const option = sub === "" ? undefined : below.get(sub);
         if (option) take(option, child);
-        else unknown(child, `${key}.${sub}`);
+        else noteUnknown(child, `${key}.${sub}`, SERVICE_KEYS);
       }
     }
   }
-  return { words, places };
-}
-
-/** Runs a check of the command line; what it says is said of `value`. */
-function attempt<T>(value: Value, key: string, read: () => T): T | undefined {
-  try {
-    return read();
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    value.note(inFile(error.message, key));
-    return undefined;
-  }
+  return { values, places };
 }

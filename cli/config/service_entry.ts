@@ -1,11 +1,11 @@
-/** One service of a config file. */
+/** One service of a config file, or of a command line. */
 import type { ServiceOptions } from "../../loader/sidecar/service.ts";
-import type { ServiceWords } from "../options/service.ts";
+import type { ServiceValues } from "../options/service.ts";
 
-/** One service of a file. */
 export interface NamedService {
   readonly name: string;
+  /** Its SPECs as text. */
   readonly listen: readonly string[];
-  readonly words: ServiceWords;
+  readonly values: ServiceValues;
   readonly options: ServiceOptions;
 }

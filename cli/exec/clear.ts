@@ -1,12 +1,12 @@
-/** Ends what a server leaves behind: processes that outlived the one we started. */
+/** Ends processes of a server that outlived the one we started. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ServerCgroup } from "../../loader/host/server_cgroup.ts";
 
 const POLL_MS = 10;
-/** SIGKILL takes effect when the kernel gets to it. */
+/** Time for SIGKILL to take effect, ms. */
 const KILLED_MS = 5_000;
 
-/** SIGTERM to every process of the cgroup, SIGKILL to those that are there after `timeoutMs`; then removes it. */
+/** Sends SIGTERM to every process of the cgroup, after `timeoutMs` SIGKILL; then removes the cgroup. */
 export async function clear(cgroup: ServerCgroup, timeoutMs: number): Promise<void> {
   if (!cgroup.empty) {
     cgroup.signal("SIGTERM");

@@ -1,8 +1,8 @@
-/** exec: the server and its sidecar in one command. */
+/** exec: runs a server and its sidecar. */
 import type { CommandModule } from "yargs";
 import type { Sidecar } from "../../loader/sidecar/sidecar.ts";
 import type { Env } from "../env.ts";
-import { logger } from "../output/log.ts";
+import { logger, metricsWarning } from "../output/log.ts";
 import { requireCommand } from "../process/spec_command.ts";
 import { clear } from "./clear.ts";
 import type { ExecContext } from "./context.ts";
@@ -11,14 +11,14 @@ import { type ExecArguments, type ExecRequest, execOptions, execRequest } from "
 import { supervise } from "./supervise.ts";
 
 /** Runs the server; returns the exit code. */
-async function run(env: Env, wanted: ExecRequest): Promise<number> {
-  const { command, specs, restart, times, stopSignal, metrics } = wanted;
+async function run(env: Env, request: ExecRequest): Promise<number> {
+  const { command, specs, restart, timeouts, stopSignal, metrics } = request;
   requireCommand(command[0], env.vars["PATH"]);
   const { ServerCgroup } = await import("../../loader/host/server_cgroup.ts");
   const { establishedConnections } = await import("../../loader/net/accepted_connections.ts");
   const { notifyService } = await import("../../loader/host/sd_notify.ts");
   const loader = await import("../../loader/sidecar/sidecar.ts");
-  const log = logger(env.stderr, wanted.json);
+  const log = logger(env.stderr, request.json);
   const say: ExecContext["say"] = (level, text) =>
     log({ level, event: level === "warn" ? "warning" : "restart", text, fields: {} });
   using cgroup = ServerCgroup.make();
@@ -26,24 +26,25 @@ async function run(env: Env, wanted: ExecRequest): Promise<number> {
     {
       specs,
       filter: { cgroup: cgroup.path },
-      // Supervised: nobody starts a copy by mistake.
+      // Supervised: no copy is started by mistake.
       adopt: { cgroup: cgroup.path, max: Number.POSITIVE_INFINITY },
       migrate: "newest",
-      // A restart's new one is to have the new connections as soon as it listens.
+      // After a restart, new connections go to the new server as soon as it listens.
       route: restart ? "newest" : "kernel",
-      hold: wanted.hold,
+      hold: request.hold,
       wake: "auto",
-      ...wanted.bpffs,
+      ...request.bpffs,
     },
     (event) => {
       const matters = event.level !== "info" || event.event === "detached_elsewhere";
-      if (wanted.verbose || matters) log(event);
+      if (request.verbose || matters) log(event);
     },
   );
   const metricsServer = metrics
-    ? await (await import("../metrics/server.ts")).serveMetrics(metrics, (each) =>
-        sidecar.status(each),
-      )
+    ? await (await import("../metrics/server.ts")).serveMetrics(metrics, {
+        collect: (each) => sidecar.status(each),
+        warn: (text) => log(metricsWarning(text)),
+      })
     : null;
   try {
     await sidecar.start();
@@ -54,7 +55,7 @@ async function run(env: Env, wanted: ExecRequest): Promise<number> {
       sidecar,
       ports: new Set(specs.map(({ port }) => port)),
       established: establishedConnections,
-      times,
+      timeouts,
       stopSignal,
       notify: (state: string) => notifyService(state, env.vars["NOTIFY_SOCKET"]),
       say,
@@ -64,7 +65,7 @@ async function run(env: Env, wanted: ExecRequest): Promise<number> {
       await supervise(env, all);
       return 0;
     } finally {
-      await clear(cgroup, times.stopTimeoutMs);
+      await clear(cgroup, timeouts.stopTimeoutMs);
     }
   } finally {
     await giveBack(sidecar, say);
@@ -72,17 +73,17 @@ async function run(env: Env, wanted: ExecRequest): Promise<number> {
   }
 }
 
-/** The server has ended, and its exit code is what matters: a failure here is only said. */
+/** Detaches. A failure is only logged: the exit code is that of the server. */
 async function giveBack(sidecar: Sidecar, say: ExecContext["say"]): Promise<void> {
   try {
     await sidecar.close();
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    say("warn", `not everything is given back, 'reuseport-migrate detach' does that: ${why}`);
+    say("warn", `not everything was detached: ${why}; run 'reuseport-migrate detach'`);
   }
 }
 
-/** @param exitWith takes the exit code: the server's */
+/** @param exitWith called with the exit code of the server */
 export function execCommand(
   env: Env,
   exitWith: (code: number) => void,

@@ -1,9 +1,9 @@
-/** What both ways of running the server have in hand. */
+/** The parts that `exec` with and without --restart need. */
 
 import type { ServerCgroup } from "../../loader/host/server_cgroup.ts";
 import type { establishedConnections } from "../../loader/net/accepted_connections.ts";
 import type { Sidecar } from "../../loader/sidecar/sidecar.ts";
-import type { Times } from "./policy.ts";
+import type { Timeouts } from "./policy.ts";
 
 export interface ExecContext {
   readonly command: readonly string[];
@@ -11,14 +11,14 @@ export interface ExecContext {
   readonly sidecar: Sidecar;
   /** The SPECs' ports. */
   readonly ports: ReadonlySet<number>;
-  /** Accepted connections that processes still have; of the loader, which is imported lazily. */
+  /** Counts accepted connections; passed in because the loader is imported lazily. */
   readonly established: typeof establishedConnections;
-  readonly times: Times;
+  readonly timeouts: Timeouts;
   readonly stopSignal: NodeJS.Signals;
-  /** Tells the service manager. */
+  /** Notifies the service manager. */
   notify(state: string): void;
   say(level: "info" | "warn", text: string): void;
 }
 
-/** How often a start that has not listened yet, or that is draining, is looked at. */
+/** Time between two polls of a start that does not listen yet or is draining, ms. */
 export const SUPERVISE_POLL_MS = 25;

@@ -1,4 +1,4 @@
-/** `exec` without --restart: one start, signals passed on, its exit code. */
+/** `exec` without --restart: one start, whose signals are passed on. */
 import type { Env } from "../env.ts";
 import { Child, exitCodeOf } from "../process/child.ts";
 import { PASSED, TYPED } from "../process/signals.ts";
@@ -11,7 +11,7 @@ export async function runOnce(env: Env, run: ExecContext): Promise<number> {
   const unsubscribe = env.onSignals(PASSED, (name) => {
     if (!(env.terminal && TYPED.has(name))) child.signal(name);
   });
-  // It may have come before we listened for it.
+  // A signal may have come before the handler was set.
   if (env.stop.aborted) child.signal(env.stop.reason);
   let isWaiting = true;
   const poll = env.vars["NOTIFY_SOCKET"] ? setInterval(look, SUPERVISE_POLL_MS) : undefined;
@@ -34,6 +34,6 @@ async function listens({ sidecar }: ExecContext, { cgroup }: Child): Promise<boo
   try {
     return listensOn(await sidecar.status(), cgroup).size > 0;
   } catch {
-    return false; // the sidecar says what is wrong; whether it listens is asked again
+    return false; // the sidecar logs the error; the next poll reads again
   }
 }

@@ -1,14 +1,14 @@
-/** exec's command line: its options, and what they say, checked. */
+/** exec's options, validated. */
 import { constants } from "node:os";
 import type { Argv } from "yargs";
 import type { HoldPolicy } from "../../loader/core/slot.ts";
 import type { Spec } from "../../loader/core/spec.ts";
-import { UsageError } from "../../loader/errors.ts";
-import { HOLD_MAX, holdMax, holdTime } from "../options/hold.ts";
+import { holdMax, holdOptions, holdTime } from "../options/hold.ts";
 import { type MetricsAddress, parseMetricsAddress } from "../options/metrics_address.ts";
-import { bpffsOf, bpffsOption, duration, once, specs } from "../options/values.ts";
+import { bpffsOf, bpffsOption } from "../options/pinned.ts";
+import { duration, OptionError, once, specs } from "../options/values.ts";
 import { commandAfter } from "../process/spec_command.ts";
-import type { Times } from "./policy.ts";
+import type { Timeouts } from "./policy.ts";
 
 const HOUR_MS = 3_600_000;
 
@@ -34,52 +34,49 @@ export function execOptions(yargs: Argv): Argv<ExecArguments> {
     .option("restart", {
       type: "boolean",
       describe:
-        "start it again when it exits, and on SIGHUP: the new one first, then the old one stops",
+        "restart the server when it exits, and on SIGHUP: start a new one, then stop the old one",
     })
     .option("hold", {
       ...text,
       default: DEFAULTS.hold,
       describe:
-        "while nothing listens between two starts, hold connections so long; 0: refuse them",
+        "hold connections this long while nothing listens between two starts; 0: refuse them",
     })
-    .option("hold-max", {
-      ...text,
-      describe: `connections held at most, then SYNs are ignored so that clients retry [default: ${HOLD_MAX}]`,
-    })
+    .option("hold-max", holdOptions["hold-max"])
     .option("start-timeout", {
       ...text,
       default: DEFAULTS.startTimeout,
       describe:
-        "with --restart: a new one that does not listen by then is stopped, the old one stays",
+        "with --restart: a new server that does not listen by then is stopped, and the old one stays",
     })
     .option("drain", {
       ...text,
       default: DEFAULTS.drain,
       describe:
-        "with --restart: how long the old one may finish its connections before it is stopped",
+        "with --restart: time for the old server to finish its connections before it is stopped",
     })
     .option("stop-timeout", {
       ...text,
       default: DEFAULTS.stopTimeout,
-      describe: "SIGKILL to what does not stop by then",
+      describe: "send SIGKILL to processes that do not stop by then",
     })
     .option("stop-signal", {
       ...text,
       default: DEFAULTS.stopSignal,
-      describe: "with --restart: what stops the server gracefully; SIGQUIT for nginx",
+      describe: "with --restart: the signal that stops the server gracefully; SIGQUIT for nginx",
     })
     .option("metrics", {
       ...text,
       default: DEFAULTS.metrics,
-      describe: "where to serve /metrics: [ADDR:]PORT; off, as several exec may run on one host",
+      describe: "where to serve /metrics: [ADDR:]PORT, or 'off'",
     })
     .option("bpffs", bpffsOption)
     .option("verbose", {
       type: "boolean",
-      describe: "log what the sidecar does, not only warnings",
+      describe: "log every event of the sidecar, not only warnings",
     })
     .option("json", { type: "boolean", describe: "log in JSON, one object a line" })
-    .example("$0 exec :8080 -- node server.js", "run it until it exits, with its exit code")
+    .example("$0 exec :8080 -- node server.js", "run the server until it exits, with its exit code")
     .example("$0 exec :8080 --restart -- node server.js", "'kill -HUP' deploys without loss")
     .example("$0 exec :80 --restart -- setpriv --reuid app node server.js", "as another user")
     .example(
@@ -90,7 +87,7 @@ export function execOptions(yargs: Argv): Argv<ExecArguments> {
 
 export interface ExecArguments {
   readonly spec: string[];
-  /** Everything after `--`, not parsed. */
+  /** The command after `--`, not parsed. */
   readonly "--"?: string[];
   readonly restart: boolean | undefined;
   readonly hold: string;
@@ -105,13 +102,13 @@ export interface ExecArguments {
   readonly json: boolean | undefined;
 }
 
-/** What the command line says, checked. */
+/** The validated options. */
 export interface ExecRequest {
   readonly command: readonly [string, ...string[]];
   readonly specs: readonly Spec[];
   readonly restart: boolean;
   readonly hold: HoldPolicy | null;
-  readonly times: Times;
+  readonly timeouts: Timeouts;
   readonly stopSignal: NodeJS.Signals;
   readonly metrics: MetricsAddress | null;
   readonly bpffs: { readonly bpffs?: string };
@@ -123,19 +120,19 @@ export interface ExecRequest {
 export function execRequest(args: ExecArguments): ExecRequest {
   const command = commandAfter("exec :8080", args["--"]);
   const time = (option: "start-timeout" | "drain" | "stop-timeout", minMs: number) =>
-    duration(option, once(option, args[option]) ?? "", minMs, HOUR_MS);
+    duration(`--${option}`, once(`--${option}`, args[option]) ?? "", minMs, HOUR_MS);
   return {
     command,
     specs: specs(args.spec),
     restart: args.restart === true,
     hold: holdOf(args),
-    times: {
+    timeouts: {
       startTimeoutMs: time("start-timeout", 100),
       drainMs: time("drain", 0),
       stopTimeoutMs: time("stop-timeout", 0),
     },
-    stopSignal: signal(once("stop-signal", args["stop-signal"]) ?? DEFAULTS.stopSignal),
-    metrics: parseMetricsAddress(once("metrics", args.metrics) ?? DEFAULTS.metrics),
+    stopSignal: signal(once("--stop-signal", args["stop-signal"]) ?? DEFAULTS.stopSignal),
+    metrics: parseMetricsAddress(once("--metrics", args.metrics) ?? DEFAULTS.metrics),
     bpffs: bpffsOf(args.bpffs),
     verbose: args.verbose === true,
     json: args.json === true,
@@ -143,14 +140,15 @@ export function execRequest(args: ExecArguments): ExecRequest {
 }
 
 function holdOf(args: ExecArguments): HoldPolicy | null {
-  const time = once("hold", args.hold) ?? DEFAULTS.hold;
-  const max = holdMax(once("hold-max", args["hold-max"]));
-  return time === "0" ? null : { timeMs: holdTime(time), max };
+  const time = once("--hold", args.hold) ?? DEFAULTS.hold;
+  const max = holdMax("--hold-max", once("--hold-max", args["hold-max"]));
+  return time === "0" ? null : { timeMs: holdTime("--hold", time), max };
 }
 
 function signal(text: string): NodeJS.Signals {
   if (text in constants.signals) return text as NodeJS.Signals;
-  throw new UsageError(
-    `--stop-signal '${text}': write a signal's name, such as SIGTERM or SIGQUIT`,
+  throw new OptionError(
+    "--stop-signal",
+    `'${text}' is not a signal: write its name, such as SIGTERM or SIGQUIT`,
   );
 }

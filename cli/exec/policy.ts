@@ -1,60 +1,60 @@
 /**
- * When `exec --restart` starts and stops the server: a state and what happens -> the next state and
- * what to do. Pure: no processes, no clock. A start is one run of the command, by number.
+ * Decides when `exec --restart` starts and stops the server: from a state and an event to the next
+ * state and actions. Pure: no processes, no clock. A start is one run of the command, by number.
  */
 import { durationText } from "../options/values.ts";
 
-/** Where a start is in its life. */
+/** The state of a start. */
 export type Phase =
-  /** It runs and does not listen yet. */
+  /** Runs and does not listen yet. */
   | "starting"
-  /** It listens, and is the newest that does. */
+  /** Is the newest start that listens. */
   | "serving"
-  /** A newer one listens; it finishes its connections. */
+  /** Finishes its connections; a newer start listens. */
   | "draining"
-  /** It was asked to stop. */
+  /** Was sent the stop signal. */
   | "stopping"
-  /** It was sent SIGKILL. */
+  /** Was sent SIGKILL. */
   | "killed";
 
 export interface Start {
   readonly number: number;
   readonly phase: Phase;
-  /** When it came into that phase, and when it was started: ms of any clock that only rises. */
+  /** When the phase and the start began, ms of any monotonic clock. */
   readonly sinceMs: number;
   readonly startedMs: number;
-  /** That it does not listen was said. */
+  /** Whether a warning said that it does not listen. */
   readonly late: boolean;
 }
 
 export interface Supervision {
   readonly starts: readonly Start[];
-  /** Starts so far. */
+  /** Number of starts so far. */
   readonly count: number;
-  /** A restart was asked for and has not begun; more than one are one. */
+  /** Whether a restart was requested and has not begun; several requests are one. */
   readonly queued: boolean;
-  /** When to start again after an exit; null: not waiting for that. */
+  /** When to start again after an exit, ms; null if that is not scheduled. */
   readonly againMs: number | null;
-  /** How long to wait before that, the next time. */
+  /** Back-off after the next exit, ms. */
   readonly backoffMs: number;
   readonly ending: boolean;
 }
 
-export interface Times {
+export interface Timeouts {
   readonly startTimeoutMs: number;
   readonly drainMs: number;
   readonly stopTimeoutMs: number;
 }
 
-export type Happening =
+export type ServerEvent =
   | { readonly type: "tick" }
   | { readonly type: "listens"; readonly start: number }
-  /** It has no connection left, and gets no new ones. */
+  /** The start has no connection left, and gets no new one. */
   | { readonly type: "quiet"; readonly start: number }
   /** `how`: `with code 1`, `by SIGSEGV`. */
   | { readonly type: "exited"; readonly start: number; readonly how: string }
   | { readonly type: "restart" }
-  /** `delivered`: the server got that signal too, from the terminal. */
+  /** `delivered`: the terminal sent the signal to the server too. */
   | { readonly type: "end"; readonly delivered: boolean };
 
 export type Action =
@@ -63,14 +63,14 @@ export type Action =
   | { readonly do: "say"; readonly level: "info" | "warn"; readonly text: string }
   | { readonly do: "finish" };
 
-/** Back-off after an exit: the first, the longest, and how long a start runs until it is the first again. */
+/** Back-off after an exit: first, longest; and the run time after which it is the first again. */
 const BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 5_000;
 const STEADY_MS = 10_000;
-/** A start that listens sooner after another belongs to its generation, and would not be preferred (loader/core/plan.ts). */
+/** A start that listens sooner after another joins its generation, and is not preferred (loader/core/plan.ts). */
 const SETTLE_MS = 1_200;
 
-/** Nothing runs yet; the first tick starts the server. */
+/** Returns the first state; its first tick starts the server. */
 export function supervision(nowMs: number): Supervision {
   return {
     starts: [],
@@ -82,65 +82,65 @@ export function supervision(nowMs: number): Supervision {
   };
 }
 
-/** One step. */
+/** Returns the next state, and the actions to take. */
 export function decide(
   before: Supervision,
-  happening: Happening,
-  times: Times,
+  event: ServerEvent,
+  timeouts: Timeouts,
   nowMs: number,
 ): [Supervision, Action[]] {
-  const step = new Step(before, times, nowMs);
-  step.happened(happening);
-  step.timeouts();
+  const step = new Step(before, timeouts, nowMs);
+  step.handle(event);
+  step.checkTimeouts();
   step.begin();
   return [step.state, step.actions];
 }
 
-/** A step under way: a state to change, and what to do. */
+/** A step: the state it changes, and its actions. */
 class Step {
   state: Supervision;
   readonly actions: Action[] = [];
-  readonly #times: Times;
+  readonly #timeouts: Timeouts;
   readonly #nowMs: number;
 
-  constructor(state: Supervision, times: Times, nowMs: number) {
+  constructor(state: Supervision, timeouts: Timeouts, nowMs: number) {
     this.state = state;
-    this.#times = times;
+    this.#timeouts = timeouts;
     this.#nowMs = nowMs;
   }
 
-  happened(happening: Happening): void {
-    if (happening.type === "restart") this.#set({ queued: !this.state.ending });
-    else if (happening.type === "end") this.#end(happening.delivered);
-    else if (happening.type !== "tick") {
-      const start = this.state.starts.find(({ number }) => number === happening.start);
+  handle(event: ServerEvent): void {
+    if (event.type === "restart") this.#set({ queued: !this.state.ending });
+    else if (event.type === "end") this.#end(event.delivered);
+    else if (event.type !== "tick") {
+      const start = this.state.starts.find(({ number }) => number === event.start);
       if (!start) return;
-      if (happening.type === "exited") this.#exited(start, happening.how);
-      else if (happening.type === "listens") this.#listens(start);
+      if (event.type === "exited") this.#exited(start, event.how);
+      else if (event.type === "listens") this.#listens(start);
       else if (start.phase === "draining") this.#stop(start);
     }
   }
 
-  timeouts(): void {
-    const { startTimeoutMs, drainMs, stopTimeoutMs } = this.#times;
+  checkTimeouts(): void {
+    const { startTimeoutMs, drainMs, stopTimeoutMs } = this.#timeouts;
     for (const start of this.state.starts) {
       const forMs = this.#nowMs - start.sinceMs;
       if (start.phase === "starting" && forMs >= startTimeoutMs && !start.late) this.#late(start);
       if (start.phase === "draining" && forMs >= drainMs) {
         const time = durationText(drainMs);
-        this.#warn(`start ${start.number} still has connections after ${time}: stopping it anyway`);
+        this.#warn(`start ${start.number} still has connections after ${time}: stopping it`);
         this.#stop(start);
       }
       if (start.phase === "stopping" && forMs >= stopTimeoutMs) {
         const time = durationText(stopTimeoutMs);
-        this.#warn(`start ${start.number} did not stop within ${time}: SIGKILL`);
+        this.#warn(`start ${start.number} did not stop within ${time}: sending SIGKILL`);
         this.#enter(start, "killed");
         this.actions.push({ do: "kill", start: start.number });
       }
     }
   }
 
-  /** Starts the server, if it is time: nothing else is under way. */
+  /** Starts the server if that is due and no other start is in progress. */
   begin(): void {
     const { starts, againMs, queued, ending } = this.state;
     if (ending) {
@@ -177,7 +177,7 @@ class Step {
     else this.#say(text);
   }
 
-  /** It ended unasked: another takes its place, or it is started again after a while. */
+  /** A start ended without being stopped: another replaces it, or the server is started again later. */
   #failed(start: Start, text: string): void {
     const of = (phase: Phase) => this.state.starts.findLast((other) => other.phase === phase);
     const other = of("serving") ?? of("draining");
@@ -186,7 +186,7 @@ class Step {
       if (other.phase === "draining") this.#enter(other, "serving");
       this.#warn(`${text}: start ${other.number} stays`);
     } else if (next) {
-      this.#warn(`${text}: start ${next.number} is on its way`);
+      this.#warn(`${text}: start ${next.number} is starting`);
     } else {
       const steady = this.#nowMs - start.startedMs >= STEADY_MS;
       const waitMs = steady ? BACKOFF_MS : this.state.backoffMs;
@@ -197,14 +197,14 @@ class Step {
   }
 
   #late(start: Start): void {
-    const time = durationText(this.#times.startTimeoutMs);
+    const time = durationText(this.#timeouts.startTimeoutMs);
     const serving = this.state.starts.find(({ phase }) => phase === "serving");
     const text = `start ${start.number} does not listen after ${time}`;
     if (serving) {
       this.#warn(`${text}: stopping it, start ${serving.number} stays`);
       this.#stop(start);
     } else {
-      this.#warn(`${text}: waiting on`);
+      this.#warn(`${text}: still waiting`);
       this.#change(start, { late: true });
     }
   }
@@ -213,7 +213,7 @@ class Step {
     this.#set({ ending: true, queued: false, againMs: null });
     for (const start of this.state.starts) {
       if (start.phase === "killed") continue;
-      // A second signal is passed on; the time to stop in began with the first.
+      // A second signal is passed on; the stop timeout began with the first.
       if (start.phase !== "stopping") this.#enter(start, "stopping");
       if (!delivered) this.actions.push({ do: "stop", start: start.number });
     }

@@ -1,12 +1,15 @@
-/** What the sidecar's status says of one start of the server: whether it listens, and what it still has. */
+/** Reads the progress of one start of the server from a status. Pure. */
 
 import type { ServerCgroup } from "../../loader/host/server_cgroup.ts";
 import type { ListenerStatus, Status } from "../../loader/operate/status.ts";
 
-/** The cgroup of one start, by its processes. */
+/** The cgroup of one start. */
 type Members = Pick<ServerCgroup, "has">;
 
-/** The SPECs for which a process of the cgroup has a listener that is known to the program, or never will be: MPTCP. */
+/**
+ * Returns the SPECs for which a process of the cgroup has a listener with a slot, or one that never
+ * gets a slot (MPTCP).
+ */
 export function listensOn(status: Status, cgroup: Members): Set<string> {
   const services = status.groups.filter(({ listeners }) =>
     listeners.some(
@@ -18,10 +21,10 @@ export function listensOn(status: Status, cgroup: Members): Set<string> {
 }
 
 /**
- * Whether no connection is on its way to a process of the cgroup: its listeners are all of an older
- * generation than others of their group, so that new ones go there, and what they had was accepted.
+ * Returns whether no connection can reach a process of the cgroup: all its listeners are of an older
+ * generation, so that new connections go elsewhere, and their queues are empty.
  */
-export function getsNoMore(status: Status, cgroup: Members): boolean {
+export function isDrained(status: Status, cgroup: Members): boolean {
   return status.groups.every(({ listeners }) => {
     const newest = Math.max(...listeners.map(({ generation }) => generation ?? 0));
     return listeners

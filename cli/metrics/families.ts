@@ -1,73 +1,70 @@
 /**
- * Metrics whose values are the kernel's: said once a scrape, and so only written down. prom-client
- * knows their names, types and help, and writes those; its own Counter and Gauge, which hash and
- * check every label set so as to add it up, take as long as all else of a scrape.
+ * Metric families in the Prometheus text format: the values of one scrape, written down. Counter and
+ * Gauge of a client library add up values and hash label sets; the kernel has the sums already.
  */
-import { type Metric, Registry } from "prom-client";
 
 export type Labels = Readonly<Record<string, string | number>>;
 export type Type = "counter" | "gauge" | "histogram";
+/** Name (without the prefix), type and help. */
+export type Family = readonly [name: string, type: Type, help: string];
 
-/** As in the text format (prometheus.io/docs/instrumenting/exposition_formats): `a="1",b="2"`. */
+/** Content-Type of the text format, version 0.0.4. */
+export const CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
+
+/** Formats labels (prometheus.io/docs/instrumenting/exposition_formats): `a="1",b="2"`. */
 export function labelText(labels: Labels): string {
   const pairs: string[] = [];
-  for (const name in labels) pairs.push(`${name}="${escaped(String(labels[name]))}"`);
+  for (const name in labels) pairs.push(`${name}="${escapeLabel(String(labels[name]))}"`);
   return pairs.join(",");
 }
 
-function escaped(value: string): string {
+function escapeLabel(value: string): string {
   if (!/[\\"\n]/.test(value)) return value;
   return value.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
 }
 
-/** So many lines are made one string: a collection of garbage then has little to look at. */
+/** Lines that are joined into one string: the garbage collector then has fewer objects to visit. */
 const BLOCK = 32;
 
-/** Lines of one family. */
+/** The text of one family. */
 interface Lines {
+  readonly head: string;
   readonly blocks: string[];
   readonly latest: string[];
 }
 
-/** The families of one exporter: told what there is, taken at the end of a scrape. */
+/** The families of one exporter: filled and emptied by each scrape. */
 export class Families {
-  readonly registry = new Registry();
   readonly #prefix: string;
-  /** What was told, by family. */
   readonly #lines = new Map<string, Lines>();
 
   /** @param prefix of every name */
-  constructor(prefix: string) {
+  constructor(prefix: string, families: readonly Family[]) {
     this.#prefix = prefix;
-  }
-
-  add(name: string, type: Type, help: string): void {
-    const full = this.#prefix + name;
-    const get = async () => ({ name: full, help, type, values: [] });
-    this.registry.registerMetric({ name: full, get } as unknown as Metric);
-    this.#lines.set(full, { blocks: [], latest: [] });
+    for (const [name, type, help] of families) {
+      const full = prefix + name;
+      const head = `# HELP ${full} ${help}\n# TYPE ${full} ${type}`;
+      this.#lines.set(name, { head, blocks: [], latest: [] });
+    }
   }
 
   /**
-   * @param labels as {@link labelText} says them
+   * Adds a value.
+   * @param labels as formatted by {@link labelText}
    * @param suffix of a histogram's series
    */
-  tell(name: string, value: number | bigint, labels = "", suffix = ""): void {
-    const full = this.#prefix + name;
-    const lines = this.#lines.get(full);
-    if (!lines) throw new Error(`there is no metric ${name}`);
-    lines.latest.push(`${full}${suffix}${labels && `{${labels}}`} ${value}`);
+  add(name: string, value: number | bigint, labels = "", suffix = ""): void {
+    const lines = this.#lines.get(name);
+    if (!lines) throw new Error(`unknown metric ${name}`);
+    lines.latest.push(`${this.#prefix}${name}${suffix}${labels && `{${labels}}`} ${value}`);
     if (lines.latest.length === BLOCK) lines.blocks.push(lines.latest.splice(0).join("\n"));
   }
 
-  /** The whole text, other metrics of the registry included; then nothing is told any more. */
-  async take(): Promise<string> {
+  /** Returns the text of all families, and forgets their values. */
+  take(): string {
     const parts: string[] = [];
-    for (const { name } of this.registry.getMetricsAsArray()) {
-      parts.push(await this.registry.getSingleMetricAsString(name));
-      const { blocks = [], latest = [] } = this.#lines.get(name) ?? {};
-      parts.push(...blocks.splice(0), ...latest.splice(0));
-      parts.push("");
+    for (const { head, blocks, latest } of this.#lines.values()) {
+      parts.push(head, ...blocks.splice(0), ...latest.splice(0), "");
     }
     return parts.join("\n");
   }

@@ -1,11 +1,11 @@
-/** What /metrics says of a group: the families, and the values of one group's status. */
+/** The metrics of a group: their families, and the values of one status. */
 import { HOLD_RESULTS } from "../../loader/core/abi.ts";
 import type { GroupStatus, HoldStatus } from "../../loader/operate/status.ts";
-import { type Families, type Labels, labelText, type Type } from "./families.ts";
+import { type Families, type Family, type Labels, labelText } from "./families.ts";
 import { holdSeconds } from "./hold_histogram.ts";
 
-/** Name, type and help; all have the labels service and group. */
-export const GROUP_FAMILIES: readonly (readonly [name: string, type: Type, help: string])[] = [
+/** All have the labels service and group. */
+export const GROUP_FAMILIES: readonly Family[] = [
   [
     "decisions_total",
     "counter",
@@ -72,42 +72,42 @@ export const GROUP_FAMILIES: readonly (readonly [name: string, type: Type, help:
   ],
 ];
 
-/** Tells all of a group's values. */
-export function tellGroup(families: Families, group: GroupStatus): void {
+/** Adds the values of a group. */
+export function addGroup(families: Families, group: GroupStatus): void {
   const labels = labelText({ service: group.service, group: group.name });
-  const tell: Tell = (name, value, own, suffix) =>
-    families.tell(name, value, own ? `${labelText(own)},${labels}` : labels, suffix);
+  const add: Add = (name, value, own, suffix) =>
+    families.add(name, value, own ? `${labelText(own)},${labels}` : labels, suffix);
   for (const { stage, outcome, reason, count } of group.decisions) {
-    tell("decisions_total", count, { stage, outcome, ...(reason ? { reason } : {}) });
+    add("decisions_total", count, { stage, outcome, ...(reason ? { reason } : {}) });
   }
-  tellMigrations(tell, group);
-  tellListeners(tell, group);
-  tell("wakeups_total", group.wakeups);
-  if (group.hold) tellHold(tell, group.hold);
-  tell("generation", group.generation);
-  tell("reattachments_total", Math.max(0, group.attachments - 1));
+  addMigrations(add, group);
+  addListeners(add, group);
+  add("wakeups_total", group.wakeups);
+  if (group.hold) addHold(add, group.hold);
+  add("generation", group.generation);
+  add("reattachments_total", Math.max(0, group.attachments - 1));
   if (group.run.count > 0n) {
-    tell("program_run_seconds_total", Number(group.run.timeNs) / 1e9);
-    tell("program_runs_total", group.run.count);
+    add("program_run_seconds_total", Number(group.run.timeNs) / 1e9);
+    add("program_runs_total", group.run.count);
   }
 }
 
-type Tell = (name: string, value: number | bigint, own?: Labels, suffix?: string) => void;
+type Add = (name: string, value: number | bigint, own?: Labels, suffix?: string) => void;
 
 const DIRECTIONS = ["out", "into"] as const;
 
-function tellMigrations(tell: Tell, { closed, listeners }: GroupStatus): void {
+function addMigrations(add: Add, { closed, listeners }: GroupStatus): void {
   const name = "listener_migrations_total";
-  for (const direction of DIRECTIONS) tell(name, closed[direction], { slot: "closed", direction });
+  for (const direction of DIRECTIONS) add(name, closed[direction], { slot: "closed", direction });
   for (const { slot, role, migratedOut, migratedInto } of listeners) {
     if (slot === null || role === "standby") continue;
-    // Of a thousand groups all but a few of these are 0, and they are most of the series.
-    if (migratedOut > 0n) tell(name, migratedOut, { slot, direction: "out" });
-    if (migratedInto > 0n) tell(name, migratedInto, { slot, direction: "into" });
+    // Nearly all of these are 0 in a host of a thousand groups; they would be most of its series.
+    if (migratedOut > 0n) add(name, migratedOut, { slot, direction: "out" });
+    if (migratedInto > 0n) add(name, migratedInto, { slot, direction: "into" });
   }
 }
 
-function tellListeners(tell: Tell, group: GroupStatus): void {
+function addListeners(add: Add, group: GroupStatus): void {
   const counts = new Map<string, { newest: number; older: number }>();
   let [mptcp, length, limit, halfOpen] = [0, 0, 0, 0];
   for (const listener of group.listeners) {
@@ -122,25 +122,25 @@ function tellListeners(tell: Tell, group: GroupStatus): void {
     halfOpen += listener.halfOpen;
   }
   for (const [role, { newest, older }] of counts) {
-    if (newest > 0) tell("listeners", newest, { role, generation: "newest" });
-    if (older > 0) tell("listeners", older, { role, generation: "older" });
+    if (newest > 0) add("listeners", newest, { role, generation: "newest" });
+    if (older > 0) add("listeners", older, { role, generation: "older" });
   }
-  if (mptcp > 0) tell("mptcp_listeners", mptcp);
-  tell("accept_queue_length", length);
-  tell("accept_queue_limit", limit);
-  tell("half_open_requests", halfOpen);
+  if (mptcp > 0) add("mptcp_listeners", mptcp);
+  add("accept_queue_length", length);
+  add("accept_queue_limit", limit);
+  add("half_open_requests", halfOpen);
 }
 
-function tellHold(tell: Tell, hold: HoldStatus): void {
-  tell("held_connections", hold.connections);
-  tell("standby_connections_total", hold.received.syn, { kind: "new" });
-  tell("standby_connections_total", hold.received.migrated, { kind: "migrated" });
+function addHold(add: Add, hold: HoldStatus): void {
+  add("held_connections", hold.connections);
+  add("standby_connections_total", hold.received.syn, { kind: "new" });
+  add("standby_connections_total", hold.received.migrated, { kind: "migrated" });
   for (const result of ["started", ...HOLD_RESULTS] as const) {
-    tell("holds_total", hold.holds[result], { result });
+    add("holds_total", hold.holds[result], { result });
   }
   const { handed_over, expired, released } = hold.holds;
   if (handed_over + expired + released === 0) return;
   for (const { suffix, le, value } of holdSeconds(hold)) {
-    tell("hold_seconds", value, le === undefined ? undefined : { le }, suffix);
+    add("hold_seconds", value, le === undefined ? undefined : { le }, suffix);
   }
 }

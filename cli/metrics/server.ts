@@ -4,10 +4,11 @@ import { isIP } from "node:net";
 import { ConflictError } from "../../loader/errors.ts";
 import type { StoreServer } from "../../loader/store/server.ts";
 import type { MetricsAddress } from "../options/metrics_address.ts";
-import { Exporter, type StatusSource } from "./exporter.ts";
-import { StoreExporter } from "./store_metrics.ts";
+import { type Collect, Exporter } from "./exporter.ts";
+import { CONTENT_TYPE } from "./families.ts";
+import { StoreMetrics } from "./store_metrics.ts";
 
-/** A client that takes nothing for so long, ms, is let go of, and the text with it. */
+/** A client that receives nothing for this long, ms, is disconnected, which frees the text. */
 const STALLED_MS = 30_000;
 
 export interface MetricsServer {
@@ -15,29 +16,36 @@ export interface MetricsServer {
   close(): Promise<void>;
 }
 
+/** A sidecar's parts as /metrics needs them. */
+export interface MetricsSource {
+  readonly collect: Collect;
+  /** Returns the sidecar's store; null if it runs none. */
+  store?(): Pick<StoreServer, "status"> | null;
+  warn(text: string): void;
+}
+
 /**
- * Serves /metrics, from the status at the time of each scrape; the store's too, while there is one.
- * @throws ConflictError when the address is taken
+ * Serves /metrics of a sidecar: its status at each scrape, and that of its store.
+ * @throws ConflictError if the address is taken
  */
 export function serveMetrics(
   address: MetricsAddress,
-  status: StatusSource,
-  store: () => StoreServer | null = () => null,
+  source: MetricsSource,
 ): Promise<MetricsServer> {
-  const exporter = new Exporter({ process: true });
-  const storeExporter = new StoreExporter({ process: false });
-  return serveText(address, exporter.contentType, async () => {
-    const text = await exporter.scrape(status);
-    const running = store();
-    return running ? text + (await storeExporter.scrape(() => running.status())) : text;
+  const exporter = new Exporter({ process: true, warn: source.warn });
+  const metrics = new StoreMetrics();
+  return serveText(address, async () => {
+    const store = source.store?.();
+    // First: an error of the store is counted in the text of the groups.
+    const stored = store && exporter.attempt("the store", () => metrics.text(store.status()));
+    return (await exporter.scrape(source.collect)) + (stored ?? "");
   });
 }
 
-/** Serves what `scrape` says as /metrics. @throws ConflictError when the address is taken */
+/** Serves the text of `scrape` as /metrics. @throws ConflictError if the address is taken */
 export async function serveText(
   address: MetricsAddress,
-  contentType: string,
-  scrape: () => Promise<string>,
+  scrape: () => string | Promise<string>,
 ): Promise<MetricsServer> {
   const server = createServer(async (request, response) => {
     const path = request.url?.split("?")[0];
@@ -49,7 +57,7 @@ export async function serveText(
     } else {
       try {
         const text = await scrape();
-        response.writeHead(200, { "content-type": contentType }).end(text);
+        response.writeHead(200, { "content-type": CONTENT_TYPE }).end(text);
       } catch (error) {
         response.writeHead(500, { "content-type": "text/plain" }).end(`${error}\n`);
       }
@@ -60,7 +68,7 @@ export async function serveText(
     server.once("error", (error: NodeJS.ErrnoException) => {
       reject(
         new ConflictError(
-          `/metrics cannot be served on ${address.host}:${address.port} (${error.code}): name another with --metrics, or 'off'`,
+          `/metrics cannot be served on ${address.host}:${address.port} (${error.code}): give another address with --metrics, or 'off'`,
           { cause: error },
         ),
       );

@@ -1,7 +1,5 @@
-/** --cgroup, --unit and --adopt of a service: which cgroup, and whether its binds are adopted. */
+/** --cgroup, --unit and --adopt of a service: its cgroup, and whether the binds there are adopted. */
 
-import type { AdoptOptions } from "../../loader/adoption/service_adoption.ts";
-import { UsageError } from "../../loader/errors.ts";
 import { adoptablePath, cgroupPath, cgroupText } from "../../loader/host/cgroup.ts";
 import { unitCgroup } from "../../loader/host/systemd_unit.ts";
 import { integer } from "./values.ts";
@@ -13,65 +11,53 @@ export const adoptOptions = {
   cgroup: {
     type: "string",
     requiresArg: true,
-    describe: "only groups with a listener held in this cgroup v2 (a path), or below",
+    describe: "only groups with a listener held in this cgroup v2 (a path), or below it",
   },
   unit: {
     type: "string",
     requiresArg: true,
-    describe: "the same for the cgroup of a systemd service, running or not",
+    describe: "only groups with a listener held by this systemd service, running or not",
   },
   adopt: {
     type: "boolean",
     describe:
-      "TCP binds to the SPEC's ports in that cgroup set SO_REUSEPORT, for servers that do not: at their next start; implies --wait. Two copies started by mistake then share the port",
+      "set SO_REUSEPORT on TCP binds to the SPEC's ports in that cgroup, for servers that do not: from their next start; implies --wait. Two copies started by mistake then share the port",
   },
   "adopt-max": {
     type: "string",
     requiresArg: true,
-    at: "adopt.max",
-    wants: "adopt",
+    key: "adopt.max",
+    requires: "adopt",
     defaultDescription: `${DEFAULT_ADOPT_MAX}`,
-    describe: "warn when a group has more listeners than this",
+    describe: "warn if a group has more listeners than this",
   },
 } as const;
 
-export interface AdoptWords {
-  readonly cgroup?: string | undefined;
-  readonly unit?: string | undefined;
-  readonly adopt?: boolean | undefined;
-  readonly "adopt-max"?: string | undefined;
-}
-
-/** The cgroup they name, if any, as /proc/PID/cgroup writes it. @throws UsageError */
+/**
+ * Returns the cgroup of --cgroup or --unit as /proc/PID/cgroup writes it, or undefined if neither
+ * is given.
+ * @param mayAppear whether the cgroup may be created later
+ * @throws UsageError
+ */
 export function chosenCgroup(
-  { cgroup, unit, adopt }: AdoptWords,
-  mayCome: boolean,
+  values: {
+    readonly cgroup?: string | undefined;
+    readonly unit?: string | undefined;
+    readonly adopt?: boolean | undefined;
+  },
+  mayAppear: boolean,
 ): string | undefined {
-  if (cgroup !== undefined && unit !== undefined) {
-    throw new UsageError("--cgroup and --unit exclude each other");
+  const { cgroup, unit, adopt } = values;
+  // The cgroup of a unit is created and removed with each start.
+  if (unit !== undefined) {
+    return adopt && !mayAppear ? adoptablePath(unitCgroup(unit)) : unitCgroup(unit);
   }
-  // A unit's cgroup comes and goes with it.
-  if (unit !== undefined)
-    return adopt && !mayCome ? adoptablePath(unitCgroup(unit)) : unitCgroup(unit);
   if (cgroup === undefined) return undefined;
-  if (mayCome) return cgroupText(cgroup);
+  if (mayAppear) return cgroupText(cgroup);
   return adopt ? adoptablePath(cgroup) : cgroupPath(cgroup);
 }
 
-/** Whether and how the binds of `cgroup` are adopted. @throws UsageError */
-export function adoptionOf(
-  words: AdoptWords,
-  cgroup: string | undefined,
-  max: number,
-): AdoptOptions | undefined {
-  if (!words.adopt) return undefined;
-  if ((words.cgroup ?? words.unit) === undefined) {
-    throw new UsageError("--adopt wants to know whose binds: --cgroup PATH or --unit NAME");
-  }
-  return cgroup === undefined ? undefined : { cgroup, max };
-}
-
-/** The value of --adopt-max. */
-export function adoptMax(text: string | undefined): number {
-  return text === undefined ? DEFAULT_ADOPT_MAX : integer("adopt-max", text, 1, 65535);
+/** Parses --adopt-max. @throws OptionError */
+export function adoptMax(label: string, text: string | undefined): number {
+  return text === undefined ? DEFAULT_ADOPT_MAX : integer(label, text, 1, 65535);
 }

@@ -1,11 +1,10 @@
-/** --hold, --hold-max and --ready-check: their bounds, the same for every command and for a config. */
+/** --hold, --hold-max and --ready-check: one set of bounds for every command and for a config. */
 
-import { UsageError } from "../../loader/errors.ts";
 import type { ReadyCheck } from "../../loader/manage/ready_check.ts";
-import { duration, integer } from "./values.ts";
+import { duration, integer, OptionError } from "./values.ts";
 
-/** net.core.somaxconn as Linux sets it: what a standby can hold without it being raised. */
-export const HOLD_MAX = 4096;
+/** net.core.somaxconn as Linux sets it: a longer accept queue needs a higher sysctl. */
+const HOLD_MAX = 4096;
 const MAX_BACKLOG = 0x7fffffff;
 const MIN_HOLD_MS = 100;
 const MAX_HOLD_MS = 3_600_000;
@@ -14,39 +13,40 @@ export const holdOptions = {
   hold: {
     type: "string",
     requiresArg: true,
-    at: "hold.time",
-    describe: "when no listener is left, hold connections so long for the next: 10s, 500ms, 2m",
+    key: "hold.time",
+    describe:
+      "while no listener is left, hold connections this long for the next one: 10s, 500ms, 2m",
   },
   "hold-max": {
     type: "string",
     requiresArg: true,
-    at: "hold.max",
-    wants: "hold",
+    key: "hold.max",
+    requires: "hold",
     defaultDescription: `${HOLD_MAX}`,
-    describe: "connections held at most, then SYNs are ignored so that clients retry",
+    describe: "most connections to hold; further SYNs are ignored, so that clients retry",
   },
   "ready-check": {
     type: "string",
     requiresArg: true,
-    at: "hold.ready_check",
-    wants: "hold",
+    key: "hold.ready_check",
+    requires: "hold",
     describe:
-      "hand over what is held when the new server accepts a connection ('tcp'), or this shell command exits with 0",
+      "hand held connections over once the new server accepts a connection ('tcp'), or once this shell command exits with 0",
   },
 } as const;
 
-/** The value of --hold, ms. */
-export function holdTime(text: string): number {
-  return duration("hold", text, MIN_HOLD_MS, MAX_HOLD_MS);
+/** Parses --hold into ms. @throws OptionError */
+export function holdTime(label: string, text: string): number {
+  return duration(label, text, MIN_HOLD_MS, MAX_HOLD_MS);
 }
 
-/** The value of --hold-max. */
-export function holdMax(text: string | undefined): number {
-  return text === undefined ? HOLD_MAX : integer("hold-max", text, 1, MAX_BACKLOG);
+/** Parses --hold-max. @throws OptionError */
+export function holdMax(label: string, text: string | undefined): number {
+  return text === undefined ? HOLD_MAX : integer(label, text, 1, MAX_BACKLOG);
 }
 
-/** The value of --ready-check. */
-export function readyCheck(text: string): ReadyCheck {
-  if (text.trim() === "") throw new UsageError("--ready-check wants 'tcp' or a shell command");
+/** Parses --ready-check. @throws OptionError */
+export function readyCheck(label: string, text: string): ReadyCheck {
+  if (text.trim() === "") throw new OptionError(label, "must be 'tcp' or a shell command");
   return text === "tcp" ? "tcp" : { command: text };
 }

@@ -1,12 +1,12 @@
 /** Options of the whole process, on the command line and in a config file. */
-import { UsageError } from "../../loader/errors.ts";
 import { DEFAULT_METRICS, type MetricsAddress, parseMetricsAddress } from "./metrics_address.ts";
-import { bpffsOption, once } from "./values.ts";
+import { bpffsOption } from "./pinned.ts";
+import { OptionError, once } from "./values.ts";
 
 export const hostOptions = {
   keep: {
     type: "boolean",
-    describe: "leave everything attached and pinned at the end",
+    describe: "at the end, leave everything attached and pinned",
   },
   metrics: {
     type: "string",
@@ -18,13 +18,16 @@ export const hostOptions = {
   store: {
     type: "string",
     requiresArg: true,
-    describe: "run an fd store too, on this socket: see 'store --help'",
+    describe: "also run an fd store on this socket: see 'store --help'",
   },
   json: { type: "boolean", describe: "log in JSON, one object a line" },
 } as const;
 
-/** What is said of them, as it is said. */
-export interface HostWords {
+export type HostKey = keyof typeof hostOptions;
+export const HOST_KEYS = Object.keys(hostOptions) as HostKey[];
+
+/** Option values as given, not validated. */
+export interface HostValues {
   readonly keep?: boolean | undefined;
   readonly metrics?: string | undefined;
   readonly bpffs?: string | undefined;
@@ -32,10 +35,10 @@ export interface HostWords {
   readonly json?: boolean | undefined;
 }
 
-/** What they say, checked. */
+/** Validated options of the process. */
 export interface Host {
   readonly keep: boolean;
-  /** null: off. */
+  /** null: not served. */
   readonly metrics: MetricsAddress | null;
   /** undefined: the first one mounted. */
   readonly bpffs: string | undefined;
@@ -44,21 +47,25 @@ export interface Host {
   readonly json: boolean;
 }
 
-/** @throws UsageError */
-export function hostOf(words: HostWords): Host {
-  const { keep = false, metrics = DEFAULT_METRICS, bpffs, store, json = false } = words;
-  if (bpffs === "") throw new UsageError("--bpffs '': write a directory on a bpf file system");
-  if (store === "") throw new UsageError("--store '': write the path of a socket to make");
-  return { keep, metrics: parseMetricsAddress(metrics), bpffs, store, json };
+const onCommandLine = (key: HostKey) => `--${key}`;
+
+/** Validates the options. @throws OptionError */
+export function hostOf(values: HostValues, label = onCommandLine): Host {
+  const { keep = false, metrics = DEFAULT_METRICS, bpffs, store, json = false } = values;
+  if (bpffs === "") throw new OptionError(label("bpffs"), "requires a directory on a bpffs");
+  if (store === "") throw new OptionError(label("store"), "requires the path of a new socket");
+  return { keep, metrics: parseMetricsAddress(metrics, label("metrics")), bpffs, store, json };
 }
 
-/** What the command line says, over what a file says. @throws UsageError */
-export function overridden(args: HostWords, file: HostWords = {}): HostWords {
+/** Returns the values of the command line, completed by those of a file. @throws OptionError */
+export function mergeHostValues(args: HostValues, file: HostValues = {}): HostValues {
+  const pick = <K extends HostKey>(key: K) =>
+    once<HostValues[K]>(onCommandLine(key), args[key]) ?? file[key];
   return {
-    keep: once("keep", args.keep) ?? file.keep,
-    metrics: once("metrics", args.metrics) ?? file.metrics,
-    bpffs: once("bpffs", args.bpffs) ?? file.bpffs,
-    store: once("store", args.store) ?? file.store,
-    json: once("json", args.json) ?? file.json,
+    keep: pick("keep"),
+    metrics: pick("metrics"),
+    bpffs: pick("bpffs"),
+    store: pick("store"),
+    json: pick("json"),
   };
 }

@@ -1,8 +1,8 @@
-/** Where /metrics is served, as it is written. */
+/** The address of /metrics. */
 import { isIP } from "node:net";
-import { UsageError } from "../../loader/errors.ts";
+import { OptionError } from "./values.ts";
 
-/** Loopback: what a host serves is nobody else's business unless asked for. */
+/** Loopback: other hosts may read the metrics only if asked to. */
 export const DEFAULT_METRICS = "127.0.0.1:9944";
 
 export interface MetricsAddress {
@@ -10,15 +10,16 @@ export interface MetricsAddress {
   readonly port: number;
 }
 
-/** Parses `[ADDR:]PORT` or `off` (null). @throws UsageError */
-export function parseMetricsAddress(text: string): MetricsAddress | null {
+/** Parses `[ADDR:]PORT`; returns null for `off`. @throws OptionError */
+export function parseMetricsAddress(text: string, label = "--metrics"): MetricsAddress | null {
   if (text === "off") return null;
   const match = /^(?:(?:\[([^\]]+)\]|([^:[\]]+)):)?([0-9]{1,5})$/.exec(text);
   const host = match?.[1] ?? match?.[2] ?? "127.0.0.1";
   const port = Number(match?.[3]);
   if (!match || isIP(host) === 0 || port > 65535) {
-    throw new UsageError(
-      `--metrics '${text}': write PORT, ADDR:PORT such as 0.0.0.0:9944, [::1]:9944, or off`,
+    throw new OptionError(
+      label,
+      `'${text}' is not an address: write PORT, ADDR:PORT such as 0.0.0.0:9944 or [::1]:9944, or off`,
     );
   }
   return { host, port };

@@ -1,32 +1,32 @@
 /**
- * A service's options: the one list and the one set of rules, for the command line and for a config
- * file. An option more is an entry in {@link serviceOptions} and a line in {@link serviceOf}.
+ * A service's options: one list and one set of rules, for the command line and for a config file. A
+ * new option is an entry in {@link serviceOptions} and a line in {@link serviceOf}.
  */
 import { existsSync } from "node:fs";
+import type { AdoptOptions } from "../../loader/adoption/service_adoption.ts";
 import { MIGRATE, ROUTE, SETTINGS, WAKE } from "../../loader/core/abi.ts";
 import type { HoldPolicy } from "../../loader/core/slot.ts";
 import type { Spec } from "../../loader/core/spec.ts";
-import { UsageError } from "../../loader/errors.ts";
 import { netnsInode } from "../../loader/net/netns_inode.ts";
 import type { ServiceOptions } from "../../loader/sidecar/service.ts";
-import { adoptionOf, adoptMax, adoptOptions, chosenCgroup } from "./adopt.ts";
+import { adoptMax, adoptOptions, chosenCgroup } from "./adopt.ts";
 import { holdMax, holdOptions, holdTime, readyCheck } from "./hold.ts";
-import { choice, integer } from "./values.ts";
+import { choice, integer, OptionError } from "./values.ts";
 
 const MAX_PID = 0x3fffff; // PID_MAX_LIMIT, include/linux/threads.h
 
-/** As yargs wants it, and what a config file wants besides. */
-export interface ServiceOption {
+/** An option as yargs requires it, and what a config file requires in addition. */
+export interface ServiceOption<Name extends string = string> {
   readonly type: "string" | "boolean";
   readonly describe: string;
   readonly requiresArg?: true;
   readonly choices?: readonly string[];
-  /** What holds when it is not given. */
+  /** The value that is used if none is given. */
   readonly defaultDescription?: string;
-  /** Its key in a config file, where that is not its name. */
-  readonly at?: string;
-  /** The option without which it means nothing. */
-  readonly wants?: string;
+  /** Its key in a config file, if that is not its name. */
+  readonly key?: string;
+  /** The option without which it has no meaning. */
+  readonly requires?: Name;
 }
 
 export const serviceOptions = {
@@ -48,14 +48,15 @@ export const serviceOptions = {
     requiresArg: true,
     defaultDescription: "newest",
     describe:
-      "destination of migrating connections: the newest generation, any listener, or none (reset, as without us); observe: as without us, and counted",
+      "where connections of a closing listener go: newest: to the newest generation; any: to any listener; off: nowhere, they are reset as without a sidecar; observe: as off, but counted",
   },
   route: {
     type: "string",
     choices: ROUTE,
     requiresArg: true,
     defaultDescription: "kernel",
-    describe: "new connections: the kernel's own spread, or the newest generation only",
+    describe:
+      "where new connections go: kernel: spread by its hash; newest: to the newest generation",
   },
   settings: {
     type: "string",
@@ -63,7 +64,7 @@ export const serviceOptions = {
     requiresArg: true,
     defaultDescription: "prefer",
     describe:
-      "listeners with the settings of the one that closes: preferred, insisted on (else dropped), or ignored",
+      "listeners with the same socket options as the closing one: prefer them, strict: drop connections if there is none, or ignore the difference",
   },
   ...holdOptions,
   wake: {
@@ -72,49 +73,67 @@ export const serviceOptions = {
     requiresArg: true,
     defaultDescription: "auto",
     describe:
-      "wake what connections migrate to by a connection of our own: where the kernel does not (CVE-2026-46015, tried out at the start), always, or never",
+      "wake a listener that connections migrated to by connecting to it: auto: where the kernel does not (CVE-2026-46015, tested at the start), always, or never",
   },
-  wait: { type: "boolean", describe: "start before any listener exists" },
-  replace: { type: "boolean", describe: "override a program that is not ours" },
+  wait: { type: "boolean", describe: "start even if no listener matches yet" },
+  replace: { type: "boolean", describe: "replace an attached program that is not ours" },
 } as const satisfies Readonly<Record<string, ServiceOption>>;
 
 export type OptionName = keyof typeof serviceOptions;
 export const OPTION_NAMES = Object.keys(serviceOptions) as OptionName[];
 
-/** An option, whichever. */
-export function optionOf(name: OptionName): ServiceOption {
+/** Returns an option with all fields that options may have. */
+export function optionOf(name: OptionName): ServiceOption<OptionName> {
   return serviceOptions[name];
 }
 
-/** What is said of one service, as it is said. */
-export type ServiceWords = {
+/** Option values as given, not validated. */
+export type ServiceValues = {
   readonly [K in OptionName]?:
     | ((typeof serviceOptions)[K]["type"] extends "boolean" ? boolean : string)
     | undefined;
 };
 
-/** Where and when it is said. */
-export interface Site {
-  /** What is not there yet (process, cgroup, namespace) may come; else it is a mistake. */
-  readonly mayCome: boolean;
-  /** Reads an option's value; a file notes what is wrong and goes on, the command line lets it through. */
-  check<T>(option: OptionName, read: () => T): T | undefined;
+/** The command line or config file that the values are from. */
+export interface OptionSource {
+  /** Whether a process, cgroup or namespace may appear later; if not, its absence is an error. */
+  readonly mayAppear: boolean;
+  /** Returns an option's name within a sentence: `--hold-max`, or `hold.max`. */
+  nameOf(option: OptionName): string;
+  /**
+   * Calls `read` with the option's label. A file notes an error and continues with undefined; the
+   * command line throws it.
+   */
+  check<T>(option: OptionName, read: (label: string) => T): T | undefined;
 }
 
-/** What words say, checked. @throws UsageError unless the site's check notes it */
-export function serviceOf(words: ServiceWords, specs: readonly Spec[], site: Site): ServiceOptions {
-  const { check, mayCome } = site;
-  for (const name of OPTION_NAMES) check(name, () => requireWanted(name, words));
-  const cgroup = check(words.unit === undefined ? "cgroup" : "unit", () =>
-    chosenCgroup(words, mayCome),
+/** Validates a service's options. @throws UsageError unless the source notes errors */
+export function serviceOf(
+  values: ServiceValues,
+  specs: readonly Spec[],
+  source: OptionSource,
+): ServiceOptions {
+  const { check, mayAppear } = source;
+  for (const name of OPTION_NAMES) {
+    check(name, (label) => checkRequired(name, label, values, source));
+  }
+  const cgroup = check(values.unit === undefined ? "cgroup" : "unit", (label) =>
+    cgroupOf(values, label, source),
   );
-  const pid = check("pid", () => pidOf(words.pid, mayCome));
-  const netns = check("netns", () => netnsOf(words.netns, site));
-  const copies = check("adopt-max", () => adoptMax(words["adopt-max"])) ?? 1;
-  const adopt = check("adopt", () => adoptionOf(words, cgroup, copies));
-  const max = check("hold-max", () => holdMax(words["hold-max"])) ?? 1;
-  const hold = check("hold", () => holdOf(words, max));
-  const ready = check("ready-check", () => given(words["ready-check"], readyCheck));
+  const pid = check("pid", (label) => pidOf(values.pid, label, mayAppear));
+  const netns = check("netns", (label) => netnsOf(values.netns, label, mayAppear));
+  const maxCopies = check("adopt-max", (label) => adoptMax(label, values["adopt-max"])) ?? 1;
+  const adopt = check("adopt", (label) => adoptionOf(values, cgroup, maxCopies, label, source));
+  const maxHeld = check("hold-max", (label) => holdMax(label, values["hold-max"])) ?? 1;
+  const hold = check("hold", (label) => holdOf(values, maxHeld, label, source));
+  const ready = check("ready-check", (label) => {
+    const text = values["ready-check"];
+    return text === undefined ? undefined : readyCheck(label, text);
+  });
+  const chosen = <T extends string>(
+    name: "migrate" | "route" | "settings" | "wake",
+    choices: readonly T[],
+  ) => check(name, (label) => choice(label, values[name], choices));
   return {
     specs,
     filter: {
@@ -123,55 +142,94 @@ export function serviceOf(words: ServiceWords, specs: readonly Spec[], site: Sit
     },
     ...(netns === undefined ? {} : { netns }),
     ...(adopt === undefined ? {} : { adopt }),
-    migrate: check("migrate", () => choice("migrate", words.migrate, MIGRATE)) ?? "newest",
-    route: check("route", () => choice("route", words.route, ROUTE)) ?? "kernel",
-    settings: check("settings", () => choice("settings", words.settings, SETTINGS)) ?? "prefer",
-    wake: check("wake", () => choice("wake", words.wake, WAKE)) ?? "auto",
+    migrate: chosen("migrate", MIGRATE) ?? "newest",
+    route: chosen("route", ROUTE) ?? "kernel",
+    settings: chosen("settings", SETTINGS) ?? "prefer",
+    wake: chosen("wake", WAKE) ?? "auto",
     ...(hold === undefined ? {} : { hold }),
     ...(ready === undefined ? {} : { readyCheck: ready }),
-    wait: words.wait === true,
-    replace: words.replace === true,
+    wait: values.wait === true,
+    replace: values.replace === true,
   };
 }
 
-function given<T>(text: string | undefined, read: (text: string) => T): T | undefined {
-  return text === undefined ? undefined : read(text);
-}
-
-function requireWanted(name: OptionName, words: ServiceWords): void {
-  const { wants } = optionOf(name);
-  const has = (option: string) => words[option as OptionName] !== undefined;
-  if (wants !== undefined && has(name) && !words[wants as OptionName]) {
-    throw new UsageError(`--${name} wants --${wants}`);
+function checkRequired(
+  name: OptionName,
+  label: string,
+  values: ServiceValues,
+  { nameOf }: OptionSource,
+): void {
+  const { requires } = optionOf(name);
+  if (requires !== undefined && values[name] !== undefined && !values[requires]) {
+    throw new OptionError(label, `requires ${nameOf(requires)}`);
   }
 }
 
-function holdOf(words: ServiceWords, max: number): HoldPolicy | undefined {
-  if (words.hold === undefined) return undefined;
-  const timeMs = holdTime(words.hold);
-  if (words.migrate === "off" || words.migrate === "observe") {
-    throw new UsageError(
-      `--migrate ${words.migrate} and --hold exclude each other: nothing would be handed over`,
+function cgroupOf(
+  values: ServiceValues,
+  label: string,
+  { mayAppear, nameOf }: OptionSource,
+): string | undefined {
+  if (values.cgroup !== undefined && values.unit !== undefined) {
+    throw new OptionError(label, `cannot be combined with ${nameOf("cgroup")}`);
+  }
+  return chosenCgroup(values, mayAppear);
+}
+
+/** Returns how the binds of `cgroup` are adopted, or undefined if they are not. */
+function adoptionOf(
+  values: ServiceValues,
+  cgroup: string | undefined,
+  max: number,
+  label: string,
+  { nameOf }: OptionSource,
+): AdoptOptions | undefined {
+  if (!values.adopt) return undefined;
+  if ((values.cgroup ?? values.unit) === undefined) {
+    const either = `${nameOf("cgroup")} PATH or ${nameOf("unit")} NAME`;
+    throw new OptionError(label, `requires ${either}`);
+  }
+  return cgroup === undefined ? undefined : { cgroup, max };
+}
+
+function holdOf(
+  values: ServiceValues,
+  max: number,
+  label: string,
+  { nameOf }: OptionSource,
+): HoldPolicy | undefined {
+  if (values.hold === undefined) return undefined;
+  const timeMs = holdTime(label, values.hold);
+  if (values.migrate === "off" || values.migrate === "observe") {
+    const other = `${nameOf("migrate")} ${values.migrate}`;
+    throw new OptionError(
+      label,
+      `cannot be combined with ${other}: held connections would not be handed over`,
     );
   }
   return { timeMs, max };
 }
 
-function pidOf(text: string | undefined, mayCome: boolean): number | undefined {
+function pidOf(text: string | undefined, label: string, mayAppear: boolean): number | undefined {
   if (text === undefined) return undefined;
-  const pid = integer("pid", text, 1, MAX_PID);
-  if (mayCome || existsSync(`/proc/${pid}`)) return pid;
-  throw new UsageError(`--pid ${pid}: there is no such process`);
+  const pid = integer(label, text, 1, MAX_PID);
+  if (mayAppear || existsSync(`/proc/${pid}`)) return pid;
+  throw new OptionError(label, `${pid}: no such process`);
 }
 
-/** undefined: all of them. */
-function netnsOf(text: string | undefined, { mayCome }: Site): string | number | undefined {
+/** Returns a pid or a path, or undefined for all namespaces. */
+function netnsOf(
+  text: string | undefined,
+  label: string,
+  mayAppear: boolean,
+): string | number | undefined {
   if (text === undefined || text === "all") return undefined;
-  const netns = /^\d+$/.test(text) ? integer("netns", text, 1, MAX_PID) : text;
-  if (!mayCome) netnsInode(netns);
+  const netns = /^\d+$/.test(text) ? integer(label, text, 1, MAX_PID) : text;
+  if (!mayAppear) netnsInode(netns);
   else if (typeof netns === "string" && !netns.startsWith("/")) {
-    throw new UsageError(
-      `--netns '${text}': write 'all', a pid, or a path such as /run/netns/NAME`,
+    throw new OptionError(
+      label,
+      `'${text}' is not a namespace: write 'all', a pid, or a path such as /run/netns/NAME`,
     );
   }
   return netns;

@@ -1,18 +1,24 @@
-/** What a word that is not known was meant to be. Pure. */
+/** Suggestions for a misspelled word. Pure. */
 
-/** Letters that may be wrong in a word. */
-const FAR = 2;
+/** Returns the most letters that may be wrong: a third of a short word, two of a long one. */
+const maxDistance = (word: string) => Math.min(2, Math.round(word.length / 3));
 
-/** `: did you mean 'migrate'?`, or which there are. */
-export function suggestion(word: string, known: readonly string[]): string {
+/** Returns the known word that is closest to `word`, or undefined if none is close. */
+export function nearest(word: string, known: readonly string[]): string | undefined {
   const [best] = known
     .map((candidate) => ({ candidate, far: distance(word.toLowerCase(), candidate) }))
-    .filter(({ far, candidate }) => far <= Math.min(FAR, candidate.length - 1))
+    .filter(({ far, candidate }) => far <= maxDistance(candidate))
     .toSorted((a, b) => a.far - b.far);
-  return best ? `: did you mean '${best.candidate}'?` : `: there are ${known.join(", ")}`;
+  return best?.candidate;
 }
 
-/** Letters to insert, remove or replace (Levenshtein). */
+/** Returns `: did you mean 'migrate'?`, or a list of the known words if none is close. */
+export function suggestion(word: string, known: readonly string[]): string {
+  const best = nearest(word, known);
+  return best ? `: did you mean '${best}'?` : `: write one of ${known.join(", ")}`;
+}
+
+/** Counts the letters to insert, remove or replace (Levenshtein). */
 function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, i) => i);
   for (let i = 1; i <= a.length; i++) {

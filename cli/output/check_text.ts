@@ -1,4 +1,4 @@
-/** What `check` found, as text for people and as JSON for programs. */
+/** Results of `check` as text and as JSON. Pure. */
 import type { Note } from "../../loader/check/host.ts";
 import type { CheckVerdict, ProbeOutcome, Result } from "../../loader/check/probe.ts";
 import type { SpecGroup } from "../../loader/check/spec_listeners.ts";
@@ -6,7 +6,7 @@ import type { SpecGroup } from "../../loader/check/spec_listeners.ts";
 export interface Report {
   readonly verdict: CheckVerdict;
   readonly host: readonly Result[];
-  readonly places: readonly SpecGroup[];
+  readonly groups: readonly SpecGroup[];
   readonly defects: readonly Note[];
 }
 
@@ -16,9 +16,9 @@ function resultText({ detail, advice }: Result): string {
   return advice === undefined ? detail : `${detail}: ${advice}`;
 }
 
-/** What `check` prints: one line a probe. */
-export function checkText({ verdict, host, places, defects }: Report): string {
-  const all = [...host, ...places.flatMap(({ results }) => results), ...defects];
+/** Returns what `check` prints: one line for each probe. */
+export function checkText({ verdict, host, groups, defects }: Report): string {
+  const all = [...host, ...groups.flatMap(({ results }) => results), ...defects];
   const width = Math.max(...all.map(({ name }) => name.length));
   const line = (mark: string, name: string, text: string) =>
     `${mark.padEnd(4)}  ${name.padEnd(width)}  ${text}`;
@@ -26,7 +26,7 @@ export function checkText({ verdict, host, places, defects }: Report): string {
     results.map((it) => line(MARK[it.outcome], it.name, resultText(it)));
   const blocks = [
     lines(host),
-    ...places.map(({ name, netns, results }) => [
+    ...groups.map(({ name, netns, results }) => [
       netns === null ? name : `${name}, netns ${netns}`,
       ...lines(results),
     ]),
@@ -36,8 +36,8 @@ export function checkText({ verdict, host, places, defects }: Report): string {
   return blocks.map((block) => block.join("\n")).join("\n\n");
 }
 
-/** What `check --json` prints. */
-export function checkJson({ verdict, host, places, defects }: Report): unknown {
+/** Returns what `check --json` prints. */
+export function checkJson({ verdict, host, groups, defects }: Report): unknown {
   const probes = (results: readonly Result[]) =>
     results.map(({ name, use, required, outcome, detail, advice = null }) => ({
       name,
@@ -50,7 +50,7 @@ export function checkJson({ verdict, host, places, defects }: Report): unknown {
   return {
     verdict,
     probes: probes(host),
-    places: places.map(({ spec, name, netns, results }) => ({
+    places: groups.map(({ spec, name, netns, results }) => ({
       spec,
       name,
       netns,

@@ -1,10 +1,10 @@
-/** Decisions between two readings of status. Pure. */
+/** Decisions between two readings of status, and their names. Pure. */
 import type { Decision } from "../../loader/group/counts.ts";
 import type { GroupStatus } from "../../loader/operate/status.ts";
 
 /**
- * What was decided since `before`, zeros left out. Counters live as long as what is pinned: without
- * a reading before, or when another program was pinned since, they began at zero.
+ * Returns the decisions since `before`, without zeros. Counters live as long as the pins: without an
+ * earlier reading, or if the group was pinned anew since, they began at zero.
  */
 export function decisionsSince(before: GroupStatus | null, now: GroupStatus): Decision[] {
   const base = before && isSame(before, now) ? before.decisions : [];
@@ -15,7 +15,7 @@ export function decisionsSince(before: GroupStatus | null, now: GroupStatus): De
   });
 }
 
-/** Whether two readings are of the same pins, whose counters can only grow. */
+/** Returns whether two readings are of the same pins, whose counters can only grow. */
 export function isSame(before: GroupStatus, now: GroupStatus): boolean {
   return before.name === now.name && before.programId === now.programId;
 }
@@ -25,7 +25,16 @@ export function nameOf({ stage, outcome, reason }: Decision): string {
   return `${stage} ${outcome}${reason === undefined ? "" : ` (${reason})`}`;
 }
 
-/** About a connection that existed already: its listener closes, or has closed. */
+/** Returns whether a decision is about an existing connection, whose listener closes or has closed. */
 export function isMigrating({ stage }: Decision): boolean {
   return stage !== "syn";
+}
+
+/** Returns decisions a second since the last reading; null if there is none. */
+export type Rate = (group: GroupStatus, decision: Decision) => number | null;
+
+/** Formats a rate: `0.4`, `312`, or `-` if it is not known. */
+export function rateText(rate: number | null): string {
+  if (rate === null) return "-";
+  return rate >= 10 ? String(Math.round(rate)) : String(Math.round(rate * 10) / 10);
 }

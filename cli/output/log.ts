@@ -1,7 +1,7 @@
 /** Log lines: readable, or one JSON object each. */
 import type { SidecarEvent } from "../../loader/log.ts";
 
-/** A function that writes events to `out`. */
+/** Returns a function that writes events to `out`. */
 export function logger(
   out: { write(text: string): unknown },
   json: boolean,
@@ -13,4 +13,9 @@ export function logger(
       : `${time} ${level.padEnd(5)} ${text}`;
     out.write(`${line}\n`);
   };
+}
+
+/** Returns the event of a problem of /metrics. */
+export function metricsWarning(text: string): SidecarEvent {
+  return { level: "warn", event: "warning", text, fields: { about: "metrics" } };
 }

@@ -1,32 +1,11 @@
-/** Status as text for people and as JSON for programs. Pure. */
+/** Status as text. Pure. */
 
 import type { AdoptionStatus } from "../../loader/adoption/adoption_status.ts";
 import { formatEndpoint } from "../../loader/core/address.ts";
 import type { Listener } from "../../loader/core/listener.ts";
-import type { Decision } from "../../loader/group/counts.ts";
 import type { GroupStatus, ListenerStatus, Status } from "../../loader/operate/status.ts";
-
-/** Columns as wide as their widest cell; numbers to the right. */
-export function table(header: readonly string[], rows: readonly (readonly string[])[]): string[] {
-  const all = [header, ...rows];
-  const widths = header.map((_, i) => Math.max(...all.map((row) => row[i]?.length ?? 0)));
-  const numeric = header.map((_, i) => rows.every((row) => /^[-\d./]*$/.test(row[i] ?? "")));
-  return all.map((row) =>
-    row
-      .map((cell, i) => (numeric[i] ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0)))
-      .join("  ")
-      .trimEnd(),
-  );
-}
-
-/** Decisions a second since the reading before; null: there is none. */
-export type Rate = (group: GroupStatus, decision: Decision) => number | null;
-
-/** `0.4`, `312`; `-` when it is not known. */
-export function rateText(rate: number | null): string {
-  if (rate === null) return "-";
-  return rate >= 10 ? String(Math.round(rate)) : String(Math.round(rate * 10) / 10);
-}
+import { type Rate, rateText } from "./decisions.ts";
+import { table } from "./table.ts";
 
 function ownersText(owners: ListenerStatus["owners"]): string {
   const [first] = owners;
@@ -34,7 +13,7 @@ function ownersText(owners: ListenerStatus["owners"]): string {
   return first ? `${first.pid} ${first.comm}${more > 0 ? ` +${more}` : ""}` : "-";
 }
 
-/** `holding 7.2s left, 143 connections`, or what the standby waits for; nothing without one. */
+/** `holding 7.2s left, 143 connections`, or the policy of a standby; no line without --hold. */
 function holdText({ hold }: GroupStatus): string[] {
   if (!hold) return [];
   if (hold.leftMs !== null) {
@@ -45,7 +24,7 @@ function holdText({ hold }: GroupStatus): string[] {
   return [`  ${upTo}; ${hold.standby ? "a standby listens" : "no standby listens"}`];
 }
 
-/** Those a program cannot select; nothing where there are none. */
+/** The number of MPTCP listeners, which a program cannot select; no line if there are none. */
 function mptcpText({ listeners }: GroupStatus): string[] {
   const count = listeners.filter(({ protocol }) => protocol === "mptcp").length;
   if (count === 0) return [];
@@ -115,7 +94,7 @@ function adoptionText({ cgroup, inForce, ports }: AdoptionStatus): string {
   ].join("\n");
 }
 
-/** What `status` prints; with `rate` also how fast. */
+/** Returns what `status` prints; with `rate`, also decisions a second. */
 export function statusText(status: Status, rate?: Rate): string {
   const blocks = status.groups.map((group) => groupText(group, rate).join("\n"));
   if (status.groups.length === 0) blocks.push("nothing is attached");
@@ -124,84 +103,4 @@ export function statusText(status: Status, rate?: Rate): string {
     blocks.push(["listening, not attached", ...status.unmanaged.map(unmanagedText)].join("\n"));
   }
   return blocks.join("\n\n");
-}
-
-/** What `status --json` prints: counts are numbers, cookies (64 bits) are strings. */
-export function statusJson(status: Status, rate?: Rate) {
-  return {
-    groups: status.groups.map((group) => ({
-      name: group.name,
-      service: group.service,
-      netns: group.key.netns,
-      family: group.key.family,
-      address: group.key.address,
-      port: group.key.port,
-      uid: group.uid,
-      attached: group.attached,
-      program_id: group.programId,
-      migrate: group.migrate,
-      route: group.route,
-      settings: group.settings,
-      unlike: group.optionDifferences,
-      wakeups: group.wakeups,
-      attachments: group.attachments,
-      hold: group.hold && {
-        time_ms: group.hold.timeMs,
-        max: group.hold.max,
-        standby: group.hold.standby,
-        holding: group.hold.holding,
-        left_ms: group.hold.leftMs,
-        connections: group.hold.connections,
-        received_syn: Number(group.hold.received.syn),
-        received_migrated: Number(group.hold.received.migrated),
-        started: group.hold.holds.started,
-        handed_over: group.hold.holds.handed_over,
-        expired: group.hold.holds.expired,
-        released: group.hold.holds.released,
-      },
-      sidecar_pid: group.sidecar,
-      generation: group.generation,
-      listeners: group.listeners.map((l) => ({
-        cookie: String(l.cookie),
-        protocol: l.protocol,
-        slot: l.slot,
-        generation: l.generation,
-        role: l.role,
-        class: l.class,
-        owners: l.owners.map(({ pid, fd, comm }) => ({ pid, fd, comm })),
-        queue_length: l.queueLength,
-        queue_limit: l.queueLimit,
-        half_open: l.halfOpen,
-        migrated_out: Number(l.migratedOut),
-        migrated_into: Number(l.migratedInto),
-      })),
-      decisions: group.decisions.map((d) => ({
-        ...d,
-        count: Number(d.count),
-        ...(rate && { per_second: rate(group, d) }),
-      })),
-      closed_listeners: {
-        migrated_out: Number(group.closed.out),
-        migrated_into: Number(group.closed.into),
-      },
-    })),
-    adoptions: status.adoptions.map(({ cgroup, inForce, ports }) => ({
-      cgroup,
-      in_force: inForce,
-      ports: ports.map(({ port, binds, failed }) => ({
-        port,
-        binds: Number(binds),
-        failed: Number(failed),
-      })),
-    })),
-    unmanaged: status.unmanaged.map(({ cookie, key, owners }) => ({
-      cookie: String(cookie),
-      netns: key.netns,
-      family: key.family,
-      address: key.address,
-      port: key.port,
-      owners: owners.map(({ pid, fd, comm }) => ({ pid, fd, comm })),
-    })),
-    errors: status.errors,
-  };
 }

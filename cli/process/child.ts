@@ -1,15 +1,15 @@
-/** The server's process: the command in a cgroup of its own, with our stdin, stdout and stderr. */
+/** A server's process: the command in a cgroup, with our stdin, stdout and stderr. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { constants } from "node:os";
 import type { ServerCgroup } from "../../loader/host/server_cgroup.ts";
 
 /**
- * The shell enters the cgroup and then becomes the command, which keeps the pid:
- * so whatever the command does, it does in there.
+ * The shell enters the cgroup and then executes the command, which keeps the pid: the command
+ * never runs outside of the cgroup.
  */
 const ENTER = 'echo $$ >"$0" && exec "$@"';
 
-/** How a process ended: by itself, or by a signal. */
+/** The end of a process: its exit code or a signal. */
 export interface Ending {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
@@ -27,7 +27,7 @@ export class Child {
     vars: Readonly<Record<string, string | undefined>>,
   ) {
     this.cgroup = cgroup;
-    // The service manager hears from us, and not from each start.
+    // This process notifies the service manager, not each start.
     const { NOTIFY_SOCKET: _, ...env } = vars;
     this.#process = spawn("/bin/sh", ["-c", ENTER, cgroup.procs, ...command], {
       stdio: "inherit",
@@ -39,18 +39,18 @@ export class Child {
     });
   }
 
-  /** Sends it a signal, if it still runs. */
+  /** Sends a signal, if the process still runs. */
   signal(name: NodeJS.Signals): void {
     this.#process.kill(name);
   }
 }
 
-/** The exit code a shell would give: its own, or 128 and the signal's number. */
+/** Returns the exit code as a shell does: that of the process, or 128 plus the signal. */
 export function exitCodeOf({ code, signal }: Ending): number {
   return code ?? 128 + (signal ? constants.signals[signal] : 0);
 }
 
-/** `with code 1`, `by SIGKILL`. */
+/** Describes the end: `with code 1`, `by SIGKILL`. */
 export function endingText({ code, signal }: Ending): string {
   return signal ? `by ${signal}` : `with code ${code}`;
 }

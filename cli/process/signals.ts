@@ -1,6 +1,6 @@
-/** Signals between us and the command that we run in the foreground. */
+/** Signals that a command in the foreground gets. */
 
-/** Passed on to the command. */
+/** Signals that are passed on to the command. */
 export const PASSED = [
   "SIGTERM",
   "SIGINT",
@@ -12,5 +12,5 @@ export const PASSED = [
   "SIGCONT",
 ] as const;
 
-/** A terminal sends these to all of its foreground processes: the command had them already. */
+/** Signals that a terminal sends to all its foreground processes: the command has them already. */
 export const TYPED: ReadonlySet<NodeJS.Signals> = new Set(["SIGINT", "SIGQUIT", "SIGWINCH"]);

@@ -1,34 +1,40 @@
-/** The command that exec or run is to run: whether it can be run, found as execvp(3) finds it. */
+/** The command after `--` of exec, run and store: checked before it runs, as execvp(3) finds it. */
 import { accessSync, constants, statSync } from "node:fs";
 import { join } from "node:path";
 import { UsageError } from "../../loader/errors.ts";
 
-/** As env(1), nohup(1) and the shells: exit code 127. */
+/** The command does not exist. Exit code 127, as of env(1), nohup(1) and the shells. */
 export class CommandNotFoundError extends Error {
   override name = "CommandNotFoundError";
 }
 
-/** It is there and is not a program: exit code 126. */
+/** The command exists and is not a program. Exit code 126. */
 export class NotExecutableError extends Error {
   override name = "NotExecutableError";
 }
 
-/** What follows `--`; `usage` is the command line before it. @throws UsageError */
+/**
+ * Returns the command after `--`.
+ * @param usage an example of the command line before `--`
+ * @throws UsageError if there is none
+ */
 export function commandAfter(
   usage: string,
-  words: readonly string[] | undefined,
+  args: readonly string[] | undefined,
+  example = "node server.js",
 ): readonly [string, ...string[]] {
-  const [name, ...rest] = words ?? [];
+  const [name, ...rest] = args ?? [];
   if (name) return [name, ...rest];
   const verb = /^[a-z ]*[a-z]/.exec(usage)?.[0];
-  throw new UsageError(`${verb} wants a command after '--', such as ${usage} -- node server.js`);
+  throw new UsageError(`${verb} requires a command after '--', such as ${usage} -- ${example}`);
 }
 
-/** What execvp(3) searches when PATH is not set. */
+/** Directories that execvp(3) searches if PATH is not set. */
 const DEFAULT_PATH = "/bin:/usr/bin";
 
 /**
- * Looks before anything is changed; a name with a slash is a path, any other is searched in `path`.
+ * Checks that a command can be run, before anything is changed.
+ * @param name a path if it has a slash, otherwise searched in `path`
  * @throws CommandNotFoundError, NotExecutableError
  */
 export function requireCommand(name: string, path: string = DEFAULT_PATH): void {
@@ -40,7 +46,7 @@ export function requireCommand(name: string, path: string = DEFAULT_PATH): void 
   if (found.includes("file")) {
     throw new NotExecutableError(`'${name}' cannot be run: it is not an executable file`);
   }
-  const where = name.includes("/") ? "there is no such file" : "it is not in PATH";
+  const where = name.includes("/") ? "no such file" : "it is not in PATH";
   throw new CommandNotFoundError(`'${name}' cannot be run: ${where}`);
 }
 

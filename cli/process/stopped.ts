@@ -1,7 +1,7 @@
-/** The end of a command that runs until it is stopped. */
+/** Waits for a signal. */
 import type { Env } from "../env.ts";
 
-/** Resolves when a signal has asked for it. */
+/** Resolves once SIGTERM, SIGINT or SIGHUP has come. */
 export function stopped({ stop }: Env): Promise<void> {
   return new Promise((resolve) => {
     if (stop.aborted) resolve();

@@ -1,10 +1,13 @@
-/** The command: in the foreground, with our stdin, stdout and stderr, and the signals that we get. */
+/** Runs the command in the foreground, with our stdin, stdout, stderr and signals. */
 import { spawn } from "node:child_process";
 import type { Env } from "../env.ts";
 import type { Ending } from "../process/child.ts";
 import { PASSED, TYPED } from "../process/signals.ts";
 
-/** Runs it to its end. @param toStderr its stdout is ours to write to: its own goes to stderr */
+/**
+ * Runs a command to its end.
+ * @param toStderr whether its stdout goes to stderr, because we write to stdout
+ */
 export async function runToEnd(
   env: Env,
   [name, ...args]: readonly [string, ...string[]],
@@ -17,7 +20,7 @@ export async function runToEnd(
   const unsubscribe = env.onSignals(PASSED, (signal) => {
     if (!(env.terminal && TYPED.has(signal))) child.kill(signal);
   });
-  // It may have come before we listened for it.
+  // A signal may have come before the handler was set.
   if (env.stop.aborted) child.kill(env.stop.reason);
   try {
     return await new Promise((resolve, reject) => {

@@ -1,4 +1,4 @@
-/** run: a reload with a verdict. */
+/** run: runs a command that reloads a server, and counts lost connections. */
 import type { CommandModule } from "yargs";
 import { matchesSpec, type Spec } from "../../loader/core/spec.ts";
 import { NoMatchError } from "../../loader/errors.ts";
@@ -14,18 +14,18 @@ import { SETTLE_POLL_MS, settle } from "./settle.ts";
 import { runVerdict } from "./verdict.ts";
 
 /** Runs the command and prints the verdict; returns the exit code. */
-async function run(env: Env, wanted: RunRequest): Promise<number> {
-  const { command, specs, maxLost, settleMs, json } = wanted;
+async function run(env: Env, request: RunRequest): Promise<number> {
+  const { command, specs, maxLost, settleMs, json } = request;
   requireCommand(command[0], env.vars["PATH"]);
   const { StatusReader } = await import("../../loader/operate/status_reader.ts");
-  using reader = new StatusReader({ keepNetns: true, ...wanted.bpffs });
+  using reader = new StatusReader({ keepNetns: true, ...request.bpffs });
   const meter = new Meter(specs);
-  const look = () => meter.add(reader.read());
-  look();
+  const read = () => meter.add(reader.read());
+  read();
   requireAttached(meter, specs);
-  const watching = setInterval(() => quietly(look), SETTLE_POLL_MS);
+  const watching = setInterval(() => ignoreErrors(read), SETTLE_POLL_MS);
   const ending = await runToEnd(env, command, json).finally(() => clearInterval(watching));
-  const settled = await settle(meter, settleMs, env.stop, look);
+  const settled = await settle(meter, settleMs, env.stop, read);
   const verdict = runVerdict(meter);
   const code = exitCodeOf(ending) || (verdict.lost > maxLost ? TOO_MANY_LOST : 0);
   const { waiting } = meter;
@@ -35,34 +35,33 @@ async function run(env: Env, wanted: RunRequest): Promise<number> {
   return code;
 }
 
-/** A verdict on what was not measured would be worth nothing. */
+/** @throws NoMatchError if a SPEC names no attached group: its connections would not be counted */
 function requireAttached({ spans }: Meter, specs: readonly Spec[]): void {
   const without = specs.filter((spec) => !spans.some(({ last }) => matchesSpec(spec, last.key)));
   if (spans.length > 0 && without.length === 0) return;
   const names = without.map(({ text }) => text).join(", ");
   throw new NoMatchError(
-    `nothing is attached${names && ` for ${names}`}, so the command was not run: 'reuseport-migrate attach ${without[0]?.text ?? "SPEC"}' comes first`,
+    `the command was not run: nothing is attached${names && ` for ${names}`}; run 'reuseport-migrate attach ${without[0]?.text ?? "SPEC"}' first`,
   );
 }
 
-/** While the command runs: it is not to be left alone because of us, and the next reading tells as much. */
-function quietly(look: () => void): void {
+/** Reads while the command runs: counters are cumulative, so the next reading makes up for this one. */
+function ignoreErrors(read: () => void): void {
   try {
-    look();
+    read();
   } catch {
-    // What does not pass is an error after the command's end.
+    // A lasting error is thrown by the reading after the command.
   }
 }
 
-/** @param exitWith takes the exit code: the command's, or the verdict's */
+/** @param exitWith called with the exit code of the command or of the verdict */
 export function runCommand(
   env: Env,
   exitWith: (code: number) => void,
 ): CommandModule<object, RunArguments> {
   return {
     command: "run [spec..]",
-    describe:
-      "Run a command that reloads a server, and say how many connections were moved or lost",
+    describe: "Run a command that reloads a server, and count migrated and lost connections",
     builder: runOptions,
     handler: async (args) => exitWith(await run(env, runRequest(args))),
   };

@@ -1,4 +1,4 @@
-/** What is measured while a command runs: readings of status, one after another. Pure. */
+/** Accumulates readings of status while a command runs. Pure. */
 
 import { matchesSpec, type Spec } from "../../loader/core/spec.ts";
 import type { GroupStatus, Status } from "../../loader/operate/status.ts";
@@ -6,13 +6,13 @@ import { decisionsSince, isMigrating, isSame } from "../output/decisions.ts";
 
 /** One life of a group's pins, as far as it was seen. */
 export interface Span {
-  /** null: it was pinned since, with its counters at zero. */
+  /** null: the group was pinned later, with its counters at zero. */
   readonly first: GroupStatus | null;
   readonly last: GroupStatus;
-  /** It is not pinned any more; what was decided after `last` is not known. */
+  /** The group is no longer pinned; decisions after `last` are not known. */
   readonly gone: boolean;
-  /** The SPECs name it. Others are followed for the sake of what the kernel counts by namespace. */
-  readonly asked: boolean;
+  /** Whether the SPECs name the group. Others are read because the kernel counts by namespace. */
+  readonly measured: boolean;
 }
 
 /** The kernel's TCPMigrateReqFailure in one network namespace. */
@@ -26,31 +26,31 @@ export class Meter {
   #spans: readonly Span[] | null = null;
   readonly #failures = new Map<number, Failures>();
 
-  /** @param specs without any, every group is asked for */
+  /** @param specs measured groups; every group if empty */
   constructor(specs: readonly Spec[]) {
     this.#specs = specs;
   }
 
   add(status: Status): void {
     const before = this.#spans;
-    const went = (before ?? []).map((span): Span => {
+    const known = (before ?? []).map((span): Span => {
       const last = status.groups.find((group) => isSame(span.last, group));
       return last ? { ...span, last, gone: false } : { ...span, gone: true };
     });
-    const came = status.groups
-      .filter((group) => !went.some(({ last }) => isSame(last, group)))
+    const added = status.groups
+      .filter((group) => !known.some(({ last }) => isSame(last, group)))
       .map((group) => {
         const first = before ? null : group;
-        return { first, last: group, gone: false, asked: this.#asks(group) };
+        return { first, last: group, gone: false, measured: this.#measures(group) };
       });
-    this.#spans = [...went, ...came];
+    this.#spans = [...known, ...added];
     for (const [netns, { failure }] of status.kernel) {
       const first = this.#failures.get(netns)?.first ?? failure;
       this.#failures.set(netns, { first, last: failure });
     }
   }
 
-  #asks({ key }: GroupStatus): boolean {
+  #measures({ key }: GroupStatus): boolean {
     return this.#specs.length === 0 || this.#specs.some((spec) => matchesSpec(spec, key));
   }
 
@@ -58,33 +58,35 @@ export class Meter {
     return this.#spans ?? [];
   }
 
-  /** By inode number; a namespace that could not be read is not in it. */
+  /** By inode number; without namespaces that could not be read. */
   get failures(): ReadonlyMap<number, Failures> {
     return this.#failures;
   }
 
-  /** Rises with every connection that is moved or lost. */
+  /** Rises with every connection that migrates or is lost. */
   get moves(): bigint {
-    const decided = this.spans.filter(({ asked }) => asked).flatMap(migratingOf);
+    const decided = this.spans.filter(({ measured }) => measured).flatMap(migratingOf);
     const failed = [...this.#failures.values()].map(({ first, last }) => last - first);
     return [...decided.map(({ count }) => count), ...failed].reduce((sum, n) => sum + n, 0n);
   }
 
-  /** The groups asked for in which connections still wait for what has closed, closes, or stands by. */
+  /** Measured groups in which connections wait at an old listener or at the standby. */
   get waiting(): GroupStatus[] {
     return this.spans
-      .filter(({ asked, gone, last }) => asked && !gone && last.listeners.some(waits(last)))
+      .filter(
+        ({ measured, gone, last }) => measured && !gone && last.listeners.some(isWaiting(last)),
+      )
       .map(({ last }) => last);
   }
 }
 
-/** The span's decisions about connections that existed already. */
+/** Returns the span's decisions about existing connections. */
 export function migratingOf({ first, last }: Span) {
   return decisionsSince(first, last).filter(isMigrating);
 }
 
 /** A listener without a generation is new: the kernel's hash gives it its share. */
-function waits({ generation }: GroupStatus) {
+function isWaiting({ generation }: GroupStatus) {
   return (l: GroupStatus["listeners"][number]): boolean =>
     (l.role === "standby" || (l.generation ?? generation) < generation) &&
     l.queueLength + l.halfOpen > 0;

@@ -1,41 +1,43 @@
-/** run's command line: its options, and what they say, checked. */
+/** run's options, validated. */
 import type { Argv } from "yargs";
 import type { Spec } from "../../loader/core/spec.ts";
-import { UsageError } from "../../loader/errors.ts";
-import { bpffsOf, bpffsOption, duration, integer, once, specs } from "../options/values.ts";
+import { bpffsOf, bpffsOption } from "../options/pinned.ts";
+import { duration, integer, once, specs } from "../options/values.ts";
+import { commandAfter } from "../process/spec_command.ts";
 
 const MAX_LOST = 2 ** 31 - 1;
 const MAX_SETTLE_MS = 600_000;
 
-/** What the number means, where it is read. */
+/** The meaning of the verdict, in --help. */
 const LOST = [
-  "Lost are connections, handshakes included, that were reset because their listener closed: those that the policy drops (--migrate off or observe, --settings strict), and those that the kernel could not migrate, as when no listener was left.",
-  "The kernel counts these by network namespace, so the last listener of another service there is included.",
-  "Not seen are a final ACK that races with close(), what the closing process had accepted, and clients refused while nothing listens.",
-  "What --hold holds at the end is not lost.",
+  "A connection is lost if it is reset because its listener closed, handshakes included: the policy dropped it (--migrate off or observe, --settings strict), or the kernel could not migrate it, such as when no listener was left.",
+  "The kernel counts the latter by network namespace, so that the last listener of another service there is included.",
+  "Not counted: a final ACK that races with close(), connections that the closing process had accepted, and clients refused while nothing listens.",
+  "A connection that --hold still holds at the end is not lost.",
 ].join(" ");
 
 export function runOptions(yargs: Argv): Argv<RunArguments> {
   const text = { type: "string", requiresArg: true } as const;
   return yargs
     .usage(
-      "$0 run [SPEC..] [options] -- COMMAND [ARG..]\n\nRun a command that reloads a server, and say what became of its connections.",
+      "$0 run [SPEC..] [options] -- COMMAND [ARG..]\n\nRun a command that reloads a server, and report what happened to its connections.",
     )
     .positional("spec", {
       type: "string",
       array: true,
-      describe: "groups to measure, as for attach [default: every group that is attached]",
+      defaultDescription: "every attached group",
+      describe: "groups to measure",
     })
     .option("max-lost", {
       ...text,
       default: "0",
-      describe: "lost connections that are accepted; with more the exit code is 3",
+      describe: "accepted number of lost connections; with more, the exit code is 3",
     })
     .option("settle", {
       ...text,
       default: "2s",
       describe:
-        "when the command has ended, wait until no connection was moved for so long (SYN-ACK timers fire after 1s) and none waits on an old listener, 30s more at most; 0: do not wait",
+        "once the command has ended, wait until for this long no connection migrated (SYN-ACK timers fire after 1s) and none waits on an old listener, 30s longer at most; 0: do not wait",
     })
     .option("bpffs", bpffsOption)
     .option("json", {
@@ -43,8 +45,8 @@ export function runOptions(yargs: Argv): Argv<RunArguments> {
       describe:
         "print the verdict to stdout as one JSON object; the command's stdout goes to stderr",
     })
-    .example("$0 run -- systemctl reload haproxy", "what the reload did, for every group")
-    .example("$0 run :443 --max-lost 5 -- nginx -s reload", "up to 5 lost are fine")
+    .example("$0 run -- systemctl reload haproxy", "the effect of the reload on every group")
+    .example("$0 run :443 --max-lost 5 -- nginx -s reload", "up to 5 lost connections are accepted")
     .example(
       "$0 run :443 --json -- ./deploy.sh | jq .lost",
       "in a pipeline; works without a sidecar",
@@ -54,7 +56,7 @@ export function runOptions(yargs: Argv): Argv<RunArguments> {
 
 export interface RunArguments {
   readonly spec: string[] | undefined;
-  /** Everything after `--`, not parsed. */
+  /** The command after `--`, not parsed. */
   readonly "--"?: string[];
   readonly "max-lost": string;
   readonly settle: string;
@@ -62,7 +64,7 @@ export interface RunArguments {
   readonly json: boolean | undefined;
 }
 
-/** What the command line says, checked. */
+/** The validated options. */
 export interface RunRequest {
   readonly command: readonly [string, ...string[]];
   readonly specs: readonly Spec[];
@@ -74,17 +76,11 @@ export interface RunRequest {
 
 /** @throws UsageError */
 export function runRequest(args: RunArguments): RunRequest {
-  const [name, ...rest] = args["--"] ?? [];
-  if (!name) {
-    throw new UsageError(
-      "run wants a command after '--', such as run :443 -- systemctl reload haproxy",
-    );
-  }
   return {
-    command: [name, ...rest],
+    command: commandAfter("run :443", args["--"], "systemctl reload haproxy"),
     specs: specs(args.spec),
-    maxLost: integer("max-lost", once("max-lost", args["max-lost"]) ?? "", 0, MAX_LOST),
-    settleMs: duration("settle", once("settle", args.settle) ?? "", 0, MAX_SETTLE_MS),
+    maxLost: integer("--max-lost", once("--max-lost", args["max-lost"]) ?? "", 0, MAX_LOST),
+    settleMs: duration("--settle", once("--settle", args.settle) ?? "", 0, MAX_SETTLE_MS),
     bpffs: bpffsOf(args.bpffs),
     json: args.json === true,
   };

@@ -1,22 +1,22 @@
-/** The verdict as text for people and as JSON for programs. */
+/** The verdict as text and as JSON. Pure. */
 import { STAGES } from "../../loader/core/abi.ts";
 import { formatEndpoint } from "../../loader/core/address.ts";
 import type { Decision } from "../../loader/group/counts.ts";
 import type { GroupStatus } from "../../loader/operate/status.ts";
 import { durationText } from "../options/values.ts";
 import { isMigrating } from "../output/decisions.ts";
-import { table } from "../output/status_text.ts";
+import { table } from "../output/table.ts";
 import { type Ending, endingText } from "../process/child.ts";
 import { LIMIT_MS, type Settled } from "./settle.ts";
 import type { GroupVerdict, NetnsVerdict, RunVerdict } from "./verdict.ts";
 
-/** One run to its end. */
+/** A finished run. */
 export interface RunReport {
   readonly verdict: RunVerdict;
   readonly ending: Ending;
   readonly settled: Settled;
   readonly settleMs: number;
-  /** Groups in which connections still waited when the wait was over. */
+  /** Groups in which connections still waited at the end. */
   readonly waiting: readonly GroupStatus[];
   readonly maxLost: number;
   readonly exitCode: number;
@@ -24,7 +24,7 @@ export interface RunReport {
 
 const where = ({ key }: GroupStatus) => formatEndpoint(key.family, key.address, key.port);
 
-/** What `run` prints; its last line is the verdict. */
+/** Returns what `run` prints; its last line is the verdict. */
 export function outcomeText(outcome: RunReport): string {
   const { verdict, ending } = outcome;
   const failed = ending.code !== 0 ? [`the command ended ${endingText(ending)}`] : [];
@@ -49,13 +49,13 @@ function groupText(verdict: GroupVerdict): string[] {
   const destinations = destinationsText(verdict);
   return [
     `${where(group)}  service ${group.service}, netns ${group.key.netns}`,
-    ...(came ? ["  attached while the command ran: counted from there"] : []),
+    ...(came ? ["  attached while the command ran: counted from then on"] : []),
     ...(rows.length > 0 ? table(header, rows).map((line) => `    ${line}`) : []),
-    ...(rows.length === 0 ? ["  nothing was to be moved"] : []),
-    ...(destinations ? [`  moved ${destinations}`] : []),
+    ...(rows.length === 0 ? ["  no connection had to migrate"] : []),
+    ...(destinations ? [`  migrated ${destinations}`] : []),
     ...(fresh.length > 0 ? [`  new connections: ${total(fresh)}${freshText(fresh)}`] : []),
     ...(held > 0 ? [`  held: ${held}${leftText(group)}`] : []),
-    ...(gone ? ["  not attached any more: counted until it was last seen"] : []),
+    ...(gone ? ["  no longer attached: counted until it was last seen"] : []),
   ];
 }
 
@@ -65,7 +65,7 @@ function destinationsText({ into, olderOrGone, byKernel }: GroupVerdict): string
     ({ generation, newest, count }) =>
       `to generation ${generation}${newest ? " (newest)" : ""}: ${count}`,
   );
-  if (olderOrGone > 0) parts.push(`to listeners older or gone: ${olderOrGone}`);
+  if (olderOrGone > 0) parts.push(`to older or closed listeners: ${olderOrGone}`);
   if (byKernel > 0) parts.push(`by the kernel's hash: ${byKernel}`);
   return parts.join(", ");
 }
@@ -98,16 +98,16 @@ function leftText({ hold }: GroupStatus): string {
 }
 
 function netnsText({ netns, dropped, failed }: NetnsVerdict): string[] {
-  if (failed === null) return [`netns ${netns}: the kernel's own count of losses cannot be read`];
+  if (failed === null)
+    return [`netns ${netns}: the kernel's own count of lost connections cannot be read`];
   const more = failed - dropped;
   return more > 0
-    ? [`netns ${netns}: ${more} could not be moved: no listener was left, or it failed`]
+    ? [`netns ${netns}: ${more} could not migrate: no listener was left, or the kernel failed`]
     : [];
 }
 
 function unsettledText({ settled, settleMs, waiting }: RunReport): string[] {
-  if (settled === "interrupted")
-    return ["interrupted: what was not decided by then is not counted"];
+  if (settled === "interrupted") return ["interrupted: later decisions are not counted"];
   if (settled !== "limit") return [];
   const left = waiting.map((group) => {
     const sum = (of: "queueLength" | "halfOpen") =>
@@ -117,10 +117,10 @@ function unsettledText({ settled, settleMs, waiting }: RunReport): string[] {
   return [`not settled after ${durationText(settleMs + LIMIT_MS)}${left.join("")}`];
 }
 
-/** `0 lost of 143 connections that were moved`. */
+/** `0 lost of 143 connections that migrated`. */
 function verdictText({ verdict: { lost, moved, held }, maxLost }: RunReport): string {
-  const which = lost > 0 ? "that were to be moved" : "that were moved";
-  const more = lost > maxLost ? `: more than --max-lost ${maxLost} allows` : "";
+  const which = lost > 0 ? "that had to migrate" : "that migrated";
+  const more = lost > maxLost ? `: --max-lost allows ${maxLost}` : "";
   return `${lost} lost of ${moved + lost} connections ${which}${held > 0 ? `, ${held} held` : ""}${more}`;
 }
 
@@ -128,7 +128,7 @@ function total(decisions: readonly Decision[]): number {
   return decisions.reduce((sum, { count }) => sum + Number(count), 0);
 }
 
-/** What `run --json` prints. */
+/** Returns what `run --json` prints. */
 export function outcomeJson(outcome: RunReport): unknown {
   const { verdict, ending, settled, maxLost, exitCode } = outcome;
   return {

@@ -1,28 +1,29 @@
-/** Waits until what the command set moving has come to rest. */
+/** Waits until the migrations that a command caused are over. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Meter } from "./meter.ts";
 
-/** How the wait ended: at rest, because it was not to wait, on a signal, or because it took too long. */
+/** The end of the wait: no more migrations, --settle 0, a signal, or the limit. */
 export type Settled = "settled" | "not_waited" | "interrupted" | "limit";
 
-/** How often is looked; a reading goes through all file descriptors of the host. */
+/** Time between two readings, ms; each goes through all file descriptors of the host. */
 export const SETTLE_POLL_MS = 250;
 
-/** How much longer than --settle the wait may take: queues that never empty are no reason to hang. */
+/** Time that the wait may take beyond --settle, ms: a queue may never empty. */
 export const LIMIT_MS = 30_000;
 
 /**
- * At rest: nothing waits on what has closed, closes or stands by, and for `settleMs` no connection
- * was moved or lost. SYN-ACK timers of closed listeners fire after a second, where nothing shows.
+ * Waits until for `settleMs` no connection migrated or was lost and none waits at an old listener or
+ * the standby. Until their SYN-ACK timers fire, after a second, handshakes of closed listeners are
+ * not visible.
  */
 export async function settle(
   meter: Meter,
   settleMs: number,
   stop: AbortSignal,
-  look: () => void,
+  read: () => void,
 ): Promise<Settled> {
   const start = performance.now();
-  look();
+  read();
   if (settleMs === 0) return "not_waited";
   for (let rest = start, moves = meter.moves; ; ) {
     if (stop.aborted) return "interrupted";
@@ -32,6 +33,6 @@ export async function settle(
     moves = meter.moves;
     if (now - rest >= settleMs) return "settled";
     await sleep(SETTLE_POLL_MS, undefined, { signal: stop }).catch(() => {});
-    look();
+    read();
   }
 }

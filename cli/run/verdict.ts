@@ -1,4 +1,4 @@
-/** What became of connections while a command ran. Pure. */
+/** Counts what happened to connections while a command ran. Pure. */
 import type { Decision } from "../../loader/group/counts.ts";
 import type { GroupStatus } from "../../loader/operate/status.ts";
 import { decisionsSince } from "../output/decisions.ts";
@@ -13,14 +13,14 @@ export interface IntoGeneration {
 
 export interface GroupVerdict {
   readonly group: GroupStatus;
-  /** It was pinned while the command ran. */
+  /** The group was pinned while the command ran. */
   readonly came: boolean;
-  /** It was unpinned: the counts are those of the last reading before. */
+  /** The group was unpinned: the counts are those of the last reading before. */
   readonly gone: boolean;
   readonly decisions: readonly Decision[];
   readonly dropped: number;
   readonly moved: number;
-  /** Where those moved are. A listener that closed since is folded into `olderOrGone`. */
+  /** Destinations. Connections of a listener that closed since are part of `olderOrGone`. */
   readonly into: readonly IntoGeneration[];
   readonly olderOrGone: number;
   readonly byKernel: number;
@@ -30,9 +30,9 @@ export interface GroupVerdict {
 
 export interface NetnsVerdict {
   readonly netns: number;
-  /** By the policy, in the groups asked for. */
+  /** By the policy, in the measured groups. */
   readonly dropped: number;
-  /** What the kernel could not move, dropped ones included; null: not known. */
+  /** Connections that the kernel could not migrate, dropped ones included; null: not known. */
   readonly failed: number | null;
   readonly lost: number;
 }
@@ -46,14 +46,14 @@ export interface RunVerdict {
 }
 
 export function runVerdict({ spans, failures }: Pick<Meter, "spans" | "failures">): RunVerdict {
-  const asked = spans.filter((span) => span.asked);
-  const groups = asked.map(groupVerdict);
-  const namespaces = [...new Set(asked.map(({ last }) => last.key.netns))].map((netns) => {
+  const measured = spans.filter((span) => span.measured);
+  const groups = measured.map(groupVerdict);
+  const namespaces = [...new Set(measured.map(({ last }) => last.key.netns))].map((netns) => {
     const here = spans.filter(({ last }) => last.key.netns === netns);
     const drops = (of: boolean) =>
-      sum(here.filter((span) => span.asked === of).map((span) => droppedOf(migratingOf(span))));
+      sum(here.filter((span) => span.measured === of).map((span) => droppedOf(migratingOf(span))));
     const counted = failures.get(netns);
-    // The kernel counts by namespace: what other groups drop on purpose is not ours.
+    // The kernel counts by namespace: subtract what other groups drop on purpose.
     const failed = counted
       ? Math.max(0, Number(counted.last - counted.first) - drops(false))
       : null;
@@ -83,7 +83,7 @@ function groupVerdict(span: Span): GroupVerdict {
     gone,
     decisions: decisionsSince(first, last),
     dropped,
-    // What went to the standby is decided once more when it leaves it.
+    // A connection in the standby is decided once more when it leaves.
     moved: Math.max(0, decided - standby),
     into,
     olderOrGone: Math.max(0, placed - standby - sum(into.map(({ count }) => count))),
@@ -92,7 +92,7 @@ function groupVerdict(span: Span): GroupVerdict {
   };
 }
 
-/** By generation, the newest first; of listeners that still listen. */
+/** Counts by generation, the newest first; only open listeners. */
 function intoGenerations({ first, last }: Span): IntoGeneration[] {
   const before = new Map(first?.listeners.map((l) => [l.cookie, l.migratedInto]));
   const counts = new Map<number, number>();
@@ -106,7 +106,7 @@ function intoGenerations({ first, last }: Span): IntoGeneration[] {
     .map(([generation, count]) => ({ generation, newest: generation === last.generation, count }));
 }
 
-/** Connections the program has ever placed, into whichever listener, the standby included. */
+/** Counts the connections that the program ever placed, in the standby too. */
 function placedIn({ listeners, closed }: GroupStatus): number {
   return sum([closed.into, ...listeners.map(({ migratedInto }) => migratedInto)].map(Number));
 }

@@ -1,11 +1,10 @@
-/** Watching through a pipe: a line a group in which something changed. Pure. */
+/** `status --watch` through a pipe: a line for each group that changed. Pure. */
 import { formatEndpoint } from "../../loader/core/address.ts";
 import type { GroupStatus } from "../../loader/operate/status.ts";
-import { nameOf } from "../output/decisions.ts";
-import { rateText } from "../output/status_text.ts";
+import { nameOf, rateText } from "../output/decisions.ts";
 import type { Reading } from "./reading.ts";
 
-/** What changed since the reading before; of the first one everything there is. */
+/** Returns the changes since the last reading; of the first one, every group. */
 export function changes(reading: Reading, time: string): string[] {
   const { groups } = reading.status;
   const lines = groups.flatMap((group) => {
@@ -14,9 +13,10 @@ export function changes(reading: Reading, time: string): string[] {
     const changed = before === null || decided !== "" || stateText(before) !== stateText(group);
     return changed ? [`${nameText(group)} ${stateText(group)}${decided && `; ${decided}`}`] : [];
   });
-  const left = reading.gone.map((group) => `${nameText(group)} is not attached any more`);
-  if (groups.length === 0 && (reading.first || left.length > 0)) left.push("nothing is attached");
-  return [...lines, ...left].map((line) => `${time} ${line}`);
+  const detached = reading.gone.map((group) => `${nameText(group)} is no longer attached`);
+  if (groups.length === 0 && (reading.first || detached.length > 0))
+    detached.push("nothing is attached");
+  return [...lines, ...detached].map((line) => `${time} ${line}`);
 }
 
 function nameText({ key }: GroupStatus): string {
@@ -34,8 +34,8 @@ function stateText({ listeners, hold }: GroupStatus): string {
   const sum = (of: "queueLength" | "halfOpen") =>
     listeners.reduce((count, listener) => count + listener[of], 0);
   const holding = hold?.holding ? `, holding ${hold.connections}` : "";
-  const who = counts.length > 0 ? counts.join(", ") : "nothing listens";
-  return `${who}; queued ${sum("queueLength")}, half-open ${sum("halfOpen")}${holding}`;
+  const roles = counts.length > 0 ? counts.join(", ") : "nothing listens";
+  return `${roles}; queued ${sum("queueLength")}, half-open ${sum("halfOpen")}${holding}`;
 }
 
 /** `accept_queue selected 5 (5/s), syn kernel 310 (309/s)`. */

@@ -1,11 +1,11 @@
-/** One reading of status among others: what came, went and was decided since the one before. Pure. */
+/** One reading of status, compared with the previous one. Pure. */
 import type { Decision } from "../../loader/group/counts.ts";
 import type { GroupStatus, Status } from "../../loader/operate/status.ts";
 import { decisionsSince, nameOf } from "../output/decisions.ts";
 
 export class Reading {
   readonly status: Status;
-  /** ms; of a clock that only goes forward. */
+  /** ms, of a monotonic clock. */
   readonly #atMs: number;
   readonly #before: Reading | null;
 
@@ -13,32 +13,32 @@ export class Reading {
   constructor(status: Status, atMs: number, before: Reading | null) {
     this.status = status;
     this.#atMs = atMs;
-    // Not a chain: the one before needs none before it.
+    // Not a chain: the previous reading needs none before it.
     this.#before = before && new Reading(before.status, before.#atMs, null);
   }
 
-  /** It is the first: there is nothing to compare with. */
+  /** Whether there is no previous reading. */
   get first(): boolean {
     return this.#before === null;
   }
 
-  /** The same group in the reading before. */
+  /** Returns the group in the previous reading, or null. */
   before(group: GroupStatus): GroupStatus | null {
     return this.#before?.status.groups.find(({ name }) => name === group.name) ?? null;
   }
 
-  /** Groups that are not pinned any more. */
+  /** Groups that are no longer pinned. */
   get gone(): GroupStatus[] {
     const names = new Set(this.status.groups.map(({ name }) => name));
     return this.#before?.status.groups.filter(({ name }) => !names.has(name)) ?? [];
   }
 
-  /** Decisions since the reading before; none in the first. */
+  /** Returns the decisions since the previous reading; none in the first. */
   since(group: GroupStatus): Decision[] {
     return this.first ? [] : decisionsSince(this.before(group), group);
   }
 
-  /** Decisions a second since the reading before. */
+  /** Returns decisions a second since the previous reading; null in the first. */
   rate(group: GroupStatus, decision: Decision): number | null {
     if (this.#before === null) return null;
     const same = this.since(group).find((other) => nameOf(other) === nameOf(decision));

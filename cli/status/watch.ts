@@ -1,25 +1,27 @@
-/** `status --watch`: a reading at every interval until a signal ends it. */
+/** `status --watch`: reads status at every interval until a signal. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Status } from "../../loader/operate/status.ts";
 import type { Env } from "../env.ts";
 import { durationText } from "../options/values.ts";
-import { statusJson, statusText } from "../output/status_text.ts";
+import { RepeatFilter } from "../output/repeats.ts";
+import { statusJson } from "../output/status_json.ts";
+import { statusText } from "../output/status_text.ts";
 import { changes } from "./lines.ts";
 import { Reading } from "./reading.ts";
 import { Screen } from "./screen.ts";
 
-export interface Watching {
+export interface WatchOptions {
   readonly intervalMs: number;
   readonly json: boolean;
   read(): Status;
 }
 
-/** Returns when a signal comes, or nobody reads any more. */
-export async function watch(env: Env, { intervalMs, json, read }: Watching): Promise<void> {
+/** Returns on a signal, or once stdout has no reader. */
+export async function watch(env: Env, { intervalMs, json, read }: WatchOptions): Promise<void> {
   const { stdout } = env;
   const end = AbortSignal.any([env.stop, env.unread]);
   using screen = stdout.isTTY && !json ? new Screen(stdout) : null;
-  let said: readonly string[] = [];
+  const repeats = new RepeatFilter();
   for (let last: Reading | null = null; !end.aborted; ) {
     const reading: Reading = new Reading(read(), performance.now(), last);
     const { errors } = reading.status;
@@ -27,13 +29,12 @@ export async function watch(env: Env, { intervalMs, json, read }: Watching): Pro
     if (screen) {
       screen.draw(frame(reading, intervalMs, now));
     } else {
-      for (const error of errors.filter((text) => !said.includes(text))) {
+      for (const error of repeats.newIn(errors)) {
         env.stderr.write(`reuseport-migrate: ${error}\n`);
       }
       const lines = json ? [jsonLine(reading, now)] : changes(reading, now.toISOString());
       for (const line of lines) stdout.write(`${line}\n`);
     }
-    said = errors;
     last = reading;
     await sleep(intervalMs, undefined, { signal: end }).catch(() => {});
   }

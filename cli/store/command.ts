@@ -8,11 +8,12 @@ import { putCommand } from "./put.ts";
 import { serveCommand } from "./serve.ts";
 import { takeCommand } from "./take.ts";
 
-/** @param exitWith takes the exit code of a command that was run */
+/** @param exitWith called with the exit code of a command that was run */
 export function storeCommand(env: Env, exitWith: (code: number) => void): CommandModule {
   return {
     command: "store",
-    describe: "Keep file descriptors between two starts of a server; 'store --listen PATH' runs it",
+    describe:
+      "Keep file descriptors between two starts of a server; 'store --listen PATH' runs the store",
     builder: (yargs: Argv) =>
       yargs
         .command(serveCommand(env))

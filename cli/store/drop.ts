@@ -1,7 +1,8 @@
-/** store drop: closes what the store has under a name. */
+/** store drop: closes the file descriptors under a name. */
 import type { Argv, CommandModule } from "yargs";
 import type { Env } from "../env.ts";
-import { jsonOption, names, storeOption, storePath } from "./options.ts";
+import { jsonOption } from "../options/pinned.ts";
+import { names, storeOption, storePath } from "./options.ts";
 
 function options(yargs: Argv): Argv<Arguments> {
   return yargs
@@ -9,7 +10,7 @@ function options(yargs: Argv): Argv<Arguments> {
       type: "string",
       array: true,
       demandOption: true,
-      describe: "what is to be closed, whoever holds it",
+      describe: "the names to close, also while a process holds them",
     })
     .option("store", storeOption)
     .option("json", jsonOption)
@@ -42,7 +43,7 @@ export function dropCommand(env: Env): CommandModule<object, Arguments> {
   return {
     command: "drop <name..>",
     describe:
-      "Close what the store has under a name: a listener resets its queue and frees its port",
+      "Close the file descriptors under a name: a listener resets its queue and frees its port",
     builder: options,
     handler: (args) => run(env, args),
   };

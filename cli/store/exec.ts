@@ -1,4 +1,4 @@
-/** store exec: a server that can be stopped and started, its listeners waiting in the store meanwhile. */
+/** store exec: runs a server whose listeners stay in the store between two starts. */
 import type { Argv, CommandModule } from "yargs";
 import type { Spec } from "../../loader/core/spec.ts";
 import { NoMatchError, UsageError } from "../../loader/errors.ts";
@@ -13,7 +13,7 @@ import { names, storeOption, storePath, timeoutOption } from "./options.ts";
 function options(yargs: Argv): Argv<Arguments> {
   return yargs
     .usage(
-      "$0 store exec --store PATH --name NAME.. [--tcp SPEC..] -- COMMAND [ARG..]\n\nRun a server with listeners from the store; they stay there when it is gone, whatever ended it.",
+      "$0 store exec --store PATH --name NAME.. [--tcp SPEC..] -- COMMAND [ARG..]\n\nRun a server with listeners from the store; they stay there when it ends, even if it is killed.",
     )
     .option("store", storeOption)
     .option("name", {
@@ -21,7 +21,7 @@ function options(yargs: Argv): Argv<Arguments> {
       requiresArg: true,
       demandOption: true,
       describe:
-        "what to take, several with commas: COMMAND has them from 3 on (LISTEN_FDS, LISTEN_FDNAMES)",
+        "the names to take, with commas; COMMAND has their file descriptors from 3 on (LISTEN_FDS, LISTEN_FDNAMES)",
     })
     .option("tcp", {
       type: "string",
@@ -29,12 +29,13 @@ function options(yargs: Argv): Argv<Arguments> {
       nargs: 1,
       requiresArg: true,
       describe:
-        "':8080', '127.0.0.1:8080', '[::1]:8080': where to listen when the store has nothing yet; one for each name, in that order",
+        "where to listen if the store does not have a name yet: ':8080', '127.0.0.1:8080', '[::1]:8080'; one for each name, in that order",
     })
     .option("timeout", {
       type: "string",
       requiresArg: true,
-      describe: "how long the store keeps them once this is gone [default: the store's]",
+      defaultDescription: "the store's",
+      describe: "time that the store keeps them once this process has ended",
     })
     .option("json", { type: "boolean", describe: "log in JSON, one object a line" })
     .example(
@@ -56,21 +57,21 @@ interface Arguments {
   readonly json: boolean | undefined;
 }
 
-/** A name, and where to listen when the store has nothing of it; null: that is an error. */
-interface Wanted {
+/** A name, and where to listen if the store does not have it; null: that is an error. */
+interface NamedListener {
   readonly name: string;
   readonly spec: Spec | null;
 }
 
-function request(args: Arguments): Wanted[] {
+function request(args: Arguments): NamedListener[] {
   const all = names(args.name);
-  const where = specs(args.tcp);
-  if (where.length > 0 && where.length !== all.length) {
+  const addresses = specs(args.tcp);
+  if (addresses.length > 0 && addresses.length !== all.length) {
     throw new UsageError(
-      `--tcp is given ${where.length} times for ${all.length} names: one for each, in that order, or none`,
+      `--tcp is given ${addresses.length} times for ${all.length} names: give one for each, in that order, or none`,
     );
   }
-  return all.map((name, i) => ({ name, spec: where[i] ?? null }));
+  return all.map((name, i) => ({ name, spec: addresses[i] ?? null }));
 }
 
 async function run(env: Env, args: Arguments): Promise<number> {
@@ -92,25 +93,25 @@ async function run(env: Env, args: Arguments): Promise<number> {
   for (const each of wanted) passed.push(...(await claim(store, each, timeout)));
   notifyService("READY=1", env.vars["NOTIFY_SOCKET"]);
   const code = await runWith(env, command, passed);
-  if (lost) say("warn", `the store at ${store.path} is still gone: the listeners are closed`);
+  if (lost) say("warn", `the store at ${store.path} is not back: the listeners are closed`);
   return code;
 }
 
-/** Takes what the store has, or opens it; the store holds it as long as this process lives, and a while longer. */
+/** Takes a listener from the store, or opens it; the store keeps it until some time after this process ends. */
 async function claim(
   store: FdStore,
-  { name, spec }: Wanted,
+  { name, spec }: NamedListener,
   timeout: { readonly timeoutMs?: number },
 ): Promise<Passed[]> {
   const taken = await store.take(name, { keep: true, ...timeout });
   if (taken !== null) return taken.map((fd) => ({ name, fd }));
   if (spec !== null) return [{ name, fd: await store.listen(name, spec, timeout) }];
   throw new NoMatchError(
-    `the store has nothing named '${name}': put it there, or say where to listen with --tcp`,
+    `the store has no '${name}': put it there, or give its address with --tcp`,
   );
 }
 
-/** @param exitWith takes the exit code: the command's */
+/** @param exitWith called with the exit code of the command */
 export function storeExecCommand(
   env: Env,
   exitWith: (code: number) => void,

@@ -1,16 +1,20 @@
-/** store list: what the store has. */
+/** store list: shows the names in the store. */
 import type { Argv, CommandModule } from "yargs";
 import type { StoredFd, StoredName } from "../../loader/store/protocol.ts";
 import type { Env } from "../env.ts";
-import { table } from "../output/status_text.ts";
-import { jsonOption, storeOption, storePath } from "./options.ts";
+import { jsonOption } from "../options/pinned.ts";
+import { table } from "../output/table.ts";
+import { storeOption, storePath } from "./options.ts";
 
 function options(yargs: Argv): Argv<Arguments> {
   return yargs
     .option("store", storeOption)
     .option("json", jsonOption)
-    .example("$0 store list --store /run/fds.sock", "what is there, and for how long")
-    .example("$0 store list --store /run/fds.sock --json | jq '.names[].left_ms'", "");
+    .example("$0 store list --store /run/fds.sock", "its names, and their time left")
+    .example(
+      "$0 store list --store /run/fds.sock --json | jq '.names[].left_ms'",
+      "only the times left, ms",
+    );
 }
 
 interface Arguments {
@@ -20,7 +24,7 @@ interface Arguments {
 
 const seconds = (ms: number) => `${(ms / 1000).toFixed(1)}s`;
 
-/** What `store list` prints. */
+/** Returns what `store list` prints. */
 export function listText(names: readonly StoredName[]): string {
   if (names.length === 0) return "the store is empty";
   const rows = names.flatMap((name) =>
@@ -47,7 +51,7 @@ function holderText({ holders, takers, shared }: StoredName): string {
   return [...(shared ? ["shared"] : []), ...all].join(", ") || "-";
 }
 
-/** What `store list --json` prints. */
+/** Returns what `store list --json` prints. */
 export function listJson(names: readonly StoredName[]): unknown {
   return {
     names: names.map((name) => ({
@@ -79,7 +83,7 @@ async function run(env: Env, args: Arguments): Promise<void> {
 export function listCommand(env: Env): CommandModule<object, Arguments> {
   return {
     command: "list",
-    describe: "Show what the store has: type, address, queue and time left of each",
+    describe: "Show the names in the store: type, address, queue and time left",
     builder: options,
     handler: (args) => run(env, args),
   };

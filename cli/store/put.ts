@@ -1,10 +1,11 @@
-/** store put: deposits file descriptors that the shell gave us, and leaves. */
+/** store put: deposits file descriptors that the shell opened, and exits. */
 import { readlinkSync } from "node:fs";
 import type { Argv, CommandModule } from "yargs";
 import { UsageError } from "../../loader/errors.ts";
 import type { Env } from "../env.ts";
+import { jsonOption } from "../options/pinned.ts";
 import { integer } from "../options/values.ts";
-import { jsonOption, names, storeOption, storePath, timeoutOption } from "./options.ts";
+import { names, storeOption, storePath, timeoutOption } from "./options.ts";
 
 const MAX_FD = 1_048_576; // fs.nr_open as Linux sets it
 
@@ -14,25 +15,25 @@ function options(yargs: Argv): Argv<Arguments> {
       type: "string",
       array: true,
       demandOption: true,
-      describe: "numbers of open file descriptors, in this order",
+      describe: "numbers of open file descriptors, in order",
     })
     .option("store", storeOption)
     .option("name", {
       type: "string",
       requiresArg: true,
       demandOption: true,
-      describe: "what to ask for them by",
+      describe: "the name to store them under",
     })
     .option("timeout", {
       type: "string",
       requiresArg: true,
-      describe:
-        "how long they are kept, from now on: this command does not stay [default: the store's]",
+      defaultDescription: "the store's",
+      describe: "time that they are kept, from now on",
     })
-    .option("shared", { type: "boolean", describe: "any number of processes may take them" })
+    .option("shared", { type: "boolean", describe: "let any number of processes take them" })
     .option("add", {
       type: "boolean",
-      describe: "to those that are there, instead of in their place",
+      describe: "add them to those under the name, instead of replacing those",
     })
     .option("json", jsonOption)
     .example("$0 store put --store /run/fds.sock --name log 3 3>>/var/log/app.log", "a file")
@@ -53,9 +54,9 @@ interface Arguments {
 }
 
 const notOpen = (fds: readonly number[]) =>
-  `file descriptor ${fds.join(", ")} is not open: the shell opens it, as in '3<file'`;
+  `file descriptor ${fds.join(", ")} is not open: open it in the shell, as in '3<file'`;
 
-/** What the shell did not open may be something of Node's: its event loop's, by the lowest numbers. */
+/** Returns whether a descriptor is Node's: its event loop has the lowest numbers that the shell did not open. */
 function isOurs(fd: number): boolean {
   try {
     return readlinkSync(`/proc/self/fd/${fd}`).startsWith("anon_inode:");
@@ -67,7 +68,7 @@ function isOurs(fd: number): boolean {
 async function run(env: Env, args: Arguments): Promise<void> {
   const fds = args.fd.map((text) => integer("fd", text, 0, MAX_FD));
   const [name = "", ...more] = names(args.name);
-  if (more.length > 0) throw new UsageError("store put wants one --name");
+  if (more.length > 0) throw new UsageError("store put takes one --name");
   const foreign = fds.find(isOurs);
   if (foreign !== undefined) throw new UsageError(notOpen([foreign]));
   const { FdStore } = await import("../../loader/store/fd_store.ts");
@@ -88,7 +89,7 @@ async function run(env: Env, args: Arguments): Promise<void> {
 export function putCommand(env: Env): CommandModule<object, Arguments> {
   return {
     command: "put <fd..>",
-    describe: "Deposit file descriptors and leave: their time runs at once",
+    describe: "Deposit file descriptors and exit: their time starts at once",
     builder: options,
     handler: (args) => run(env, args),
   };

@@ -1,7 +1,7 @@
-/** store --listen: the store itself, until it is stopped. */
+/** store --listen: runs the store until a signal. */
 import type { Argv, CommandModule } from "yargs";
 import { UsageError } from "../../loader/errors.ts";
-import type { StoreLimits } from "../../loader/store/limits.ts";
+import { STORE_LIMITS, type StoreLimits } from "../../loader/store/limits.ts";
 import type { StoreOptions, StoreServer } from "../../loader/store/server.ts";
 import type { Env } from "../env.ts";
 import type { MetricsServer } from "../metrics/server.ts";
@@ -11,37 +11,39 @@ import { logger } from "../output/log.ts";
 import { stopped } from "../process/stopped.ts";
 import { DEFAULT_TIMEOUT, mode, timeoutOption } from "./options.ts";
 
-const DEFAULTS = { names: 256, fds: 1024, clients: 256, mode: "0600", metrics: "off" } as const;
-/** Of either: RLIMIT_NOFILE decides how many there can be. */
-const MOST = 1_000_000;
-/** The longest a timer runs; Node takes any longer one for 1 ms. */
+const DEFAULTS = { mode: "0600", metrics: "off" } as const;
+/** Bound of each limit; RLIMIT_NOFILE is the tighter one. */
+const MAX_LIMIT = 1_000_000;
+/** The longest delay of a timer; Node takes a longer one for 1 ms. */
 const LONG_MS = 0x7fffffff;
 
 function options(yargs: Argv): Argv<Arguments> {
   const text = { type: "string", requiresArg: true } as const;
+  const limit = (name: keyof StoreLimits) =>
+    ({ ...text, defaultDescription: `${STORE_LIMITS[name]}` }) as const;
   return yargs
     .usage("$0 store --listen PATH [options]")
     .option("listen", {
       ...text,
-      describe: "the socket to make; processes of the same user and root may use it",
+      describe: "the socket to create; processes of the same user and of root may use it",
     })
     .option("timeout", {
       ...text,
       default: DEFAULT_TIMEOUT,
       describe:
-        "how long what nobody holds any more is kept, 1ms to 1h, unless it was put with its own",
+        "time that file descriptors are kept once no process holds them, 1ms to 1h; a put may set its own",
     })
     .option("mode", { ...text, default: DEFAULTS.mode, describe: "permissions of the socket" })
-    .option("max-names", { ...text, describe: `names at most [default: ${DEFAULTS.names}]` })
-    .option("max-fds", { ...text, describe: `file descriptors at most [default: ${DEFAULTS.fds}]` })
+    .option("max-names", { ...limit("names"), describe: "most names" })
+    .option("max-fds", { ...limit("fds"), describe: "most file descriptors" })
     .option("max-clients", {
-      ...text,
-      describe: `clients at most, then the longest idle one is closed [default: ${DEFAULTS.clients}]`,
+      ...limit("clients"),
+      describe: "most clients; with one more, the connection that was idle longest is closed",
     })
     .option("systemd", {
       type: "boolean",
       describe:
-        "have systemd keep all of it too (FDSTORE), so that the store can be restarted or killed",
+        "also keep the file descriptors in systemd (FDSTORE), so that the store can be restarted or killed",
     })
     .option("metrics", {
       ...text,
@@ -50,7 +52,7 @@ function options(yargs: Argv): Argv<Arguments> {
     })
     .option("json", { type: "boolean", describe: "log in JSON, one object a line" })
     .example("$0 store --listen /run/fds.sock", "until Ctrl-C")
-    .example("$0 store --listen /run/fds.sock --timeout 1m --metrics 9945", "kept for a minute")
+    .example("$0 store --listen /run/fds.sock --timeout 1m --metrics 9945", "keep for a minute")
     .example(
       "$0 store exec --store /run/fds.sock --name web --tcp :8080 -- node server.js",
       "a server that can be stopped and started",
@@ -73,31 +75,32 @@ function request(
   env: Env,
   args: Arguments,
 ): { store: StoreOptions; metrics: MetricsAddress | null } {
-  const path = once("listen", args.listen);
+  const path = once("--listen", args.listen);
   if (path === undefined) {
-    throw new UsageError("store wants --listen PATH, or a command: put, take, list, drop, exec");
+    throw new UsageError("store requires --listen PATH or a command: put, take, list, drop, exec");
   }
   const limit = (name: keyof StoreLimits) => {
-    const text = once(`max-${name}`, args[`max-${name}`]);
-    return text === undefined ? DEFAULTS[name] : integer(`max-${name}`, text, 1, MOST);
+    const label = `--max-${name}`;
+    const text = once(label, args[`max-${name}`]);
+    return text === undefined ? STORE_LIMITS[name] : integer(label, text, 1, MAX_LIMIT);
   };
   return {
     store: {
       path,
       ...timeoutOption(args.timeout),
-      mode: mode(once("mode", args.mode) ?? DEFAULTS.mode),
+      mode: mode(once("--mode", args.mode) ?? DEFAULTS.mode),
       limits: { names: limit("names"), fds: limit("fds"), clients: limit("clients") },
       ...(args.systemd ? { systemd: env.vars } : {}),
     },
-    metrics: parseMetricsAddress(once("metrics", args.metrics) ?? DEFAULTS.metrics),
+    metrics: parseMetricsAddress(once("--metrics", args.metrics) ?? DEFAULTS.metrics),
   };
 }
 
 async function run(env: Env, args: Arguments): Promise<void> {
-  const { store: wanted, metrics } = request(env, args);
+  const { store: options, metrics } = request(env, args);
   const { notifyService } = await import("../../loader/host/sd_notify.ts");
   const { StoreServer } = await import("../../loader/store/server.ts");
-  using store = new StoreServer(wanted, logger(env.stderr, args.json === true));
+  using store = new StoreServer(options, logger(env.stderr, args.json === true));
   const server = metrics ? await serve(metrics, store) : null;
   // The store keeps no process alive by itself.
   const alive = setInterval(() => {}, LONG_MS);
@@ -115,12 +118,14 @@ async function run(env: Env, args: Arguments): Promise<void> {
 }
 
 async function serve(metrics: MetricsAddress, store: StoreServer): Promise<MetricsServer> {
-  const [{ serveText }, { StoreExporter }] = await Promise.all([
+  const [{ serveText }, { ProcessMetrics }, { StoreMetrics }] = await Promise.all([
     import("../metrics/server.ts"),
+    import("../metrics/process_metrics.ts"),
     import("../metrics/store_metrics.ts"),
   ]);
-  const exporter = new StoreExporter({ process: true });
-  return serveText(metrics, exporter.contentType, () => exporter.scrape(() => store.status()));
+  const ofProcess = new ProcessMetrics();
+  const ofStore = new StoreMetrics();
+  return serveText(metrics, () => ofProcess.text() + ofStore.text(store.status()));
 }
 
 export function serveCommand(env: Env): CommandModule<object, Arguments> {

@@ -1,4 +1,4 @@
-/** store take: a command gets what the store has, for good. */
+/** store take: runs a command with file descriptors that then leave the store. */
 import type { Argv, CommandModule } from "yargs";
 import { NoMatchError } from "../../loader/errors.ts";
 import type { Env } from "../env.ts";
@@ -9,21 +9,19 @@ import { names, storeOption, storePath } from "./options.ts";
 function options(yargs: Argv): Argv<Arguments> {
   return yargs
     .usage(
-      "$0 store take --store PATH --name NAME -- COMMAND [ARG..]\n\nThe store has them no more.",
+      "$0 store take --store PATH --name NAME -- COMMAND [ARG..]\n\nRun a command with file descriptors, which leave the store.",
     )
     .option("store", storeOption)
     .option("name", {
       type: "string",
       requiresArg: true,
       demandOption: true,
-      describe: "what to take, several with commas: COMMAND has them from 3 on (LISTEN_FDS)",
+      describe:
+        "the names to take, with commas; COMMAND has their file descriptors from 3 on (LISTEN_FDS)",
     })
-    .option("json", { type: "boolean", describe: "say what was taken in JSON, on stderr" })
+    .option("json", { type: "boolean", describe: "print the taken names in JSON, to stderr" })
     .example("$0 store take --store /run/fds.sock --name log -- sh -c 'date >&3'", "a file")
-    .example(
-      "$0 store take --store /run/fds.sock --name web -- ./server",
-      "a listener, not to come back",
-    );
+    .example("$0 store take --store /run/fds.sock --name web -- ./server", "a listener, for good");
 }
 
 interface Arguments {
@@ -42,9 +40,9 @@ async function run(env: Env, args: Arguments): Promise<number> {
   {
     using store = await FdStore.connect(storePath(args.store));
     for (const name of wanted) {
-      // Kept until all are there: none is lost when one is missing.
+      // Kept until all are taken: if one is missing, none is lost.
       const fds = await store.take(name, { keep: true });
-      if (fds === null) throw new NoMatchError(`the store has nothing named '${name}'`);
+      if (fds === null) throw new NoMatchError(`the store has no '${name}'`);
       passed.push(...fds.map((fd) => ({ name, fd })));
     }
     for (const name of wanted) await store.confirm(name);
@@ -53,14 +51,14 @@ async function run(env: Env, args: Arguments): Promise<number> {
   return runWith(env, command, passed);
 }
 
-/** @param exitWith takes the exit code: the command's */
+/** @param exitWith called with the exit code of the command */
 export function takeCommand(
   env: Env,
   exitWith: (code: number) => void,
 ): CommandModule<object, Arguments> {
   return {
     command: "take",
-    describe: "Run a command with what the store has, which then has it no more",
+    describe: "Run a command with file descriptors, which leave the store",
     builder: options,
     handler: async (args) => exitWith(await run(env, args)),
   };

@@ -40,7 +40,7 @@ const systemctlShow: ShowUnit = (unit) => {
  */
 export function unitCgroup(name: string, show: ShowUnit = systemctlShow): string {
   const fail = (why: string): never => {
-    throw new UsageError(`--unit ${name}: ${why}`);
+    throw new UsageError(`unit ${name}: ${why}`);
   };
   if (!/^[\w:.\\@-]+$/.test(name) || name.startsWith("-")) fail("not a valid unit name");
   if (NO_SERVICE.test(name)) fail("not a service; give its cgroup with --cgroup");

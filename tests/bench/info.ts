@@ -1,5 +1,5 @@
-/** `make info`: prints the cost of each BPF program, and its budget. */
-import { table } from "../../cli/output/status_text.ts";
+/** `make info`: what each BPF program costs, and its budget. */
+import { table } from "../../cli/output/table.ts";
 import { FIGURES, overBudget, programCosts, readBudget } from "./programs.ts";
 
 const costs = programCosts();

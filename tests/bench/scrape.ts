@@ -5,7 +5,7 @@
 import { once } from "node:events";
 import { get, type IncomingMessage } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Exporter } from "../../cli/metrics/exporter.ts";
+import { collected, Exporter } from "../../cli/metrics/exporter.ts";
 import { readStatus, type Status } from "../../loader/index.ts";
 import { BigHost } from "../helpers/host/big_host.ts";
 import { alone } from "./figures.ts";
@@ -75,7 +75,7 @@ export const question: Question = {
       await sleep(PAUSE_MS);
       scrapes.push(await scrape(sidecar));
     }
-    const full = await new Exporter({ process: false }).scrape(() => used(readStatus()));
+    const full = await new Exporter({ process: false }).scrape(collected(used(readStatus())));
     return [
       alone(
         scrapes.map(({ ms }) => ms),

@@ -53,7 +53,7 @@ describe("an adoption", () => {
         assert.ok(metrics.stdout.includes(`adopted_binds_total{${sample}`), metrics.stdout);
         const detach = await runCli(["detach", which(s)]);
         assert.equal(detach.code, 0, detach.stderr);
-        assert.equal(detach.stdout, `adopted no more: ${app.path} on port ${s.port}\n`);
+        assert.equal(detach.stdout, `stopped adopting port ${s.port} in cgroup ${app.path}\n`);
         assert.equal(await adopts(s, app), false);
         assert.deepEqual(pins(BPFFS), []);
         const again = await runCli(["detach", `:${s.port}`]);

@@ -114,7 +114,7 @@ describe("drain", () => {
       await s.sidecar();
       const peers = await s.peers(COUNT);
       await second.serve();
-      assert.equal((await drain(s, "--pid", pidOf(first), "--stuck")).code, 2, "wants --yes");
+      assert.equal((await drain(s, "--pid", pidOf(first), "--stuck")).code, 2, "requires --yes");
       const run = await drain(s, "--pid", pidOf(first), "--stuck", "--yes", "--wait");
       assert.equal(run.code, 0, run.stderr);
       assert.deepEqual(await tally(peers), { [pidOf(second)]: COUNT });

@@ -156,7 +156,7 @@ describe("exec --restart", () => {
       exec.child.kill("SIGHUP");
       await exec.wrote("start 2 listens");
       assert.equal(establishedConnections([first], ports), 1);
-      await exec.wrote("start 1 still has connections after 1s: stopping it anyway");
+      await exec.wrote("start 1 still has connections after 1s: stopping it");
       await ended;
       await exec.wrote("start 1 ended by SIGTERM");
     }),

@@ -40,8 +40,8 @@ test(
     await old.leave("SIGKILL");
     await next.serve();
     await shows(watch, /; accept_queue selected 20 \([\d.]+\/s\)$/m);
-    await sidecar.close({ keep: false });
-    await shows(watch, /is not attached any more\n.*Z nothing is attached$/m);
+    sidecar.close({ keep: false });
+    await shows(watch, /is no longer attached\n.*Z nothing is attached$/m);
     const quiet = watch.output();
     assert.equal(await watch.stop("SIGINT"), 0);
     assert.equal(watch.output(), quiet);

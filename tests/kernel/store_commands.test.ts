@@ -59,7 +59,7 @@ test("put, list, take and drop", async () => {
   const again = await cli("take", "--name", "greet", "--", "true");
   assert.deepEqual(
     [again.code, again.stderr],
-    [4, "reuseport-migrate: the store has nothing named 'greet'\n"],
+    [4, "reuseport-migrate: the store has no 'greet'\n"],
   );
 
   await shell(`$M put --store $S --name x 3 3</dev/null`);

@@ -88,7 +88,7 @@ test("one aligned line a probe, with what to do", () => {
       { name: "libbpf", use: "", required: true, ...no("not there", "install it") },
       { name: "x", use: "", required: true, ...unknown("skipped") },
     ],
-    places: [],
+    groups: [],
     defects: [],
   });
   assert.match(text, /^ok {4}BTF {5}\/sys\nno {4}libbpf {2}not there: install it\n\? {5}x /);

@@ -128,7 +128,7 @@ test("docs/CONFIG.md names every key", () => {
 
 test("a near miss is named, else what there is", () => {
   assert.equal(suggestion("migrte", SERVICE_KEYS), ": did you mean 'migrate'?");
-  assert.match(suggestion("color", SERVICE_KEYS), /^: there are listen, pid/);
+  assert.match(suggestion("color", SERVICE_KEYS), /^: write one of listen, pid/);
 });
 
 test("a reload keeps what is the same, whatever its place", () => {

@@ -23,8 +23,8 @@ const WRONG: [text: string, says: RegExp][] = [
   ["services:\n\t- x", /^f\.yaml:2: Tabs are not allowed/],
   ["metrics: off", /^f\.yaml:1: services is missing/],
   ["services: []", /^f\.yaml:1: services: must be a map/],
-  ['store: ""\nservices: {}', /^f\.yaml:1: store: '': write the path of a socket to make/],
-  ["metrics: x\nservices: {}", /^f\.yaml:1: metrics: 'x': write PORT/],
+  ['store: ""\nservices: {}', /^f\.yaml:1: store: requires the path of a new socket$/],
+  ["metrics: x\nservices: {}", /^f\.yaml:1: metrics: 'x' is not an address: write PORT/],
   [
     "metrics: off\nmetric: 9\nservices: {}",
     /^f\.yaml:2: metric: is not a key: did you mean 'metrics'\?$/,
@@ -61,24 +61,21 @@ const WRONG: [text: string, says: RegExp][] = [
   [web("route: {a: b}"), /^f\.yaml:4: services\.web\.route: must be text$/],
   [web("wait: 'no'"), /^f\.yaml:4: services\.web\.wait: must be true or false$/],
   [web("hold: 10"), /^f\.yaml:4: services\.web\.hold: must be a duration from 100ms to 1h/],
-  [web("hold: {max: 5}"), /^f\.yaml:4: services\.web\.hold\.max: wants hold\.time$/],
+  [web("hold: {max: 5}"), /^f\.yaml:4: services\.web\.hold\.max: requires hold\.time$/],
   [
     web("hold:\n      time: 5s\n      max: 0"),
     /^f\.yaml:6: services\.web\.hold\.max: must be a number from 1/,
   ],
   [
     web("hold: {time: 5s, ready_check: ' '}"),
-    /^f\.yaml:4: services\.web\.hold\.ready_check: wants 'tcp'/,
+    /^f\.yaml:4: services\.web\.hold\.ready_check: must be 'tcp' or/,
   ],
   [web("hold: {time: 5s, ready: tcp}"), /^f\.yaml:4: services\.web\.hold\.ready: is not a key/],
   [
     web("hold: 5s\n    migrate: off"),
-    /^f\.yaml:4: services\.web\.hold: migrate off and hold\.time exclude each other/,
+    /^f\.yaml:4: services\.web\.hold: cannot be combined with migrate off: /,
   ],
-  [
-    web("adopt: true"),
-    /^f\.yaml:4: services\.web\.adopt: wants to know whose binds: cgroup PATH or unit NAME$/,
-  ],
+  [web("adopt: true"), /^f\.yaml:4: services\.web\.adopt: requires cgroup PATH or unit NAME$/],
   [
     web("adopt: {max: x}\n    cgroup: /a"),
     /^f\.yaml:4: services\.web\.adopt\.max: must be a number/,
@@ -86,11 +83,11 @@ const WRONG: [text: string, says: RegExp][] = [
   [web("cgroup: a"), /^f\.yaml:4: services\.web\.cgroup: 'a' is not a cgroup/],
   [
     web("cgroup: /a\n    unit: b"),
-    /^f\.yaml:5: services\.web\.unit: cgroup and unit exclude each other$/,
+    /^f\.yaml:5: services\.web\.unit: cannot be combined with cgroup$/,
   ],
-  [web("unit: b.socket"), /^f\.yaml:4: services\.web\.unit: b\.socket: not a service/],
+  [web("unit: b.socket"), /^f\.yaml:4: services\.web\.unit: unit b\.socket: not a service/],
   [web("pid: x"), /^f\.yaml:4: services\.web\.pid: must be a number/],
-  [web("netns: web"), /^f\.yaml:4: services\.web\.netns: 'web': write 'all'/],
+  [web("netns: web"), /^f\.yaml:4: services\.web\.netns: 'web' is not a namespace: write 'all'/],
   [web("netns: 0"), /^f\.yaml:4: services\.web\.netns: must be a number/],
   [
     "services:\n  a: {listen: ':1'}\n  b:\n    cgroup: /x\n    listen: 127.0.0.1:1",

@@ -25,7 +25,7 @@ describe("a duration", () => {
   for (const text of ["", "10", "s", "-1s", "1 s", "1s500ms", "1e3s", ".5s", "1d", "1S", "61m"]) {
     test(`'${text}' is refused`, () => {
       const says = /^UsageError: --hold must be a duration from 0 to 1h, such as .*, not '.*'$/;
-      assert.throws(() => duration("hold", text, 0, 3_600_000), says);
+      assert.throws(() => duration("--hold", text, 0, 3_600_000), says);
     });
   }
 

@@ -1,7 +1,7 @@
 /** When exec --restart starts and stops the server: no processes, a clock that the test sets. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Action, decide, type Happening, supervision } from "../../cli/exec/policy.ts";
+import { type Action, decide, type ServerEvent, supervision } from "../../cli/exec/policy.ts";
 
 const TIMES = { startTimeoutMs: 30_000, drainMs: 5_000, stopTimeoutMs: 10_000 };
 
@@ -12,7 +12,7 @@ class Play {
   #state = supervision(this.nowMs);
 
   /** What is done, as `start 1`; what is said is kept apart. */
-  on(happening: Happening): string[] {
+  on(happening: ServerEvent): string[] {
     const [state, actions] = decide(this.#state, happening, TIMES, this.nowMs);
     this.#state = state;
     for (const action of actions) {

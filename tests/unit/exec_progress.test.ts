@@ -1,7 +1,7 @@
 /** What exec reads from a status: does a start listen, is it done. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { getsNoMore, listensOn } from "../../cli/exec/progress.ts";
+import { isDrained, listensOn } from "../../cli/exec/progress.ts";
 import type { GroupStatus, ListenerStatus, Status } from "../../loader/index.ts";
 
 const OLD = { has: (pid: number) => pid === 1 };
@@ -42,22 +42,22 @@ test("a start that listens with MPTCP does listen, though the program never know
 });
 
 test("an old start gets no more when a newer one listens in each of its groups", () => {
-  assert.equal(getsNoMore(status({ ":80": [listener(1, 1)] }), OLD), false);
-  assert.equal(getsNoMore(status({ ":80": [listener(1, 1), listener(2, 2)] }), OLD), true);
-  assert.equal(getsNoMore(status({ ":80": [listener(1, 1), listener(2, 1)] }), OLD), false);
-  assert.equal(getsNoMore(status({ ":80": [listener(1, 1), listener(2, null)] }), OLD), false);
+  assert.equal(isDrained(status({ ":80": [listener(1, 1)] }), OLD), false);
+  assert.equal(isDrained(status({ ":80": [listener(1, 1), listener(2, 2)] }), OLD), true);
+  assert.equal(isDrained(status({ ":80": [listener(1, 1), listener(2, 1)] }), OLD), false);
+  assert.equal(isDrained(status({ ":80": [listener(1, 1), listener(2, null)] }), OLD), false);
   const half = { ":80": [listener(1, 1), listener(2, 2)], ":443": [listener(1, 1)] };
-  assert.equal(getsNoMore(status(half), OLD), false);
+  assert.equal(isDrained(status(half), OLD), false);
 });
 
 test("an old start that has closed its listeners gets no more", () => {
-  assert.equal(getsNoMore(status({ ":80": [listener(2, 2)] }), OLD), true);
-  assert.equal(getsNoMore(status({}), OLD), true);
+  assert.equal(isDrained(status({ ":80": [listener(2, 2)] }), OLD), true);
+  assert.equal(isDrained(status({}), OLD), true);
 });
 
 test("what waits in a queue or a handshake is still on its way to the old start", () => {
   for (const more of [{ queueLength: 1 }, { halfOpen: 1 }]) {
     const now = status({ ":80": [listener(1, 1, more), listener(2, 2)] });
-    assert.equal(getsNoMore(now, OLD), false);
+    assert.equal(isDrained(now, OLD), false);
   }
 });

@@ -174,7 +174,7 @@ test("only loader/sys imports koffi; loader imports neither cli nor tests nor th
 });
 
 /** Modules without effects that do not say "Pure.". */
-const HARMLESS = ["loader/errors.ts", "loader/sys/constants.ts", "node:net"];
+const HARMLESS = ["loader/errors.ts", "loader/sys/constants.ts", "node:net", "yaml"];
 const EFFECTS =
   /\b(process\.\w|Date\.now|new Date\(\)|performance\.|setTimeout|setInterval|Math\.random)/;
 

@@ -4,10 +4,12 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
+import { type Collect, collected } from "../../cli/metrics/exporter.ts";
 import { type MetricsServer, serveMetrics } from "../../cli/metrics/server.ts";
-import type { Status } from "../../loader/index.ts";
+import type { StoreStatus } from "../../loader/store/server.ts";
 import { groupStatus, statusOf } from "../helpers/fixtures.ts";
 
+const ANY = { host: "127.0.0.1", port: 0 };
 const STATUS = statusOf([groupStatus()], 0n);
 
 /** A server, and the reading it waits for. */
@@ -22,11 +24,12 @@ async function serving(
       waiting = [];
     },
   };
-  const read = () => {
+  const collect: Collect = async (each) => {
     reading.count++;
-    return new Promise<Status>((resolve) => waiting.push(() => resolve(STATUS)));
+    await new Promise<void>((resolve) => waiting.push(resolve));
+    return collected(STATUS)(each);
   };
-  const server = await serveMetrics({ host: "127.0.0.1", port: 0 }, read);
+  const server = await serveMetrics(ANY, { collect, warn: () => {} });
   try {
     await body(server, reading);
   } finally {
@@ -80,8 +83,8 @@ test("a client that goes away while it is read for leaves nothing", () =>
   }));
 
 test("a reading that fails is answered, and counted", async () => {
-  const fail = () => Promise.reject(new Error("no"));
-  const server = await serveMetrics({ host: "127.0.0.1", port: 0 }, fail);
+  const collect = () => Promise.reject(new Error("no"));
+  const server = await serveMetrics(ANY, { collect, warn: () => {} });
   try {
     const response = await fetch(server.url);
     assert.equal(response.status, 200);
@@ -98,3 +101,42 @@ test("anything else than GET /metrics is said to be", () =>
     assert.match(await (await fetch(new URL("/", url))).text(), /see \/metrics/);
     assert.equal(reading.count, 0);
   }));
+
+test("if the store cannot be read, the groups still answer; and the other way round", async () => {
+  const warnings: string[] = [];
+  const fails = { collect: false, store: true };
+  const status = (): StoreStatus => {
+    if (fails.store) throw new Error("no store");
+    const counts = { put: 3, taken: 0, expired: 0, dropped: 0, refused: {} };
+    return { path: "/s", names: [], clients: 1, counts } as unknown as StoreStatus;
+  };
+  const server = await serveMetrics(ANY, {
+    collect: (each) =>
+      fails.collect ? Promise.reject(new Error("no groups")) : collected(STATUS)(each),
+    store: () => ({ status }),
+    warn: (text) => warnings.push(text),
+  });
+  const scrape = async () => {
+    const response = await fetch(server.url);
+    assert.equal(response.status, 200);
+    return response.text();
+  };
+  try {
+    const groups = await scrape();
+    assert.match(groups, /^reuseport_migrate_groups\{service=":80"\} 1$/m);
+    assert.match(groups, /^reuseport_migrate_collection_errors_total 1$/m);
+    assert.doesNotMatch(groups, /store_put_total/);
+    await scrape();
+    fails.store = false;
+    fails.collect = true;
+    const store = await scrape();
+    assert.match(store, /^reuseport_migrate_store_put_total 3$/m);
+    assert.match(store, /^reuseport_migrate_collection_errors_total 3$/m);
+    assert.deepEqual(warnings, [
+      "/metrics lacks the store: no store",
+      "/metrics is incomplete: no groups",
+    ]);
+  } finally {
+    await server.close();
+  }
+});

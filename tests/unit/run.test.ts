@@ -176,9 +176,9 @@ describe("the text", () => {
       "    stage          migrated  kernel  dropped  fell back",
       "    accept_queue        140       0        0  0",
       "    handshake_ack         0       0        0  3 (gone 3)",
-      "  moved to generation 2 (newest): 140, by the kernel's hash: 3",
+      "  migrated to generation 2 (newest): 140, by the kernel's hash: 3",
       "  new connections: 40",
-      "0 lost of 143 connections that were moved",
+      "0 lost of 143 connections that migrated",
     ]);
   });
 
@@ -189,10 +189,10 @@ describe("the text", () => {
     const ending = { code: null, signal: "SIGTERM" } as const;
     const text = outcomeText(outcome({ settled: "limit", waiting, ending }, after, 6n));
     assert.deepEqual(text.split("\n").slice(-4), [
-      "netns 7: 2 could not be moved: no listener was left, or it failed",
+      "netns 7: 2 could not migrate: no listener was left, or the kernel failed",
       "not settled after 32s; 0.0.0.0:80 has 3 queued, 1 half-open",
       "the command ended by SIGTERM",
-      "6 lost of 6 connections that were to be moved: more than --max-lost 0 allows",
+      "6 lost of 6 connections that had to migrate: --max-lost allows 0",
     ]);
   });
 });

@@ -50,7 +50,7 @@ for (const [name, why] of refused) {
 test("a unit that systemd does not know is refused", () => {
   assert.throws(
     () => unitCgroup("ap", systemd({ LoadState: "not-found", Slice: "system.slice" })([])),
-    /--unit ap: systemd knows no ap\.service; see 'systemctl list-units/,
+    /unit ap: systemd knows no ap\.service; see 'systemctl list-units/,
   );
 });
 

@@ -54,7 +54,7 @@ describe("a line", () => {
     assert.deepEqual(lines([], []), []);
     assert.deepEqual(lines([], [one]), [`${state}; syn kernel 100 (200/s)`]);
     assert.deepEqual(lines([one], []), [
-      "NOW 0.0.0.0:80 (netns 7) is not attached any more",
+      "NOW 0.0.0.0:80 (netns 7) is no longer attached",
       "NOW nothing is attached",
     ]);
     const silent = groupStatus({ listeners: [] });

@@ -49,7 +49,7 @@ export class ConfiguredSidecar implements AsyncDisposable {
   /** Sends SIGHUP; returns when the reload has succeeded or been refused. */
   async reload(): Promise<void> {
     const done = () =>
-      this.log().filter(({ event, msg }) => event === "reloaded" || /is refused; /.test(msg))
+      this.log().filter(({ event, msg }) => event === "reloaded" || /is refused: /.test(msg))
         .length;
     const before = done();
     this.#child?.kill("SIGHUP");

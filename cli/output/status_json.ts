@@ -1,0 +1,83 @@
+/** Status as JSON. Pure. */
+import type { Status } from "../../loader/operate/status.ts";
+import type { Rate } from "./decisions.ts";
+
+/** Returns what `status --json` prints: counts are numbers, cookies (64 bits) are strings. */
+export function statusJson(status: Status, rate?: Rate) {
+  return {
+    groups: status.groups.map((group) => ({
+      name: group.name,
+      service: group.service,
+      netns: group.key.netns,
+      family: group.key.family,
+      address: group.key.address,
+      port: group.key.port,
+      uid: group.uid,
+      attached: group.attached,
+      program_id: group.programId,
+      migrate: group.migrate,
+      route: group.route,
+      settings: group.settings,
+      unlike: group.optionDifferences,
+      wakeups: group.wakeups,
+      attachments: group.attachments,
+      hold: group.hold && {
+        time_ms: group.hold.timeMs,
+        max: group.hold.max,
+        standby: group.hold.standby,
+        holding: group.hold.holding,
+        left_ms: group.hold.leftMs,
+        connections: group.hold.connections,
+        received_syn: Number(group.hold.received.syn),
+        received_migrated: Number(group.hold.received.migrated),
+        started: group.hold.holds.started,
+        handed_over: group.hold.holds.handed_over,
+        expired: group.hold.holds.expired,
+        released: group.hold.holds.released,
+      },
+      sidecar_pid: group.sidecar,
+      generation: group.generation,
+      listeners: group.listeners.map((l) => ({
+        cookie: String(l.cookie),
+        protocol: l.protocol,
+        slot: l.slot,
+        generation: l.generation,
+        role: l.role,
+        class: l.class,
+        owners: l.owners.map(({ pid, fd, comm }) => ({ pid, fd, comm })),
+        queue_length: l.queueLength,
+        queue_limit: l.queueLimit,
+        half_open: l.halfOpen,
+        migrated_out: Number(l.migratedOut),
+        migrated_into: Number(l.migratedInto),
+      })),
+      decisions: group.decisions.map((d) => ({
+        ...d,
+        count: Number(d.count),
+        ...(rate && { per_second: rate(group, d) }),
+      })),
+      closed_listeners: {
+        migrated_out: Number(group.closed.out),
+        migrated_into: Number(group.closed.into),
+      },
+    })),
+    adoptions: status.adoptions.map(({ cgroup, inForce, ports }) => ({
+      cgroup,
+      in_force: inForce,
+      ports: ports.map(({ port, binds, failed }) => ({
+        port,
+        binds: Number(binds),
+        failed: Number(failed),
+      })),
+    })),
+    unmanaged: status.unmanaged.map(({ cookie, key, owners }) => ({
+      cookie: String(cookie),
+      netns: key.netns,
+      family: key.family,
+      address: key.address,
+      port: key.port,
+      owners: owners.map(({ pid, fd, comm }) => ({ pid, fd, comm })),
+    })),
+    errors: status.errors,
+  };
+}

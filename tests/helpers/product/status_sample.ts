@@ -1,0 +1,75 @@
+/** A status in which every number differs from 0, for tests of its texts and metrics. */
+import type { GroupStatus, ListenerStatus, Status } from "../../../loader/index.ts";
+import { listenerStatus } from "../fixtures.ts";
+
+export const sampleListener = (
+  slot: number | null,
+  generation: number | null,
+  into = 0n,
+): ListenerStatus =>
+  listenerStatus({
+    cookie: 2n ** 60n,
+    slot,
+    generation,
+    role: slot === null ? "unknown" : "target",
+    queueLength: 2,
+    halfOpen: 1,
+    migratedInto: into,
+  });
+
+export const SAMPLE_GROUP: GroupStatus = {
+  name: "7-ipv4-0_0_0_0-80",
+  service: ":80",
+  key: { netns: 7, family: "ipv4", address: "0.0.0.0", port: 80, ifindex: 0, v6only: false },
+  uid: 0,
+  attached: true,
+  programId: 42,
+  migrate: "newest",
+  route: "kernel",
+  settings: "prefer",
+  optionDifferences: [{ classes: [1, 2], names: ["SO_KEEPALIVE", "TCP_DEFER_ACCEPT"] }],
+  attachments: 3,
+  sidecar: null,
+  generation: 5,
+  listeners: [sampleListener(0, 5, 30n), sampleListener(1, 4), sampleListener(null, null)],
+  decisions: [
+    { stage: "accept_queue", outcome: "selected", count: 30n },
+    { stage: "accept_queue", outcome: "fallback", reason: "gone", count: 2n },
+  ],
+  wakeups: 4,
+  hold: {
+    timeMs: 10_000,
+    max: 4096,
+    standby: true,
+    holding: true,
+    leftMs: 7_240,
+    connections: 143,
+    received: { syn: 200n, migrated: 12n },
+    holds: {
+      started: 5,
+      handed_over: 2,
+      expired: 1,
+      released: 1,
+      sumMs: 12_500,
+      buckets: [0, 1, 0, 2, 0, 0, 0, 0, 0, 0],
+    },
+  },
+  closed: { out: 30n, into: 0n },
+  run: { timeNs: 1_500_000_000n, count: 10n },
+};
+export const SAMPLE: Status = {
+  groups: [SAMPLE_GROUP],
+  adoptions: [
+    {
+      cgroup: "/system.slice/app.service",
+      inForce: true,
+      ports: [
+        { port: 80, binds: 3n, failed: 0n },
+        { port: 81, binds: 0n, failed: 1n },
+      ],
+    },
+  ],
+  unmanaged: [],
+  kernel: new Map([[7, { success: 32n, failure: 1n }]]),
+  errors: [],
+};

@@ -1,4 +1,4 @@
-/** The effective config, as a file that reads back the same. Pure. */
+/** The effective config, as a file that reads back the same. */
 import { stringify } from "yaml";
 import { HOST_KEYS, type HostValues } from "../options/host.ts";
 import { DEFAULT_METRICS } from "../options/metrics_address.ts";

@@ -1,6 +1,6 @@
 /**
  * Values of options: checks that yargs does not make. A `label` is the option as the user wrote it,
- * at the start of a sentence: `--hold-max`, or `services.web.hold.max:` for a config file.
+ * at the start of a sentence: `--hold-max`, or `services.web.hold.max:` for a config file. Pure.
  */
 import { parseSpec, type Spec } from "../../loader/core/spec.ts";
 import { UsageError } from "../../loader/errors.ts";

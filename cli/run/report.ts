@@ -1,4 +1,4 @@
-/** The verdict as text and as JSON. Pure. */
+/** The verdict as text and as JSON. */
 import { STAGES } from "../../loader/core/abi.ts";
 import { formatEndpoint } from "../../loader/core/address.ts";
 import type { Decision } from "../../loader/group/counts.ts";

@@ -28,6 +28,7 @@ export function execOptions(yargs: Argv): Argv<ExecArguments> {
     .positional("spec", {
       type: "string",
       array: true,
+      demandOption: true,
       describe: "where the server listens: ':8080' (every address), '127.0.0.1:8080', '[::1]:8080'",
     })
     .option("restart", {

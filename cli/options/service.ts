@@ -94,6 +94,15 @@ export type ServiceValues = {
     | undefined;
 };
 
+/** One service of a config file or of a command line. */
+export interface NamedService {
+  readonly name: string;
+  /** Its SPECs as text. */
+  readonly listen: readonly string[];
+  readonly values: ServiceValues;
+  readonly options: ServiceOptions;
+}
+
 /** The command line or config file that the values are from. */
 export interface OptionSource {
   /** Whether a process, cgroup or namespace may appear later; if not, its absence is an error. */

@@ -9,6 +9,7 @@ function options(yargs: Argv): Argv<Arguments> {
     .positional("name", {
       type: "string",
       array: true,
+      demandOption: true,
       describe: "the names to close, also while a process holds them",
     })
     .option("store", storeOption)

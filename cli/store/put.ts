@@ -14,6 +14,7 @@ function options(yargs: Argv): Argv<Arguments> {
     .positional("fd", {
       type: "string",
       array: true,
+      demandOption: true,
       describe: "numbers of open file descriptors, in order",
     })
     .option("store", storeOption)

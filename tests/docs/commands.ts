@@ -84,20 +84,20 @@ function list(all: ReadonlyMap<string, Options>, nameOf: (name: string) => strin
   return [...all]
     .map(([key, options]) => {
       const name = nameOf(key);
-      const required = name.startsWith("<") ? "; required" : "";
-      return item(`\`${name}\` (${kind(options)}${required}): ${options.describe}`);
+      const isRequired = options.demandOption === true || name.startsWith("<");
+      return item(`\`${name}\` (${kind(options, isRequired)}): ${options.describe}`);
     })
     .join("\n");
 }
 
 /** `string, required`, or ``one of `kernel`, `newest`; default `kernel` ``. */
-function kind(options: Options): string {
-  const { type, array, choices, demandOption, default: value, defaultDescription } = options;
+function kind(options: Options, isRequired: boolean): string {
+  const { type, array, choices, default: value, defaultDescription } = options;
   const quoted = (words: readonly unknown[]) => words.map((word) => `\`${word}\``).join(", ");
   const preset = defaultDescription ?? value;
   return [
     choices ? `one of ${quoted(choices)}` : `${type}${array ? ", repeatable" : ""}`,
-    ...(demandOption ? ["required"] : []),
+    ...(isRequired ? ["required"] : []),
     ...(preset === undefined ? [] : [`default ${/ /.test(preset) ? preset : `\`${preset}\``}`]),
   ].join("; ");
 }

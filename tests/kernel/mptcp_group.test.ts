@@ -42,9 +42,7 @@ describe("a group of MPTCP listeners only", () => {
         (await runCli(["status"])).stdout,
         /2 MPTCP listeners: reached by the kernel's hash only/,
       );
-      const text = await new Exporter({ process: false }).scrape((each) =>
-        sidecar.status(each),
-      );
+      const text = await new Exporter({ process: false }).scrape((each) => sidecar.status(each));
       assert.equal(total(text, "reuseport_migrate_mptcp_listeners"), 2);
       const served = await tally(await s.peers(100));
       assert.deepEqual(

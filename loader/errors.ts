@@ -1,6 +1,6 @@
 /**
- * The errors this library throws. Each is one clear sentence: what, where, what
- * to do. `cli/process/exit.ts` maps the classes to exit codes.
+ * The errors this library throws: `<what failed>: <why>; <what to do>`. cli/process/exit.ts maps
+ * the classes to exit codes.
  */
 
 /** A system or libbpf call failed. Shaped like Node's own: `code`, `errno`, `syscall`. */
@@ -20,17 +20,17 @@ export class SysError extends Error {
   }
 }
 
-/** The caller asked for something malformed: a SPEC, an option, a number. */
+/** A malformed SPEC, option or number from the caller. */
 export class UsageError extends Error {
   override name = "UsageError";
 }
 
-/** Nothing that listens (or is pinned) matches. */
+/** No listener, pinned group or name of the store matches. */
 export class NoMatchError extends Error {
   override name = "NoMatchError";
 }
 
-/** A right this process needs is missing; `capability` names it. */
+/** This process lacks a right; `capability` grants it. */
 export class PermissionError extends Error {
   override name = "PermissionError";
   readonly capability: string;
@@ -40,7 +40,7 @@ export class PermissionError extends Error {
   }
 }
 
-/** The host lacks a feature: kernel, BTF, bpffs or libbpf. */
+/** The host lacks a feature of the kernel, BTF, bpffs, cgroup v2 or libbpf. */
 export class NotSupportedError extends Error {
   override name = "NotSupportedError";
   readonly feature: string;
@@ -50,7 +50,7 @@ export class NotSupportedError extends Error {
   }
 }
 
-/** The kernel's verifier or libbpf refused an object; `log` is what they printed. */
+/** The kernel's verifier or libbpf refused an object; `log` has their messages. */
 export class VerifierError extends Error {
   override name = "VerifierError";
   readonly log: string;
@@ -61,27 +61,27 @@ export class VerifierError extends Error {
   }
 }
 
-/** Somebody else has what we need: another program, map, sidecar or port. */
+/** Another program, map, sidecar or server occupies a required resource. */
 export class ConflictError extends Error {
   override name = "ConflictError";
 }
 
-/** The group already runs a program that is not ours. */
+/** Another program than reuseport-migrate's is attached to the group. */
 export class ForeignProgramError extends ConflictError {
   override name = "ForeignProgramError";
 }
 
-/** A listener is already in somebody's REUSEPORT_SOCKARRAY or sockmap. */
+/** A listener is already in another program's REUSEPORT_SOCKARRAY or sockmap. */
 export class AlreadyManagedError extends ConflictError {
   override name = "AlreadyManagedError";
 }
 
-/** Owners have locked the filters of all listeners through which a program could be attached. */
+/** All listeners that could attach a program have SO_LOCK_FILTER set. */
 export class FilterLockedError extends ConflictError {
   override name = "FilterLockedError";
 }
 
-/** A standby cannot stand by: somebody has the address, or the group takes no standby. */
+/** The standby cannot be opened: its address is in use, or the group allows none. */
 export class StandbyError extends ConflictError {
   override name = "StandbyError";
 }
@@ -91,7 +91,7 @@ export class LockedError extends ConflictError {
   override name = "LockedError";
 }
 
-/** The fd store refuses; `reason` is the one of its wire format (loader/store/protocol.ts). */
+/** The fd store refused a request; `reason` is that of its reply (loader/store/protocol.ts). */
 export class StoreRefusedError extends ConflictError {
   override name = "StoreRefusedError";
   readonly reason: string;
@@ -101,12 +101,12 @@ export class StoreRefusedError extends ConflictError {
   }
 }
 
-/** The fd store went away, or does not answer. */
+/** The fd store has closed the connection, or does not answer. */
 export class StoreGoneError extends Error {
   override name = "StoreGoneError";
 }
 
-/** Pinned state was written by another version; `differences` lists all of them. */
+/** Another version pinned the state; `differences` lists all of them. */
 export class AbiMismatchError extends ConflictError {
   override name = "AbiMismatchError";
   readonly differences: readonly string[];
@@ -119,7 +119,7 @@ export class AbiMismatchError extends ConflictError {
   }
 }
 
-/** Whether `error` is a {@link SysError} with one of these codes. */
+/** Returns whether `error` is a {@link SysError} with one of these codes. */
 export function hasCode(error: unknown, ...codes: string[]): error is SysError {
   return error instanceof SysError && codes.includes(error.code);
 }

@@ -1,6 +1,6 @@
-/** Steps that are undone together, and steps that all run. Replaces DisposableStack (Node 24). */
+/** Work that is undone if it fails, and steps that all run. Node 24's DisposableStack replaces it. */
+/** Runs `work`. If it throws, runs the undo steps it registered, last first, and rethrows. */
 
-/** Runs `work`; if it throws, runs the steps it registered, last first, and rethrows. */
 export function allOrNothing<T>(work: (undo: (step: () => void) => void) => T): T {
   const steps: (() => void)[] = [];
   try {
@@ -11,7 +11,7 @@ export function allOrNothing<T>(work: (undo: (step: () => void) => void) => T): 
   }
 }
 
-/** Runs every step, one after another. @throws the first error, after all steps have run */
+/** Runs every step, then throws the first error, if any. */
 export async function everyStep(steps: Iterable<() => void | Promise<void>>): Promise<void> {
   const errors: unknown[] = [];
   for (const step of steps) {

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import type { PinTree } from "../bpf/pin_tree.ts";
 import { AbiMismatchError } from "../errors.ts";
-import { nestOf } from "../host/cgroup.ts";
+import { locateCgroup } from "../host/cgroup.ts";
 import { allOrNothing } from "../rollback.ts";
 import { Adoption, detachLinks } from "./adoption.ts";
 import { type AdoptedPort, unbound } from "./adoption_record.ts";
@@ -29,7 +29,7 @@ export function adopt(pinTree: PinTree, cgroup: string, ports: Iterable<number>)
     extend(existing, ports);
     return;
   }
-  nestOf(cgroup); // the refusal first
+  locateCgroup(cgroup); // the refusal first
   const before = existing?.ports() ?? [];
   const known = new Set(before.map(({ port }) => port));
   const added = [...new Set(ports)].filter((port) => !known.has(port)).map(unbound);

@@ -10,7 +10,7 @@ import { differ, obtain, pin } from "../bpf/pin.ts";
 import { ABI_VERSION, BIND_PROGRAMS, LAYOUT } from "../core/abi.ts";
 import { ADOPTION_MAPS } from "../core/map_shapes.ts";
 import { AbiMismatchError, ConflictError, hasCode } from "../errors.ts";
-import { nestOf } from "../host/cgroup.ts";
+import { locateCgroup } from "../host/cgroup.ts";
 import { checkPtr, checkRet } from "../sys/check.ts";
 import * as bpf from "../sys/libbpf.ts";
 import * as libc from "../sys/libc.ts";
@@ -47,7 +47,7 @@ export class Adoption implements Disposable {
    * @throws UsageError when the cgroup's parent does not exist, ConflictError when it takes no programs.
    */
   static create(path: string, ports: readonly AdoptedPort[], unfinished: string): void {
-    const nest = nestOf(path);
+    const nest = locateCgroup(path);
     using object = new BpfObject("adopt");
     object.load();
     for (const map of MAP_NAMES) pin(object.mapFd(map), join(unfinished, map));

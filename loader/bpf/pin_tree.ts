@@ -18,6 +18,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { mountPoint } from "../core/mounts.ts";
 import { hasCode, LockedError, NotSupportedError, UsageError } from "../errors.ts";
 import * as libc from "../sys/libc.ts";
 
@@ -41,10 +42,8 @@ export function findBpffs(path?: string): string {
     }
     return path;
   }
-  for (const line of readFileSync("/proc/mounts", "utf8").split("\n")) {
-    const [, mount, type] = line.split(" ");
-    if (type === "bpf" && mount) return mount;
-  }
+  const mount = mountPoint(readFileSync("/proc/mounts", "utf8"), "bpf");
+  if (mount !== null) return mount;
   throw new NotSupportedError(
     "bpffs",
     "no bpf file system is mounted: run 'mount -t bpf bpf /sys/fs/bpf', or name one with --bpffs",

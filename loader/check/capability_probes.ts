@@ -1,37 +1,38 @@
-/** Probes: the capabilities, each with what it is for. Root has all of them, unless they were taken. */
+/** Probes of the capabilities. */
 import {
   CAPABILITIES,
   effectiveCapabilities,
+  hasCapability,
   missingCapabilities,
   OPTIONAL_CAPABILITIES,
+  processText,
 } from "../host/capabilities.ts";
-import { no, ok, type Probe } from "./probe.ts";
+import { type HostProbe, no, ok } from "./probe.ts";
 
-const root = () => process.geteuid?.() === 0;
-
-export function rightsProbes(): Probe[] {
+export function capabilityProbes(): HostProbe[] {
+  const missing = (name: string) =>
+    missingCapabilities(effectiveCapabilities()).some((it) => it.name === name);
   return [
-    ...CAPABILITIES.map(({ name, use }) => {
-      const has = () =>
-        !missingCapabilities(effectiveCapabilities()).some((it) => it.name === name);
-      return capability(name, use, true, has);
-    }),
-    ...OPTIONAL_CAPABILITIES.map(({ name, use, bit }) => {
-      const has = () => (effectiveCapabilities() & (1n << bit)) !== 0n;
-      return capability(name, use, false, has);
-    }),
+    ...CAPABILITIES.map(({ name, use }) => probe(name, use, true, () => !missing(name))),
+    ...OPTIONAL_CAPABILITIES.map(({ name, use, bit }) =>
+      probe(name, use, false, () => hasCapability(bit)),
+    ),
   ];
 }
 
-function capability(name: string, use: string, required: boolean, has: () => boolean): Probe {
+function probe(
+  name: HostProbe["name"],
+  use: string,
+  required: boolean,
+  isGranted: () => boolean,
+): HostProbe {
   return {
     name,
     use,
     required,
     run() {
-      if (has()) return ok(use);
-      const who = root() ? "this root process lacks it" : "not root, and without it";
-      return no(`missing ${use}; ${who}`, "run it as root, or grant it");
+      if (isGranted()) return ok(use);
+      return no(`${processText()} lacks it (needed ${use})`, "run as root, or grant it");
     },
   };
 }

@@ -1,25 +1,25 @@
 /**
- * Kernel defects to know of. Only the first can be found by doing (wakeup.ts); the
- * others would take a crash or a leak to show, so the versions with the fix are
- * named and no verdict hangs on them. Pure.
+ * Known kernel defects. The self-test can find the first only (selftest/wakeup.ts): showing the
+ * others takes a crash or a leak. `check` lists the versions with the fix; no verdict depends on it.
+ * Pure.
  */
 
-export interface Defect {
+interface Defect {
   readonly name: string;
   readonly what: string;
   /** First fixed release of each stable series. */
   readonly fixedIn: readonly string[];
-  /** Series in which no release has the fix yet, with the last one looked at. */
+  /** The last release that was examined, of each series without a fix. */
   readonly notIn?: readonly string[];
 }
 
 export const WAKEUP_DEFECT: Defect = {
   name: "CVE-2026-46015",
-  what: "a destination that sleeps is not woken by what migrates to it from an accept queue",
+  what: "a sleeping destination is not woken when a connection migrates to it from an accept queue",
   fixedIn: ["5.15.209", "6.1.175", "6.6.140", "6.12.86", "6.18.27", "7.0.4"],
 };
 
-/** Those no probe can find. */
+/** Defects that no probe can find. */
 export const SILENT_DEFECTS: readonly Defect[] = [
   {
     name: "CVE-2026-99270",
@@ -29,7 +29,7 @@ export const SILENT_DEFECTS: readonly Defect[] = [
   },
   {
     name: "select leak",
-    what: "selecting from a sockmap can leak a socket that is ESTABLISHED (never one of ours, which listen)",
+    what: "selecting an ESTABLISHED socket from a sockmap can leak it (ours has listeners only)",
     fixedIn: ["6.1.127", "6.12.11"],
   },
   {
@@ -40,22 +40,22 @@ export const SILENT_DEFECTS: readonly Defect[] = [
 ];
 
 /**
- * The upstream version a kernel says it is. Debian's `uname -r` has an ABI number where others
- * have it; their `uname -v` names it.
+ * Returns the upstream version of a kernel. On Debian `uname -r` has an ABI number instead, and
+ * `uname -v` has the version.
  */
 export function kernelVersion(release: string, version: string): string {
   const debian = /\bDebian (\d+\.\d+\.\d+)/.exec(version)?.[1];
   return debian ?? /^\d+\.\d+(?:\.\d+)?/.exec(release)?.[0] ?? release;
 }
 
-/** Where it is fixed, and what that says of this kernel: its word, not a finding. */
+/** Describes a defect, its fixed versions, and where `kernel` stands by its version number alone. */
 export function defectText({ what, fixedIn, notIn = [] }: Defect, kernel: string): string {
   const without = notIn.map((version) => `not in ${version}`);
   const where = [`fixed in ${fixedIn.join(", ")}`, ...without].join("; ");
-  return `${what}; ${where}; this kernel says ${kernel}: ${standing(fixedIn, kernel)}`;
+  return `${what}; ${where}; this kernel says ${kernel}: ${compare(kernel, fixedIn)}`;
 }
 
-function standing(fixedIn: readonly string[], kernel: string): string {
+function compare(kernel: string, fixedIn: readonly string[]): string {
   const [major = 0, minor = 0, patch = 0] = numbers(kernel);
   const same = fixedIn.find((fix) => {
     const [a, b] = numbers(fix);
@@ -66,7 +66,7 @@ function standing(fixedIn: readonly string[], kernel: string): string {
       const [a = 0, b = 0] = numbers(fix);
       return a < major || (a === major && b < minor);
     });
-    return newer ? "newer than all of these" : "of a series without a fix listed";
+    return newer ? "newer than all of these" : "of a series without a listed fix";
   }
   return patch >= (numbers(same)[2] ?? 0) ? "has the fix" : "older than the fix";
 }

@@ -1,10 +1,10 @@
-/** Probes of one group: would attaching to it work? */
+/** Probes of one group: whether attaching to it would work. */
 import { existsSync } from "node:fs";
 import { lockHolder, type PinTree } from "../bpf/pin_tree.ts";
 import { pinnedProgramId } from "../bpf/program.ts";
 import { endpoint, isSelectable, type Listener } from "../core/listener.ts";
 import { Group } from "../group/group.ts";
-import { effectiveCapabilities } from "../host/capabilities.ts";
+import { CAP_SYS_ADMIN, hasCapability } from "../host/capabilities.ts";
 import { hasLockedFilter, refuseForeign } from "../manage/attach.ts";
 import { countUnselectable, mptcpOf } from "../manage/members.ts";
 import { borrow } from "../net/borrow.ts";
@@ -13,9 +13,7 @@ import { optionsDigest, type SocketOptions, socketOptionsOf } from "../net/socke
 import { ownersText } from "./owners.ts";
 import { type Finding, no, ok, type Probe, unknown } from "./probe.ts";
 
-const CAP_SYS_ADMIN = 1n << 21n;
-
-/** @param pinTree where it may be pinned; null: there is no bpffs */
+/** @param pinTree null without bpffs */
 export function groupProbes(
   name: string,
   members: readonly Listener[],
@@ -29,15 +27,15 @@ export function groupProbes(
     run,
   });
   return [
-    probe("owners", "to borrow from", true, () => ok(ownersText(owners(members)))),
-    probe("namespace", "where a standby is opened", false, () => namespaceOf(members)),
+    probe("owners", "to borrow listeners", true, () => ok(ownersText(owners(members)))),
+    probe("namespace", "to open a standby", false, () => namespaceOf(members)),
     probe("same uid", "to be one group", true, () => sameUid(members)),
     probe("same settings", "to be compatible", false, () => sameSettings(members)),
-    probe("MPTCP", "that all can be selected", false, () => allSelectable(members)),
-    probe("filters", "to be attached through", true, () => notLocked(members)),
-    probe("other map", "to be put into ours", true, () => inNoOtherMap(members)),
-    probe("other program", "to attach ours", true, () => noOtherProgram(members, directory)),
-    probe("pins", "to be ours to pin", true, () => pinned(directory)),
+    probe("MPTCP", "to select every listener", false, () => allSelectable(members)),
+    probe("filters", "to attach the program", true, () => notLocked(members)),
+    probe("other map", "to fill the sockmap", true, () => inNoOtherMap(members)),
+    probe("other program", "to attach the program", true, () => noOtherProgram(members, directory)),
+    probe("pins", "to pin the group", true, () => pinned(directory)),
   ];
 }
 
@@ -46,10 +44,9 @@ const owners = (members: readonly Listener[]) => members.flatMap((member) => mem
 function namespaceOf(members: readonly Listener[]): Finding {
   const inode = members[0]?.key.netns ?? 0;
   if (inode === netnsInode("/proc/self/ns/net")) return ok(`${inode}, ours`);
-  const may = (effectiveCapabilities() & CAP_SYS_ADMIN) !== 0n;
-  return may
-    ? ok(`${inode}, not ours: covered all the same`)
-    : no(`${inode}, not ours: covered, but not held`, "for --hold there add CAP_SYS_ADMIN");
+  return hasCapability(CAP_SYS_ADMIN)
+    ? ok(`${inode}, not ours`)
+    : no(`${inode}, not ours: attach works, --hold does not`, "grant CAP_SYS_ADMIN for --hold");
 }
 
 function sameUid(members: readonly Listener[]): Finding {
@@ -58,9 +55,9 @@ function sameUid(members: readonly Listener[]): Finding {
   return no(`uids ${uids.join(", ")}: listeners of different users are never one group`);
 }
 
-/** Borrows each listener, as attaching does, and compares what its connections inherit. */
+/** Borrows each listener, as attach does, and compares the options that its connections inherit. */
 function sameSettings(members: readonly Listener[]): Finding {
-  if (!members.some(isSelectable)) return unknown("those of MPTCP listeners cannot be compared");
+  if (!members.some(isSelectable)) return unknown("options of MPTCP listeners cannot be compared");
   const classes = new Map<bigint, { settings: SocketOptions; members: Listener[] }>();
   for (const member of members.filter(isSelectable)) {
     const settings = socketOptionsOf(member);
@@ -70,15 +67,15 @@ function sameSettings(members: readonly Listener[]): Finding {
     known.members.push(member);
     classes.set(digest, known);
   }
-  if (classes.size === 0) return unknown("all listeners have just left");
+  if (classes.size === 0) return unknown("all listeners have closed meanwhile");
   if (classes.size === 1) return ok(`one class of ${members.filter(isSelectable).length}`);
   const all = [...classes.values()];
   const names = new Set(all.flatMap(({ settings }) => Object.keys(settings)));
   const differ = [...names].filter((it) => new Set(all.map((c) => c.settings[it])).size > 1);
-  const who = all.map((it) => ownersText(owners(it.members))).join(" and ");
+  const processes = all.map((it) => ownersText(owners(it.members))).join(" and ");
   return no(
-    `${classes.size} classes (${who}) differ in ${differ.join(", ")}`,
-    "set them alike; what migrates prefers its own class (attach --settings)",
+    `${classes.size} classes (${processes}) differ in ${differ.join(", ")}`,
+    "set the same options; connections prefer listeners of their class (attach --settings)",
   );
 }
 
@@ -86,35 +83,35 @@ function allSelectable(members: readonly Listener[]): Finding {
   const count = countUnselectable(members);
   if (count === 0) return ok("all listeners of the group can be selected");
   const mptcp = mptcpOf(members);
-  const unseen = count - mptcp.length;
-  const what = [
+  const invisible = count - mptcp.length;
+  const listeners = [
     ...(mptcp.length > 0 ? [`${mptcp.length} MPTCP (${ownersText(owners(mptcp))})`] : []),
-    ...(unseen > 0 ? [`${unseen} of processes we cannot see`] : []),
+    ...(invisible > 0 ? [`${invisible} of invisible processes`] : []),
   ].join(" and ");
   return no(
-    `${what}: covered, but reached by the kernel's hash only, so there is no --hold`,
-    mptcp.length > 0 ? "turn MPTCP off to have all of it (Go: GODEBUG=multipathtcp=0)" : undefined,
+    `${listeners}: reached by the kernel's hash only, and without --hold`,
+    mptcp.length > 0 ? "turn MPTCP off (Go: GODEBUG=multipathtcp=0)" : undefined,
   );
 }
 
-/** Asks each listener that a program could be attached through. */
+/** Reads SO_LOCK_FILTER of each listener that a program could be attached through. */
 function notLocked(members: readonly Listener[]): Finding {
   const plain = members.filter(isSelectable);
   const locked = plain.filter((member) => borrow(member, hasLockedFilter));
   if (locked.length === 0) return ok("no listener has SO_LOCK_FILTER");
-  const who = ownersText(owners(locked));
-  if (locked.length < plain.length) return ok(`SO_LOCK_FILTER on ${who}, but not on all`);
-  return no(`${who} has SO_LOCK_FILTER: nobody attaches through it`, "start it without");
+  const processes = ownersText(owners(locked));
+  if (locked.length < plain.length) return ok(`SO_LOCK_FILTER on ${processes}, but not on all`);
+  return no(`SO_LOCK_FILTER of ${processes} prevents attaching`, "start it without");
 }
 
 function inNoOtherMap(members: readonly Listener[]): Finding {
   const taken = members.filter(({ sockarray }) => sockarray);
   if (taken.length === 0) return ok("in no REUSEPORT_SOCKARRAY");
-  const who = ownersText(owners(taken));
-  return no(`${who} is in a REUSEPORT_SOCKARRAY, which excludes ours`, "remove it there first");
+  const processes = ownersText(owners(taken));
+  return no(`a listener of ${processes} is in a REUSEPORT_SOCKARRAY`, "remove it there first");
 }
 
-/** @throws ForeignProgramError, which says what is there and what to do */
+/** @throws ForeignProgramError */
 function noOtherProgram(members: readonly Listener[], directory: string | null): Finding {
   const ours = directory === null ? null : pinnedProgramId(directory);
   refuseForeign(members, ours);
@@ -122,12 +119,12 @@ function noOtherProgram(members: readonly Listener[], directory: string | null):
   return ok(attached ? `ours is attached (${attached.programId})` : "none is attached");
 }
 
-/** @throws AbiMismatchError, which says what to do */
+/** @throws AbiMismatchError */
 function pinned(directory: string | null): Finding {
   if (directory === null || !existsSync(directory)) return ok("nothing is pinned yet");
-  using group = Group.open(directory);
+  using opened = Group.open(directory);
   const holder = lockHolder(directory);
-  const { service, key } = group.record;
-  const what = `${endpoint(key)} as service ${service}`;
-  return ok(holder ? `${what}, by sidecar ${holder}` : `${what}, without a sidecar`);
+  const { service, key } = opened.record;
+  const group = `${endpoint(key)} as service ${service}`;
+  return ok(holder ? `${group}, by sidecar ${holder}` : `${group}, without a sidecar`);
 }

@@ -1,24 +1,32 @@
 /**
- * The probes of the host, in order: what a later one needs comes before it. What wants libbpf
- * is imported when its probe runs, as a host without it is an answer too.
+ * The probes of the host, each after those it needs. Files that load libbpf are imported when
+ * their probe runs, because `check` must also answer on a host without libbpf.
  */
 import { release, version } from "node:os";
-import { rightsProbes } from "./capability_probes.ts";
+import { capabilityProbes } from "./capability_probes.ts";
 import { defectText, kernelVersion, SILENT_DEFECTS, WAKEUP_DEFECT } from "./defects.ts";
-import { placeProbes } from "./mount_probes.ts";
-import { type Finding, ok, type Probe, type Result, runProbes } from "./probe.ts";
+import { mountProbes } from "./mount_probes.ts";
+import {
+  type Finding,
+  type HostProbe,
+  type HostProbeName,
+  ok,
+  type Result,
+  runProbes,
+} from "./probe.ts";
 import { BORROW, SelfTest } from "./self_test.ts";
 import { migrateSysctl } from "./sysctl.ts";
 
 export interface CheckOptions {
-  /** As for attach. */
+  /** Mount point of bpffs; default: the first one mounted. */
   readonly bpffs?: string;
-  /** Ends it between two probes. */
+  /** Ends the run between two probes. */
   readonly signal?: AbortSignal;
 }
 
-const MAY_LOAD = ["CAP_NET_ADMIN", "CAP_BPF", "BTF", "libbpf"] as const;
-/** All that `attach` does to a group. */
+/** Needed to load a BPF program. */
+const LOADING = ["CAP_NET_ADMIN", "CAP_BPF", "BTF", "libbpf"] as const;
+/** Needed to attach to a group. */
 export const CAN_ATTACH = [
   "program loads",
   "iterator loads",
@@ -28,7 +36,7 @@ export const CAN_ATTACH = [
 
 type Kernel = typeof import("./kernel.ts");
 
-/** What the kernel lets us do with BPF; owns the instance that its probes share. */
+/** Probes of the kernel's BPF; owns the loaded objects that they share. */
 class KernelProbes implements Disposable {
   readonly #bpffs: string | undefined;
   #instance: InstanceType<Kernel["Instance"]> | null = null;
@@ -37,19 +45,19 @@ class KernelProbes implements Disposable {
     this.#bpffs = bpffs;
   }
 
-  probes(): Probe[] {
+  probes(): HostProbe[] {
     const [program, iterator, sockmap] = CAN_ATTACH;
-    const hooks = [...MAY_LOAD, "cgroup v2"];
+    const hooks = [...LOADING, "cgroup v2"] as const;
     return [
-      probe(program, "to decide where connections go", MAY_LOAD, (kernel) => {
+      probe(program, "to choose a connection's listener", LOADING, (kernel) => {
         this.#instance = new kernel.Instance();
         return ok("SK_REUSEPORT_SELECT_OR_MIGRATE, with its maps");
       }),
-      probe("pins", "to keep what is attached", [program, "bpffs"], () =>
+      probe("pins", "to keep the program attached", [program, "bpffs"], () =>
         this.#loaded().pin(this.#bpffs),
       ),
-      probe(iterator, "to see who listens", [...MAY_LOAD, "CAP_PERFMON"], (k) => k.iteratorLoads()),
-      probe(sockmap, "to name a destination", [program], () => this.#loaded().list()),
+      probe(iterator, "to list listeners", [...LOADING, "CAP_PERFMON"], (k) => k.iteratorLoads()),
+      probe(sockmap, "to select a listener", [program], () => this.#loaded().storeListener()),
       probe("bind events", "to see new listeners at once", hooks, (k) => k.bindEvents(), false),
       probe("bind hooks", "for --adopt and exec", hooks, (k) => k.bindHooks(), false),
     ];
@@ -66,38 +74,38 @@ class KernelProbes implements Disposable {
 }
 
 function probe(
-  name: string,
+  name: HostProbeName,
   use: string,
-  needs: readonly string[],
+  needs: readonly HostProbeName[],
   run: (kernel: Kernel) => Finding | Promise<Finding>,
   required = true,
-): Probe {
+): HostProbe {
   return { name, use, required, needs, run: async () => run(await import("./kernel.ts")) };
 }
 
-/** Probes the host, with a self-test. Nobody's listener is touched, and nothing stays. */
+/** Probes the host, with a self-test. Touches no listener of another process and leaves nothing. */
 export async function checkHost(options: CheckOptions = {}): Promise<readonly Result[]> {
   const { bpffs, signal } = options;
   using kernel = new KernelProbes(bpffs);
   using selfTest = new SelfTest();
-  const probes: Probe[] = [
-    ...rightsProbes(),
-    ...placeProbes(bpffs),
+  const probes: HostProbe[] = [
+    ...capabilityProbes(),
+    ...mountProbes(bpffs),
     ...kernel.probes(),
     ...selfTest.labProbes(),
-    { name: "tcp_migrate_req", use: "the kernel's own way", required: false, run: migrateSysctl },
+    { name: "tcp_migrate_req", use: "kernel migration", required: false, run: migrateSysctl },
     ...selfTest.testProbes(CAN_ATTACH),
   ];
   return await runProbes(probes, signal);
 }
 
-/** What is known of kernels and hangs on no probe. */
+/** A fact that no probe can check. */
 export interface Note {
   readonly name: string;
   readonly text: string;
 }
 
-/** The known defects, by what this kernel says it is. */
+/** Returns the known defects, compared with this kernel's version. */
 export function kernelNotes(): readonly Note[] {
   const kernel = kernelVersion(release(), version());
   const all = [WAKEUP_DEFECT, ...SILENT_DEFECTS];

@@ -1,4 +1,4 @@
-/** What `check` asks. A second entry beside ../index.ts, as it must also work without libbpf. */
+/** The probes of `check`: an entry of its own, because it must load without libbpf. */
 export { type CheckOptions, checkHost, kernelNotes, type Note } from "./host.ts";
 export {
   type CheckVerdict,

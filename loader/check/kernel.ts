@@ -1,4 +1,4 @@
-/** Probes: what the kernel lets us do with BPF. Each does it, and undoes it at once. */
+/** Probes of the kernel's BPF. Each uses a feature, and undoes that at once. */
 import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { BpfObject } from "../bpf/object.ts";
@@ -18,11 +18,11 @@ import { type Finding, no, ok } from "./probe.ts";
 
 const SLOTS = 64;
 
-/** One loaded instance, which the probes after it use: the verifier takes its time for each. */
+/** One loaded program with its maps. Later probes share it, because verifying it takes long. */
 export class Instance implements Disposable {
   readonly #pins: GroupPins = makeUnpinned(SLOTS);
 
-  /** Pins it where groups are pinned. What is cut short there is cleared by whoever locks next. */
+  /** Pins it below the pin tree. If this process is killed here, the next lock cleans up. */
   async pin(bpffs: string | undefined): Promise<Finding> {
     const mount = findBpffs(bpffs);
     const pinTree = new PinTree(mount);
@@ -41,8 +41,8 @@ export class Instance implements Disposable {
     return ok(`program and maps, at ${pinTree.root}`);
   }
 
-  /** Puts a listener of ours into its sockmap, and finds it there. */
-  list(): Finding {
+  /** Puts a listener of this process into the sockmap and looks it up. */
+  storeListener(): Finding {
     const { listeners } = this.#pins.maps;
     const fd = libc.socket(libc.AF_INET, libc.SOCK_STREAM | libc.SOCK_CLOEXEC, 0);
     try {
@@ -53,7 +53,7 @@ export class Instance implements Disposable {
       listeners.update(0, value);
       const cookie = libc.getsockopt(fd, libc.SOL_SOCKET, libc.SO_COOKIE, 8);
       const found = listeners.lookup(0);
-      return found?.equals(cookie) ? ok("and gives it back") : no("it took one and has another");
+      return found?.equals(cookie) ? ok("and returns it") : no("it returns another socket");
     } finally {
       libc.close(fd);
     }
@@ -70,7 +70,7 @@ export function iteratorLoads(): Finding {
   return ok(`task_file: ${observer.read().listeners.length} listeners on this host`);
 }
 
-/** Has the kernel tell of binds, to no port; at the root, as `attach` does. */
+/** Attaches the programs of bind events to the root cgroup, as `attach` does, but for no port. */
 export function bindEvents(): Finding {
   const mount = findCgroup2() ?? "";
   try {
@@ -78,11 +78,11 @@ export function bindEvents(): Finding {
     return ok(`cgroup/post_bind4 and 6 at ${mount}`);
   } catch (error) {
     if (!(error instanceof SysError)) throw error;
-    return no(`${error.message}: new listeners are seen up to 1 s late`);
+    return no(`${error.message}: new listeners are noticed up to 1 s late`);
   }
 }
 
-/** Attaches what `--adopt` attaches to our own cgroup, for no port. */
+/** Attaches the programs of `--adopt` to this process's cgroup, for no port. */
 export function bindHooks(): Finding {
   const path = cgroupOf(process.pid) ?? "/";
   const cgroup = join(findCgroup2() ?? "", path === "/" ? "" : path);
@@ -97,7 +97,7 @@ export function bindHooks(): Finding {
     return ok(`cgroup/bind4 and 6 at ${cgroup}`);
   } catch (error) {
     if (!hasCode(error, "EPERM")) throw error;
-    return no(`a program at ${cgroup} or above allows no other`, "detach that one, for --adopt");
+    return no(`a program at ${cgroup} or above allows no other`, "detach that one for --adopt");
   } finally {
     closeSync(fd);
   }

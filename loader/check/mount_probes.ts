@@ -1,23 +1,23 @@
-/** Probes: what the host must have mounted or installed, before libbpf is in play. */
+/** Probes of mounted file systems and of libbpf itself. */
 import { closeSync, existsSync, openSync, readSync, statfsSync } from "node:fs";
 import { findBpffs } from "../bpf/pin_tree.ts";
 import { BTF } from "../host/capabilities.ts";
 import { findCgroup2 } from "../host/cgroup.ts";
-import { no, ok, type Probe, unknown } from "./probe.ts";
+import { type HostProbe, no, ok, unknown } from "./probe.ts";
 
 const BTF_MAGIC = 0xeb9f; // uapi/linux/btf.h
 const CGROUP2_SUPER_MAGIC = 0x63677270; // uapi/linux/magic.h
 
-/** @param bpffs as for attach */
-export function placeProbes(bpffs: string | undefined): Probe[] {
+/** @param bpffs mount point of bpffs; default: the first one mounted */
+export function mountProbes(bpffs: string | undefined): HostProbe[] {
   return [
     {
       name: "BTF",
-      use: "to fit the programs to this kernel",
+      use: "to adapt the programs to this kernel",
       required: true,
       run() {
         const advice = "boot a kernel with CONFIG_DEBUG_INFO_BTF=y (Debian's have it)";
-        if (!existsSync(BTF)) return no(`the kernel shows none at ${BTF}`, advice);
+        if (!existsSync(BTF)) return no(`the kernel has none at ${BTF}`, advice);
         const magic = Buffer.alloc(2);
         const fd = openSync(BTF, "r");
         try {
@@ -30,13 +30,13 @@ export function placeProbes(bpffs: string | undefined): Probe[] {
     },
     {
       name: "bpffs",
-      use: "to keep what is attached",
+      use: "to keep the program attached",
       required: true,
       run: () => ok(findBpffs(bpffs)),
     },
     {
       name: "libbpf",
-      use: "to talk to the kernel's BPF",
+      use: "to load BPF programs",
       required: true,
       async run() {
         const { libbpfVersion } = await import("../bpf/libbpf_version.ts");
@@ -50,14 +50,13 @@ export function placeProbes(bpffs: string | undefined): Probe[] {
       run() {
         const mount = findCgroup2();
         if (mount === null) {
-          const advice = "mount it: 'mount -t cgroup2 none /sys/fs/cgroup'";
           return no(
-            "not mounted: new listeners are seen up to 1 s late, no --adopt, no exec",
-            advice,
+            "not mounted, so new listeners are noticed up to 1 s late; no --adopt, no exec",
+            "run 'mount -t cgroup2 none /sys/fs/cgroup'",
           );
         }
-        const real = statfsSync(mount).type === CGROUP2_SUPER_MAGIC;
-        return real ? ok(mount) : unknown(`${mount} is covered by another mount`);
+        const isVisible = statfsSync(mount).type === CGROUP2_SUPER_MAGIC;
+        return isVisible ? ok(mount) : unknown(`another mount hides ${mount}`);
       },
     },
   ];

@@ -1,6 +1,6 @@
 /**
- * A probe finds out one fact by doing it. It has three outcomes and never throws:
- * what cannot be told is an answer too. Nothing is remembered between runs. Pure.
+ * A probe checks one feature by using it. It has three outcomes: ok, no, and unknown if the probe
+ * itself failed. No result is cached between runs. Pure.
  */
 import {
   ConflictError,
@@ -9,28 +9,51 @@ import {
   UsageError,
   VerifierError,
 } from "../errors.ts";
+import type { CAPABILITIES, OPTIONAL_CAPABILITIES } from "../host/capabilities.ts";
+import type { MigratingStage } from "../selftest/migration.ts";
+import type { Wait } from "../sys/blocking_wait.ts";
 
 export const PROBE_OUTCOMES = ["ok", "no", "unknown"] as const;
 export type ProbeOutcome = (typeof PROBE_OUTCOMES)[number];
 
-/** What a probe found. */
+/** The result of running a probe. */
 export interface Finding {
   readonly outcome: ProbeOutcome;
   readonly detail: string;
-  /** What to do about it. */
+  /** A remedy, as an imperative. */
   readonly advice?: string;
 }
 
-export interface Probe {
-  readonly name: string;
-  /** What it is for. */
+export interface Probe<Name extends string = string> {
+  readonly name: Name;
+  /** The purpose of the feature, such as "to load BPF programs". */
   readonly use: string;
-  /** Without it nothing works; else something does not. */
+  /** True if nothing works without the feature, false if only some options do not. */
   readonly required: boolean;
-  /** Names of probes that must have been ok before this one can tell. */
-  readonly needs?: readonly string[];
+  /** Earlier probes that must be ok, or this one is skipped. */
+  readonly needs?: readonly Name[];
   run(): Finding | Promise<Finding>;
 }
+
+export type HostProbeName =
+  | (typeof CAPABILITIES | typeof OPTIONAL_CAPABILITIES)[number]["name"]
+  | "BTF"
+  | "bpffs"
+  | "libbpf"
+  | "cgroup v2"
+  | "program loads"
+  | "pins"
+  | "iterator loads"
+  | "sockmap takes a listener"
+  | "bind events"
+  | "bind hooks"
+  | "netns"
+  | "pidfd_getfd"
+  | "tcp_migrate_req"
+  | `migrates ${MigratingStage}`
+  | `wakes ${Wait}`;
+
+export type HostProbe = Probe<HostProbeName>;
 
 export interface Result extends Finding {
   readonly name: string;
@@ -47,7 +70,7 @@ function finding(outcome: ProbeOutcome, detail: string, advice: string | undefin
   return advice === undefined ? { outcome, detail } : { outcome, detail, advice };
 }
 
-/** Runs probes in order. An aborted `signal` ends it between two of them: the rest cannot be told. */
+/** Runs probes in order. If `signal` is aborted, the remaining ones are unknown. */
 export async function runProbes(
   probes: readonly Probe[],
   signal?: AbortSignal,
@@ -60,14 +83,19 @@ export async function runProbes(
     );
     let found: Finding;
     if (signal?.aborted) found = unknown("interrupted");
-    else if (missing) found = unknown(`wants '${missing.name}', which is not ok`);
+    else if (missing) found = skipped(missing.name);
     else found = await attempt(probe);
     results.push({ name, use, required, ...found });
   }
   return results;
 }
 
-/** An error that says what is missing is an answer; any other one is none. */
+/** Returns the finding of a probe that needs the probe `name`, which was not ok. */
+export function skipped(name: string): Finding {
+  return unknown(`skipped: it depends on '${name}', which failed`);
+}
+
+/** Runs a probe. An error class that names a missing feature is a "no"; any other error is unknown. */
 async function attempt(probe: Probe): Promise<Finding> {
   try {
     return await probe.run();
@@ -88,7 +116,7 @@ export const VERDICTS = ["fit", "not fit", "fit with warnings"] as const;
 /** In the order of `check`'s exit codes: 0, 1, 2. */
 export type CheckVerdict = (typeof VERDICTS)[number];
 
-/** What the results come to. */
+/** Returns the verdict on a host and its groups. */
 export function checkVerdict(results: readonly Result[]): CheckVerdict {
   if (results.some(({ required, outcome }) => required && outcome === "no")) return "not fit";
   return results.every(({ outcome }) => outcome === "ok") ? "fit" : "fit with warnings";

@@ -1,14 +1,15 @@
-/** The self-test as probes: one lab, everything at once, and each probe waits for its own. */
+/** The self-test as probes: all trials run at once in one lab, and each probe awaits its own. */
+import { MIGRATING_STAGES } from "../core/abi.ts";
 import type { Observer } from "../observe/observer.ts";
 import { Lab } from "../selftest/lab.ts";
 import type { MigratingStage, MigrationTrial } from "../selftest/migration.ts";
 import type { Wakeup } from "../selftest/wakeup.ts";
 import { WAITS } from "../sys/blocking_wait.ts";
-import { mayBorrow } from "./borrowing.ts";
+import { borrowFromLab } from "./borrowing.ts";
 import { WAKEUP_DEFECT } from "./defects.ts";
-import { type Finding, no, ok, type Probe, unknown } from "./probe.ts";
+import { type Finding, type HostProbe, type HostProbeName, no, ok, unknown } from "./probe.ts";
 
-const STAGES: readonly MigratingStage[] = ["accept_queue", "handshake_ack", "handshake_timer"];
+const STAGES = MIGRATING_STAGES as readonly MigratingStage[];
 const NETNS = "netns";
 export const BORROW = "pidfd_getfd";
 
@@ -17,8 +18,8 @@ export class SelfTest implements Disposable {
   #observer: Observer | null = null;
   #findings: Promise<ReadonlyMap<string, Promise<Finding>>> | null = null;
 
-  /** Makes the network namespace all of it happens in, and in it probes what wants another process. */
-  labProbes(): Probe[] {
+  /** Returns the probes that start the lab and borrow from its process. */
+  labProbes(): HostProbe[] {
     return [
       {
         name: NETNS,
@@ -26,7 +27,7 @@ export class SelfTest implements Disposable {
         required: false,
         run: async () => {
           this.#lab = await Lab.start();
-          return ok(`one of our own (${this.#lab.netns})`);
+          return ok(`a new one (${this.#lab.netns})`);
         },
       },
       {
@@ -34,14 +35,14 @@ export class SelfTest implements Disposable {
         use: "to borrow listeners of other processes",
         required: true,
         needs: ["CAP_SYS_PTRACE", NETNS],
-        run: () => mayBorrow(this.#started()),
+        run: () => borrowFromLab(this.#started()),
       },
     ];
   }
 
-  /** @param needs probes that must be ok before */
-  testProbes(needs: readonly string[]): Probe[] {
-    const test = (name: string, use: string, required: boolean): Probe => ({
+  /** Returns the probes that migrate connections and wake a server, after the probes `needs`. */
+  testProbes(needs: readonly HostProbeName[]): HostProbe[] {
+    const test = (name: HostProbeName, use: string, required: boolean): HostProbe => ({
       name,
       use,
       required,
@@ -49,8 +50,8 @@ export class SelfTest implements Disposable {
       run: () => this.#find(name),
     });
     return [
-      ...STAGES.map((stage) => test(`migrates ${stage}`, "that nothing is lost", true)),
-      ...WAITS.map((how) => test(`wakes ${how}`, "that an idle destination serves at once", false)),
+      ...STAGES.map((stage) => test(`migrates ${stage}`, "to lose no connection", true)),
+      ...WAITS.map((how) => test(`wakes ${how}`, "to be served by an idle listener", false)),
     ];
   }
 
@@ -59,15 +60,15 @@ export class SelfTest implements Disposable {
     return this.#lab;
   }
 
-  /** The first to ask starts all of them. */
-  async #find(name: string): Promise<Finding> {
-    this.#findings ??= this.#begin();
+  /** Returns the finding of one trial; the first call starts all of them. */
+  async #find(name: HostProbeName): Promise<Finding> {
+    this.#findings ??= this.#startTrials();
     const finding = await (await this.#findings).get(name);
-    if (finding === undefined) throw new Error(`there is no probe '${name}'`);
+    if (finding === undefined) throw new Error(`the self-test has no probe '${name}'`);
     return finding;
   }
 
-  async #begin(): Promise<ReadonlyMap<string, Promise<Finding>>> {
+  async #startTrials(): Promise<ReadonlyMap<string, Promise<Finding>>> {
     const lab = this.#started();
     const { Observer } = await import("../observe/observer.ts");
     const { tryMigration } = await import("../selftest/migration.ts");
@@ -75,7 +76,7 @@ export class SelfTest implements Disposable {
     const observer = new Observer();
     this.#observer = observer;
     const findings = new Map<string, Promise<Finding>>();
-    // The timer takes a second, and loading a program much of the rest: the slowest begins.
+    // The slowest stage starts first: the handshake timer takes a second.
     for (const stage of STAGES.toReversed()) {
       findings.set(`migrates ${stage}`, tryMigration(lab, observer, stage).then(migrationFinding));
     }
@@ -84,7 +85,7 @@ export class SelfTest implements Disposable {
       const finding = wakeups.then((found) => wakeupFinding(found.get(how) ?? "unknown"));
       findings.set(`wakes ${how}`, finding);
     }
-    for (const finding of findings.values()) finding.catch(() => {}); // its own probe says so
+    for (const finding of findings.values()) finding.catch(() => {}); // reported by its probe
     return findings;
   }
 
@@ -94,31 +95,30 @@ export class SelfTest implements Disposable {
   }
 }
 
-/** Puts the fate of a trial's connections in words. */
-export function migrationFinding(seen: MigrationTrial | null): Finding {
-  if (seen === null) return unknown("the connections did not get there in time");
-  const { connections: count, served, lost, decisions } = seen;
+/** Returns the finding of a migration trial; null means that it did not reach its stage. */
+export function migrationFinding(trial: MigrationTrial | null): Finding {
+  if (trial === null) return unknown("the connections did not reach this stage in time");
+  const { connections: count, served, lost, decisions } = trial;
   if (served < count) {
     const text = `${count - served} of ${count} connections lost: ${lost.join(", ")}`;
-    return seen.timedOut ? unknown(text) : no(text);
+    return trial.timedOut ? unknown(text) : no(text);
   }
-  if (seen.exact) return ok(`${count} of ${count} connections migrated, with their data`);
+  if (trial.exact) return ok(`${count} of ${count} connections migrated, with their data`);
   const made = Object.entries(decisions).map(([decision, number]) => `${decision} ${number}`);
   return unknown(`all ${count} were served, but counted as ${made.join(", ") || "nothing"}`);
 }
 
-/** What a wake-up, or its absence, means. */
 function wakeupFinding(wakeup: Wakeup): Finding {
   const { name, fixedIn } = WAKEUP_DEFECT;
   switch (wakeup) {
     case "woken":
-      return ok("woken by what migrates to it");
+      return ok("a migrated connection wakes the server");
     case "asleep":
       return no(
-        `not woken by what migrates to it: this kernel has ${name}`,
-        `boot a kernel with the fix (${fixedIn.join(", ")}); the kernel's own migration (tcp_migrate_req) has it too`,
+        `no migrated connection wakes the server: this kernel has ${name}`,
+        `boot one with the fix (${fixedIn.join(", ")}); tcp_migrate_req has this defect, too`,
       );
     case "unknown":
-      return unknown("it could not be seen asleep, or nothing came");
+      return unknown("the server was not seen asleep, or no connection migrated");
   }
 }

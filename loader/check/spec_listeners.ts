@@ -1,5 +1,4 @@
-/** What listens where the SPECs point: groups, and what is in none. Read once, nothing is changed. */
-
+/** The groups and other listeners that match SPECs. Reads the host once and changes nothing. */
 import { findBpffs, lockHolder, PinTree } from "../bpf/pin_tree.ts";
 import { byGroup, endpoint, isMember, type Listener } from "../core/listener.ts";
 import { matchesSpec, type Spec } from "../core/spec.ts";
@@ -10,44 +9,44 @@ import type { CheckOptions } from "./host.ts";
 import { ownersText } from "./owners.ts";
 import { type Finding, no, type Result, runProbes } from "./probe.ts";
 
-/** A group, or what else listens where a SPEC points. */
+/** A group that matches a SPEC, or a listener that is in no group, or a SPEC without listeners. */
 export interface SpecGroup {
   readonly spec: string;
-  /** `0.0.0.0:443`, or the SPEC itself where nothing listens. */
+  /** `0.0.0.0:443`, or the SPEC itself without listeners. */
   readonly name: string;
-  /** Inode number of its network namespace; null where nothing listens. */
+  /** Inode number of the network namespace, or null without listeners. */
   readonly netns: number | null;
   readonly results: readonly Result[];
 }
 
-/** @param pins where pins are; null: there is no bpffs */
+/** @param pins null without bpffs */
 export async function checkSpecGroups(
   specs: readonly Spec[],
   pins: CheckOptions | null,
 ): Promise<readonly SpecGroup[]> {
   const pinTree = pins && new PinTree(findBpffs(pins.bpffs));
   const all = readAll();
-  const places: SpecGroup[] = [];
+  const found: SpecGroup[] = [];
   for (const spec of specs) {
-    const there = all.filter(({ key }) => matchesSpec(spec, key));
-    const groups = byGroup(there);
+    const matching = all.filter(({ key }) => matchesSpec(spec, key));
+    const groups = byGroup(matching);
     for (const [name, members] of groups) {
       const results = await runProbes(groupProbes(name, members, pinTree), pins?.signal);
       const holder = pinTree?.has(name) ? lockHolder(pinTree.directory(name)) : null;
-      places.push({
-        ...placeOf(spec, members[0]),
+      found.push({
+        ...headOf(spec, members[0]),
         results: [...results, conclusion(results, holder)],
       });
     }
-    for (const listener of there.filter((it) => !isMember(it))) {
-      // Beside a group that can be covered, it is only left out.
-      const results = [outsider(listener, groups.size === 0)];
-      places.push({ ...placeOf(spec, listener), results });
+    for (const listener of matching.filter((it) => !isMember(it))) {
+      // Only a warning if the SPEC also matches a group, which attach can cover.
+      const results = [ungrouped(listener, groups.size === 0)];
+      found.push({ ...headOf(spec, listener), results });
     }
-    if (there.length === 0)
-      places.push({ ...placeOf(spec, undefined), results: [nobody(all, spec)] });
+    if (matching.length === 0)
+      found.push({ ...headOf(spec, undefined), results: [noListener(all, spec)] });
   }
-  return places;
+  return found;
 }
 
 function readAll(): readonly Listener[] {
@@ -55,14 +54,14 @@ function readAll(): readonly Listener[] {
   return observer.read().listeners;
 }
 
-function placeOf({ text }: Spec, listener: Listener | undefined): Omit<SpecGroup, "results"> {
+function headOf({ text }: Spec, listener: Listener | undefined): Omit<SpecGroup, "results"> {
   const netns = listener?.key.netns ?? null;
   return { spec: text, name: listener ? endpoint(listener.key) : text, netns };
 }
 
 /**
- * Would attaching work, by all that was found.
- * @param holder pid of the sidecar that manages the group
+ * Returns whether attaching would work, given the results of all probes.
+ * @param holder pid of the sidecar that manages the group, or null
  */
 function conclusion(results: readonly Result[], holder: number | null): Result {
   const about = { name: "attach", use: "to migrate", required: true } as const;
@@ -77,35 +76,31 @@ function conclusion(results: readonly Result[], holder: number | null): Result {
   return { ...about, outcome: "ok", detail };
 }
 
-/** A listener that is in no group. */
-function outsider(listener: Listener, required: boolean): Result {
+/** Returns why a listener is in no group. */
+function ungrouped(listener: Listener, required: boolean): Result {
   const about = { use: "to be in a group", required };
-  const who = ownersText(listener.owners);
-  const what: Readonly<Record<Listener["protocol"], () => [string, Finding]>> = {
-    udp: () => ["TCP", no(`${who} uses UDP`)],
-    mptcp: () => ["SO_REUSEPORT", lacksReuseport(listener, who)],
-    tcp: () => ["SO_REUSEPORT", lacksReuseport(listener, who)],
-  };
-  const [name, found] = what[listener.protocol]();
-  return { name, ...about, ...found };
+  const owners = ownersText(listener.owners);
+  return listener.protocol === "udp"
+    ? { name: "TCP", ...about, ...no(`${owners} uses UDP`) }
+    : { name: "SO_REUSEPORT", ...about, ...lacksReuseport(listener, owners) };
 }
 
-function lacksReuseport(listener: Listener, who: string): Finding {
+function lacksReuseport(listener: Listener, owners: string): Finding {
   if (listener.reuseport) {
-    return no(`${who} sets it after bind(), which is too late`, "set it before, and restart it");
+    return no(`${owners} sets it after bind(), too late`, "set it before bind(), and restart");
   }
   const [owner] = listener.owners;
   const cgroup = owner ? cgroupOf(owner.pid) : null;
   const { port } = listener.key;
   const adopt = `'reuseport-migrate attach :${port} --adopt --cgroup ${cgroup ?? "PATH"}'`;
-  return no(`${who} does not set it`, `have it set, or run ${adopt} and restart the server once`);
+  return no(`${owners} does not set it`, `set it, or run ${adopt} and restart the server once`);
 }
 
-function nobody(all: readonly Listener[], { text, port }: Spec): Result {
+function noListener(all: readonly Listener[], { text, port }: Spec): Result {
   const elsewhere = all.filter(({ key, protocol }) => key.port === port && protocol !== "udp");
   const where = [...new Set(elsewhere.map(({ key }) => endpoint(key)))].join(", ");
   const found = where
-    ? no(`nothing listens on ${text}, but on ${where}`, `name that, or ':${port}' for all`)
+    ? no(`nothing listens on ${text}, but on ${where}`, `give that, or ':${port}' for all`)
     : no(`nothing listens on ${text}`, "start the server, or attach with --wait");
   return { name: "listeners", use: "to attach to", required: true, ...found };
 }

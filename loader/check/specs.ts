@@ -1,12 +1,12 @@
-/** What becomes of a SPEC when somebody attaches: asked of the host's probes, then of its listeners. */
+/** Whether attaching to SPECs would work, by the probes of the host and of its listeners. */
 import type { Spec } from "../core/spec.ts";
 import { CAN_ATTACH, type CheckOptions } from "./host.ts";
-import { type Result, unknown } from "./probe.ts";
+import { type Result, skipped } from "./probe.ts";
 import type { SpecGroup } from "./spec_listeners.ts";
 
 /**
- * Looks at every listener that the SPECs name; changes nothing.
- * @param host what {@link checkHost} found
+ * Checks every listener that matches a SPEC; changes nothing.
+ * @param host the results of {@link checkHost}
  */
 export async function checkSpecs(
   specs: readonly Spec[],
@@ -14,17 +14,16 @@ export async function checkSpecs(
   options: CheckOptions = {},
 ): Promise<readonly SpecGroup[]> {
   if (specs.length === 0) return [];
-  const able = (name: string) => host.some((it) => it.name === name && it.outcome === "ok");
-  const missing = CAN_ATTACH.find((name) => !able(name));
+  const isOk = (name: string) => host.some((it) => it.name === name && it.outcome === "ok");
+  const missing = CAN_ATTACH.find((name) => !isOk(name));
   if (missing === undefined) {
     const { checkSpecGroups } = await import("./spec_listeners.ts");
-    return checkSpecGroups(specs, able("bpffs") ? options : null);
+    return checkSpecGroups(specs, isOk("bpffs") ? options : null);
   }
-  const found = unknown(`wants '${missing}', which is not ok`);
   return specs.map(({ text }) => ({
     spec: text,
     name: text,
     netns: null,
-    results: [{ name: "listeners", use: "to attach to", required: true, ...found }],
+    results: [{ name: "listeners", use: "to attach to", required: true, ...skipped(missing) }],
   }));
 }

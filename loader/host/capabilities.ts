@@ -1,15 +1,15 @@
-/** What this process and this host must have, asked before anything is touched. */
+/** Requirements of this process and host, checked before anything is changed. */
 import { existsSync, readFileSync } from "node:fs";
 import { NotSupportedError, PermissionError } from "../errors.ts";
 
-/** Capabilities in use, with their bit (uapi/linux/capability.h) and what for. */
+/** Required capabilities: bit (uapi/linux/capability.h) and purpose. */
 export const CAPABILITIES = [
   { name: "CAP_NET_ADMIN", bit: 12n, use: "to load socket programs and fill the sockmap" },
   { name: "CAP_SYS_PTRACE", bit: 19n, use: "to borrow listeners of other processes" },
   { name: "CAP_PERFMON", bit: 38n, use: "to list the listeners of the host" },
   { name: "CAP_BPF", bit: 39n, use: "to load BPF programs and maps" },
 ] as const;
-/** Those of some options only. */
+/** Capabilities that only some options require. */
 export const OPTIONAL_CAPABILITIES = [
   {
     name: "CAP_CHOWN",
@@ -22,42 +22,56 @@ export const OPTIONAL_CAPABILITIES = [
     use: "for --hold of ports below 1024",
   },
 ] as const;
-const CAP_SYS_ADMIN = 21n;
+export const CAP_SYS_ADMIN = 21n;
 
-/** Where the kernel shows its BTF. */
+/** The kernel's BTF. */
 export const BTF = "/sys/kernel/btf/vmlinux";
 
-/** Capabilities that are missing in an effective set. CAP_SYS_ADMIN stands for BPF and PERFMON. */
-export function missingCapabilities(effective: bigint): (typeof CAPABILITIES)[number][] {
-  const has = (bit: bigint) => (effective & (1n << bit)) !== 0n;
-  return CAPABILITIES.filter(({ bit }) => !has(bit) && !(bit >= 38n && has(CAP_SYS_ADMIN)));
+/** Returns whether a set of capabilities, by default the effective one, contains `bit`. */
+export function hasCapability(bit: bigint, set = effectiveCapabilities()): boolean {
+  return (set & (1n << bit)) !== 0n;
 }
 
-/** The effective set of this process. */
+/**
+ * Returns the capabilities that an effective set lacks. CAP_SYS_ADMIN includes CAP_BPF and
+ * CAP_PERFMON (capabilities(7)).
+ */
+export function missingCapabilities(effective: bigint): (typeof CAPABILITIES)[number][] {
+  const isAdmin = hasCapability(CAP_SYS_ADMIN, effective);
+  return CAPABILITIES.filter(
+    ({ bit }) => !hasCapability(bit, effective) && !(bit >= 38n && isAdmin),
+  );
+}
+
+/** Returns the effective set of this process (proc_pid_status(5)). */
 export function effectiveCapabilities(): bigint {
   const status = readFileSync("/proc/self/status", "utf8");
   return BigInt(`0x${/^CapEff:\s*([0-9a-f]+)/m.exec(status)?.[1] ?? "0"}`);
 }
 
 /**
- * Refuses to go on where something is missing.
- * @throws PermissionError that names the capability, NotSupportedError for BTF.
+ * Checks capabilities and BTF.
+ * @throws PermissionError, which names the first missing capability; NotSupportedError without BTF
  */
 export function requireHost(): void {
   const missing = missingCapabilities(effectiveCapabilities());
   const [first] = missing;
   if (first) {
     const list = missing.map(({ name, use }) => `${name} (${use})`).join(", ");
-    const who = process.geteuid?.() === 0 ? "this root process lacks" : "not root, and without";
     throw new PermissionError(
       first.name,
-      `${who} ${list}: run it as root or grant what is missing`,
+      `${processText()} lacks ${list}: run as root, or grant ${missing.length === 1 ? "it" : "them"}`,
     );
   }
   if (!existsSync(BTF)) {
     throw new NotSupportedError(
       "BTF",
-      `the kernel shows no BTF at ${BTF}: boot a kernel with CONFIG_DEBUG_INFO_BTF=y (Debian's have it)`,
+      `the kernel has no BTF at ${BTF}: boot one with CONFIG_DEBUG_INFO_BTF=y (Debian's have it)`,
     );
   }
+}
+
+/** Describes this process in errors about capabilities: a root process may lack some, too. */
+export function processText(): string {
+  return process.geteuid?.() === 0 ? "this root process" : "this process (not root)";
 }

@@ -1,4 +1,4 @@
-/** A cgroup for the processes of a server that we start ourselves: below our own, removed at the end. */
+/** A cgroup for the processes of a server that exec starts. */
 import {
   existsSync,
   mkdirSync,
@@ -11,9 +11,12 @@ import { join } from "node:path";
 import { ConflictError, NotSupportedError, PermissionError } from "../errors.ts";
 import { cgroupOf, findCgroup2, isBelow } from "./cgroup.ts";
 
-/** Membership is what makes a process the server's: parentage is lost when it daemonizes. */
+/**
+ * Owns a cgroup below that of this process. Its members are the server's processes: parentage
+ * would not do, because a daemon changes its parent.
+ */
 export class ServerCgroup implements Disposable {
-  /** As in /proc/PID/cgroup. */
+  /** The path as /proc/PID/cgroup writes it. */
   readonly path: string;
   readonly #mount: string;
   readonly #directory: string;
@@ -25,8 +28,8 @@ export class ServerCgroup implements Disposable {
   }
 
   /**
-   * Makes `reuseport-migrate-exec-PID` below our own cgroup.
-   * @throws NotSupportedError without cgroup v2, PermissionError, ConflictError when it is in use
+   * Makes `reuseport-migrate-exec-PID` below the cgroup of this process.
+   * @throws NotSupportedError without cgroup v2, PermissionError, ConflictError if it is in use
    */
   static make(): ServerCgroup {
     const mount = findCgroup2();
@@ -34,29 +37,29 @@ export class ServerCgroup implements Disposable {
     if (mount === null || own === null || own.startsWith("/..")) {
       throw new NotSupportedError(
         "cgroup v2",
-        "exec wants a cgroup for the server, and no cgroup v2 of ours is mounted: mount -t cgroup2 none /sys/fs/cgroup",
+        "exec requires cgroup v2, which is not mounted: run 'mount -t cgroup2 none /sys/fs/cgroup'",
       );
     }
     const name = `reuseport-migrate-exec-${process.pid}`;
     const cgroup = new ServerCgroup(mount, join(own, name));
-    if (existsSync(cgroup.#directory)) cgroup.#clearLeftOver();
+    if (existsSync(cgroup.#directory)) cgroup.#removeStale();
     cgroup.#create();
     return cgroup;
   }
 
-  /** A cgroup below this one, such as one start's. */
+  /** Makes a cgroup below this one. */
   child(name: string): ServerCgroup {
     const cgroup = new ServerCgroup(this.#mount, join(this.path, name));
     cgroup.#create();
     return cgroup;
   }
 
-  /** The file a process writes its pid into to enter. */
+  /** The path of `cgroup.procs`: a process that writes its pid there enters the cgroup. */
   get procs(): string {
     return join(this.#directory, "cgroup.procs");
   }
 
-  /** The processes in it and below. */
+  /** Returns the processes in this cgroup and below. */
   pids(): number[] {
     return this.#below().flatMap((directory) =>
       readFileSync(join(directory, "cgroup.procs"), "utf8").split("\n").filter(Boolean).map(Number),
@@ -67,7 +70,7 @@ export class ServerCgroup implements Disposable {
     return isBelow(cgroupOf(pid), this.path);
   }
 
-  /** Whether no process is left in it; zombies do not count. */
+  /** True if it has no process, zombies aside (`populated` of cgroup.events). */
   get empty(): boolean {
     return /^populated 0$/m.test(readFileSync(join(this.#directory, "cgroup.events"), "utf8"));
   }
@@ -83,12 +86,12 @@ export class ServerCgroup implements Disposable {
     }
   }
 
-  /** SIGKILL to all at once, those they fork meanwhile included. */
+  /** Kills all processes, including those they fork meanwhile (cgroup.kill, Linux 5.14). */
   kill(): void {
     writeFileSync(join(this.#directory, "cgroup.kill"), "1");
   }
 
-  /** Removes it and what is below; one that is not empty stays, with its processes. */
+  /** Removes the cgroup and all below it. A cgroup that is not empty stays. */
   [Symbol.dispose](): void {
     if (!existsSync(this.#directory)) return;
     for (const directory of this.#below().reverse()) {
@@ -108,12 +111,12 @@ export class ServerCgroup implements Disposable {
     return [this.#directory, ...paths.toSorted((a, b) => a.length - b.length)];
   }
 
-  /** Of an exec that had our pid and was killed. */
-  #clearLeftOver(): void {
+  /** Removes the cgroup of a killed exec that had the pid of this process. */
+  #removeStale(): void {
     this[Symbol.dispose]();
     if (!existsSync(this.#directory)) return;
     throw new ConflictError(
-      `cgroup ${this.path} still holds the server of an exec that was killed (pid ${this.pids().join(", ")}): end it first`,
+      `cgroup ${this.path} has the server of an exec that was killed: end its processes (${this.pids().join(", ")})`,
     );
   }
 
@@ -125,15 +128,15 @@ export class ServerCgroup implements Disposable {
       if (code === "EACCES" || code === "EPERM") {
         throw new PermissionError(
           "CAP_DAC_OVERRIDE",
-          `making the cgroup ${this.path} is not permitted: run as root, or where the cgroup is delegated to you`,
+          `cgroup ${this.path} cannot be made: not permitted; run as root, or in a cgroup delegated to this user`,
           { cause: error },
         );
       }
-      throw new NotSupportedError("cgroup v2", `cgroup ${this.path} cannot be made (${code})`, {
+      throw new NotSupportedError("cgroup v2", `cgroup ${this.path} cannot be made: ${code}`, {
         cause: error,
       });
     }
-    // A cgroup below a threaded one cannot have processes.
+    // A cgroup below a threaded one cannot have processes (cgroups(7), "domain invalid").
     const type = readFileSync(join(this.#directory, "cgroup.type"), "utf8").trim();
     if (type === "domain") return;
     this[Symbol.dispose]();

@@ -1,20 +1,20 @@
-/** The cgroup of a systemd service, also while it does not run. */
+/** The cgroup of a systemd service, running or not. */
 import { execFileSync } from "node:child_process";
 import { type Dirent, existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { NotSupportedError, UsageError } from "../errors.ts";
-import { findCgroup2 } from "./cgroup.ts";
+import { UsageError } from "../errors.ts";
+import { requireCgroup2 } from "./cgroup.ts";
 
-/** Unit types that are no service (systemd.unit(5)). */
-const OTHER = /\.(socket|device|mount|automount|swap|target|path|timer|slice|scope)$/;
-/** Where systemd puts a service that names no slice. */
-const SLICE = "/system.slice";
+/** Unit types other than services (systemd.unit(5)). */
+const NO_SERVICE = /\.(socket|device|mount|automount|swap|target|path|timer|slice|scope)$/;
+/** The slice of a system service without `Slice=` (systemd.resource-control(5)). */
+const DEFAULT_SLICE = "/system.slice";
 
-/** Properties of a unit as systemd knows it; null: systemd cannot be asked. */
-export type Show = (unit: string) => ReadonlyMap<string, string> | null;
+/** Returns the properties of a unit, or null if systemd does not run or answer. */
+export type ShowUnit = (unit: string) => ReadonlyMap<string, string> | null;
 
-/** systemctl(1), which talks to the systemd of this host. */
-const systemctl: Show = (unit) => {
+/** Runs `systemctl show` (systemctl(1)). */
+const systemctlShow: ShowUnit = (unit) => {
   try {
     const properties = "--property=LoadState,ControlGroup,Slice";
     const text = execFileSync("systemctl", ["show", properties, "--", unit], {
@@ -34,57 +34,58 @@ const systemctl: Show = (unit) => {
 };
 
 /**
- * The cgroup of service `name` (`app` or `app.service`), as /proc/PID/cgroup writes it. Without
- * a systemd to ask it is looked for in the cgroup tree.
- * @throws UsageError when there is no such service, NotSupportedError without cgroup v2.
+ * Returns the cgroup of service `name` (`app` or `app.service`), as /proc/PID/cgroup writes it.
+ * Searches the tree of cgroups if systemd does not answer.
+ * @throws UsageError if the service does not exist, NotSupportedError without cgroup v2
  */
-export function unitCgroup(name: string, show: Show = systemctl): string {
+export function unitCgroup(name: string, show: ShowUnit = systemctlShow): string {
   const fail = (why: string): never => {
     throw new UsageError(`unit ${name}: ${why}`);
   };
-  if (!/^[\w:.\\@-]+$/.test(name) || name.startsWith("-")) fail("that is not a name of a unit");
-  if (OTHER.test(name)) fail("it is no service; name its cgroup with --cgroup");
+  if (!/^[\w:.\\@-]+$/.test(name) || name.startsWith("-")) fail("not a valid unit name");
+  if (NO_SERVICE.test(name)) fail("not a service; give its cgroup with --cgroup");
   const unit = name.endsWith(".service") ? name : `${name}.service`;
-  if (unit.endsWith("@.service")) fail("it is a template; name an instance of it");
-  const mount = findCgroup2();
-  if (mount === null) throw new NotSupportedError("cgroup v2", "no cgroup v2 is mounted");
+  if (unit.endsWith("@.service")) fail("a template has no cgroup; name an instance of it");
+  const mount = requireCgroup2();
 
-  const known = show(unit);
-  if (known?.get("LoadState") === "not-found") {
-    fail(`systemd knows no ${unit}: see 'systemctl list-units --type=service --all'`);
+  const properties = show(unit);
+  if (properties?.get("LoadState") === "not-found") {
+    fail(`systemd knows no ${unit}; see 'systemctl list-units --type=service --all'`);
   }
-  if (known?.get("ControlGroup")) return known.get("ControlGroup") ?? "";
-  if (known?.get("Slice")) return `${slicePath(known.get("Slice") ?? "")}/${unit}`;
+  const cgroup = properties?.get("ControlGroup");
+  if (cgroup) return cgroup;
+  const slice = properties?.get("Slice");
+  if (slice) return `${slicePath(slice)}/${unit}`;
 
-  const found = [...below(mount)].filter((path) => path.endsWith(`/${unit}`));
+  const found = [...cgroupsBelow(mount)].filter((path) => path.endsWith(`/${unit}`));
   const [first] = found;
   if (found.length > 1)
-    fail(`several cgroups have that name (${found.join(", ")}): name one with --cgroup`);
+    fail(`several cgroups have that name (${found.join(", ")}); give one with --cgroup`);
   if (first) return first;
-  if (existsSync(join(mount, SLICE))) return `${SLICE}/${unit}`;
+  if (existsSync(join(mount, DEFAULT_SLICE))) return `${DEFAULT_SLICE}/${unit}`;
   return fail(
-    `there is no systemd to ask, and no cgroup ${unit} below ${mount}: name it with --cgroup`,
+    `systemd does not answer, and no cgroup ${unit} exists below ${mount}; give it with --cgroup`,
   );
 }
 
-/** `a-b.slice` is inside of `a.slice` (systemd.slice(5)); `-.slice` is the root. */
+/** Returns the cgroup of a slice: `a-b.slice` is in `a.slice`, `-.slice` is the root (systemd.slice(5)). */
 function slicePath(slice: string): string {
   if (slice === "-.slice") return "";
   const names = slice.replace(/\.slice$/, "").split("-");
   return names.map((_, i) => `/${names.slice(0, i + 1).join("-")}.slice`).join("");
 }
 
-/** Every cgroup below `mount`, as a path from there. */
-function* below(mount: string, path = ""): Generator<string> {
+/** Yields every cgroup below `mount`, as a path relative to it. */
+function* cgroupsBelow(mount: string, path = ""): Generator<string> {
   let entries: Dirent[] = [];
   try {
     entries = readdirSync(join(mount, path), { withFileTypes: true });
   } catch {
-    // It went away meanwhile.
+    // The cgroup was removed meanwhile.
   }
   for (const entry of entries) {
     if (!entry.isDirectory()) continue;
     yield `${path}/${entry.name}`;
-    yield* below(mount, `${path}/${entry.name}`);
+    yield* cgroupsBelow(mount, `${path}/${entry.name}`);
   }
 }

@@ -183,9 +183,9 @@ export class ManagedGroup implements Disposable {
     this.#apply(targets(), boottimeMs());
   }
 
-  /** When its hold is due to be polled (ms, CLOCK_BOOTTIME), or null if none is under way. */
-  get holdDueMs(): number | null {
-    return this.#hold.dueMs(boottimeMs());
+  /** Returns when its hold is due to be polled (ms, CLOCK_BOOTTIME), or null if none is under way. */
+  holdDueMs(nowMs: number): number | null {
+    return this.#hold.dueMs(nowMs);
   }
 
   /** Returns true if no process listens: there is at most the standby. */

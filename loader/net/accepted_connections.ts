@@ -1,17 +1,17 @@
 /**
- * How many accepted connections some processes still have on some ports. A plain
- * server drops those at SIGTERM, so whoever stops it waits for them to end first.
+ * Accepted connections of processes. A plain server drops them at SIGTERM, so exec waits for them
+ * to end before it stops one.
  */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { TCP_CLOSE_WAIT, TCP_ESTABLISHED } from "../sys/constants.ts";
 
-/** States of include/net/tcp_states.h in which the server may still have something to say. */
-const TCP_ESTABLISHED = 1;
-const TCP_CLOSE_WAIT = 8;
+/** States in which the server may still send. */
+const OPEN_STATES = [TCP_ESTABLISHED, TCP_CLOSE_WAIT];
 
 /**
- * Connections of `pids` to local `ports`: ESTABLISHED or CLOSE_WAIT, and held by a file descriptor.
- * Those in an accept queue are not counted: no process has them yet.
- * The tables are read first: what is accepted meanwhile may be missed, and is there next time.
+ * Returns how many connections to local `ports` the processes `pids` have accepted and still hold
+ * open. A connection in an accept queue does not count: no process has a descriptor of it.
+ * Reads the tables first, so it may miss a connection that is accepted meanwhile.
  */
 export function establishedConnections(
   pids: readonly number[],
@@ -32,21 +32,20 @@ export function establishedConnections(
   return held.size;
 }
 
-/** Inode numbers of the connections in a table of /proc/net/tcp's form. */
+/** Returns the inode numbers of open connections in a table like /proc/net/tcp (proc_pid_net(5)). */
 function connectionsIn(path: string, ports: ReadonlySet<number>): string[] {
   const inodes: string[] = [];
   for (const line of read(path).split("\n").slice(1)) {
     const fields = line.trim().split(/\s+/);
     const [local = "", state = "", inode = "0"] = [fields[1], fields[3], fields[9]];
-    const number = Number.parseInt(state, 16);
-    if (number !== TCP_ESTABLISHED && number !== TCP_CLOSE_WAIT) continue;
+    if (!OPEN_STATES.includes(Number.parseInt(state, 16))) continue;
     const port = Number.parseInt(local.slice(local.indexOf(":") + 1), 16);
     if (ports.has(port) && inode !== "0") inodes.push(inode);
   }
   return inodes;
 }
 
-/** Inode numbers of a process's sockets. */
+/** Returns the inode numbers of a process's sockets. */
 function sockets(pid: number): string[] {
   return list(`/proc/${pid}/fd`).flatMap((fd) => {
     const inode = /^socket:\[(\d+)\]$/.exec(link(`/proc/${pid}/fd/${fd}`) ?? "")?.[1];
@@ -54,7 +53,7 @@ function sockets(pid: number): string[] {
   });
 }
 
-/* A process that is gone has no connections. */
+/* A process that has ended has no connections: its files read as empty. */
 function read(path: string): string {
   try {
     return readFileSync(path, "utf8");

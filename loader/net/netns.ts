@@ -1,13 +1,13 @@
-/** Network namespaces: their identity, and work inside them. */
+/** Work inside of another network namespace. */
 import { closeSync, openSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { hasCode, NotSupportedError, PermissionError } from "../errors.ts";
 import * as libc from "../sys/libc.ts";
 import { netnsInode } from "./netns_inode.ts";
 
 /**
- * Runs `work` in a network namespace, by inode number; synchronous, as it moves this thread.
- * @throws PermissionError when it is another one and may not be entered, NotSupportedError when
- *   no process is left in it
+ * Runs `work` in the network namespace with this inode number. `work` is synchronous, because this
+ * moves the calling thread and back.
+ * @throws PermissionError if entering it is not permitted, NotSupportedError if it has no process
  */
 export function inNetns<T>(inode: number, work: () => T): T {
   if (netnsInode("/proc/self/ns/net") === inode) return work();
@@ -24,7 +24,7 @@ export function inNetns<T>(inode: number, work: () => T): T {
     if (!hasCode(error, "EPERM")) throw error;
     throw new PermissionError(
       "CAP_SYS_ADMIN",
-      `opening a socket in network namespace ${inode} is not permitted: run as root, or with CAP_SYS_ADMIN`,
+      `network namespace ${inode} cannot be entered: not permitted; run as root, or with CAP_SYS_ADMIN`,
       { cause: error },
     );
   } finally {
@@ -33,20 +33,20 @@ export function inNetns<T>(inode: number, work: () => T): T {
   }
 }
 
-/** A file descriptor on the namespace, found through a process in it. */
+/** Opens the namespace through a process in it; returns the file descriptor. */
 function openNetns(inode: number): number {
   for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
     const path = `/proc/${pid}/ns/net`;
     try {
       if (statSync(path).ino === inode) return openSync(path, "r");
     } catch {
-      // gone, or a kernel thread's
+      // the process has ended, or tracing it is not permitted
     }
   }
-  throw new NotSupportedError("netns", `no process is left in network namespace ${inode}`);
+  throw new NotSupportedError("netns", `network namespace ${inode} has no process left`);
 }
 
-/** Whether the kernel migrates in this namespace where no program does (net.ipv4.tcp_migrate_req). */
+/** Returns net.ipv4.tcp_migrate_req of a namespace: whether the kernel itself migrates there. */
 export function migratesByItself(inode: number): boolean {
   const read = () => readFileSync("/proc/sys/net/ipv4/tcp_migrate_req", "utf8");
   return inNetns(inode, read).trim() === "1";

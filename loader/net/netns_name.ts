@@ -1,4 +1,4 @@
-/** A network namespace as the user names it. Which one that is may be known later, and change. */
+/** A network namespace by its configured name, which may resolve later, or to another one. */
 import { UsageError } from "../errors.ts";
 import { netnsInode } from "./netns_inode.ts";
 
@@ -6,48 +6,48 @@ export class NetnsName {
   /** Path or pid. */
   readonly name: string | number;
   #inode: number | null = null;
-  #why = "";
-  #ended = false;
+  #failure = "";
+  #hasEnded = false;
 
   constructor(name: string | number) {
     this.name = name;
   }
 
   /**
-   * Its inode number now; null: there is none. One that a process names is kept from the first
-   * look on, since the process may end before the others in there, and its pid be another's then.
+   * Returns the namespace's inode number, or null if it does not exist. The namespace of a process
+   * is resolved once: that process may end before others in it, and its pid may be reused.
    * @throws PermissionError
    */
   locate(): number | null {
-    this.#inode = this.#now();
+    this.#inode = this.#resolve();
     return this.#inode;
   }
 
-  /** It is another one than when it was located last, or there is one now, or none. @throws PermissionError */
-  get isOther(): boolean {
-    return this.#now() !== this.#inode;
+  /** True if {@link locate} would return another value than last time. @throws PermissionError */
+  get hasChanged(): boolean {
+    return this.#resolve() !== this.#inode;
   }
 
-  #now(): number | null {
-    if (this.#ended || (this.#isProcess && this.#inode !== null)) return this.#inode;
+  #resolve(): number | null {
+    if (this.#hasEnded || (this.#isProcess && this.#inode !== null)) return this.#inode;
     try {
       return netnsInode(this.name);
     } catch (error) {
       if (!(error instanceof UsageError)) throw error;
-      this.#why = error.message;
+      this.#failure = error.message;
       return null;
     }
   }
 
-  /** Why there is none. */
-  get why(): string {
-    return this.#ended ? `${this.name}: that network namespace is gone` : this.#why;
+  /** Why the name resolved to null. */
+  get failure(): string {
+    return this.#hasEnded ? `${this.name}: that network namespace has ended` : this.#failure;
   }
 
-  /** Those namespaces are gone, and their numbers may be given to others. */
-  forget(gone: ReadonlySet<number>): void {
-    if (this.#inode === null || !gone.has(this.#inode)) return;
-    this.#ended = this.#isProcess;
+  /** Forgets the resolved namespace if it is one of `ended`: the kernel may reuse its number. */
+  forget(ended: ReadonlySet<number>): void {
+    if (this.#inode === null || !ended.has(this.#inode)) return;
+    this.#hasEnded = this.#isProcess;
     this.#inode = null;
   }
 

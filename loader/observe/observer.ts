@@ -21,13 +21,16 @@ export class Observer implements Disposable {
   readonly #object: BpfObject;
   readonly #snapshots = new SnapshotReader();
   #link: bpf.Ptr<"bpf_link"> | null;
+  readonly #hostBuffer = new ReadBuffer();
   readonly #buffer = new ReadBuffer();
   /** The kernel can read the files of one process: since Linux 6.1. */
   #readsProcesses = true;
-  /** Settled when every read so far has ended: one that began earlier must not be applied later. */
+  /** Settled when every read of the host so far has ended. */
   #lastRead: Promise<unknown> = Promise.resolve();
-  /** The read of the whole host that has not begun yet. */
+  /** The read of the host that has not begun yet. */
   #waiting: Promise<Snapshot> | null = null;
+  /** Processes that were read while the host is. */
+  readonly #readMeanwhile = new Set<number>();
 
   /** @param options.udp also read bound UDP sockets */
   constructor(options: { readonly udp?: boolean } = {}) {
@@ -55,28 +58,27 @@ export class Observer implements Disposable {
    * longer than the event loop may be blocked). Callers that wait for the same read share it.
    */
   snapshot(): Promise<Snapshot> {
-    this.#waiting ??= this.#inTurn(() => {
+    this.#waiting ??= this.#lastRead.then(() => {
       this.#waiting = null;
       return this.#readHost();
     });
+    this.#lastRead = this.#waiting.catch(() => {});
     return this.#waiting;
   }
 
   /**
-   * Reads these processes only, at the cost of their own open files (bench row 9). Returns a
-   * snapshot in which every other process is as it was read last; null if only a read of the whole
-   * host can tell.
+   * Reads these processes only, at the cost of their own open files; a read of the host under way
+   * does not delay it (bench row 9). Returns a snapshot in which every other process is as it was
+   * read last; null if only a read of the host can tell.
    */
-  snapshotProcesses(pids: Iterable<number>): Promise<Snapshot | null> {
-    return this.#inTurn(() => {
-      let snapshot: Snapshot | null = null;
-      for (const pid of pids) {
-        const records = this.#readProcess(pid);
-        snapshot = records && this.#snapshots.ofProcess(pid, records);
-        if (snapshot === null) return null;
-      }
-      return snapshot;
-    });
+  snapshotProcesses(pids: Iterable<number>): Snapshot | null {
+    let snapshot: Snapshot | null = null;
+    for (const pid of pids) {
+      snapshot = this.#readProcess(pid);
+      if (snapshot === null) return null;
+      this.#readMeanwhile.add(pid);
+    }
+    return snapshot;
   }
 
   /** Waits for the reads under way, then disposes. */
@@ -85,25 +87,23 @@ export class Observer implements Disposable {
     this[Symbol.dispose]();
   }
 
-  #inTurn<T>(step: () => T | Promise<T>): Promise<T> {
-    const result = this.#lastRead.then(step);
-    this.#lastRead = result.catch(() => {});
-    return result;
-  }
-
   async #readHost(): Promise<Snapshot> {
     const fd = checkRet("bpf_iter_create", bpf.bpf_iter_create(bpf.bpf_link__fd(this.#opened)));
-    const buffer = this.#buffer;
+    const buffer = this.#hostBuffer;
+    this.#readMeanwhile.clear();
     try {
       buffer.empty();
       while (buffer.fill(await readInPool(fd, buffer))) {}
-      return this.#snapshots.next(buffer.bytes);
     } finally {
       libc.close(fd);
     }
+    let snapshot = this.#snapshots.next(buffer.bytes);
+    // What the host's read says of these may be older than what was read of them.
+    for (const pid of this.#readMeanwhile) snapshot = this.#readProcess(pid) ?? snapshot;
+    return snapshot;
   }
 
-  #readProcess(pid: number): Buffer | null {
+  #readProcess(pid: number): Snapshot | null {
     if (!this.#readsProcesses) return null;
     const info = Buffer.alloc(TASK_INFO.size);
     info.writeUInt32LE(guard.pid(pid), TASK_INFO.pid);
@@ -117,7 +117,7 @@ export class Observer implements Disposable {
       return null;
     }
     try {
-      return this.#readRecords(link);
+      return this.#snapshots.ofProcess(pid, this.#readRecords(link));
     } finally {
       bpf.bpf_link__destroy(link);
     }

@@ -7,6 +7,7 @@ import { detachGroupWithRetries } from "../manage/detach_group.ts";
 import { ManagedGroup } from "../manage/managed_group.ts";
 import { hasChanged, isDue } from "../manage/refresh_schedule.ts";
 import { everyStep } from "../rollback.ts";
+import { boottimeMs } from "../sys/libc.ts";
 import * as journal from "./journal.ts";
 import {
   type ManagedEntry,
@@ -63,8 +64,9 @@ export class ManagedGroups implements Disposable {
   /** Returns when the first hold is due (ms, CLOCK_BOOTTIME), or null if none is under way. */
   get holdDueMs(): number | null {
     let first: number | null = null;
+    const nowMs = boottimeMs();
     for (const { managed } of this.#entries.values()) {
-      const due = managed.holdDueMs;
+      const due = managed.holdDueMs(nowMs);
       if (due !== null && (first === null || due < first)) first = due;
     }
     return first;

@@ -48,9 +48,9 @@ export class Pass {
     this.#matches = [...found.matches];
   }
 
-  /** Groups wait to be taken on. */
-  get isTakingOn(): boolean {
-    return this.#matches.length > 0;
+  /** What is left requires a snapshot of the whole host. */
+  get needsHost(): boolean {
+    return this.#matches.length + this.#adopting.length > 0;
   }
 
   get isDone(): boolean {

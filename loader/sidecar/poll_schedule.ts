@@ -56,6 +56,11 @@ export class PollSchedule {
     this.#hostMs = Math.min(this.#hostMs, dueMs);
   }
 
+  /** Processes that were due can only be read with the whole host. */
+  pollHostInstead(nowMs: number): void {
+    this.#overflowMs = nowMs;
+  }
+
   /** Something changed: there is no rest for a while. */
   noteChange(nowMs: number): void {
     this.#restMs = nowMs + RESTLESS_MS;
@@ -74,14 +79,15 @@ export class PollSchedule {
   }
 
   /**
-   * Takes the poll that is due; null if none is.
+   * Takes the poll that is due; null if none is. There is one poll of the host at a time: until
+   * {@link finish} no other one is due.
    * @param mayRest asked once a {@link RECONCILE_MS}: whether every change would be reported
    */
   take(nowMs: number, mayRest: () => boolean): PollScope | null {
     let pids: ReadonlySet<number> = new Set();
     if (nowMs >= this.#earliestMs.processes) pids = this.#takeProcesses(nowMs);
     if (pids.has(UNKNOWN_PID) || pids.size > MAX_PROCESSES) {
-      this.#overflowMs = nowMs;
+      this.pollHostInstead(nowMs);
       pids = new Set();
     }
     if (!this.#isHostDue(nowMs, mayRest)) return pids.size > 0 ? pids : null;
@@ -90,6 +96,7 @@ export class PollSchedule {
     this.#hostMs = nowMs >= this.#hostMs ? Number.POSITIVE_INFINITY : this.#hostMs;
     this.#tickMs = nowMs + RECONCILE_MS;
     this.#polledMs = nowMs;
+    this.#earliestMs.host = Number.POSITIVE_INFINITY;
     return "host";
   }
 
@@ -113,10 +120,9 @@ export class PollSchedule {
     return pids;
   }
 
-  /** A poll was made: the next begins when at least as much time has passed as this one took. */
+  /** A poll has ended: the next begins when at least as much time has passed as this one took. */
   finish(scope: PollScope, beganMs: number, endedMs: number): void {
-    const earliestMs = endedMs + (endedMs - beganMs);
-    if (scope !== "host") this.#earliestMs.processes = earliestMs;
-    this.#earliestMs.host = Math.max(this.#earliestMs.host, earliestMs);
+    const kind = scope === "host" ? "host" : "processes";
+    this.#earliestMs[kind] = endedMs + (endedMs - beganMs);
   }
 }

@@ -12,7 +12,7 @@ import { SLICE_MS } from "../time_slices.ts";
 import { type Clock, SYSTEM_CLOCK } from "./clock.ts";
 import { matchOwner, type OwnedMatch, ServicesByPort } from "./ownership.ts";
 import { Pass, type ReconciledGroups } from "./pass.ts";
-import { PollSchedule, type PollScope } from "./poll_schedule.ts";
+import { PollSchedule, RECONCILE_MS } from "./poll_schedule.ts";
 import type { Service } from "./service.ts";
 
 /** Pause between two slices, ms: a command can take the lock. */
@@ -77,8 +77,11 @@ export class Reconciler implements Disposable {
     while (await this.#isNextDue()) {
       const beganMs = this.#clock.now();
       const scope = this.#schedule.take(beganMs, () => this.#mayRest());
-      await this.#step(scope);
-      if (scope) this.#schedule.finish(scope, beganMs, this.#clock.now());
+      // Not awaited: polls of processes do not wait for one of the host (bench row 9).
+      if (scope === "host") void this.#pollHost(beganMs);
+      else if (scope) this.#pollProcesses(scope);
+      if (this.#clock.now() >= this.#resumeMs) await this.#slice();
+      if (scope && scope !== "host") this.#schedule.finish(scope, beganMs, this.#clock.now());
     }
   }
 
@@ -96,8 +99,8 @@ export class Reconciler implements Disposable {
 
   /** Polls the host and makes the first slice; {@link run} makes the others. Does not reject. */
   async pollOnce(): Promise<void> {
-    await this.#step("host");
-    this.#wake();
+    await this.#pollHost(this.#clock.now());
+    await this.#slice();
   }
 
   /** Another process has changed pins since the last slice. */
@@ -112,7 +115,7 @@ export class Reconciler implements Disposable {
     using _lock = await pinTree.lock();
     if (this.#isDisposed) return;
     groups.invalidate();
-    const pass = this.#prepare(snapshot, snapshot.groups.keys(), this.#services);
+    const pass = this.#prepare(snapshot, true);
     this.#pass = null;
     this.#work(pass, Number.POSITIVE_INFINITY);
   }
@@ -127,7 +130,7 @@ export class Reconciler implements Disposable {
   async #isNextDue(): Promise<boolean> {
     while (!this.#isDisposed) {
       const dueMs = Math.min(this.#schedule.dueMs, this.#pass ? this.#resumeMs : Infinity);
-      const delayMs = dueMs - this.#clock.now();
+      const delayMs = Math.min(dueMs - this.#clock.now(), RECONCILE_MS);
       if (delayMs <= 0) return true;
       await new Promise<void>((resolve) => {
         const cancel = this.#clock.after(delayMs, resolve);
@@ -142,52 +145,49 @@ export class Reconciler implements Disposable {
 
   /** Every change is reported: polling can wait. */
   #mayRest(): boolean {
-    if (!this.hasBindEvents || this.hasForeignChanges) return false;
-    return !this.#services.some(({ isUnsettled }) => isUnsettled);
+    const isReported = this.hasBindEvents && !this.hasForeignChanges;
+    return isReported && !this.#services.some(({ isUnsettled }) => isUnsettled);
   }
 
-  /** Makes a poll, if one is due, and a slice of the work that is left. */
-  async #step(scope: PollScope | null): Promise<void> {
-    if (scope === null && this.#pass === null) return;
+  async #pollHost(beganMs: number): Promise<void> {
     try {
-      if (scope) await this.#poll(scope);
-      if (this.#pass) await this.#slice(this.#pass);
-      this.#options.journal.settled("reconcile");
-      this.#lockedSlices = 0;
+      const snapshot = await this.#options.observer.snapshot();
+      if (!this.#isDisposed) this.#begin(snapshot, true);
+    } catch (error) {
+      this.#fail(error);
+    }
+    this.#schedule.finish("host", beganMs, this.#clock.now());
+    this.#wake();
+  }
+
+  #pollProcesses(pids: ReadonlySet<number>): void {
+    try {
+      // A read of single processes does not show departures, which begin holds.
+      const needsHost = this.#pass?.needsHost || this.#services.some(({ manage }) => manage.hold);
+      const snapshot = needsHost ? null : this.#options.observer.snapshotProcesses(pids);
+      // Nor every member of a group, which taking it on requires.
+      if (!snapshot || this.#matches(snapshot).length > 0) {
+        this.#schedule.pollHostInstead(this.#clock.now());
+      }
+      if (snapshot) this.#begin(snapshot, false);
     } catch (error) {
       this.#fail(error);
     }
   }
 
-  async #poll(scope: PollScope): Promise<void> {
-    const { observer } = this.#options;
-    const isPartial = scope !== "host" && !this.#needsHost();
-    const partial = isPartial ? await observer.snapshotProcesses(scope) : null;
-    const matches = partial ? this.#matches(partial, partial.groups.keys()) : [];
-    // Taking on a group requires all its members.
-    const snapshot = partial && matches.length === 0 ? partial : await observer.snapshot();
-    if (this.#isDisposed) return;
-    const names = partial ? matches.map(({ name }) => name) : snapshot.groups.keys();
-    const pass = this.#prepare(snapshot, names, partial ? [] : this.#services);
+  #begin(snapshot: Snapshot, isWhole: boolean): void {
+    const pass = this.#prepare(snapshot, isWhole);
     if (snapshot !== this.#snapshot) this.#schedule.noteChange(this.#clock.now());
     this.#snapshot = snapshot;
     this.#pass = pass.isDone && !this.hasForeignChanges ? null : pass;
-    if (this.#pass === null) this.#scheduleHolds();
+    if (this.#pass === null) this.#finish();
   }
 
-  /** A read of single processes does not show departures, which begin holds; nor groups that wait. */
-  #needsHost(): boolean {
-    return this.#pass?.isTakingOn || this.#services.some(({ manage }) => manage.hold);
-  }
-
-  /**
-   * @param names of groups that may have to be taken on
-   * @param services whose adoptions are checked
-   */
-  #prepare(snapshot: Snapshot, names: Iterable<string>, services: readonly Service[]): Pass {
+  /** @param isWhole whether every process was read: groups are taken on, adoptions are checked */
+  #prepare(snapshot: Snapshot, isWhole: boolean): Pass {
     const { groups, idleMs } = this.#options;
     const nowMs = this.#clock.boottimeMs();
-    const goneNetns = this.#netns.gone(groups.emptyNetns(snapshot.groups), nowMs);
+    const goneNetns = this.#netns.findEnded(groups.emptyNetns(snapshot.groups), nowMs);
     for (const service of this.#services) {
       service.forget(goneNetns);
       service.locate();
@@ -195,29 +195,32 @@ export class Reconciler implements Disposable {
     return new Pass(groups, {
       snapshot,
       conditions: { nowMs, queues: snapshot.queues, idleMs, goneNetns },
-      adopting: services.filter(({ adopts }) => adopts),
-      matches: this.#matches(snapshot, names),
+      adopting: isWhole ? this.#services.filter(({ adopts }) => adopts) : [],
+      matches: isWhole ? this.#matches(snapshot) : [],
     });
   }
 
-  /** Returns the groups among `names` that a service covers and that are not managed yet. */
-  #matches(snapshot: Snapshot, names: Iterable<string>): OwnedMatch[] {
+  /** Returns the groups that a service covers and that are not managed yet. */
+  #matches(snapshot: Snapshot): OwnedMatch[] {
     const { groups } = this.#options;
-    return [...names].flatMap((name) => {
-      if (groups.has(name)) return [];
-      const match = matchOwner(name, snapshot.groups.get(name) ?? [], this.#byPort);
+    return [...snapshot.groups].flatMap(([name, members]) => {
+      const match = groups.has(name) ? null : matchOwner(name, members, this.#byPort);
       return match && !groups.isDetached(match) ? [match] : [];
     });
   }
 
-  async #slice(pass: Pass): Promise<void> {
-    using _lock = await this.#options.pinTree.lock(LOCK_TIMEOUT_MS);
-    if (this.#pass !== pass) return; // dropped meanwhile
-    this.#work(pass, this.#clock.now() + SLICE_MS);
-    this.#resumeMs = this.#clock.now() + PAUSE_MS;
-    if (!pass.isDone) return;
-    this.#pass = null;
-    this.#scheduleHolds();
+  async #slice(): Promise<void> {
+    const pass = this.#pass;
+    if (pass === null) return;
+    try {
+      using _lock = await this.#options.pinTree.lock(LOCK_TIMEOUT_MS);
+      if (this.#pass !== pass) return; // replaced or dropped meanwhile
+      this.#work(pass, this.#clock.now() + SLICE_MS);
+      this.#resumeMs = this.#clock.now() + PAUSE_MS;
+      if (pass.isDone) this.#finish();
+    } catch (error) {
+      this.#fail(error);
+    }
   }
 
   /** @requires the pin tree's lock */
@@ -230,8 +233,11 @@ export class Reconciler implements Disposable {
     this.#pinChanges = pinTree.changes;
   }
 
-  /** Polls when the first hold is due. */
-  #scheduleHolds(): void {
+  /** The pass is done: polls again when the first hold is due. */
+  #finish(): void {
+    this.#pass = null;
+    this.#lockedSlices = 0;
+    this.#options.journal.settled("reconcile");
     const { holdDueMs } = this.#options.groups;
     if (holdDueMs === null) return;
     this.#schedule.pollHostBy(this.#clock.now() + holdDueMs - this.#clock.boottimeMs());

@@ -73,7 +73,7 @@ export class Service {
   get isUnsettled(): boolean {
     if (this.#adopted !== null) return true;
     try {
-      return this.#netns?.isOther === true;
+      return this.#netns?.hasChanged === true;
     } catch {
       return true; // the next pass reports the error
     }
@@ -95,7 +95,7 @@ export class Service {
     this.#filter = null;
     this.#journal.attempt(`netns ${this.label}`, () => {
       const inode = netns.locate();
-      if (inode === null) throw new Error(`${this.label} waits: ${netns.why}`);
+      if (inode === null) throw new Error(`${this.label} waits: ${netns.failure}`);
       this.#filter = { ...this.options.filter, netns: inode };
     });
   }

@@ -3,7 +3,6 @@
 import { parseSpec, type Spec } from "../core/spec.ts";
 import { NoMatchError, StoreGoneError, StoreRefusedError } from "../errors.ts";
 import * as libc from "../sys/libc.ts";
-import { dup } from "../sys/unix_socket.ts";
 import type { Answered } from "./client_connection.ts";
 import { StoreLink } from "./client_link.ts";
 import { type ListenOptions, listenOn } from "./client_listen.ts";
@@ -72,7 +71,7 @@ export class FdStore implements Disposable {
    */
   async put(name: string, fds: readonly number[], options: PutOptions = {}): Promise<void> {
     await this.#put(name, fds, options);
-    const copies = fds.map(dup);
+    const copies = fds.map(libc.duplicate);
     if (options.add)
       this.#keep(name, [...(this.#kept.get(name)?.fds ?? []), ...copies], options, []);
     else this.#keep(name, copies, options);
@@ -99,7 +98,7 @@ export class FdStore implements Disposable {
       // Who has put what is shared puts it again; each of its takers would be one too many.
       if (keep && !shared) {
         const options = { taken: true, ...(timeoutMs === null ? {} : { timeoutMs }) };
-        this.#keep(name, fds.map(dup), options);
+        this.#keep(name, fds.map(libc.duplicate), options);
       }
       return [...fds];
     } catch (error) {

@@ -3,7 +3,7 @@ import { chmodSync, closeSync, lstatSync, openSync, statSync, unlinkSync } from 
 import { dirname } from "node:path";
 import { ConflictError, hasCode, PermissionError, UsageError } from "../errors.ts";
 import * as libc from "../sys/libc.ts";
-import { SOCK_SEQPACKET, SUN_PATH_SIZE } from "../sys/unix_socket.ts";
+import { SOCK_SEQPACKET } from "../sys/unix_socket.ts";
 
 const BACKLOG = 4096; // net.core.somaxconn bounds it
 
@@ -13,9 +13,9 @@ export function requirePath(path: string): string {
   if (length === 0 || path.includes("\0") || path.startsWith("@")) {
     throw new UsageError(`'${path}' is not the path of a socket`);
   }
-  if (length >= SUN_PATH_SIZE) {
+  if (length >= libc.SUN_PATH_SIZE) {
     throw new UsageError(
-      `the path of a socket has at most ${SUN_PATH_SIZE - 1} bytes, not ${length}: '${path}'`,
+      `the path of a socket has at most ${libc.SUN_PATH_SIZE - 1} bytes, not ${length}: '${path}'`,
     );
   }
   return path;

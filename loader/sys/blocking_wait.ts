@@ -1,7 +1,7 @@
 /**
- * The ways servers wait for a connection, for real: each call blocks a thread of
- * libuv's pool, and /proc tells that it sleeps. All have a time-out, as a thread
- * that sleeps cannot be ended.
+ * The system calls in which servers wait for a connection. Each call blocks a thread of libuv's
+ * pool; /proc shows when that thread sleeps. Every call has a timeout, because a sleeping thread
+ * cannot be ended.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { arch } from "node:process";
@@ -36,21 +36,21 @@ const EPOLL_CTL_ADD = 1;
 const EPOLLIN = 1;
 const POLLIN = 1;
 const SO_RCVTIMEO = 20;
-/** System calls glibc makes for them (asm/unistd.h); other processors cannot be told. */
+/** Numbers of the system calls that glibc makes (asm/unistd.h), by `process.arch`. */
 const NUMBERS: Readonly<Record<string, Readonly<Record<Wait, number>>>> = {
   x64: { epoll_wait: 232, poll: 7, accept: 43 },
   arm64: { epoll_wait: 22, poll: 73, accept: 202 },
 };
 
-/** A thread that waits. */
+/** A thread that waits for a connection. */
 export interface Waiting {
-  /** True when a connection ended the wait, false when the time-out did. */
+  /** True if a connection ended the wait, false if the timeout did. */
   readonly woken: Promise<boolean>;
-  /** Whether it sleeps in the call now; null: this kernel or processor does not tell. */
+  /** Returns whether the thread sleeps in its call now, or null if /proc does not show it. */
   sleeps(): boolean | null;
 }
 
-/** Waits for a connection at the (blocking) listener `fd`. Accepts it only if `how` is accept. */
+/** Waits for a connection at the blocking listener `fd`; accepts it only if `how` is "accept". */
 export function waitFor(fd: number, how: Wait, timeoutMs: number): Waiting {
   if (how === "accept") {
     const timeout = Buffer.alloc(16); // struct timeval
@@ -80,7 +80,7 @@ export function waitFor(fd: number, how: Wait, timeoutMs: number): Waiting {
   return {
     woken: woken.then((got) => {
       libc.close(epfd);
-      return got > 0 && event.length > 0; // the buffers must live as long as the call
+      return got > 0 && event.length > 0; // keeps the buffer alive until the call has ended
     }),
     sleeps: () => asleep(how, epfd),
   };
@@ -92,22 +92,25 @@ function blocking<T>(start: (done: (error: unknown, value: T) => void) => void):
   });
 }
 
-/** Whether a thread of ours sleeps in a call, with this first argument: /proc/PID/task/TID/syscall. */
+/**
+ * Returns whether a thread of this process sleeps in the call, with `argument` as its first one if
+ * given; null if /proc does not show it (proc_pid_syscall(5)).
+ */
 function asleep(how: Wait, argument?: number): boolean | null {
   const number = NUMBERS[arch]?.[how];
   if (number === undefined) return null;
-  let told = false;
+  let isVisible = false;
   for (const thread of readdirSync("/proc/self/task")) {
     let text: string;
     try {
       text = readFileSync(`/proc/self/task/${thread}/syscall`, "utf8");
     } catch {
-      continue; // the thread is gone, or the kernel does not tell
+      continue; // the thread has ended, or the kernel does not show the file
     }
-    told = true;
+    isVisible = true;
     const [call, first] = text.split(" ");
     if (Number(call) !== number) continue;
     if (argument === undefined || Number(first) === argument) return true;
   }
-  return told ? false : null;
+  return isVisible ? false : null;
 }

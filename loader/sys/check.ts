@@ -1,9 +1,9 @@
-/** The only code that looks at errno: every failed C call becomes one {@link SysError}. */
+/** Errors of C calls: the only code that reads errno. A failed call throws a {@link SysError}. */
 import { constants } from "node:os";
 import koffi from "koffi";
 import { SysError } from "../errors.ts";
 
-/** Codes Node does not name: kernel-internal ones that leak, and libbpf's own (libbpf_legacy.h). */
+/** Codes that Node does not name: the kernel's internal ones that leak, and libbpf's (libbpf.h). */
 const EXTRA: Readonly<Record<number, readonly [code: string, text: string]>> = {
   77: ["EBADFD", "file descriptor in bad state"],
   524: ["ENOTSUPP", "operation is not supported by this kernel"],
@@ -33,19 +33,19 @@ function sysError(syscall: string, errno: number): SysError {
   return new SysError(syscall, errno, NAMES.get(errno) ?? `E${errno}`, strerror(errno));
 }
 
-/** For calls that return `-errno` (libbpf 1.x). Returns `ret` when it is not negative. */
+/** Checks a call that returns `-errno` (libbpf 1.x); returns `ret` if it is not negative. */
 export function checkRet(syscall: string, ret: number): number {
   if (ret < 0) throw sysError(syscall, -ret);
   return ret;
 }
 
-/** For calls that return -1 and set errno (libc). Call it in the same statement as the C call. */
+/** Checks a libc call, which returns -1 and sets errno. @requires the call in the same statement */
 export function checkSys(syscall: string, ret: number): number {
   if (ret < 0) throw sysError(syscall, koffi.errno());
   return ret;
 }
 
-/** For calls that return NULL and set errno (libbpf 1.x pointers). */
+/** Checks a libbpf 1.x call that returns a pointer, or NULL and sets errno. */
 export function checkPtr<T>(syscall: string, ptr: T | null): T {
   if (ptr === null) throw sysError(syscall, koffi.errno());
   return ptr;

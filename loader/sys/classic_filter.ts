@@ -1,4 +1,4 @@
-/** Classic BPF on a socket: the one program there is a use for, `return 0`. */
+/** Classic BPF on a socket: the program `return 0`. */
 import koffi from "koffi";
 import { checkSys } from "./check.ts";
 import * as guard from "./guard.ts";
@@ -20,7 +20,7 @@ const setsockopt = koffi
   len: number,
 ) => number;
 
-/** Attaches it by the option `name`; as a socket's filter it drops every packet, unanswered. */
+/** Attaches `return 0` by the socket option `name`; as a filter it drops every packet unanswered. */
 export function attachReturnZero(fd: number, name: number): void {
   const program = { len: 1, filter: [{ code: BPF_RET_K, jt: 0, jf: 0, k: 0 }] };
   checkSys(

@@ -1,34 +1,33 @@
 /**
- * Argument checks in front of native code: koffi truncates numbers silently and
- * takes a small integer as a pointer, so nothing unchecked may pass.
+ * Argument checks in front of native code: koffi truncates numbers silently and takes a small
+ * integer as a pointer. Each function returns its value, or throws a RangeError.
  */
-import { UsageError } from "../errors.ts";
 
 function integer(what: string, value: number, min: number, max: number): number {
   if (!Number.isInteger(value) || value < min || value > max) {
-    throw new UsageError(`${what} must be an integer from ${min} to ${max}, not ${value}`);
+    throw new RangeError(`${what} must be an integer from ${min} to ${max}, not ${value}`);
   }
   return value;
 }
 
-/** A file descriptor. */
+/** Checks a file descriptor. */
 export const fd = (value: number): number => integer("a file descriptor", value, 0, 0x7fffffff);
-/** A process id. */
+/** Checks a process id. */
 export const pid = (value: number): number => integer("a process id", value, 1, 0x7fffffff);
-/** An unsigned 32-bit number. */
+/** Checks an unsigned 32-bit number. */
 export const u32 = (what: string, value: number): number => integer(what, value, 0, 0xffffffff);
-/** A signed 32-bit number, as C's int. */
+/** Checks a signed 32-bit number, C's int. */
 export const int = (what: string, value: number): number =>
   integer(what, value, -0x80000000, 0x7fffffff);
-/** A TCP port, or 0 for any that is free. */
+/** Checks a TCP port; 0 means any free one. */
 export const portOrAny = (value: number): number => integer("a port", value, 0, 65535);
-/** A TCP port one can listen on. */
+/** Checks the TCP port of a listener. */
 export const port = (value: number): number => integer("a port", value, 1, 65535);
 
-/** A buffer of at least `size` bytes, for C code that will read or fill as many. */
+/** Checks that C code can read or fill `size` bytes of a buffer. */
 export function bytes(what: string, value: Buffer, size: number): Buffer {
   if (value.length < size) {
-    throw new UsageError(`${what} needs ${size} bytes, not ${value.length}`);
+    throw new RangeError(`${what} needs ${size} bytes, not ${value.length}`);
   }
   return value;
 }

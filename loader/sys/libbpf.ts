@@ -1,12 +1,11 @@
 /**
- * The libbpf functions in use, one line each with the prototype of its header
- * (libbpf.h, bpf.h, btf.h of 1.0). tests/ffi/bindings.test.ts compares them
- * with the installed headers. Nothing but loader/ files for nouns imports this.
+ * The libbpf functions in use, one line each with the prototype of its header (libbpf.h, bpf.h,
+ * btf.h of 1.0). tests/ffi/bindings.test.ts compares them with the installed headers.
  */
 import koffi from "koffi";
 import { libbpf as lib } from "./libbpf_so.ts";
 
-/** A C pointer that knows what it points to. NULL is `null`, never `0n`. */
+/** A C pointer, typed by the struct it points to. NULL is `null`, never `0n`. */
 export type Ptr<T extends string> = bigint & { readonly __points_to: T };
 
 for (const name of ["bpf_object", "bpf_map", "bpf_program", "bpf_link", "btf", "ring_buffer"]) {
@@ -17,14 +16,14 @@ koffi.proto("int ring_buffer_sample_fn(void *ctx, void *data, size_t size)");
 koffi.struct("bpf_map_create_opts", { sz: "size_t", btf_fd: "uint32_t", btf_key_type_id: "uint32_t", btf_value_type_id: "uint32_t", btf_vmlinux_value_type_id: "uint32_t", inner_map_fd: "uint32_t", map_flags: "uint32_t" });
 koffi.struct("bpf_iter_attach_opts", { sz: "size_t", link_info: "void *", link_info_len: "uint32_t" });
 
-/** struct bpf_map_create_opts, the part of it that is in use: libbpf takes what is beyond `sz` as zero. */
-export interface MapOptions {
+/** struct bpf_map_create_opts, its fields in use: libbpf takes all bytes beyond `sz` as zero. */
+interface MapOptions {
   readonly sz: number;
   readonly map_flags: number;
 }
 
-/** struct bpf_iter_attach_opts; `link_info` is read during the call only. */
-export interface IterOptions {
+/** struct bpf_iter_attach_opts; libbpf reads `link_info` during the call only. */
+interface IterOptions {
   readonly sz: number;
   readonly link_info: Buffer;
   readonly link_info_len: number;

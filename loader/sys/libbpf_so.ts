@@ -1,4 +1,4 @@
-/** Opens libbpf: the versioned soname, so that no -dev package is needed. */
+/** libbpf by its versioned soname, which needs no -dev package. */
 import koffi from "koffi";
 import { NotSupportedError } from "../errors.ts";
 

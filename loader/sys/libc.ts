@@ -1,7 +1,6 @@
 /**
- * The libc calls in use, one line each with its prototype, and thin checked
- * wrappers. Numbers are those of x86_64 and arm64 Linux, which agree on all of
- * them (asm-generic/socket.h, asm-generic/unistd.h for the two system calls).
+ * The libc calls in use, one line each with its prototype, and thin checked wrappers. x86_64 and
+ * arm64 Linux agree on all numbers here (asm-generic/socket.h, asm-generic/unistd.h).
  */
 import koffi from "koffi";
 import { hasCode } from "../errors.ts";
@@ -9,7 +8,7 @@ import { checkSys } from "./check.ts";
 import { AF_INET, IPPROTO_TCP } from "./constants.ts";
 import * as guard from "./guard.ts";
 
-export { AF_INET, AF_INET6, IPPROTO_MPTCP, IPPROTO_TCP, IPPROTO_UDP } from "./constants.ts";
+export * from "./constants.ts";
 
 const lib = koffi.load(null);
 const c = {
@@ -87,10 +86,8 @@ export const IPV6_V6ONLY = 26;
 export const TCP_INFO = 11;
 export const TCP_FASTOPEN = 23;
 export const SHUT_RDWR = 2;
-/* tcpi_state, include/net/tcp_states.h */
-export const TCP_ESTABLISHED = 1;
-export const TCP_CLOSE = 7;
-export const TCP_CLOSE_WAIT = 8;
+/** Size of sun_path in struct sockaddr_un, bytes, its final NUL included (uapi/linux/un.h). */
+export const SUN_PATH_SIZE = 108;
 const CLONE_NEWNET = 0x40000000;
 const KEEP_GID = 0xffffffff; // -1
 const SYS_PIDFD_OPEN = 434;
@@ -106,17 +103,17 @@ export function close(fd: number): void {
   checkSys("close", c.close(guard.fd(fd)));
 }
 
-/** fcntl(2), F_DUPFD_CLOEXEC: another file descriptor on the same thing. */
+/** fcntl(2), F_DUPFD_CLOEXEC: returns a second file descriptor of the same open file. */
 export function duplicate(fd: number): number {
   return checkSys("fcntl", c.fcntl(guard.fd(fd), F_DUPFD_CLOEXEC, "int", 0));
 }
 
-/** pidfd_open(2): a handle on a process. */
+/** pidfd_open(2): returns a file descriptor that refers to the process. */
 export function pidfd_open(pid: number): number {
   return checkSys("pidfd_open", c.syscall(SYS_PIDFD_OPEN, "int", guard.pid(pid), "uint", 0));
 }
 
-/** pidfd_getfd(2): our own copy of the process's file descriptor; wants CAP_SYS_PTRACE. */
+/** pidfd_getfd(2): returns a duplicate of another process's descriptor. @requires CAP_SYS_PTRACE */
 export function pidfd_getfd(pidfd: number, fd: number): number {
   return checkSys(
     "pidfd_getfd",
@@ -141,7 +138,7 @@ export function setsockoptBytes(fd: number, level: number, name: number, value: 
   checkSys("setsockopt", c.setsockopt(guard.fd(fd), level, name, value, value.length));
 }
 
-/** getsockopt(2): the option's bytes, at most `size` of them. */
+/** getsockopt(2): returns the option's bytes, at most `size` of them. */
 export function getsockopt(fd: number, level: number, name: number, size: number): Buffer {
   const buffer = Buffer.alloc(size);
   const len: [number] = [size];
@@ -149,7 +146,7 @@ export function getsockopt(fd: number, level: number, name: number, size: number
   return buffer.subarray(0, len[0]);
 }
 
-/** A sockaddr_in or sockaddr_in6: `addr` holds the 4 or 16 address bytes. */
+/** Returns a sockaddr_in or sockaddr_in6 of the 4 or 16 address bytes in `addr`. */
 export function sockaddr(family: number, addr: Buffer, port: number): Buffer {
   const v4 = family === AF_INET;
   const out = Buffer.alloc(v4 ? 16 : 28);
@@ -169,7 +166,7 @@ export function listen(fd: number, backlog: number): void {
   checkSys("listen", c.listen(guard.fd(fd), guard.int("a backlog", backlog)));
 }
 
-/** connect(2) without waiting: false while it is under way (EINPROGRESS). */
+/** connect(2) of a non-blocking socket: returns false while it is in progress (EINPROGRESS). */
 export function connect(fd: number, address: Buffer): boolean {
   try {
     checkSys("connect", c.connect(guard.fd(fd), address, address.length));
@@ -180,7 +177,7 @@ export function connect(fd: number, address: Buffer): boolean {
   }
 }
 
-/** getsockname(2): the sockaddr a socket is bound to. */
+/** getsockname(2): returns the sockaddr that a socket is bound to. */
 export function getsockname(fd: number): Buffer {
   const address = Buffer.alloc(128); // sockaddr_storage
   const len: [number] = [address.length];
@@ -188,22 +185,22 @@ export function getsockname(fd: number): Buffer {
   return address.subarray(0, len[0]);
 }
 
-/** The local port a TCP socket is bound to. */
+/** Returns the local port that a TCP socket is bound to. */
 export function localPort(fd: number): number {
   return getsockname(fd).readUInt16BE(2);
 }
 
-/** The state of a TCP socket: TCP_ESTABLISHED and so on. */
+/** Returns the state of a TCP socket, such as TCP_ESTABLISHED: tcpi_state of struct tcp_info. */
 export function tcpState(fd: number): number {
   return getsockopt(fd, IPPROTO_TCP, TCP_INFO, 1).readUInt8();
 }
 
-/** fchown(2) of a socket: it then counts as opened by `uid` (net/socket.c, sockfs_setattr). */
+/** fchown(2) of a socket: sets its sk_uid (net/socket.c, sockfs_setattr). */
 export function fchown(fd: number, uid: number): void {
   checkSys("fchown", c.fchown(guard.fd(fd), guard.u32("a uid", uid), KEEP_GID));
 }
 
-/** setns(2): the calling thread's network namespace from now on. Wants CAP_SYS_ADMIN. */
+/** setns(2): moves the calling thread to a network namespace. @requires CAP_SYS_ADMIN */
 export function setns(fd: number): void {
   checkSys("setns", c.setns(guard.fd(fd), CLONE_NEWNET));
 }
@@ -213,10 +210,10 @@ export function shutdown(fd: number, how: number): void {
   checkSys("shutdown", c.shutdown(guard.fd(fd), how));
 }
 
-/** A sockaddr_un; a leading `@` in `path` means the abstract namespace. */
+/** Returns a sockaddr_un; a leading `@` in `path` means the abstract namespace (unix(7)). */
 export function sockaddrUnix(path: string): Buffer {
   const name = Buffer.from(path.startsWith("@") ? `\0${path.slice(1)}` : `${path}\0`);
-  if (name.length > 108) throw new RangeError(`socket path is too long: ${path}`);
+  if (name.length > SUN_PATH_SIZE) throw new RangeError(`socket path is too long: ${path}`);
   const address = Buffer.alloc(2 + name.length);
   address.writeUInt16LE(AF_UNIX, 0);
   name.copy(address, 2);
@@ -230,12 +227,12 @@ export function sendto(fd: number, data: Buffer, path: string): void {
   checkSys("sendto", sent);
 }
 
-/** flock(2), exclusive and non-blocking: throws EWOULDBLOCK (EAGAIN) when another holds it. */
+/** flock(2), exclusive. @throws SysError EWOULDBLOCK (EAGAIN) if another process holds the lock */
 export function flock(fd: number): void {
   checkSys("flock", c.flock(guard.fd(fd), LOCK_EX | LOCK_NB));
 }
 
-/** clock_gettime(2) of CLOCK_BOOTTIME, whole milliseconds: the clock of process start times. */
+/** clock_gettime(2): returns CLOCK_BOOTTIME in whole ms, the clock of process start times. */
 export function boottimeMs(): number {
   const now = Buffer.alloc(16);
   checkSys("clock_gettime", c.clock_gettime(CLOCK_BOOTTIME, now));

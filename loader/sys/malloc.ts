@@ -1,11 +1,11 @@
-/** Memory that was freed and that malloc keeps. */
+/** Memory that was freed but that malloc keeps for later allocations. */
 import koffi from "koffi";
 
-/** malloc_trim(3): gives it back to the kernel. Only glibc has it; elsewhere nothing happens. */
+/** malloc_trim(3): returns free memory to the kernel. Does nothing without glibc. */
 export function trimMemory(): void {
   try {
     koffi.load(null).func("int malloc_trim(size_t pad)")(0);
   } catch {
-    // musl keeps little
+    // musl has no malloc_trim(), and its malloc keeps little.
   }
 }

@@ -1,4 +1,4 @@
-/** Memory of the kernel's that we see too: mmap(2). */
+/** Memory shared with the kernel: mmap(2). */
 import koffi from "koffi";
 import { checkSys } from "./check.ts";
 import * as guard from "./guard.ts";
@@ -26,14 +26,17 @@ const PROT_WRITE = 2;
 const MAP_SHARED = 1;
 const MAP_FAILED = 2n ** 64n - 1n;
 
-/** Owns a mapping, which keeps what is mapped. Only copies leave it and come in: none is of memory that is gone. */
+/**
+ * Owns a mapping, which keeps the mapped object alive. Callers get and give copies only, so no
+ * Buffer outlives the mapping it points into.
+ */
 export class Mapping implements Disposable {
   readonly #address: bigint;
   readonly #length: number;
   #bytes: Buffer | null;
 
   /**
-   * The first `length` bytes behind `fd`.
+   * Maps the first `length` bytes of `fd`.
    * @throws SysError
    */
   constructor(fd: number, length: number) {
@@ -44,7 +47,7 @@ export class Mapping implements Disposable {
     this.#bytes = Buffer.from(koffi.view(this.#address, length));
   }
 
-  /** A copy of the bytes from `from` up to `to`. */
+  /** Returns a copy of the bytes from `from` up to `to`. */
   read(from: number, to: number): Buffer {
     if (this.#bytes === null) throw new Error("the mapping is closed");
     if (from < 0 || to < from || to > this.#length) {
@@ -56,8 +59,8 @@ export class Mapping implements Disposable {
   }
 
   /**
-   * Replaces its first bytes, their first eight last: who sees those sees the others, and all that
-   * was written before (Atomics are sequentially consistent).
+   * Replaces the first bytes of the mapping, and writes the first eight of them last. A reader that
+   * sees the new eight also sees all earlier writes, because Atomics are sequentially consistent.
    */
   writeStart(bytes: Buffer): void {
     if (this.#bytes === null) throw new Error("the mapping is closed");

@@ -1,4 +1,4 @@
-/** Setting oneself apart: a network namespace of one's own, with its loopback device, and being hidden. */
+/** Isolation of this process: a new network namespace with its loopback device, and no tracing. */
 import koffi from "koffi";
 import { checkSys } from "./check.ts";
 import * as libc from "./libc.ts";
@@ -22,12 +22,12 @@ const SIOCSIFFLAGS = 0x8914; // linux/sockios.h
 const IFF_UP = 1;
 const IFREQ_SIZE = 40; // struct ifreq: the name in 16 bytes, then a union that begins with the flags
 
-/** unshare(2): from now on a new network namespace. Wants CAP_SYS_ADMIN. */
+/** unshare(2): moves the calling thread to a new network namespace. @requires CAP_SYS_ADMIN */
 export function unshareNetns(): void {
   checkSys("unshare", c.unshare(CLONE_NEWNET));
 }
 
-/** Sets lo up, as `ip link set lo up` does (netdevice(7)). */
+/** Sets the device lo up, as `ip link set lo up` does (netdevice(7)). */
 export function setLoopbackUp(): void {
   const request = Buffer.alloc(IFREQ_SIZE);
   request.write("lo");
@@ -40,7 +40,7 @@ export function setLoopbackUp(): void {
   }
 }
 
-/** prctl(2), PR_SET_DUMPABLE: without it only CAP_SYS_PTRACE lets anybody look into this process. */
+/** prctl(2), PR_SET_DUMPABLE: tracing a process without it requires CAP_SYS_PTRACE (ptrace(2)). */
 export function setDumpable(dumpable: boolean): void {
   checkSys("prctl", c.prctl(PR_SET_DUMPABLE, dumpable ? 1 : 0, 0, 0, 0));
 }

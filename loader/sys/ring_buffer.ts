@@ -1,18 +1,20 @@
-/** A ring buffer's consumer. The sample callback is registered as long as libbpf may call it. */
+/** The consumer of a BPF ring buffer. */
 import koffi from "koffi";
 import { checkPtr, checkRet } from "./check.ts";
 import * as bpf from "./libbpf.ts";
 import { onReadable } from "./readable.ts";
 
-/** Calls `arrived` once for each batch of records. */
+/** Calls `arrived` once after each batch of records. */
 export class RingBuffer implements Disposable {
   readonly #callback: bigint;
   readonly #stop: () => void;
   #ring: bpf.Ptr<"ring_buffer"> | null;
 
-  /** @param record told each of them first; its bytes are the callee's. It must not throw */
+  /**
+   * @param record called with a copy of each record before `arrived`. It must not throw: libbpf
+   *   would continue, and the error would surface elsewhere.
+   */
   constructor(mapFd: number, arrived: () => void, record?: (bytes: Buffer) => void) {
-    // Must not throw: libbpf would take it for "go on" and the error would surface elsewhere.
     const sample = (_ctx: null, data: bigint, size: number) => {
       record?.(Buffer.from(koffi.decode(data, "uint8_t", size)));
       return 0;
@@ -30,7 +32,7 @@ export class RingBuffer implements Disposable {
     });
   }
 
-  /** Takes what is there; the number of records. */
+  /** Consumes all pending records and returns their number. */
   consume(): number {
     if (this.#ring === null) throw new Error("ring buffer is closed");
     return checkRet("ring_buffer__consume", bpf.ring_buffer__consume(this.#ring));

@@ -1,12 +1,12 @@
 /**
- * Unix sockets that carry messages and file descriptors: sendmsg(2) and recvmsg(2) with
- * SCM_RIGHTS. Struct offsets are those of 64-bit Linux; numbers as in libc.ts.
+ * Unix sockets that carry messages and file descriptors: sendmsg(2) and recvmsg(2) with SCM_RIGHTS
+ * (unix(7)). Offsets of structs are those of 64-bit Linux, as are the numbers in libc.ts.
  */
 import koffi from "koffi";
 import { hasCode } from "../errors.ts";
 import { checkSys } from "./check.ts";
 import * as guard from "./guard.ts";
-import { SOCK_CLOEXEC, SOCK_NONBLOCK, SOL_SOCKET } from "./libc.ts";
+import { SOCK_CLOEXEC, SOCK_NONBLOCK, SOL_SOCKET, SUN_PATH_SIZE } from "./libc.ts";
 
 const lib = koffi.load(null);
 const c = {
@@ -40,32 +40,29 @@ const c = {
 
 export const SOCK_SEQPACKET = 5;
 export const SO_PEERCRED = 17;
-/** Most file descriptors of one message (net/core/scm.c). */
+/** Most file descriptors of one message (include/net/scm.h). */
 export const SCM_MAX_FD = 253;
-/** Room for a path in sockaddr_un, its final NUL included. */
-export const SUN_PATH_SIZE = 108;
 
 const SCM_RIGHTS = 1;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
-const F_DUPFD_CLOEXEC = 1030;
 const MSG_CTRUNC = 0x8;
 const MSG_TRUNC = 0x20;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 const MSG_CMSG_CLOEXEC = 0x40000000;
 
-/** struct cmsghdr: length (8 bytes), level, type; what follows is aligned to 8. */
+/** Size of struct cmsghdr: length (8 bytes), level, type. Its data is aligned to 8 bytes. */
 const CMSG_HEADER = 16;
 const align8 = (n: number) => Math.ceil(n / 8) * 8;
 
-/** The largest message that {@link sendmsg} and {@link recvmsg} handle. */
+/** The largest message that {@link sendmsg} and {@link recvmsg} handle, bytes. */
 export const MAX_MESSAGE = 128 * 1024;
 const CONTROL_SIZE = CMSG_HEADER + align8(4 * SCM_MAX_FD);
 
 /**
- * struct msghdr and all it points to, in memory of C: a Buffer's own address is only good during
- * one call. One of it is enough: every use is one synchronous stretch.
+ * Offsets of struct msghdr and of the buffers it points to, in one block of C memory, because the
+ * address of a Buffer is valid during one call only. All uses are synchronous, so they share it.
  */
 const AT = { iov: 64, name: 128, control: 256, data: 4096 } as const;
 const SIZE = AT.data + MAX_MESSAGE;
@@ -84,7 +81,7 @@ function prepare(dataLength: number, controlLength: number, nameLength: number):
   memory.writeBigUInt64LE(BigInt(dataLength), AT.iov + 8);
 }
 
-/** Puts SCM_RIGHTS with `fds` into the control buffer; the length of that. */
+/** Writes SCM_RIGHTS with `fds` into the control buffer; returns its length in bytes. */
 function writeRights(fds: readonly number[]): number {
   if (fds.length === 0) return 0;
   const length = CMSG_HEADER + 4 * fds.length;
@@ -99,8 +96,9 @@ function writeRights(fds: readonly number[]): number {
 }
 
 /**
- * Sends one message with `fds`, to `to` if given. Without `wait` a full socket gives false.
- * @throws SysError EPIPE, ECONNRESET when the peer is gone
+ * Sends one message with `fds`, to the sockaddr `to` if given. Returns false if the socket is full
+ * and `wait` is not set.
+ * @throws SysError EPIPE or ECONNRESET if the peer has closed the connection
  */
 export function sendmsg(
   fd: number,
@@ -126,13 +124,13 @@ export function sendmsg(
 export interface Message {
   /** Empty at the end of the connection. */
   readonly data: Buffer;
-  /** Ours from now on, close-on-exec. */
+  /** Owned by the caller, close-on-exec. */
   readonly fds: readonly number[];
-  /** It was longer than `size`, or some of its descriptors could not be taken. */
+  /** True if the message was longer than `size`, or the kernel dropped some of its descriptors. */
   readonly truncated: boolean;
 }
 
-/** Takes the next message, without waiting; null: there is none. */
+/** Returns the next message, or null if none is pending. Does not wait. */
 export function recvmsg(fd: number, size: number): Message | null {
   prepare(Math.min(size, MAX_MESSAGE), CONTROL_SIZE, 0);
   let length: number;
@@ -151,7 +149,7 @@ export function recvmsg(fd: number, size: number): Message | null {
   };
 }
 
-/** All descriptors in the first `used` bytes of the control buffer. */
+/** Returns all descriptors in the first `used` bytes of the control buffer. */
 function readRights(used: number): number[] {
   const fds: number[] = [];
   const end = AT.control + used;
@@ -168,7 +166,7 @@ function readRights(used: number): number[] {
   return fds;
 }
 
-/** accept4(2), close-on-exec and non-blocking; null: nobody waits. */
+/** accept4(2): returns a non-blocking connection, close-on-exec, or null if none is pending. */
 export function accept(fd: number): number | null {
   try {
     const flags = SOCK_CLOEXEC | SOCK_NONBLOCK;
@@ -179,7 +177,7 @@ export function accept(fd: number): number | null {
   }
 }
 
-/** getpeername(2): the sockaddr of a connection's other end. */
+/** getpeername(2): returns the sockaddr of a connection's other end. */
 export function getpeername(fd: number): Buffer {
   const name = Buffer.alloc(SUN_PATH_SIZE + 2);
   const len: [number] = [name.length];
@@ -187,12 +185,7 @@ export function getpeername(fd: number): Buffer {
   return name.subarray(0, len[0]);
 }
 
-/** A second descriptor of what `fd` is, close-on-exec. */
-export function dup(fd: number): number {
-  return checkSys("fcntl", c.fcntl(guard.fd(fd), F_DUPFD_CLOEXEC, "int", 0));
-}
-
-/** No program that we run inherits it. */
+/** fcntl(2), F_SETFD: sets close-on-exec, so that no child process inherits `fd`. */
 export function closeOnExec(fd: number): void {
   checkSys("fcntl", c.fcntl(guard.fd(fd), F_SETFD, "int", FD_CLOEXEC));
 }

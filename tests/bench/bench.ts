@@ -1,6 +1,6 @@
 /**
  * `make bench [ONLY=name,...]`: asks every question, each in a process and a sandbox of its own,
- * one after the other. A whole run writes bench-results.json and the tables in the documents;
+ * one after the other. A whole run writes bench-results.json and the table of docs/PERFORMANCE.md;
  * a run of some only prints. Exit code 1 when a target was missed.
  */
 import { spawnSync } from "node:child_process";
@@ -15,7 +15,7 @@ import { bound, insert, markdown, number, type Report, verdict } from "./report.
 const ROOT = new URL("../../../", import.meta.url);
 const SANDBOX = fileURLToPath(new URL("tests/helpers/sandbox.sh", ROOT));
 const ASK = fileURLToPath(new URL("./ask.js", import.meta.url));
-const DOCUMENTS = ["README.md", "docs/PERFORMANCE.md"];
+const DOCUMENT = new URL("docs/PERFORMANCE.md", ROOT);
 
 const only = (process.env["ONLY"] ?? "").split(/[,\s]+/).filter(Boolean);
 const unknown = only.filter((name) => !(QUESTIONS as readonly string[]).includes(name));
@@ -38,10 +38,7 @@ const failed = answers.filter((a) => a.error !== null || a.figures.some((f) => f
 if (only.length === 0) {
   const report = reportOf(answers);
   writeFileSync(new URL("bench-results.json", ROOT), `${JSON.stringify(report, null, 2)}\n`);
-  for (const document of DOCUMENTS) {
-    const url = new URL(document, ROOT);
-    writeFileSync(url, insert(readFileSync(url, "utf8"), markdown(report)));
-  }
+  writeFileSync(DOCUMENT, insert(readFileSync(DOCUMENT, "utf8"), markdown(report)));
 }
 const names = failed.map(({ name }) => name).join(", ");
 process.stdout.write(

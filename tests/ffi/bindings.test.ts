@@ -1,4 +1,4 @@
-/** Every bound libbpf function against the installed headers, where there are any. */
+/** Every bound libbpf function against the installed headers, if any are installed. */
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { test } from "node:test";
@@ -14,7 +14,7 @@ const source = readFileSync(
 );
 const bound = [...source.matchAll(/^export const (\w+) = lib\.func\("([^"]+)"\)/gm)];
 
-/** A prototype's types without names, qualifiers, `struct` and spaces; pointers all alike but for depth. */
+/** Returns a prototype's types without names, qualifiers, `struct` and spaces; pointers differ in depth only. */
 function shape(prototype: string): string {
   const [, result = "", name, parameters = ""] =
     /^(.*?)(\w+)\((.*)\)$/.exec(prototype.trim()) ?? [];
@@ -24,7 +24,7 @@ function shape(prototype: string): string {
     const names = words.replaceAll("*", " ").trim().split(/\s+/);
     const base = named && names.length > 1 ? names.slice(0, -1).join(" ") : names.join(" ");
     const plain = base.replaceAll("__u", "uint").replace(/^(uint\d+)$/, "$1_t");
-    // What we pass no options to, and what callers keep opaque, is a void pointer here.
+    // Options that are never passed, and opaque callbacks, are void pointers here.
     const same = /_opts$|bpf_object_open_opts|ring_buffer_sample_fn/.test(plain) ? "void" : plain;
     return same === "void" && stars === "" && named && text.includes("sample")
       ? "void*"
@@ -38,7 +38,7 @@ test("libbpf is 1.x", () => {
   assert.match(libbpfVersion(), /^1\./);
 });
 
-test("there is something to compare", () => {
+test("the source has bindings to compare", () => {
   assert.ok(bound.length > 25, String(bound.length));
 });
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { openSync } from "node:fs";
 import { test } from "node:test";
 import { BpfMap } from "../../loader/bpf/map.ts";
-import { SysError, UsageError } from "../../loader/errors.ts";
+import { SysError } from "../../loader/errors.ts";
 import { checkPtr, checkRet } from "../../loader/sys/check.ts";
 import * as guard from "../../loader/sys/guard.ts";
 import * as libc from "../../loader/sys/libc.ts";
@@ -14,7 +14,7 @@ const failure = (code: string, errno: number, syscall: string) => (error: unknow
   return true;
 };
 
-test("libc's errno becomes a code, whatever happened before", () => {
+test("libc's errno becomes a code, independent of earlier calls", () => {
   assert.throws(() => libc.close(0x7fffffff), failure("EBADF", 9, "close"));
   assert.throws(() => libc.pidfd_open(0x3fffff), failure("ESRCH", 3, "pidfd_open"));
   const fd = openSync("/dev/null", "r");
@@ -34,12 +34,12 @@ test("libbpf's negative returns and NULLs become codes, also those Node does not
 
 test("numbers that C would truncate are refused", () => {
   for (const bad of [-1, 1.5, Number.NaN, 2 ** 31, 2 ** 40 + 3]) {
-    assert.throws(() => guard.fd(bad), UsageError, String(bad));
-    assert.throws(() => libc.close(bad), UsageError, String(bad));
+    assert.throws(() => guard.fd(bad), RangeError, String(bad));
+    assert.throws(() => libc.close(bad), RangeError, String(bad));
   }
-  assert.throws(() => guard.u32("x", 2 ** 32), UsageError);
-  assert.throws(() => guard.port(0), UsageError);
-  assert.throws(() => guard.pid(0), UsageError);
+  assert.throws(() => guard.u32("x", 2 ** 32), RangeError);
+  assert.throws(() => guard.port(0), RangeError);
+  assert.throws(() => guard.pid(0), RangeError);
   assert.throws(() => guard.bytes("x", Buffer.alloc(3), 4), /needs 4 bytes, not 3/);
 });
 

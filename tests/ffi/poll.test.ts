@@ -1,4 +1,4 @@
-/** koffi's undocumented poll API: the one call of loader/sys/readable.ts does what it is used for. */
+/** koffi's undocumented poll API, as loader/sys/readable.ts uses it. */
 import assert from "node:assert/strict";
 import { mkdtempSync, readSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,7 +8,7 @@ import { notifyService } from "../../loader/host/sd_notify.ts";
 import * as libc from "../../loader/sys/libc.ts";
 import { onReadable } from "../../loader/sys/readable.ts";
 
-test("readiness arrives on Node's loop, and no more after it was stopped", async () => {
+test("readiness arrives on Node's event loop, and no longer after it was stopped", async () => {
   const directory = mkdtempSync(join(tmpdir(), "rm-poll-"));
   const path = join(directory, "socket");
   const address = Buffer.concat([Buffer.of(libc.AF_UNIX, 0), Buffer.from(`${path}\0`)]);

@@ -1,11 +1,10 @@
-/** sendmsg(2) and recvmsg(2) through koffi: messages, file descriptors, and what does not fit. */
+/** sendmsg(2) and recvmsg(2) through koffi: messages, file descriptors, and their limits. */
 import assert from "node:assert/strict";
 import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import * as libc from "../../loader/sys/libc.ts";
 import {
   accept,
-  dup,
   MAX_MESSAGE,
   recvmsg,
   SCM_MAX_FD,
@@ -84,7 +83,7 @@ test("253 file descriptors are the most of one message", () => {
   assert.equal(openFds().length, before);
 });
 
-test("what is longer than asked for is truncated, and says so; the rest is not the next message", () => {
+test("a message longer than the buffer is marked truncated; its rest is not the next message", () => {
   using pair = new Pair();
   sendmsg(pair.a, Buffer.from("too long"));
   sendmsg(pair.a, Buffer.from("next"));
@@ -111,12 +110,12 @@ test("a full socket is false, a closed one an error, the end an empty message", 
   assert.throws(() => sendmsg(pair.b, Buffer.from("x")), { code: "EPIPE" });
 });
 
-test("dup is a second descriptor of the same", () => {
+test("duplicate returns a second descriptor of the same socket", () => {
   using pair = new Pair();
-  const copy = dup(pair.a);
+  const copy = libc.duplicate(pair.a);
   sendmsg(copy, Buffer.from("x"));
   libc.close(copy);
   assert.equal(recvmsg(pair.b, 10)?.data.toString(), "x");
-  assert.throws(() => dup(copy), { code: "EBADF" });
-  assert.throws(() => dup(-1), /file descriptor/);
+  assert.throws(() => libc.duplicate(copy), { code: "EBADF" });
+  assert.throws(() => libc.duplicate(-1), /file descriptor/);
 });

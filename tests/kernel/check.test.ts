@@ -1,4 +1,4 @@
-/** check: fit here, what is missing is named, the self-test sees what is lost, nothing stays. check_spec.test.ts: SPECs. */
+/** check: fit here, missing features are named, the self-test sees losses, nothing stays. SPECs: check_spec.test.ts. */
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
 import { readdirSync, readlinkSync } from "node:fs";
@@ -41,11 +41,11 @@ const netnsOf = (pid: string | number) => {
   try {
     return readlinkSync(`/proc/${pid}/ns/net`);
   } catch {
-    return null; // gone, or not ours to see
+    return null; // ended, or not permitted
   }
 };
 
-/** Whether some process is in a network namespace. */
+/** Returns whether a process is in the network namespace. */
 const inhabited = (netns: string | null) =>
   netns !== null && readdirSync("/proc").some((pid) => /^\d+$/.test(pid) && netnsOf(pid) === netns);
 
@@ -59,7 +59,7 @@ describe("this host", () => {
       assert.match(run.stdout, /\nfit\n$/);
       assert.match(run.stdout, /^ok {4}wakes accept /m);
       assert.match(run.stdout, /^ok {4}migrates handshake_timer +10 of 10 /m);
-      assert.match(run.stdout, /^ok {4}tcp_migrate_req +0: not consulted /m);
+      assert.match(run.stdout, /^ok {4}tcp_migrate_req +0: not used /m);
       assert.match(run.stdout, new RegExp(`\n127\\.0\\.0\\.1:${s.port}, netns \\d+\nok +owners `));
       assert.match(run.stdout, /^ok {4}attach +would work$/m);
       assert.match(run.stdout, /CVE-2026-46015.*6\.1\.175.*6\.18\.27/);
@@ -67,7 +67,7 @@ describe("this host", () => {
   );
 
   test(
-    "is fit with the documented capabilities, but for --hold, which wants two more",
+    "is fit with the documented capabilities, except for --hold, which needs two more",
     scene(async () => {
       const { code, report } = await check(under(CAPABILITIES));
       assert.equal(code, 2, JSON.stringify(report.probes, null, 1));
@@ -88,7 +88,7 @@ describe("is not fit", () => {
     const { outcome, detail, advice } = probe(report, name);
     assert.equal(outcome, "no");
     assert.match(`${detail}: ${advice}`, says);
-    // What hangs on it is not guessed.
+    // Probes that depend on it are not guessed.
     assert.equal(probe(report, "migrates accept_queue").outcome, "unknown");
   };
 
@@ -98,7 +98,7 @@ describe("is not fit", () => {
       `without ${name}`,
       scene(async () => {
         const rest = [...CAPABILITIES, ...OPTIONAL].filter((it) => it !== missing);
-        notFit(await check(under(rest)), name, /missing to .*root process lacks it.*grant it/);
+        notFit(await check(under(rest)), name, /root process lacks it \(needed to .*grant it/);
       }),
     );
   }
@@ -134,14 +134,14 @@ describe("is not fit", () => {
     scene(async () => {
       const read = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"];
       const nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", ...read];
-      notFit(await check(nobody), "CAP_BPF", /not root, and without it/);
+      notFit(await check(nobody), "CAP_BPF", /\(not root\) lacks it/);
     }),
   );
 });
 
 describe("the self-test", () => {
   test(
-    "sees what is lost, in every stage",
+    "sees lost connections in every stage",
     scene(async () => {
       using lab = await Lab.start();
       using observer = new Observer();
@@ -158,7 +158,7 @@ describe("the self-test", () => {
   );
 
   test(
-    "where no network namespace may be made: check cannot tell, a program can",
+    "without permission to make a network namespace: check is unknown, probeWakeup() works",
     scene(async () => {
       const { code, report } = await check(confined);
       assert.equal(code, 2, JSON.stringify(report.probes, null, 1));
@@ -175,7 +175,7 @@ describe("the self-test", () => {
 
 describe("nothing stays", () => {
   test(
-    "in a program that asks whether this kernel wakes",
+    "of probeWakeup()",
     scene(async () => {
       await probeWakeup(); // opens what Node and libbpf open once and keep
       const before = openFds();
@@ -198,8 +198,8 @@ describe("nothing stays", () => {
         run.kill("SIGKILL");
         await gone;
         await until("the self-test's process has ended", () => labs.every(ended));
-        await until("nobody is in its network namespace", () => !inhabited(lab));
-        await runCli(["detach", "--all"]); // whoever takes the lock next clears what was cut short
+        await until("its network namespace is empty", () => !inhabited(lab));
+        await runCli(["detach", "--all"]); // the next lock removes unfinished pins
       }),
     );
   }

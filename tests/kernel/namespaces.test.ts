@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { readStatus } from "../../loader/index.ts";
-import { LOOK_AGAIN_MS } from "../../loader/net/netns_liveness.ts";
+import { NETNS_RESCAN_MS } from "../../loader/net/netns_liveness.ts";
 import { RECONCILE_MS } from "../../loader/sidecar/poll_schedule.ts";
 import { TestNetns, tempDir } from "../helpers/net/netns.ts";
 import { ConfiguredSidecar } from "../helpers/scene/configured.ts";
@@ -12,8 +12,8 @@ import { until } from "../helpers/until.ts";
 
 const groups = () => readStatus({ bpffs: BPFFS }).groups;
 const namespaces = () => groups().map(({ key }) => key.netns);
-/** Well after a namespace that is gone would have been given up: two looks, and the pass that comes once a second. */
-const LONG_MS = 3 * LOOK_AGAIN_MS;
+/** Well after a namespace that has ended is given up: two scans, and one reconciliation a second. */
+const LONG_MS = 3 * NETNS_RESCAN_MS;
 
 /** A namespace, and a server in it that listens on the scene's address and port. */
 async function served(s: Scene) {

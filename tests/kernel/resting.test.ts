@@ -89,8 +89,8 @@ describe("a sidecar at rest", () => {
         await s.listener();
         const seen: bigint[] = [];
         const { snapshotProcesses: observeProcesses } = Observer.prototype;
-        Observer.prototype.snapshotProcesses = async function (pids) {
-          const observed = await observeProcesses.call(this, pids);
+        Observer.prototype.snapshotProcesses = function (pids) {
+          const observed = observeProcesses.call(this, pids);
           seen.push(...(observed?.listeners ?? []).map(({ cookie }) => cookie));
           return observed;
         };

@@ -88,15 +88,14 @@ describe("report", () => {
     assert.throws(() => insert("no marks", "new"), /marks/);
   });
 
-  for (const document of ["README.md", "docs/PERFORMANCE.md"]) {
-    test(`${document} contains the table of bench-results.json`, () => {
-      const read = (path: string) =>
-        readFileSync(new URL(`../../../${path}`, import.meta.url), "utf8");
-      const results = JSON.parse(read("bench-results.json")) as Report;
-      const text = read(document);
-      assert.equal(insert(text, markdown(results)), text);
-    });
-  }
+  test("docs/PERFORMANCE.md has the table of bench-results.json, and README does not", () => {
+    const read = (path: string) =>
+      readFileSync(new URL(`../../../${path}`, import.meta.url), "utf8");
+    const results = JSON.parse(read("bench-results.json")) as Report;
+    const text = read("docs/PERFORMANCE.md");
+    assert.equal(insert(text, markdown(results)), text);
+    assert.throws(() => insert(read("README.md"), markdown(results)), /marks/);
+  });
 
   test("numbers have three significant digits", () => {
     assert.deepEqual([0.98765, 1234567, 12.34].map(number), ["0.988", "1,230,000", "12.3"]);

@@ -19,7 +19,7 @@ const probe = (name: string, run: Probe["run"], more: Partial<Probe> = {}): Prob
   ...more,
 });
 
-test("a probe never throws: what is missing is a no, anything else cannot be told", async () => {
+test("a probe never throws: a missing feature is a no, any other error unknown", async () => {
   const results = await runProbes([
     probe("missing", () => {
       throw new NotSupportedError("x", "no x here");
@@ -37,7 +37,7 @@ test("a probe never throws: what is missing is a no, anything else cannot be tol
   );
 });
 
-test("what hangs on a probe that was not ok is not run, and says why", async () => {
+test("a probe whose needs are not ok is skipped, and says why", async () => {
   const [, second, third] = await runProbes([
     probe("first", () => no("gone")),
     probe("second", () => assert.fail("run"), { needs: ["first"] }),
@@ -46,13 +46,13 @@ test("what hangs on a probe that was not ok is not run, and says why", async () 
   assert.deepEqual(
     [second, third].map((it) => [it?.outcome, it?.detail]),
     [
-      ["unknown", "wants 'first', which is not ok"],
-      ["unknown", "wants 'second', which is not ok"],
+      ["unknown", "skipped: it depends on 'first', which failed"],
+      ["unknown", "skipped: it depends on 'second', which failed"],
     ],
   );
 });
 
-test("an interrupted run tells nothing more", async () => {
+test("after an interrupt the remaining probes are unknown", async () => {
   const stop = new AbortController();
   const results = await runProbes(
     [
@@ -86,7 +86,7 @@ test("one aligned line a probe, with what to do", () => {
     host: [
       { name: "BTF", use: "", required: true, ...ok("/sys") },
       { name: "libbpf", use: "", required: true, ...no("not there", "install it") },
-      { name: "x", use: "", required: true, ...unknown("wants 'libbpf'") },
+      { name: "x", use: "", required: true, ...unknown("skipped") },
     ],
     groups: [],
     defects: [],
@@ -110,7 +110,7 @@ test("a defect's note names the fixes and what this kernel says it is", () => {
     /6\.1\.175.*says 6\.1\.174: older than the fix$/,
   );
   assert.match(defectText(WAKEUP_DEFECT, "6.1.175"), /has the fix$/);
-  assert.match(defectText(WAKEUP_DEFECT, "6.17.1"), /of a series without a fix listed$/);
+  assert.match(defectText(WAKEUP_DEFECT, "6.17.1"), /of a series without a listed fix$/);
   assert.match(defectText(WAKEUP_DEFECT, "7.2"), /newer than all of these$/);
-  assert.match(defectText(reqsk, "6.1.192"), /not in 6\.1\.192; .*without a fix listed$/);
+  assert.match(defectText(reqsk, "6.1.192"), /not in 6\.1\.192; .*without a listed fix$/);
 });

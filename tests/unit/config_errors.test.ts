@@ -85,7 +85,7 @@ const WRONG: [text: string, says: RegExp][] = [
     web("cgroup: /a\n    unit: b"),
     /^f\.yaml:5: services\.web\.unit: cannot be combined with cgroup$/,
   ],
-  [web("unit: b.socket"), /^f\.yaml:4: services\.web\.unit: unit b\.socket: it is no service/],
+  [web("unit: b.socket"), /^f\.yaml:4: services\.web\.unit: unit b\.socket: not a service/],
   [web("pid: x"), /^f\.yaml:4: services\.web\.pid: must be a number/],
   [web("netns: web"), /^f\.yaml:4: services\.web\.netns: 'web' is not a namespace: write 'all'/],
   [web("netns: 0"), /^f\.yaml:4: services\.web\.netns: must be a number/],

@@ -52,7 +52,7 @@ test("address, device, v6only and namespace make different groups", () => {
   for (const name of names) assert.match(name, /^[^./]+$/, "bpffs takes no dots");
 });
 
-test("what does not match is told why", () => {
+test("a listener that does not match is explained", () => {
   const why = (change: Partial<Listener>, filter = {}, spec = ":80") =>
     explainNoMatch([listener(change)], [parseSpec(spec)], filter)[0];
   assert.match(

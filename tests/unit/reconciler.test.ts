@@ -136,7 +136,7 @@ class World {
         if (this.readMs > 0) await this.clock.sleep(this.readMs);
         return this.#read();
       },
-      snapshotProcesses: async (pids: Iterable<number>) => {
+      snapshotProcesses: (pids: Iterable<number>) => {
         this.did.push(`read ${[...pids].join(" ")}`);
         return this.#read();
       },
@@ -205,7 +205,7 @@ async function running(options: Partial<ServiceOptions> = {}): Promise<World> {
   const world = new World(options);
   world.reconciler.hasBindEvents = true;
   world.run();
-  await world.clock.advance(0);
+  await world.clock.advance(1);
   assert.deepEqual(world.take(), ["read host", "invalidate"]);
   return world;
 }
@@ -213,7 +213,7 @@ async function running(options: Partial<ServiceOptions> = {}): Promise<World> {
 describe("polls", () => {
   test("at once, every second, and at rest every five seconds", async () => {
     const world = await running();
-    await world.clock.advance(9_999);
+    await world.clock.advance(9_998);
     assert.equal(world.take().length, 9);
     await world.clock.advance(10_000);
     assert.equal(world.take().length, 2);
@@ -245,16 +245,21 @@ describe("polls", () => {
     assert.deepEqual(world.take(), Array(5).fill("read host"));
   });
 
-  test("a bind during a read of the host is polled for after that read", async () => {
+  test("a bind during a read of the host is polled for at once, and the host not twice", async () => {
     const world = await running();
-    world.readMs = 30;
+    world.readMs = 300;
     world.reconciler.pollNow();
     await world.clock.advance(5);
     world.reconciler.addBinds(new Set([7]));
-    await world.clock.advance(10);
-    assert.deepEqual(world.take(), ["read host"]);
+    await world.clock.advance(15);
+    assert.deepEqual(world.take(), ["read host", "read 7", "read 7", "read 7"]);
+    world.due = ["a"];
+    await world.clock.advance(270);
+    assert.deepEqual(world.take(), ["read 7", "refresh a"]);
+    await world.clock.advance(300);
+    assert.deepEqual(world.take(), [], "the next read of the host waits for half of the time");
     await world.clock.advance(20);
-    assert.deepEqual(world.take(), ["read 7"]);
+    assert.deepEqual(world.take(), ["read host"]);
   });
 
   test("take at most half of the time", async () => {
@@ -294,13 +299,14 @@ describe("work", () => {
     assert.deepEqual(world.take().at(-1), "refresh e");
   });
 
-  test("a new group is taken on after a read of the host; only that one is looked for", async () => {
+  test("a new group is taken on after a read of the host; managed ones do not wait for that", async () => {
     const world = await running();
+    world.readMs = 1;
     world.due = ["a"];
     world.listening = [NAME];
     world.reconciler.addBinds(new Set([7]));
     await world.clock.advance(3);
-    assert.deepEqual(world.take(), ["read 7", "read host", "refresh a", `take on ${NAME}`]);
+    assert.deepEqual(world.take(), ["read 7", "refresh a", "read host", `take on ${NAME}`]);
     await world.clock.advance(3);
     assert.deepEqual(world.take(), ["read 7"]);
   });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { UsageError } from "../../loader/errors.ts";
+import { cgroupPath, cgroupText, findCgroup2 } from "../../loader/host/cgroup.ts";
 import { unitCgroup } from "../../loader/host/systemd_unit.ts";
 
 /** A systemd that knows one unit by these properties. */
@@ -28,17 +29,17 @@ for (const [name, properties, path] of known) {
 }
 
 const refused: [name: string, why: RegExp][] = [
-  ["", /not a name of a unit/],
-  ["-H", /not a name of a unit/],
-  ["../app", /not a name of a unit/],
-  ["app.socket", /no service/],
-  ["app.slice", /no service/],
+  ["", /not a valid unit name/],
+  ["-H", /not a valid unit name/],
+  ["../app", /not a valid unit name/],
+  ["app.socket", /not a service/],
+  ["app.slice", /not a service/],
   ["app@", /template/],
   ["app@.service", /template/],
 ];
 
 for (const [name, why] of refused) {
-  test(`'${name}' is refused before anybody is asked`, () => {
+  test(`'${name}' is refused before systemd is asked`, () => {
     const asked: string[] = [];
     const error = (thrown: Error) => thrown instanceof UsageError && why.test(thrown.message);
     assert.throws(() => unitCgroup(name, systemd({})(asked)), error);
@@ -49,6 +50,17 @@ for (const [name, why] of refused) {
 test("a unit that systemd does not know is refused", () => {
   assert.throws(
     () => unitCgroup("ap", systemd({ LoadState: "not-found", Slice: "system.slice" })([])),
-    /unit ap: systemd knows no ap\.service: see 'systemctl list-units/,
+    /unit ap: systemd knows no ap\.service; see 'systemctl list-units/,
   );
+});
+
+const mount = findCgroup2();
+test("the mount point of cgroup v2 is the root cgroup", { skip: mount === null }, () => {
+  for (const text of ["/", `${mount}`, `${mount}/`]) {
+    assert.deepEqual([cgroupPath(text), cgroupText(text)], ["/", "/"], text);
+  }
+  for (const text of ["", "a"]) {
+    assert.throws(() => cgroupPath(text), UsageError);
+    assert.throws(() => cgroupText(text), UsageError);
+  }
 });

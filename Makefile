@@ -64,6 +64,10 @@ format: deps-check $(NODE_MODULES) ## format all sources
 	node_modules/.bin/biome check --write .
 	$(CLANG_FORMAT) -i $(BPF_TEXT)
 
+.PHONY: docs
+docs: $(BUILT) ## write docs/COMMANDS.md from the command line's definitions
+	@node dist/tests/docs/write.js
+
 .PHONY: install
 install: build ## install into PREFIX (/usr/local), below DESTDIR
 	rm -rf '$(LIB).new'

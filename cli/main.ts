@@ -6,7 +6,7 @@ import { nearest } from "./options/suggest.ts";
 import { EXIT, exitCode } from "./process/exit.ts";
 import { version } from "./version.ts";
 
-const NAME = "reuseport-migrate";
+export const NAME = "reuseport-migrate";
 const WIDTH = 100;
 
 /** yargs' sentences for wrong usage, in our words. */
@@ -46,6 +46,12 @@ export const COMMANDS: ReadonlyMap<string, () => Promise<AddCommand>> = new Map(
   ["store", lazily(async () => (await import("./store/command.ts")).storeCommand)],
 ]);
 
+/** Name and description of the command that yargs adds. */
+export const COMPLETION = [
+  "completion",
+  "print a bash completion script: source it, or put it in /etc/bash_completion.d",
+] as const;
+
 /** Returns the named command; all of them for help, completion and a misspelled name. */
 async function commandsFor([name = ""]: readonly string[]): Promise<AddCommand[]> {
   const one = COMMANDS.get(name);
@@ -66,10 +72,7 @@ async function parserOf(env: Env, argv: readonly string[], exitWith: ExitWith): 
   const commands = await commandsFor(argv);
   const parser = commands
     .reduce((all, add) => add(all, env, exitWith), empty)
-    .completion(
-      "completion",
-      "print a bash completion script: source it, or put it in /etc/bash_completion.d",
-    )
+    .completion(...COMPLETION)
     .epilogue(`Exit codes:\n${codes}`)
     .demandCommand(1, "name a command")
     .recommendCommands()

@@ -3,7 +3,6 @@ import type { Argv } from "yargs";
 import { UsageError } from "../../loader/errors.ts";
 import type { ServiceOptions } from "../../loader/sidecar/service.ts";
 import type { ServicesOptions, SidecarOptions } from "../../loader/sidecar/sidecar_options.ts";
-import type { NamedService } from "../config/service_entry.ts";
 import {
   type Host,
   type HostValues,
@@ -11,7 +10,13 @@ import {
   hostOptions,
   mergeHostValues,
 } from "../options/host.ts";
-import { OPTION_NAMES, type ServiceValues, serviceOf, serviceOptions } from "../options/service.ts";
+import {
+  type NamedService,
+  OPTION_NAMES,
+  type ServiceValues,
+  serviceOf,
+  serviceOptions,
+} from "../options/service.ts";
 import { once, specs } from "../options/values.ts";
 
 export function attachOptions(yargs: Argv): Argv<AttachArguments> {
@@ -100,7 +105,7 @@ async function fromFile(file: string, args: AttachArguments): Promise<AttachRequ
       `--config and --${other} exclude each other: set the option for each service in the file`,
     );
   }
-  const { readConfig } = await import("../config/read.ts");
+  const { readConfig } = await import("../config/schema.ts");
   const config = readConfig(file);
   const services = config.services.map((service) => withWait(service, args.wait));
   const holding = services.find(({ options }) => options.hold);

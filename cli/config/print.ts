@@ -2,9 +2,14 @@
 import { stringify } from "yaml";
 import { HOST_KEYS, type HostValues } from "../options/host.ts";
 import { DEFAULT_METRICS } from "../options/metrics_address.ts";
-import { OPTION_NAMES, type OptionName, optionOf, type ServiceValues } from "../options/service.ts";
+import {
+  type NamedService,
+  OPTION_NAMES,
+  type OptionName,
+  optionOf,
+  type ServiceValues,
+} from "../options/service.ts";
 import { keyOf } from "./keys.ts";
-import type { NamedService } from "./service_entry.ts";
 
 type Plain = string | number | boolean;
 interface Tree {

@@ -4,8 +4,8 @@ import type { Spec } from "../../loader/core/spec.ts";
 import { isBelow } from "../../loader/host/cgroup.ts";
 import type { Filter } from "../../loader/observe/coverage.ts";
 import type { ServiceOptions } from "../../loader/sidecar/service.ts";
+import type { NamedService } from "../options/service.ts";
 import type { Value } from "./document.ts";
-import type { NamedService } from "./service_entry.ts";
 
 /** A service, and its SPECs in the file. */
 export interface ServiceInFile {

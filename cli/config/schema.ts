@@ -1,13 +1,20 @@
 /** The keys of a config file, validated by the rules of the command line. */
+import { readFileSync } from "node:fs";
 import { SERVICE_LEN } from "../../loader/core/abi.ts";
 import { parseSpec, type Spec } from "../../loader/core/spec.ts";
+import { UsageError } from "../../loader/errors.ts";
 import { HOST_KEYS, type HostValues, hostOf, hostOptions } from "../options/host.ts";
-import { type OptionName, optionOf, type ServiceValues, serviceOf } from "../options/service.ts";
+import {
+  type NamedService,
+  type OptionName,
+  optionOf,
+  type ServiceValues,
+  serviceOf,
+} from "../options/service.ts";
 import { suggestion } from "../options/suggest.ts";
 import { ConfigDocument, type Value } from "./document.ts";
 import { keyOf, optionsAt, SERVICE_KEYS } from "./keys.ts";
 import { noteUnreachable, type ServiceInFile } from "./reach.ts";
-import type { NamedService } from "./service_entry.ts";
 
 export interface Config {
   readonly host: HostValues;
@@ -16,7 +23,18 @@ export interface Config {
   where(key: string): string;
 }
 
-/** @throws ConfigError with every mistake in the file */
+/** @throws UsageError if the file cannot be read, ConfigError with every mistake in it */
+export function readConfig(file: string): Config {
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    throw new UsageError(`--config ${file} cannot be read: ${(error as Error).message}`);
+  }
+  return parseConfig(file, text);
+}
+
+/** @throws ConfigError with every mistake in the text */
 export function parseConfig(file: string, text: string): Config {
   const document = new ConfigDocument(file, text);
   // A syntax error would be followed by mistakes that are none.

@@ -1,15 +1,15 @@
-/** The time held, as a histogram whose counts are the kernel's. */
+/** The duration of holds, as a histogram whose counts are in the kernel. Pure. */
 import { HOLD_BUCKETS } from "../../loader/core/abi.ts";
 import type { HoldStatus } from "../../loader/operate/status.ts";
 
-/** A series of a histogram: its name's end, its own label if any, its value. */
+/** A series of a histogram: suffix of its name, label, value. */
 export interface Series {
   readonly suffix: "_bucket" | "_sum" | "_count";
   readonly le?: string;
   readonly value: number;
 }
 
-/** Cumulative buckets, sum and count of one group's holds that ended. */
+/** Returns cumulative buckets, sum and count of the ended holds of one group. */
 export function holdSeconds({ holds }: HoldStatus): Series[] {
   const count = holds.handed_over + holds.expired + holds.released;
   let below = 0;

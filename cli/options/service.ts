@@ -48,7 +48,7 @@ export const serviceOptions = {
     requiresArg: true,
     defaultDescription: "newest",
     describe:
-      "where connections of a closing listener go: newest: to the newest generation; any: to any listener; off: nowhere, they are reset as without a sidecar; observe: as off, but counted",
+      "destination of connections whose listener closes. newest: the newest generation; any: any listener; off: none, they are reset as without a sidecar; observe: as off, but counted",
   },
   route: {
     type: "string",
@@ -56,7 +56,7 @@ export const serviceOptions = {
     requiresArg: true,
     defaultDescription: "kernel",
     describe:
-      "where new connections go: kernel: spread by its hash; newest: to the newest generation",
+      "destination of new connections. kernel: all listeners, by the kernel's hash; newest: the newest generation",
   },
   settings: {
     type: "string",
@@ -64,7 +64,7 @@ export const serviceOptions = {
     requiresArg: true,
     defaultDescription: "prefer",
     describe:
-      "listeners with the same socket options as the closing one: prefer them, strict: drop connections if there is none, or ignore the difference",
+      "destinations whose socket options differ from the closing listener's. prefer: only if there is no other; strict: never, connections are dropped; ignore: like any other",
   },
   ...holdOptions,
   wake: {
@@ -73,7 +73,7 @@ export const serviceOptions = {
     requiresArg: true,
     defaultDescription: "auto",
     describe:
-      "wake a listener that connections migrated to by connecting to it: auto: where the kernel does not (CVE-2026-46015, tested at the start), always, or never",
+      "wake a listener after a migration, by connecting to it. auto: if the kernel does not wake it (CVE-2026-46015, tested at the start); always; never",
   },
   wait: { type: "boolean", describe: "start even if no listener matches yet" },
   replace: { type: "boolean", describe: "replace an attached program that is not ours" },
@@ -93,6 +93,15 @@ export type ServiceValues = {
     | ((typeof serviceOptions)[K]["type"] extends "boolean" ? boolean : string)
     | undefined;
 };
+
+/** One service of a config file or of a command line. */
+export interface NamedService {
+  readonly name: string;
+  /** Its SPECs as text. */
+  readonly listen: readonly string[];
+  readonly values: ServiceValues;
+  readonly options: ServiceOptions;
+}
 
 /** The command line or config file that the values are from. */
 export interface OptionSource {

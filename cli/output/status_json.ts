@@ -1,17 +1,12 @@
 /** Status as JSON. Pure. */
-import type { Status } from "../../loader/operate/status.ts";
+import type { GroupStatus, Status } from "../../loader/operate/status.ts";
 import type { Rate } from "./decisions.ts";
 
 /** Returns what `status --json` prints: counts are numbers, cookies (64 bits) are strings. */
 export function statusJson(status: Status, rate?: Rate) {
   return {
     groups: status.groups.map((group) => ({
-      name: group.name,
-      service: group.service,
-      netns: group.key.netns,
-      family: group.key.family,
-      address: group.key.address,
-      port: group.key.port,
+      ...groupJson(group),
       uid: group.uid,
       attached: group.attached,
       program_id: group.programId,
@@ -80,4 +75,9 @@ export function statusJson(status: Status, rate?: Rate) {
     })),
     errors: status.errors,
   };
+}
+
+/** Returns the identity of a group. */
+export function groupJson({ name, service, key: { netns, family, address, port } }: GroupStatus) {
+  return { name, service, netns, family, address, port };
 }

@@ -1,10 +1,11 @@
-/** The verdict as text and as JSON. Pure. */
+/** The verdict as text and as JSON. */
 import { STAGES } from "../../loader/core/abi.ts";
 import { formatEndpoint } from "../../loader/core/address.ts";
 import type { Decision } from "../../loader/group/counts.ts";
 import type { GroupStatus } from "../../loader/operate/status.ts";
 import { durationText } from "../options/values.ts";
 import { isMigrating } from "../output/decisions.ts";
+import { groupJson } from "../output/status_json.ts";
 import { table } from "../output/table.ts";
 import { type Ending, endingText } from "../process/child.ts";
 import { LIMIT_MS, type Settled } from "./settle.ts";
@@ -140,12 +141,7 @@ export function outcomeJson(outcome: RunReport): unknown {
     held: verdict.held,
     settled,
     groups: verdict.groups.map(({ group, came, gone, ...counts }) => ({
-      name: group.name,
-      service: group.service,
-      netns: group.key.netns,
-      family: group.key.family,
-      address: group.key.address,
-      port: group.key.port,
+      ...groupJson(group),
       came,
       gone,
       decisions: counts.decisions.map((d) => ({ ...d, count: Number(d.count) })),

@@ -8,7 +8,7 @@ import { specs } from "../options/values.ts";
 import { logger } from "../output/log.ts";
 import { commandAfter, requireCommand } from "../process/spec_command.ts";
 import { type Passed, runWith } from "./inherit.ts";
-import { names, storeOption, storePath, timeoutOption } from "./options.ts";
+import { names, storeOption, storePath, takeNameOption, timeoutOption } from "./options.ts";
 
 function options(yargs: Argv): Argv<Arguments> {
   return yargs
@@ -16,13 +16,7 @@ function options(yargs: Argv): Argv<Arguments> {
       "$0 store exec --store PATH --name NAME.. [--tcp SPEC..] -- COMMAND [ARG..]\n\nRun a server with listeners from the store; they stay there when it ends, even if it is killed.",
     )
     .option("store", storeOption)
-    .option("name", {
-      type: "string",
-      requiresArg: true,
-      demandOption: true,
-      describe:
-        "the names to take, with commas; COMMAND has their file descriptors from 3 on (LISTEN_FDS, LISTEN_FDNAMES)",
-    })
+    .option("name", takeNameOption)
     .option("tcp", {
       type: "string",
       array: true,

@@ -13,6 +13,15 @@ export const storeOption = {
   describe: "the socket of the store, as given to its --listen",
 } as const;
 
+/** --name of a command that gets file descriptors. */
+export const takeNameOption = {
+  type: "string",
+  requiresArg: true,
+  demandOption: true,
+  describe:
+    "the names to take, with commas; COMMAND has their file descriptors from 3 on (LISTEN_FDS, LISTEN_FDNAMES)",
+} as const;
+
 /** Returns the value of --store. */
 export function storePath(value: string): string {
   return once("--store", value) ?? "";

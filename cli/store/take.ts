@@ -4,7 +4,7 @@ import { NoMatchError } from "../../loader/errors.ts";
 import type { Env } from "../env.ts";
 import { commandAfter, requireCommand } from "../process/spec_command.ts";
 import { type Passed, runWith } from "./inherit.ts";
-import { names, storeOption, storePath } from "./options.ts";
+import { names, storeOption, storePath, takeNameOption } from "./options.ts";
 
 function options(yargs: Argv): Argv<Arguments> {
   return yargs
@@ -12,13 +12,7 @@ function options(yargs: Argv): Argv<Arguments> {
       "$0 store take --store PATH --name NAME -- COMMAND [ARG..]\n\nRun a command with file descriptors, which leave the store.",
     )
     .option("store", storeOption)
-    .option("name", {
-      type: "string",
-      requiresArg: true,
-      demandOption: true,
-      describe:
-        "the names to take, with commas; COMMAND has their file descriptors from 3 on (LISTEN_FDS)",
-    })
+    .option("name", takeNameOption)
     .option("json", { type: "boolean", describe: "print the taken names in JSON, to stderr" })
     .example("$0 store take --store /run/fds.sock --name log -- sh -c 'date >&3'", "a file")
     .example("$0 store take --store /run/fds.sock --name web -- ./server", "a listener, for good");

@@ -104,7 +104,7 @@ describe("a command that closes a listener with connections in its queue", () =>
       const run = await runCli(["run", ...SOON, "--", ...kill(old)]);
       assert.equal(run.code, 0, run.stderr);
       assert.match(run.stderr, /accept_queue +0 +0 +0 +20 \(no_target 20\)$/m);
-      assert.match(run.stderr, /moved by the kernel's hash: 20$/m);
+      assert.match(run.stderr, /migrated by the kernel's hash: 20$/m);
       assert.ok(run.stderr.endsWith("0 lost of 20 connections that migrated\n"), run.stderr);
     }),
   );
@@ -206,7 +206,7 @@ describe("the command", () => {
       await s.sidecar();
       const other = await runCli(["run", s.spec, ":1", ...touch]);
       assert.equal(other.code, 4, other.stderr);
-      assert.match(other.stderr, /nothing is attached for :1, so the command was not run/);
+      assert.match(other.stderr, /the command was not run: nothing is attached for :1; run /);
       assert.equal(existsSync(dir.file("was-run")), false);
     }),
   );

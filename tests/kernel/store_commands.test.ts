@@ -86,10 +86,7 @@ test("exec's exit code is the command's; what it needs and cannot have is said",
   assert.equal((await cli("exec", "--name", "web", "--", "/no/such")).code, 127);
   const lacks = await cli("exec", "--name", "other", "--", "true");
   assert.equal(lacks.code, 4);
-  assert.match(
-    lacks.stderr,
-    /nothing named 'other': put it there, or say where to listen with --tcp/,
-  );
+  assert.match(lacks.stderr, /no 'other': put it there, or give its address with --tcp/);
   await (await store.connect()).drop("web");
   const fd = listenOn(parseSpec(`127.0.0.1:${PORT}`));
   const taken = await cli("exec", ...tcp, "--", "true");

@@ -1,4 +1,4 @@
-/** The store's socket in the file system: taken over from one that was killed, never from one that lives. */
+/** The store's socket in the file system. A stale path of a killed store is replaced. */
 import { chmodSync, closeSync, lstatSync, openSync, statSync, unlinkSync } from "node:fs";
 import { dirname } from "node:path";
 import { ConflictError, hasCode, PermissionError, UsageError } from "../errors.ts";
@@ -11,7 +11,7 @@ const BACKLOG = 4096; // net.core.somaxconn bounds it
 export function requirePath(path: string): string {
   const length = Buffer.byteLength(path);
   if (length === 0 || path.includes("\0") || path.startsWith("@")) {
-    throw new UsageError(`'${path}' is not the path of a socket`);
+    throw new UsageError(`'${path}' is not a path for a socket`);
   }
   if (length >= libc.SUN_PATH_SIZE) {
     throw new UsageError(
@@ -34,7 +34,7 @@ export class StorePath implements Disposable {
   }
 
   /**
-   * Listens there. A path that nobody listens on any more is taken over.
+   * Listens on a path. Replaces a socket on which no process listens any longer.
    * @throws UsageError, PermissionError, ConflictError
    */
   static listen(path: string, mode: number): StorePath {
@@ -117,7 +117,7 @@ function removeStale(path: string): void {
     libc.close(probe);
   }
   throw new ConflictError(
-    `somebody listens on ${path} already: a store that runs, or another server`,
+    `a process listens on ${path} already: another store, or another server; choose another path`,
   );
 }
 
@@ -129,7 +129,7 @@ function unlinkOrRefuse(path: string): void {
   }
 }
 
-/** Between bind and chmod nobody may do more than in the end. */
+/** Binds without permissions for others, so that none can connect before chmod. */
 function bind(fd: number, path: string, mode: number): void {
   const before = process.umask(0o777);
   try {

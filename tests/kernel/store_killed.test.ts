@@ -150,7 +150,7 @@ describe("the path", () => {
     await using store = await StoreProcess.start();
     const second = store.serve(store.path);
     assert.equal(await second.exited, 7);
-    assert.match(second.output(), /somebody listens on .* already/);
+    assert.match(second.output(), /a process listens on .* already/);
     await (await store.connect()).list();
   });
 

@@ -174,7 +174,7 @@ const wrong: [argv: string[], says: RegExp][] = [
   [["store"], /requires --listen PATH or a command/],
   [["store", "lst"], /unknown argument 'lst'/],
   [["store", "--listen", "/s", "--listen", "/t"], /--listen is given more than once/],
-  [["store", "--listen", ""], /is not the path of a socket/],
+  [["store", "--listen", ""], /is not a path for a socket/],
   [["store", "--listen", `/${"x".repeat(107)}`], /at most 107 bytes, not 108/],
   [["store", "--listen", "/no/such/s"], /there is no such directory/],
   [["store", "--listen", "/s", "--timeout", "0"], /--timeout must be a duration from 1ms to 1h/],

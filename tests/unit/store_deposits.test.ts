@@ -22,7 +22,7 @@ describe("the time", () => {
     d.put(OLD, put, [10], 0);
     assert.equal(d.dueMs, null);
     assert.deepEqual(d.expire(1e9), []);
-    d.gone(OLD, 1_000);
+    d.disconnect(OLD, 1_000);
     assert.equal(d.dueMs, 1_100);
     assert.deepEqual(d.expire(1_099), []);
     const [expired] = d.expire(1_100);
@@ -35,20 +35,20 @@ describe("the time", () => {
     d.put(OLD, put, [10], 0);
     d.put(NEW, { ...put, add: true }, [11], 0);
     assert.deepEqual(d.get("web")?.fds, [10, 11]);
-    d.gone(OLD, 10);
+    d.disconnect(OLD, 10);
     assert.equal(d.dueMs, null);
-    d.gone(NEW, 20);
+    d.disconnect(NEW, 20);
     assert.equal(d.dueMs, 120);
   });
 
   test("is the name's own, and a taker's who says another", () => {
     const d = deposits();
     d.put(OLD, { ...put, timeoutMs: 7 }, [10], 0);
-    d.gone(OLD, 0);
+    d.disconnect(OLD, 0);
     assert.equal(d.dueMs, 7);
     d.take(NEW, { ...keep, timeoutMs: 9 });
     assert.equal(d.dueMs, null);
-    d.gone(NEW, 50);
+    d.disconnect(NEW, 50);
     assert.equal(d.dueMs, 59);
   });
 
@@ -56,7 +56,7 @@ describe("the time", () => {
     const d = deposits();
     d.put(OLD, { ...put, timeoutMs: 500 }, [10], 0);
     d.put(OLD, { ...put, name: "admin", timeoutMs: 50 }, [11], 0);
-    d.gone(OLD, 0);
+    d.disconnect(OLD, 0);
     assert.equal(d.dueMs, 50);
     assert.deepEqual(
       d.expire(60).map(({ name }) => name),
@@ -79,9 +79,9 @@ describe("taking", () => {
   test("a taker that dies before it confirms gives it back", () => {
     const d = deposits();
     d.put(OLD, put, [10], 0);
-    d.gone(OLD, 0);
+    d.disconnect(OLD, 0);
     d.take(NEW, take);
-    d.gone(NEW, 50);
+    d.disconnect(NEW, 50);
     assert.equal(d.dueMs, 150);
     assert.deepEqual(d.take(THIRD, take).fds, [10]);
   });
@@ -90,17 +90,17 @@ describe("taking", () => {
     const d = deposits();
     d.put(OLD, put, [10], 0);
     d.take(NEW, keep);
-    d.gone(OLD, 0);
+    d.disconnect(OLD, 0);
     assert.equal(d.dueMs, null);
     assert.throws(() => d.take(THIRD, keep), refused("taken"));
-    d.gone(NEW, 5);
+    d.disconnect(NEW, 5);
     assert.deepEqual(d.take(THIRD, keep).fds, [10]);
   });
 
   test("what was put as shared is for all, and nobody takes it away or prolongs its time", () => {
     const d = deposits();
     d.put(OLD, { ...put, shared: true }, [10], 0);
-    d.gone(OLD, 0);
+    d.disconnect(OLD, 0);
     assert.deepEqual(d.take(NEW, take).fds, [10]);
     assert.deepEqual(d.take(THIRD, take).fds, [10]);
     assert.deepEqual(d.confirm(NEW, "web"), []);
@@ -108,8 +108,8 @@ describe("taking", () => {
     d.take(NEW, keep);
     d.take(THIRD, keep);
     assert.equal(d.dueMs, null);
-    d.gone(NEW, 10);
-    d.gone(THIRD, 20);
+    d.disconnect(NEW, 10);
+    d.disconnect(THIRD, 20);
     assert.equal(d.dueMs, 120);
   });
 
@@ -126,7 +126,7 @@ describe("putting", () => {
     const d = deposits();
     assert.deepEqual(d.put(OLD, put, [10], 0).replaced, []);
     assert.deepEqual(d.put(OLD, put, [11], 0).replaced, [10]);
-    d.gone(OLD, 0);
+    d.disconnect(OLD, 0);
     assert.deepEqual(d.put(NEW, put, [12], 0).replaced, [11]);
   });
 
@@ -135,7 +135,7 @@ describe("putting", () => {
     d.put(OLD, put, [10], 0);
     assert.throws(() => d.put(NEW, put, [11], 0), refused("held"));
     d.take(THIRD, keep);
-    d.gone(OLD, 0);
+    d.disconnect(OLD, 0);
     assert.throws(() => d.put(NEW, put, [11], 0), refused("held"));
     assert.deepEqual(d.get("web")?.fds, [10]);
   });
@@ -145,7 +145,7 @@ describe("putting", () => {
     d.put(OLD, { ...put, taken: true }, [10], 0);
     assert.throws(() => d.take(NEW, keep), refused("taken"));
     assert.throws(() => d.put(NEW, { ...put, add: true, taken: true }, [11], 0), refused("taken"));
-    d.gone(OLD, 0);
+    d.disconnect(OLD, 0);
     assert.deepEqual(d.take(NEW, keep).fds, [10]);
   });
 
@@ -186,7 +186,7 @@ test("a dropped name is gone, whoever holds it", () => {
   assert.deepEqual(d.drop("web"), [10]);
   assert.throws(() => d.drop("web"), refused("absent"));
   assert.equal(d.isHolder(NEW), false);
-  d.gone(OLD, 0);
+  d.disconnect(OLD, 0);
   assert.equal(d.dueMs, null);
 });
 

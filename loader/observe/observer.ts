@@ -12,6 +12,13 @@ import { type Snapshot, SnapshotReader } from "./snapshot.ts";
 /** Room for a read(2), bytes: the kernel fills at most half of it at a time (kernel/bpf/bpf_iter.c). */
 const CHUNK = 64 * 1024;
 
+/**
+ * After a read of the host that took longer, ms of CPU time, the next is made in the libuv pool: the
+ * event loop is not blocked by 200,000 open files (bench row 11). A short one is not worth it: in the
+ * pool it wakes the process 12 times, here once (bench row 14).
+ */
+const SLOW_MS = 20;
+
 /** Sizes and offsets, bytes, of struct bpf_iter_attach_opts (libbpf.h) and union bpf_iter_link_info (uapi/linux/bpf.h): its `task`. */
 const ITER_OPTIONS = 24;
 const TASK_INFO = { size: 12, pid: 4 } as const;
@@ -25,6 +32,8 @@ export class Observer implements Disposable {
   readonly #buffer = new ReadBuffer();
   /** The kernel can read the files of one process: since Linux 6.1. */
   #readsProcesses = true;
+  /** CPU time of the last read of the host. */
+  #hostMs = 0;
   /** Settled when every read of the host so far has ended. */
   #lastRead: Promise<unknown> = Promise.resolve();
   /** The read of the host that has not begun yet. */
@@ -53,10 +62,7 @@ export class Observer implements Disposable {
     return this.#snapshots.next(this.#readRecords(this.#opened));
   }
 
-  /**
-   * Reads the whole host, in a thread of the libuv pool (bench row 11: 200,000 open files take
-   * longer than the event loop may be blocked). Callers that wait for the same read share it.
-   */
+  /** Reads the whole host. Callers that wait for the same read share it. */
   snapshot(): Promise<Snapshot> {
     this.#waiting ??= this.#lastRead.then(() => {
       this.#waiting = null;
@@ -88,19 +94,28 @@ export class Observer implements Disposable {
   }
 
   async #readHost(): Promise<Snapshot> {
-    const fd = checkRet("bpf_iter_create", bpf.bpf_iter_create(bpf.bpf_link__fd(this.#opened)));
-    const buffer = this.#hostBuffer;
     this.#readMeanwhile.clear();
-    try {
-      buffer.empty();
-      while (buffer.fill(await readInPool(fd, buffer))) {}
-    } finally {
-      libc.close(fd);
-    }
-    let snapshot = this.#snapshots.next(buffer.bytes);
+    const before = process.cpuUsage();
+    const isSlow = this.#hostMs > SLOW_MS;
+    const bytes = isSlow ? await this.#readInPool() : this.#readRecords(this.#opened);
+    const { user, system } = process.cpuUsage(before);
+    this.#hostMs = (user + system) / 1_000;
+    let snapshot = this.#snapshots.next(bytes);
     // What the host's read says of these may be older than what was read of them.
     for (const pid of this.#readMeanwhile) snapshot = this.#readProcess(pid) ?? snapshot;
     return snapshot;
+  }
+
+  async #readInPool(): Promise<Buffer> {
+    const fd = checkRet("bpf_iter_create", bpf.bpf_iter_create(bpf.bpf_link__fd(this.#opened)));
+    const buffer = this.#hostBuffer;
+    try {
+      buffer.empty();
+      while (buffer.fill(await readInPool(fd, buffer))) {}
+      return buffer.bytes;
+    } finally {
+      libc.close(fd);
+    }
   }
 
   #readProcess(pid: number): Snapshot | null {

@@ -75,9 +75,13 @@ export class Exporter {
     try {
       return read();
     } catch (error) {
-      this.#problems.push(`/metrics lacks ${part}: ${message(error)}`);
+      this.#lacks(part, error);
       return undefined;
     }
+  }
+
+  #lacks(part: string, error: unknown): void {
+    this.#problems.push(`/metrics lacks ${part}: ${message(error)}`);
   }
 
   async #scrape(collect: Collect): Promise<string> {
@@ -86,14 +90,14 @@ export class Exporter {
     } catch (error) {
       this.#problems.push(`/metrics is incomplete: ${message(error)}`);
     }
-    const process = this.attempt("this process", () => this.#process?.text()) ?? "";
+    const process = await this.#process?.text().catch((e) => this.#lacks("this process", e));
     const problems = this.#problems;
     this.#problems = [];
     this.#errors += problems.length;
     for (const text of this.#repeats.newIn(problems)) this.#warn(text);
     this.#add("build_info", 1, { version: version(), abi: ABI_VERSION });
     this.#add("collection_errors_total", this.#errors);
-    return process + this.#families.take();
+    return (process ? `${process}\n` : "") + this.#families.take();
   }
 
   async #addStatus(collect: Collect): Promise<void> {

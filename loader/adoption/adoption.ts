@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { BpfMap } from "../bpf/map.ts";
 import { BpfObject } from "../bpf/object.ts";
 import { differ, obtain, pin } from "../bpf/pin.ts";
-import { ABI_VERSION, BIND_PROGRAMS, LAYOUT } from "../core/abi.ts";
+import { ABI_VERSION, BIND_PROGRAMS } from "../core/abi.ts";
 import { ADOPTION_MAPS } from "../core/map_shapes.ts";
 import { AbiMismatchError, ConflictError, hasCode } from "../errors.ts";
 import { locateCgroup } from "../host/cgroup.ts";
@@ -38,7 +38,7 @@ export class Adoption implements Disposable {
   private constructor(maps: Record<AdoptionMap, BpfMap>, inForce: boolean) {
     this.#maps = maps;
     this.inForce = inForce;
-    this.record = decodeAdoption(maps.adoption.lookup(0) ?? Buffer.alloc(LAYOUT.rm_adoption.size));
+    this.record = decodeAdoption(maps.adoption.lookup(0));
   }
 
   /**

@@ -115,7 +115,7 @@ export class AdoptedCgroup {
       if (isMember(listener) || !this.#ports.has(key.port) || !specOf(this.#specs, key)) return [];
       if (protocol === "udp" || excludedBy(filter, listener) !== null) return [];
       const who = `${endpoint(key)} of ${owners[0]?.comm} (pid ${owners[0]?.pid})`;
-      if (ports.some(({ port, failed }) => port === key.port && failed > 0n)) return [];
+      if (ports.some(({ port, failed }) => port === key.port && failed > 0)) return [];
       return [
         `${who} was bound without SO_REUSEPORT before its cgroup was adopted: start it once more${restart}`,
       ];
@@ -140,7 +140,7 @@ export class AdoptedCgroup {
 
 function refused(ports: readonly AdoptedPort[]): string[] {
   return ports
-    .filter(({ failed }) => failed > 0n)
+    .filter(({ failed }) => failed > 0)
     .map(
       ({ port, failed }) =>
         `the kernel refused SO_REUSEPORT at ${failed} binds to port ${port}: Linux 6.1 or newer is needed`,

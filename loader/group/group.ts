@@ -6,15 +6,15 @@ import { renameSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { BpfMap } from "../bpf/map.ts";
 import { type ProgramInfo, programInfo } from "../bpf/program.ts";
-import { ABI_VERSION, LAYOUT, OUTCOMES } from "../core/abi.ts";
+import { ABI_VERSION, OUTCOMES } from "../core/abi.ts";
 import type { GroupMap } from "../core/map_shapes.ts";
 import type { Slot } from "../core/slot.ts";
 import type { Targets } from "../core/targets.ts";
 import { AbiMismatchError } from "../errors.ts";
 import * as libc from "../sys/libc.ts";
-import { decodeGroup, encodeGroup, type GroupRecord, type SlotRecord } from "./codec.ts";
 import { Counters } from "./counters.ts";
 import { addWords, Counts, MIGRATION_CELLS, type Row, rowOf, wordsOf } from "./counts.ts";
+import { decodeGroup, encodeGroup, type GroupRecord } from "./group_record.ts";
 import {
   decodeHoldCounts,
   decodeStandby,
@@ -27,6 +27,7 @@ import { MoveEvents } from "./move_events.ts";
 import { type GroupPins, makePins, makeUnpinned, openPins } from "./pins.ts";
 import type { Control, ProbeTarget } from "./plan_codec.ts";
 import { PlanTable } from "./plan_table.ts";
+import type { SlotRecord } from "./slots.ts";
 import { SlotTable } from "./slots.ts";
 import { Sources } from "./sources.ts";
 
@@ -70,7 +71,7 @@ export class Group implements Disposable {
   }
 
   #readRecord(): GroupRecord {
-    return decodeGroup(this.#maps.group.lookup(0) ?? Buffer.alloc(LAYOUT.rm_group.size));
+    return decodeGroup(this.#maps.group.lookup(0));
   }
 
   /**
@@ -160,8 +161,7 @@ export class Group implements Disposable {
   }
 
   get standby(): StandbyRecord {
-    const pinned = () => this.#maps.standby.lookup(0) ?? Buffer.alloc(LAYOUT.rm_standby.size);
-    this.#standby ??= decodeStandby(pinned());
+    this.#standby ??= decodeStandby(this.#maps.standby.lookup(0));
     return this.#standby;
   }
 
@@ -171,9 +171,7 @@ export class Group implements Disposable {
   }
 
   get holdCounts(): HoldCounts {
-    return decodeHoldCounts(
-      this.#maps.hold_counts.lookup(0) ?? Buffer.alloc(LAYOUT.rm_hold_counts.size),
-    );
+    return decodeHoldCounts(this.#maps.hold_counts.lookup(0));
   }
 
   setHoldCounts(holds: HoldCounts): void {

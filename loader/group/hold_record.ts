@@ -1,47 +1,42 @@
-/** What is pinned of a group's standby and its holds: the one entry each of `standby` and `holds`. Pure. */
-import { HOLD_BUCKETS, HOLD_RESULTS, type HoldResult, LAYOUT, OPTIONS_LEN } from "../core/abi.ts";
+/** The pinned records of a group's standby and of its holds. Pure. */
+import { HOLD_BUCKETS, type HoldResult, LAYOUT, OPTIONS_LEN } from "../core/abi.ts";
 import type { SocketOptions } from "../net/socket_options.ts";
 
-/** The standby, as a restarted sidecar needs to know it. */
+/** The standby, for the next sidecar. */
 export interface StandbyRecord {
   /** Its socket cookie; 0n: none. */
   readonly cookie: bigint;
-  /** When the hold under way began, ms of CLOCK_BOOTTIME; null: none. */
+  /** Start of the current hold, ms of CLOCK_BOOTTIME; null: none. */
   readonly heldSinceMs: number | null;
-  /** Settings of the listeners it stands by for. */
-  readonly settings: SocketOptions;
+  /** Socket options of the group's listeners. */
+  readonly options: SocketOptions;
 }
 
-export function encodeStandby(record: StandbyRecord): Buffer {
-  const { size, members: at } = LAYOUT.rm_standby;
-  const out = Buffer.alloc(size);
-  out.writeBigUInt64LE(record.cookie, at.cookie);
-  out.writeBigUInt64LE(BigInt(record.heldSinceMs ?? 0), at.held_ms);
-  const settings = JSON.stringify(record.settings);
-  if (settings.length < OPTIONS_LEN) out.write(settings, at.options, "latin1");
-  return out;
+export function encodeStandby({ cookie, heldSinceMs, options }: StandbyRecord): Buffer {
+  const json = JSON.stringify(options);
+  return LAYOUT.rm_standby.encode({
+    cookie,
+    held_ms: heldSinceMs ?? 0,
+    options: json.length < OPTIONS_LEN ? json : "",
+  });
 }
 
-export function decodeStandby(value: Buffer): StandbyRecord {
-  const at = LAYOUT.rm_standby.members;
-  const text = value.toString("latin1", at.options);
-  return {
-    cookie: value.readBigUInt64LE(at.cookie),
-    heldSinceMs: Number(value.readBigUInt64LE(at.held_ms)) || null,
-    settings: JSON.parse(text.slice(0, text.indexOf("\0")) || "{}"),
-  };
+/** @param value null: nothing is pinned */
+export function decodeStandby(value: Buffer | null): StandbyRecord {
+  const { cookie, held_ms, options } = LAYOUT.rm_standby.decode(value);
+  return { cookie, heldSinceMs: held_ms || null, options: JSON.parse(options || "{}") };
 }
 
-/** Counts since the group was pinned. */
+/** Holds since the group was pinned. */
 export interface HoldCounts extends Readonly<Record<HoldResult, number>> {
   readonly started: number;
-  /** Time held, ms, of those that ended. */
+  /** Total duration of ended holds, ms. */
   readonly sumMs: number;
-  /** Those that ended by time held; index as HOLD_BUCKETS, not cumulative. */
+  /** Ended holds by duration; index as HOLD_BUCKETS, not cumulative. */
   readonly buckets: readonly number[];
 }
 
-/** `holds`, and one more that ended after `ms`. */
+/** Returns the counts after one more hold, which ended after `ms`. */
 export function addEnded(holds: HoldCounts, result: HoldResult, ms: number): HoldCounts {
   const bucket = HOLD_BUCKETS.findIndex((seconds) => ms <= seconds * 1000);
   return {
@@ -52,26 +47,12 @@ export function addEnded(holds: HoldCounts, result: HoldResult, ms: number): Hol
   };
 }
 
-export function encodeHoldCounts(holds: HoldCounts): Buffer {
-  const { size, members: at } = LAYOUT.rm_hold_counts;
-  const out = Buffer.alloc(size);
-  const write = (count: number, offset: number) => out.writeBigUInt64LE(BigInt(count), offset);
-  write(holds.started, at.started);
-  for (const result of HOLD_RESULTS) write(holds[result], at[result]);
-  write(holds.sumMs, at.sum_ms);
-  for (const [i, count] of holds.buckets.entries()) write(count, at.buckets + i * 8);
-  return out;
+export function encodeHoldCounts({ sumMs, ...counts }: HoldCounts): Buffer {
+  return LAYOUT.rm_hold_counts.encode({ ...counts, sum_ms: sumMs });
 }
 
-export function decodeHoldCounts(value: Buffer): HoldCounts {
-  const at = LAYOUT.rm_hold_counts.members;
-  const read = (offset: number) => Number(value.readBigUInt64LE(offset));
-  return {
-    started: read(at.started),
-    handed_over: read(at.handed_over),
-    expired: read(at.expired),
-    released: read(at.released),
-    sumMs: read(at.sum_ms),
-    buckets: HOLD_BUCKETS.map((_, i) => read(at.buckets + i * 8)),
-  };
+/** @param value null: nothing is pinned */
+export function decodeHoldCounts(value: Buffer | null): HoldCounts {
+  const { sum_ms: sumMs, ...counts } = LAYOUT.rm_hold_counts.decode(value);
+  return { ...counts, sumMs };
 }

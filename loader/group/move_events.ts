@@ -1,15 +1,15 @@
-/** A group's telling of migrations from accept queues: `move_report`, and `move_events` with the ring buffer of who listens. */
+/** Reports of migrations from accept queues: the maps `move_report` and `move_events`. */
 import { BpfMap } from "../bpf/map.ts";
+import { LAYOUT } from "../core/abi.ts";
 import { MAP_TYPE } from "../core/map_shapes.ts";
-import { decodeMoveReport, encodeMoveReport } from "./plan_codec.ts";
 
-/** A page of bytes: one event at a time is pending. */
+/** One page: at most one event is ever pending. */
 const RING = { type: MAP_TYPE.ringbuf, key: 0, value: 0, entries: 4096, flags: 0 };
 
 export class MoveEvents {
   readonly #report: BpfMap;
   readonly #events: BpfMap;
-  /** Only who wakes adds to them, and has them in here then. */
+  /** Cached, since only this process adds to it. */
   #wakeups: number | null = null;
 
   constructor(maps: { readonly move_report: BpfMap; readonly move_events: BpfMap }) {
@@ -17,7 +17,7 @@ export class MoveEvents {
     this.#events = maps.move_events;
   }
 
-  /** Makes a ring buffer that says when connections were migrated; the group keeps it until the next one. */
+  /** Creates a ring buffer of migrations, which replaces the one before. */
   listen(): BpfMap {
     const ring = BpfMap.create("move_ring", RING);
     const value = Buffer.alloc(4);
@@ -26,28 +26,28 @@ export class MoveEvents {
     return ring;
   }
 
-  /** Nobody listens any more: the ring buffer goes with its holder. */
+  /** Removes the ring buffer: no process reads it any longer. */
   leave(): void {
     this.#events.delete(0);
   }
 
-  /** Listeners that were woken, since the group was pinned. */
+  /** Listeners woken since the group was pinned. */
   get wakeups(): number {
-    this.#wakeups ??= decodeMoveReport(this.#report.lookup(0)).wakeups;
+    this.#wakeups ??= LAYOUT.rm_move_report.decode(this.#report.lookup(0)).wakeups;
     return this.#wakeups;
   }
 
-  /** Counts listeners that were woken. */
+  /** Adds to the listeners woken. */
   addWakeups(count: number): void {
-    const { pending, wakeups } = decodeMoveReport(this.#report.lookup(0));
+    const { pending, wakeups } = LAYOUT.rm_move_report.decode(this.#report.lookup(0));
     this.#wakeups = wakeups + count;
-    this.#report.update(0, encodeMoveReport({ pending, wakeups: this.#wakeups }));
+    this.#report.update(0, LAYOUT.rm_move_report.encode({ pending, wakeups: this.#wakeups }));
   }
 
-  /** True when migrations were pending of; those that come from now on are pending of again. */
+  /** Returns whether a migration was reported, and has the program report the next one. */
   take(): boolean {
-    const { pending, wakeups } = decodeMoveReport(this.#report.lookup(0));
-    if (pending) this.#report.update(0, encodeMoveReport({ pending: false, wakeups }));
+    const { pending, wakeups } = LAYOUT.rm_move_report.decode(this.#report.lookup(0));
+    if (pending) this.#report.update(0, LAYOUT.rm_move_report.encode({ pending: false, wakeups }));
     return pending;
   }
 }

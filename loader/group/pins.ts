@@ -78,10 +78,8 @@ export function requireShapes(object: BpfObject, slots: number): void {
   }
   using control = BpfMap.create("control", shapes.control);
   object.useMap(CONTROL_SECTION, control);
-  const { size, members: at } = LAYOUT.rm_sizes;
-  const sizes = Buffer.alloc(size);
-  sizes.writeUInt32LE(cpus * cpuCounters(slots), at.counters);
-  sizes.writeUInt32LE(cpuCounters(slots), at.cpu_counters);
+  const counters = cpuCounters(slots);
+  const sizes = LAYOUT.rm_sizes.encode({ counters: cpus * counters, cpu_counters: counters });
   object.setData(RODATA, sizes);
   // Nobody maps it: else it would take whole pages.
   object.setFlags(RODATA, RDONLY_PROG);

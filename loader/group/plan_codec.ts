@@ -1,24 +1,22 @@
-/** A plan as the program reads it: its lines of `plans`, and `control`, which puts it in force. */
+/** A plan as the program reads it: the lines in `plans`, and `control`, which activates them. Pure. */
 import {
   CANDIDATE_LINES,
   FAST_PATH_NONE,
-  FIRST_TARGETS,
   LAYOUT,
   LINE_CELLS,
   MAX_CLASSES,
-  MODES,
   type Mode,
   SYN_REFUSE,
 } from "../core/abi.ts";
 import { planLines } from "../core/map_shapes.ts";
 import type { Candidates, Targets } from "../core/targets.ts";
 
-/** Bytes of a cell. */
+/** Size of a cell, bytes. */
 const CELL = LAYOUT.rm_plan_line.size / LINE_CELLS;
-/** Where the targets of new connections begin. */
+/** First cell of the targets of new connections. */
 const SYN_CELL = CANDIDATE_LINES * LINE_CELLS;
 
-/** Its lines, of a group with so many slots. */
+/** Returns the lines of a plan for a group with `slots` slots. */
 export function encodePlan(targets: Targets, slots: number): Buffer {
   const { size, members: at } = LAYOUT.rm_candidates;
   const out = Buffer.alloc(planLines(slots) * LAYOUT.rm_plan_line.size);
@@ -28,52 +26,52 @@ export function encodePlan(targets: Targets, slots: number): Buffer {
   put(targets.syn, SYN_CELL);
   let next = SYN_CELL + slots;
   const placed = new Map<Candidates, number>();
-  const place = (run: Candidates, number: number) => {
-    const list = [...run.best, ...run.rest];
+  const place = (candidates: Candidates, number: number) => {
+    const list = [...candidates.best, ...candidates.rest];
     if (list.length === 0) return;
-    // Classes may be served by one run: then they share it.
-    const first = placed.get(run) ?? next;
+    // Classes with the same candidates share their cells.
+    const first = placed.get(candidates) ?? next;
     if (first === next) {
       put(list, first);
       next += list.length;
-      placed.set(run, first);
+      placed.set(candidates, first);
     }
     out.writeUInt16LE(first, number * size + at.first);
-    out.writeUInt16LE(run.best.length, number * size + at.count);
+    out.writeUInt16LE(candidates.best.length, number * size + at.count);
     out.writeUInt16LE(list.length, number * size + at.total);
   };
-  for (const [number, run] of targets.classes.entries()) place(run, number);
+  for (const [number, candidates] of targets.classes.entries()) place(candidates, number);
   place(targets.other, MAX_CLASSES);
   return out;
 }
 
-/** What `control` says of the group's maps. */
+/** Sizes of the group's maps, for `control`. */
 export interface Tables {
   readonly slots: number;
-  /** Of `sources`. */
+  /** Entries of `sources` - 1. */
   readonly sourceMask: number;
 }
 
-/** What `control` says beside the plan in force. */
+/** The parts of `control` that do not depend on the plan. */
 export interface Control {
   readonly mode: Mode;
-  /** The standby's entry of `listeners`; 0: none. */
+  /** Entry of the standby in `listeners`; 0: none. */
   readonly standby: number;
-  /** Tell of migrations from accept queues. */
+  /** Report migrations from accept queues. */
   readonly reportMoves: boolean;
 }
 
-/** Where connections from one client port go, whatever the plan says. */
+/** The destination of connections from one client port, regardless of the plan. */
 export interface ProbeTarget {
   /** 0: none. */
   readonly port: number;
-  /** Entry of `listeners`. */
+  /** Entry in `listeners`. */
   readonly slot: number;
 }
 
 export const NO_PROBE: ProbeTarget = { port: 0, slot: 0 };
 
-/** @param active which of the two plans is in force */
+/** @param active index of the active plan: 0 or 1 */
 export function encodeControl(
   active: number,
   targets: Targets,
@@ -81,61 +79,40 @@ export function encodeControl(
   probe: ProbeTarget,
   { slots, sourceMask }: Tables,
 ): Buffer {
-  const { size, members: at } = LAYOUT.rm_control;
-  const out = Buffer.alloc(size);
-  out.writeUInt16LE(targets.refuse ? SYN_REFUSE : targets.syn.length, at.syn_count);
-  out.writeUInt16LE(control.standby, at.standby);
-  out.writeUInt16LE(probe.port, at.probe);
-  out.writeUInt16LE(probe.slot, at.probe_slot);
-  out.writeUInt16LE(active * planLines(slots), at.plan);
-  out.writeUInt16LE(sourceMask, at.source_mask);
-  out.writeUInt16LE(fastPathOf(targets, control, probe), at.fast_path);
-  for (const [i, slot] of targets.syn.slice(0, FIRST_TARGETS).entries()) {
-    out.writeUInt16LE(slot, at.first_targets + i * CELL);
-  }
-  out.writeUInt8(MODES.indexOf(control.mode), at.mode);
-  out.writeUInt8(control.reportMoves ? 1 : 0, at.report_moves);
-  return out;
+  const { syn, refuse } = targets;
+  const { mode, standby, reportMoves } = control;
+  return LAYOUT.rm_control.encode({
+    plan: active * planLines(slots),
+    probe: probe.port,
+    probe_slot: probe.slot,
+    source_mask: sourceMask,
+    mode,
+    report_moves: reportMoves,
+    syn_count: refuse ? SYN_REFUSE : syn.length,
+    standby,
+    fast_path: fastPathOf(targets, control, probe),
+    first_targets: syn, // as many as fit
+    counters: [],
+  });
 }
 
-/** What the program looks at first. */
+/** Returns the number of targets that the fast path chooses from, 0 for the kernel's hash, or FAST_PATH_NONE. */
 function fastPathOf({ syn, refuse }: Targets, { standby }: Control, { port }: ProbeTarget): number {
   if (port !== 0 || refuse) return FAST_PATH_NONE;
   return syn.length === 0 && standby !== 0 ? FAST_PATH_NONE : syn.length;
 }
 
-/** What of `control` outlives a plan; all of it is zero before the first. */
+/** Decodes the parts of `control` that outlive a plan. All are zero before the first plan. */
 export function decodeControl(value: Buffer): {
   active: number;
   reportsMoves: boolean;
   probe: ProbeTarget;
 } {
-  const at = LAYOUT.rm_control.members;
-  return {
-    active: value.readUInt16LE(at.plan) ? 1 : 0,
-    reportsMoves: value.readUInt8(at.report_moves) === 1,
-    probe: { port: value.readUInt16LE(at.probe), slot: value.readUInt16LE(at.probe_slot) },
-  };
-}
-
-/** What is pending of migrations from accept queues, and how many listeners were woken for it. */
-export interface MoveReport {
-  readonly pending: boolean;
-  readonly wakeups: number;
-}
-
-export function encodeMoveReport({ pending, wakeups }: MoveReport): Buffer {
-  const { size, members: at } = LAYOUT.rm_move_report;
-  const out = Buffer.alloc(size);
-  out.writeUInt32LE(pending ? 1 : 0, at.pending);
-  out.writeBigUInt64LE(BigInt(wakeups), at.wakeups);
-  return out;
-}
-
-export function decodeMoveReport(value: Buffer | null): MoveReport {
-  const at = LAYOUT.rm_move_report.members;
-  return {
-    pending: value?.readUInt32LE(at.pending) === 1,
-    wakeups: Number(value?.readBigUInt64LE(at.wakeups) ?? 0n),
-  };
+  const {
+    plan,
+    report_moves: reportsMoves,
+    probe: port,
+    probe_slot: slot,
+  } = LAYOUT.rm_control.decode(value);
+  return { active: plan ? 1 : 0, reportsMoves, probe: { port, slot } };
 }

@@ -1,10 +1,17 @@
-/** The slots of one group as pinned: who has or had each, and what it had counted before. */
+/** The pinned slots of one group: the listener of each, and its counts at the time it came. */
 
 import type { BpfMap } from "../bpf/map.ts";
 import { LAYOUT } from "../core/abi.ts";
-import { decodeSlot, encodeSlot, type SlotRecord } from "./codec.ts";
+import type { Slot } from "../core/slot.ts";
+import type { Row } from "./counts.ts";
 
-/** So many are read at first, and most groups never use more; then twice as many, until they are all. */
+/** A slot, and its counts when its listener took it. */
+export interface SlotRecord {
+  readonly slot: Slot;
+  readonly base: Row;
+}
+
+/** Slots read at first; most groups never use more. Doubled until all used ones are read. */
 const FIRST = 16;
 
 export class SlotTable {
@@ -14,17 +21,17 @@ export class SlotTable {
   #records: readonly SlotRecord[] = [];
   #known = false;
 
-  /** @param map stays the caller's */
+  /** @param map owned by the caller */
   constructor(map: BpfMap) {
     this.#map = map;
   }
 
-  /** Reads them again: others may have changed them. */
+  /** Drops the cache: another process may have changed the map. */
   invalidate(): void {
     this.#known = false;
   }
 
-  /** Those ever used; the same array as before where nothing changed. */
+  /** Returns every slot ever used; the same array as before if nothing changed. */
   all(): readonly SlotRecord[] {
     if (this.#known) return this.#records;
     const bytes = this.#read();
@@ -45,7 +52,7 @@ export class SlotTable {
     this.#known = false;
   }
 
-  /** The beginning of the map: slots are taken in order, so after one that never was there is none. */
+  /** Reads the map up to a slot that was never used: slots are taken in order. */
   #read(): Buffer {
     const { entries } = this.#map.shape;
     for (;;) {
@@ -55,4 +62,39 @@ export class SlotTable {
       this.#count *= 2;
     }
   }
+}
+
+export function encodeSlot({ slot, base }: SlotRecord): Buffer {
+  return LAYOUT.rm_slot.encode({
+    cookie: slot.cookie,
+    opened_ms: slot.openedMs,
+    closed_ms: slot.closedMs ?? 0,
+    options_digest: slot.optionsDigest,
+    generation: slot.generation,
+    class: slot.class,
+    drained: slot.drained,
+    base_syn: base.syn,
+    base_out: base.out,
+    base_into: base.into,
+  });
+}
+
+/** Returns the record of slot `number` in the bytes of the whole map, or null if it was never used. */
+export function decodeSlot(values: Buffer, number: number): SlotRecord | null {
+  const value = LAYOUT.rm_slot.decode(values, number * LAYOUT.rm_slot.size);
+  const { cookie, opened_ms: openedMs, closed_ms, generation, drained } = value;
+  if (cookie === 0n) return null;
+  return {
+    slot: {
+      slot: number,
+      cookie,
+      openedMs,
+      closedMs: closed_ms === 0 ? null : closed_ms,
+      optionsDigest: value.options_digest,
+      generation,
+      class: value.class,
+      drained,
+    },
+    base: { syn: value.base_syn, out: value.base_out, into: value.base_into },
+  };
 }

@@ -144,7 +144,7 @@ export class HoldRunner implements Disposable {
     const group = this.#group;
     const { key, uid } = group.record;
     const model = modelOf(listeners, plan);
-    const options = (model && socketOptionsOf(model)) ?? group.standby.settings;
+    const options = (model && socketOptionsOf(model)) ?? group.standby.options;
     const standby = StandbySocket.open(key, listeners[0]?.uid ?? uid, options, this.#policy.max);
     try {
       if (this.#previousCookie !== 0n) group.removeSource(this.#previousCookie);
@@ -168,7 +168,7 @@ export class HoldRunner implements Disposable {
     const like = plan.slots.find((slot) => slot.optionsDigest === digest);
     const slot = this.#group.standbySlot;
     this.#group.setSource({ cookie, slot, class: like?.class ?? 0 });
-    this.#group.setStandby({ ...this.#group.standby, cookie, settings: options });
+    this.#group.setStandby({ ...this.#group.standby, cookie, options });
     this.#optionsDigest = digest;
   }
 

@@ -149,12 +149,9 @@ export class Observer implements Disposable {
   }
 }
 
+/** Returns the options of the iterator program. */
 function parameters(udp: boolean): Buffer {
-  const { size, members: at } = LAYOUT.rm_iter_options;
-  const out = Buffer.alloc(size);
-  out.writeUInt32LE(statSync("/proc/self/ns/pid").ino, at.pidns);
-  out.writeUInt8(udp ? 1 : 0, at.udp);
-  return out;
+  return LAYOUT.rm_iter_options.encode({ pidns: statSync("/proc/self/ns/pid").ino, udp });
 }
 
 /** read(2) fails with EAGAIN after a million files without a listener (kernel/bpf/bpf_iter.c). */

@@ -3,7 +3,7 @@
 import { endpoint, NO_QUEUES } from "../core/listener.ts";
 import type { Spec } from "../core/spec.ts";
 import { ConflictError, NoMatchError } from "../errors.ts";
-import type { SlotRecord } from "../group/codec.ts";
+import type { SlotRecord } from "../group/slots.ts";
 import { shutDown } from "../manage/members.ts";
 import type { Observer } from "../observe/observer.ts";
 import { applyChanged, type Changeable, withGroups } from "./pinned_groups.ts";

@@ -2,7 +2,7 @@
 import type { HoldResult, SettingsPolicy } from "../core/abi.ts";
 import type { GroupMatch, Listener } from "../core/listener.ts";
 import type { Plan } from "../core/plan.ts";
-import type { GroupRecord } from "../group/codec.ts";
+import type { GroupRecord } from "../group/group_record.ts";
 import type { Journal, SidecarEvent } from "../log.ts";
 import type { HoldEvent } from "../manage/hold_runner.ts";
 import type { Refreshed } from "../manage/manage_options.ts";

@@ -1,7 +1,4 @@
-/**
- * Polls the host and brings the groups in line with what it finds, in slices: between two of them
- * the event loop turns, and the pin tree's lock is free.
- */
+/** Polls the host and brings the groups in line, in slices between which the event loop turns. */
 import type { PinTree } from "../bpf/pin_tree.ts";
 import { LockedError } from "../errors.ts";
 import { type Journal, message } from "../log.ts";
@@ -19,7 +16,7 @@ import type { Service } from "./service.ts";
 const PAUSE_MS = 1;
 /** How long a slice waits for the lock, ms; the host is then polled again, as the snapshot is old. */
 const LOCK_TIMEOUT_MS = 20;
-/** The lock has to be unavailable this often in a row to be worth a warning. */
+/** Slices in a row that may find the lock taken without a warning. */
 const LOCKED_SLICES = 50;
 
 export interface ReconcilerOptions {
@@ -50,8 +47,8 @@ export class Reconciler implements Disposable {
   #lockedSlices = 0;
   #isDisposed = false;
   /** Wakes the loop, which then asks the schedule again. */
-  #wake: () => void = () => {};
-  #released: () => void = () => {};
+  #wake = () => {};
+  #released = () => {};
 
   constructor(options: ReconcilerOptions, services: readonly Service[]) {
     this.#options = options;
@@ -60,7 +57,7 @@ export class Reconciler implements Disposable {
     this.replaceServices(services);
   }
 
-  /** Replaces the services; the pass under way is dropped. */
+  /** Replaces the services and drops the pass under way. */
   replaceServices(services: readonly Service[]): void {
     this.#services = services;
     this.#byPort = new ServicesByPort(services);
@@ -129,11 +126,11 @@ export class Reconciler implements Disposable {
   /** Waits until a poll or the next slice is due. Returns false after the end. */
   async #isNextDue(): Promise<boolean> {
     while (!this.#isDisposed) {
-      const dueMs = Math.min(this.#schedule.dueMs, this.#pass ? this.#resumeMs : Infinity);
-      const delayMs = Math.min(dueMs - this.#clock.now(), RECONCILE_MS);
+      const resumeMs = this.#pass ? this.#resumeMs : Infinity;
+      const delayMs = Math.min(this.#schedule.dueMs, resumeMs) - this.#clock.now();
       if (delayMs <= 0) return true;
       await new Promise<void>((resolve) => {
-        const cancel = this.#clock.after(delayMs, resolve);
+        const cancel = this.#clock.after(Math.min(delayMs, RECONCILE_MS), resolve);
         this.#wake = () => {
           cancel();
           resolve();
@@ -176,11 +173,10 @@ export class Reconciler implements Disposable {
   }
 
   #begin(snapshot: Snapshot, isWhole: boolean): void {
-    const pass = this.#prepare(snapshot, isWhole);
+    this.#pass = this.#prepare(snapshot, isWhole);
     if (snapshot !== this.#snapshot) this.#schedule.noteChange(this.#clock.now());
     this.#snapshot = snapshot;
-    this.#pass = pass.isDone && !this.hasForeignChanges ? null : pass;
-    if (this.#pass === null) this.#finish();
+    if (this.#pass.isDone && !this.hasForeignChanges) this.#finish();
   }
 
   /** @param isWhole whether every process was read: groups are taken on, adoptions are checked */
@@ -226,9 +222,8 @@ export class Reconciler implements Disposable {
   /** @requires the pin tree's lock */
   #work(pass: Pass, endMs: number): void {
     const { pinTree, journal } = this.#options;
-    if (this.hasForeignChanges && pass.readForeignChanges()) {
-      if (!this.#services.some((service) => service.waits)) this.#released();
-    }
+    const isEmptied = this.hasForeignChanges && pass.readForeignChanges();
+    if (isEmptied && !this.#services.some(({ waits }) => waits)) this.#released();
     pass.work(pinTree, journal, () => this.#clock.now() >= endMs);
     this.#pinChanges = pinTree.changes;
   }
@@ -248,8 +243,8 @@ export class Reconciler implements Disposable {
     this.#pass = null;
     if (error instanceof LockedError && ++this.#lockedSlices <= LOCKED_SLICES) {
       this.#schedule.pollHostBy(this.#clock.now() + LOCK_TIMEOUT_MS);
-    } else {
-      this.#options.journal.warn("reconcile", message(error));
+      return;
     }
+    this.#options.journal.warn("reconcile", message(error));
   }
 }

@@ -99,12 +99,16 @@ describe("a sidecar at rest", () => {
         });
         (await s.sidecar({ hold })).watch();
         await settle();
-        const next = BigInt((await s.listener()).cookie);
+        let next = 0n;
         const isTarget = () =>
           groupOf(s.port).listeners.some(
             ({ cookie, role }) => cookie === next && role === "target",
           );
-        await until("it is a target", isTarget);
+        // On a busy machine listen() may come after the last read of the process.
+        for (let tries = 0; tries < 4 && !seen.includes(next); tries++) {
+          next = BigInt((await s.listener()).cookie);
+          await until("it is a target", isTarget);
+        }
         assert.equal(seen.includes(next), hold === null);
       }),
     );

@@ -88,7 +88,7 @@ describe("report", () => {
     assert.throws(() => insert("no marks", "new"), /marks/);
   });
 
-  test("docs/PERFORMANCE.md has the table of bench-results.json, and README does not", () => {
+  test("only docs/PERFORMANCE.md contains the table of bench-results.json", () => {
     const read = (path: string) =>
       readFileSync(new URL(`../../../${path}`, import.meta.url), "utf8");
     const results = JSON.parse(read("bench-results.json")) as Report;

@@ -119,9 +119,9 @@ test("holds and the standby survive the way to the map and back", () => {
   const standby = {
     cookie: 2n ** 63n + 1n,
     heldSinceMs: 1_700_000_000_000,
-    settings: { SO_KEEPALIVE: "01000000", TCP_CONGESTION: "63756269630000000000000000000000" },
+    options: { SO_KEEPALIVE: "01000000", TCP_CONGESTION: "63756269630000000000000000000000" },
   };
   assert.deepEqual(decodeStandby(encodeStandby(standby)), standby);
-  const empty = { cookie: 0n, heldSinceMs: null, settings: {} };
+  const empty = { cookie: 0n, heldSinceMs: null, options: {} };
   assert.deepEqual(decodeStandby(Buffer.alloc(2048)), empty);
 });

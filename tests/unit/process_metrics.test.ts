@@ -15,10 +15,10 @@ test("open file descriptors are counted as they are", () => {
   }
 });
 
-test("CPU, memory and descriptors are those of this process", () => {
-  const text = new ProcessMetrics().text();
+test("CPU, memory and descriptors are those of this process", async () => {
+  const text = await new ProcessMetrics().text();
   const value = (name: string) => {
-    const found = new RegExp(`^process_${name} ([0-9.]+)$`, "m").exec(text)?.[1];
+    const found = new RegExp(`^process_${name} ([0-9.e+]+)$`, "m").exec(text)?.[1];
     return Number(found);
   };
   const near = (name: string, expected: number) =>

@@ -64,8 +64,8 @@ export const SAMPLE: Status = {
       cgroup: "/system.slice/app.service",
       inForce: true,
       ports: [
-        { port: 80, binds: 3n, failed: 0n },
-        { port: 81, binds: 0n, failed: 1n },
+        { port: 80, binds: 3, failed: 0 },
+        { port: 81, binds: 0, failed: 1 },
       ],
     },
   ],

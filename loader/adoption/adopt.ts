@@ -1,4 +1,4 @@
-/** adopt: binds in a cgroup set SO_REUSEPORT from now on, on some ports; and the way back. */
+/** Starts and stops adopting ports of a cgroup: its binds to them set SO_REUSEPORT. */
 import { createHash } from "node:crypto";
 import type { PinTree } from "../bpf/pin_tree.ts";
 import { AbiMismatchError } from "../errors.ts";
@@ -7,21 +7,22 @@ import { allOrNothing } from "../rollback.ts";
 import { Adoption, detachLinks } from "./adoption.ts";
 import { type AdoptedPort, unbound } from "./adoption_record.ts";
 
-/** What an adoption's directory is called: paths are longer than names may be. */
+/** Returns the name of an adoption's directory: a digest, since paths can be longer than names. */
 export function adoptionName(cgroup: string): string {
   return `adopt-${createHash("sha256").update(cgroup).digest("hex").slice(0, 16)}`;
 }
 
-/** Opens the adoption of a cgroup, if there is one. @throws AbiMismatchError */
+/** Opens the adoption of a cgroup, or returns null if there is none. @throws AbiMismatchError */
 export function openAdoption(pinTree: PinTree, cgroup: string): Adoption | null {
   const name = adoptionName(cgroup);
   return pinTree.has(name) ? Adoption.open(pinTree.directory(name)) : null;
 }
 
 /**
- * Adopts `ports` of a cgroup (a path as in /proc/PID/cgroup, which need not exist yet), in
- * addition to those that are. When it throws, it has changed nothing. Wants the state's lock.
- * @throws UsageError when the cgroup's parent does not exist, AbiMismatchError, ConflictError
+ * Adopts further `ports` of a cgroup (a path as in /proc/PID/cgroup, which need not exist yet). Changes
+ * nothing if it throws.
+ * @requires the pin tree's lock
+ * @throws UsageError if the cgroup's parent does not exist, AbiMismatchError, ConflictError
  */
 export function adopt(pinTree: PinTree, cgroup: string, ports: Iterable<number>): void {
   using existing = openAdoption(pinTree, cgroup);
@@ -29,12 +30,12 @@ export function adopt(pinTree: PinTree, cgroup: string, ports: Iterable<number>)
     extend(existing, ports);
     return;
   }
-  locateCgroup(cgroup); // the refusal first
+  locateCgroup(cgroup); // throws before anything is changed
   const before = existing?.ports() ?? [];
   const known = new Set(before.map(({ port }) => port));
   const added = [...new Set(ports)].filter((port) => !known.has(port)).map(unbound);
-  // Its parent was removed and created again: made anew, with what was counted.
-  if (existing) dismantle(pinTree, adoptionName(cgroup));
+  // The parent was removed and created again: a new adoption continues the counts.
+  if (existing) removeAdoption(pinTree, adoptionName(cgroup));
   create(pinTree, cgroup, [...before, ...added]);
 }
 
@@ -55,22 +56,22 @@ function create(pinTree: PinTree, cgroup: string, ports: readonly AdoptedPort[])
   });
 }
 
-/** Out of force in one step; what follows is done by the next command if we are cut short. */
-function dismantle(pinTree: PinTree, name: string): void {
+/** Ends an adoption in one step. The next command cleans up if this process is killed meanwhile. */
+function removeAdoption(pinTree: PinTree, name: string): void {
   detachLinks(pinTree.retract(name));
   pinTree.removeUnfinished(name);
 }
 
-/** Ports that are adopted no more. */
+/** Ports of a cgroup that are no longer adopted. */
 export interface Unadopted {
   readonly cgroup: string;
   readonly ports: readonly number[];
 }
 
 /**
- * Undoes {@link adopt} for `ports`, or all of them, in `cgroup`, or all of them. An adoption
- * without a port left is removed. Wants the state's lock.
- * @throws AbiMismatchError unless all are to go
+ * Stops adopting `ports`, or every port, in `cgroup`, or every cgroup. Removes adoptions without ports.
+ * @requires the pin tree's lock
+ * @throws AbiMismatchError if another version made the pins, unless every port is meant
  */
 export function unadopt(
   pinTree: PinTree,
@@ -92,15 +93,15 @@ function unadoptOne(
   try {
     adoption = Adoption.open(pinTree.directory(name));
   } catch (error) {
-    // Of another version: its maps mean nothing to us, its links are links.
+    // The maps of another version cannot be read, but its links can be detached.
     if (!(error instanceof AbiMismatchError) || ports !== "all") throw error;
-    dismantle(pinTree, name);
+    removeAdoption(pinTree, name);
     return [{ cgroup: name, ports: [] }];
   }
   using own = adoption;
   const all = own.ports().map(({ port }) => port);
-  const going = all.filter((port) => ports === "all" || ports.has(port));
-  if (going.length === all.length) dismantle(pinTree, name);
-  else for (const port of going) own.remove(port);
-  return going.length > 0 ? [{ cgroup: own.record.path, ports: going }] : [];
+  const removed = all.filter((port) => ports === "all" || ports.has(port));
+  if (removed.length === all.length) removeAdoption(pinTree, name);
+  else for (const port of removed) own.remove(port);
+  return removed.length > 0 ? [{ cgroup: own.record.path, ports: removed }] : [];
 }

@@ -1,6 +1,6 @@
 /**
- * An adopted cgroup, as pinned: links that set SO_REUSEPORT at its binds, the
- * ports they are limited to, and what they counted.
+ * The pinned state of an adopted cgroup: links that set SO_REUSEPORT at its binds, their ports, and the
+ * counts by port.
  */
 import { closeSync, existsSync, openSync, readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -28,10 +28,10 @@ import {
 type AdoptionMap = keyof typeof ADOPTION_MAPS;
 const MAP_NAMES = Object.keys(ADOPTION_MAPS) as AdoptionMap[];
 
-/** Owns file descriptors on the pinned maps of one adoption. */
+/** Owns file descriptors of the pinned maps of one adoption. */
 export class Adoption implements Disposable {
   readonly record: AdoptionRecord;
-  /** The links are on the parent cgroup; false once that was removed, which ends them for good. */
+  /** The links are attached to the parent cgroup; false after that was removed. */
   readonly inForce: boolean;
   readonly #maps: Readonly<Record<AdoptionMap, BpfMap>>;
 
@@ -42,21 +42,21 @@ export class Adoption implements Disposable {
   }
 
   /**
-   * Loads and pins an adoption of the cgroup `path` into the empty directory
-   * `unfinished`; it is in force at once. `ports` come with what they counted before.
-   * @throws UsageError when the cgroup's parent does not exist, ConflictError when it takes no programs.
+   * Loads an adoption of the cgroup `path`, effective at once, and pins it into the empty directory
+   * `unfinished`. `ports` continue their counts.
+   * @throws UsageError if the cgroup's parent does not exist, ConflictError if it takes no programs
    */
   static create(path: string, ports: readonly AdoptedPort[], unfinished: string): void {
-    const nest = locateCgroup(path);
+    const location = locateCgroup(path);
     using object = new BpfObject("adopt");
     object.load();
     for (const map of MAP_NAMES) pin(object.mapFd(map), join(unfinished, map));
     fill(
       unfinished,
-      { abiVersion: ABI_VERSION, path, name: nest.name, parent: nest.parent },
+      { abiVersion: ABI_VERSION, path, name: location.name, parent: location.parent },
       ports,
     );
-    const fd = openSync(nest.directory, "r");
+    const fd = openSync(location.directory, "r");
     try {
       for (const name of BIND_PROGRAMS) {
         const link = bpf.bpf_program__attach_cgroup(object.program(name), fd);
@@ -70,7 +70,7 @@ export class Adoption implements Disposable {
     } catch (error) {
       if (!hasCode(error, "EPERM")) throw error;
       throw new ConflictError(
-        `the cgroup ${path} cannot be adopted: a program attached to ${nest.directory} or above allows no other; detach that one`,
+        `the cgroup ${path} cannot be adopted: a program attached to ${location.directory} or above allows no other; detach that one`,
         { cause: error },
       );
     } finally {
@@ -79,8 +79,8 @@ export class Adoption implements Disposable {
   }
 
   /**
-   * Opens what is pinned in `directory`.
-   * @throws AbiMismatchError with every difference when it is of another version.
+   * Opens the pins in `directory`.
+   * @throws AbiMismatchError with every difference if another version made them
    */
   static open(directory: string): Adoption {
     const differences: string[] = [];
@@ -103,7 +103,7 @@ export class Adoption implements Disposable {
     throw new AbiMismatchError(directory, differences);
   }
 
-  /** Its ports, in order. */
+  /** Returns the adopted ports in ascending order. */
   ports(): AdoptedPort[] {
     return this.#maps.ports
       .keys()
@@ -114,7 +114,7 @@ export class Adoption implements Disposable {
       .sort((a, b) => a.port - b.port);
   }
 
-  /** Adopts a port too. False: it is adopted already, and goes on with its counts. */
+  /** Adopts a further port. Returns false if it is adopted already. */
   add(port: number): boolean {
     const key = encodePort(port);
     if (this.#maps.ports.lookup(key)) return false;
@@ -122,7 +122,7 @@ export class Adoption implements Disposable {
     return true;
   }
 
-  /** Adopts a port no more. */
+  /** Stops adopting a port. */
   remove(port: number): void {
     this.#maps.ports.delete(encodePort(port));
   }
@@ -133,8 +133,8 @@ export class Adoption implements Disposable {
 }
 
 /**
- * Detaches the links pinned in a directory, of any version. Removing their pins would do it
- * too, but the kernel may take its time.
+ * Detaches the links pinned in a directory, of any version. Removing their pins does so too, but the
+ * kernel can take a while.
  */
 export function detachLinks(directory: string): void {
   for (const name of readdirSync(directory)) {
@@ -155,7 +155,7 @@ function fill(directory: string, record: AdoptionRecord, ports: readonly Adopted
   for (const port of ports) map.update(encodePort(port.port), encodeCounts(port));
 }
 
-/** struct bpf_link_info (uapi/linux/bpf.h): the cgroup's id is 0 once the link is on none. */
+/** Reads struct bpf_link_info (uapi/linux/bpf.h): the cgroup's id is 0 after the link was detached. */
 function isAttached(link: string): boolean {
   const info = Buffer.alloc(32);
   const len: [number] = [info.length];

@@ -1,4 +1,4 @@
-/** What is adopted, as plain data. Changes nothing; needs no sidecar. */
+/** The adoptions as plain data, read from the pins without a sidecar. */
 
 import type { PinTree } from "../bpf/pin_tree.ts";
 import { AbiMismatchError } from "../errors.ts";
@@ -9,7 +9,7 @@ import type { AdoptedPort } from "./adoption_record.ts";
 export interface AdoptionStatus {
   /** As in /proc/PID/cgroup. */
   readonly cgroup: string;
-  /** False once the cgroup's parent was removed. */
+  /** False after the cgroup's parent was removed. */
   readonly inForce: boolean;
   readonly ports: readonly AdoptedPort[];
 }
@@ -20,7 +20,7 @@ function statusOf(adoption: Adoption, ports: ReadonlySet<number>): AdoptionStatu
   return found.length > 0 ? [{ cgroup: record.path, inForce, ports: found }] : [];
 }
 
-/** Every adoption, or those with one of `ports`; one of another version goes to `errors`. */
+/** Returns every adoption, or those with one of `ports`; adds to `errors` what another version pinned. */
 export function readAdoptions(
   pinTree: PinTree,
   ports: ReadonlySet<number>,
@@ -31,7 +31,7 @@ export function readAdoptions(
       using adoption = Adoption.open(pinTree.directory(name));
       return statusOf(adoption, ports);
     } catch (error) {
-      if (!pinTree.has(name)) return []; // removed since it was listed
+      if (!pinTree.has(name)) return []; // removed after it was listed
       if (!(error instanceof AbiMismatchError)) throw error;
       errors.push(error.message);
       return [];
@@ -39,7 +39,7 @@ export function readAdoptions(
   });
 }
 
-/** The adoption of one cgroup, as far as these ports go. */
+/** Returns the adoption of one cgroup, limited to these ports. */
 export function readAdoption(
   pinTree: PinTree,
   cgroup: string,

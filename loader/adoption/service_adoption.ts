@@ -1,4 +1,4 @@
-/** A sidecar's adopted cgroup: kept in force, given back, and what is to be said of it. */
+/** The adopted cgroup of a sidecar's service: started, repaired, ended, and its log lines. */
 
 import type { PinTree } from "../bpf/pin_tree.ts";
 import { endpoint, isMember, type Listener } from "../core/listener.ts";
@@ -10,18 +10,18 @@ import type { AdoptedPort } from "./adoption_record.ts";
 import { type AdoptionStatus, readAdoption } from "./adoption_status.ts";
 
 export interface AdoptOptions {
-  /** As in /proc/PID/cgroup; it need not exist yet. Which groups are covered is the filter's to say. */
+  /** As in /proc/PID/cgroup; it need not exist yet. The filter decides which groups are covered. */
   readonly cgroup: string;
-  /** Listeners one group may have before it looks as if a copy too many was started. */
+  /** Most listeners of one group before the sidecar warns of copies started by mistake. */
   readonly max: number;
 }
 
-/** Reports on, and looks after, the ports of one sidecar in its adopted cgroup. */
+/** The adopted ports of one service. */
 export class AdoptedCgroup {
   readonly #options: AdoptOptions;
   readonly #specs: readonly Spec[];
   readonly #journal: Journal;
-  /** Those a `detach` took from us are not ours again until the sidecar is restarted. */
+  /** Ports detached by another command are not adopted again before the sidecar restarts. */
   readonly #ports: Set<number>;
   #started = false;
 
@@ -32,7 +32,7 @@ export class AdoptedCgroup {
     this.#ports = new Set(specs.map(({ port }) => port));
   }
 
-  /** Adopts; when it throws, it has changed nothing. Wants the state's lock. */
+  /** Adopts the ports. Changes nothing if it throws. @requires the pin tree's lock */
   start(pinTree: PinTree, listeners: readonly Listener[], filter: Filter): void {
     const { cgroup } = this.#options;
     adopt(pinTree, cgroup, this.#ports);
@@ -42,8 +42,8 @@ export class AdoptedCgroup {
     this.#warn(listeners, this.status(pinTree)[0]?.ports ?? [], filter);
   }
 
-  /** One pass: mends what was lost, warns of what lasts. Wants the state's lock. */
-  look(pinTree: PinTree, listeners: readonly Listener[], filter: Filter): void {
+  /** Adopts again if the parent cgroup was re-created, and warns. @requires the pin tree's lock */
+  check(pinTree: PinTree, listeners: readonly Listener[], filter: Filter): void {
     if (!this.#started) {
       this.start(pinTree, listeners, filter);
       return;
@@ -62,23 +62,23 @@ export class AdoptedCgroup {
     return readAdoption(pinTree, this.#options.cgroup, this.#ports);
   }
 
-  /** Undoes what this service adopted, but for `kept`; other ports of the cgroup stay adopted. Wants the state's lock. */
-  giveBack(pinTree: PinTree, kept: ReadonlySet<number>): void {
+  /** Ends the adoption of this service's ports except `kept`. @requires the pin tree's lock */
+  end(pinTree: PinTree, kept: ReadonlySet<number>): void {
     const { cgroup } = this.#options;
-    const going = new Set([...this.#ports].filter((port) => !kept.has(port)));
-    for (const { ports } of unadopt(pinTree, going, cgroup)) {
-      const text = `the cgroup ${cgroup} is adopted no more on ${list(ports)}`;
+    const ended = new Set([...this.#ports].filter((port) => !kept.has(port)));
+    for (const { ports } of unadopt(pinTree, ended, cgroup)) {
+      const text = `stopped adopting ${list(ports)} in cgroup ${cgroup}`;
       this.#journal.say("cgroup_unadopted", text, { cgroup });
     }
   }
 
-  /** Nothing is said of it any more. */
-  retire(): void {
+  /** Settles the warnings. */
+  settle(): void {
     this.#say("adopt", []);
     this.#say("adopt-max", []);
   }
 
-  /** Ports that are pinned no more: another command detached them. */
+  /** Drops ports whose pins another command removed. */
   #dropUnadopted(pinned: readonly AdoptedPort[]): void {
     const { cgroup } = this.#options;
     const gone = [...this.#ports].filter((port) => !pinned.some((own) => own.port === port));
@@ -100,7 +100,7 @@ export class AdoptedCgroup {
     else this.#journal.settled(about);
   }
 
-  /** Listeners of the cgroup that cannot share their port. */
+  /** Returns a sentence per listener of the cgroup that cannot share its port. */
   #notShared(
     listeners: readonly Listener[],
     ports: readonly AdoptedPort[],
@@ -117,22 +117,22 @@ export class AdoptedCgroup {
       const who = `${endpoint(key)} of ${owners[0]?.comm} (pid ${owners[0]?.pid})`;
       if (ports.some(({ port, failed }) => port === key.port && failed > 0)) return [];
       return [
-        `${who} was bound without SO_REUSEPORT before its cgroup was adopted: start it once more${restart}`,
+        `${who} was bound without SO_REUSEPORT before its cgroup was adopted: restart it${restart}`,
       ];
     });
   }
 
-  /** Groups with more listeners than a server and its successor have. */
+  /** Returns a sentence per group with more than `max` listeners. */
   #tooMany(listeners: readonly Listener[], filter: Filter): string[] {
     const { max } = this.#options;
     return matchGroups(listeners, this.#specs, filter).flatMap((match) => {
-      // Our own is the standby.
+      // The sidecar's own listener is the standby.
       const members = match.members.filter(({ owners }) => owners[0]?.pid !== process.pid);
       const [first] = members;
       if (!first || members.length <= max) return [];
       const pids = new Set(members.flatMap(({ owners }) => owners.map(({ pid }) => pid)));
       return [
-        `${endpoint(first.key)} has ${members.length} listeners, of pids ${[...pids].join(", ")}: copies started by mistake share the port; stop those that are too many, or allow them with --adopt-max`,
+        `${endpoint(first.key)} has ${members.length} listeners, of pids ${[...pids].join(", ")}: copies started by mistake share the port; stop the surplus ones, or raise --adopt-max`,
       ];
     });
   }
@@ -143,7 +143,7 @@ function refused(ports: readonly AdoptedPort[]): string[] {
     .filter(({ failed }) => failed > 0)
     .map(
       ({ port, failed }) =>
-        `the kernel refused SO_REUSEPORT at ${failed} binds to port ${port}: Linux 6.1 or newer is needed`,
+        `the kernel refused SO_REUSEPORT at ${failed} binds to port ${port}: this requires Linux 6.1 or newer`,
     );
 }
 

@@ -1,7 +1,6 @@
 /**
- * The TypeScript twin of bpf/reuseport_migrate.h: the same numbers, the same
- * layouts. tests/ffi/abi.test.ts compares every line of it with the header and
- * with the BTF of the built objects. Pure.
+ * The TypeScript twin of bpf/reuseport_migrate.h: numbers and layouts. tests/ffi/abi.test.ts compares
+ * every line with the header and with the BTF of the built objects. Pure.
  */
 import { array, bytes, count64, flag, oneOf, Struct, text, u8, u16, u32, u64 } from "./struct.ts";
 
@@ -26,7 +25,7 @@ export const CGROUP_PATH_LEN = 1024;
 export const STAGES = ["syn", "accept_queue", "handshake_ack", "handshake_timer"] as const;
 export type Stage = (typeof STAGES)[number];
 
-/** Outcomes, in the order of RM_OUTCOME_*; fallbacks, and drops that are not asked for as such, have a reason. */
+/** Outcomes, in the order of RM_OUTCOME_*. Fallbacks, and drops for lack of a compatible target, have a reason. */
 export const OUTCOMES = [
   { outcome: "selected" },
   { outcome: "kernel" },
@@ -47,29 +46,29 @@ export type Route = (typeof ROUTE)[number];
 export const SETTINGS = ["prefer", "strict", "ignore"] as const;
 export type SettingsPolicy = (typeof SETTINGS)[number];
 
-/** When a sidecar wakes what connections migrate to: where the kernel does not, always, never. */
+/** When a sidecar wakes destinations: auto means on kernels that do not wake them. */
 export const WAKE = ["auto", "always", "never"] as const;
 export type Wake = (typeof WAKE)[number];
 
-/** What the program does with migrating connections, in the order of RM_MODE_*. */
+/** Treatment of migrating connections, in the order of RM_MODE_*. */
 export const MODES = ["select", "strict", "drop", "pass"] as const;
 export type Mode = (typeof MODES)[number];
 
 /** rm_control.syn_count when every listener is drained. */
 export const SYN_REFUSE = 65_535;
 
-/** rm_control.fast_path when the program has to look at more than the plan's targets. */
+/** rm_control.fast_path when every packet takes the slow path. */
 export const FAST_PATH_NONE = 65_535;
 
-/** Stages at which connections migrate, and the cells of a row of `migrations`: decisions, then `into`. */
+/** Stages at which connections migrate, and the number of decisions in a row of `migrations`. */
 export const MIGRATING_STAGES = STAGES.slice(1);
 export const MIGRATION_DECISIONS = MIGRATING_STAGES.length * OUTCOMES.length;
 
-/** How a hold ends: a server listened again, nobody did in time, or somebody said so. */
+/** How a hold ends: a server listened again, none did in time, or a command released it. */
 export const HOLD_RESULTS = ["handed_over", "expired", "released"] as const;
 export type HoldResult = (typeof HOLD_RESULTS)[number];
 
-/** Upper bounds of `rm_hold_counts.buckets`, seconds of time held; what took longer is in none. */
+/** Upper bounds of `rm_hold_counts.buckets`, seconds; longer holds are in no bucket. */
 export const HOLD_BUCKETS = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300] as const;
 
 /** Every struct of the header. `encode` and `decode` leave out `pad`. */
@@ -177,5 +176,5 @@ export const RODATA = ".rodata";
 export const SELECT_PROGRAM = "select_listener";
 export const ITERATOR_PROGRAM = "list_listeners";
 export const BOUND_PROGRAMS = ["bound4", "bound6"] as const;
-/** Programs of adopt.bpf.o, and the names of their links' pins. */
+/** Programs of adopt.bpf.o; the pins of their links have the same names. */
 export const BIND_PROGRAMS = ["bind4", "bind6"] as const;

@@ -1,7 +1,7 @@
-/** The maps that are pinned, and their sizes by a group's slots and the host's CPUs. Pure. */
+/** Shapes of the pinned maps, by a group's slots and the host's CPUs. Pure. */
 import { CANDIDATE_LINES, LAYOUT, LINE_CELLS, OUTCOMES } from "./abi.ts";
 
-/** What is checked of a map before its memory is trusted. Sizes in bytes. */
+/** The properties of a map that are checked before its memory is used. Sizes in bytes. */
 export interface MapShape {
   readonly type: number;
   readonly key: number;
@@ -10,7 +10,7 @@ export interface MapShape {
   readonly flags?: number;
 }
 
-/** bpf_map_type of uapi/linux/bpf.h, those in use. */
+/** Members of bpf_map_type (uapi/linux/bpf.h) in use. */
 export const MAP_TYPE = {
   hash: 1,
   array: 2,
@@ -21,10 +21,10 @@ export const MAP_TYPE = {
 
 /** BPF_F_MMAPABLE of uapi/linux/bpf.h: user space may map its memory. */
 export const MMAPABLE = 1 << 10;
-/** BPF_F_RDONLY_PROG of uapi/linux/bpf.h: programs may only read it, so that the verifier knows what is in it. */
+/** BPF_F_RDONLY_PROG of uapi/linux/bpf.h: read-only for programs, so that the verifier knows its content. */
 export const RDONLY_PROG = 1 << 7;
 
-/** The maps of select.bpf.o as pinned; what is the group's own size is omitted ({@link groupShapes}). */
+/** The pinned maps of select.bpf.o, without sizes that depend on the group ({@link groupShapes}). */
 export const GROUP_MAPS = {
   listeners: { type: MAP_TYPE.sockmap, key: 4, value: 8 },
   sources: { type: MAP_TYPE.array, key: 4, value: 8 },
@@ -40,35 +40,36 @@ export const GROUP_MAPS = {
 } as const satisfies Record<string, MapShape>;
 export type GroupMap = keyof typeof GROUP_MAPS;
 
-/** Entries of `listeners` beyond the group's slots: the standby's, then the candidate's. */
+/** Entries of `listeners` beyond the slots: for the standby, and for a readiness probe. */
 const EXTRA_ENTRIES = 2;
 
-/** Lines of one of a group's two plans. */
+/** Returns the number of lines in one of a group's two plans. */
 export function planLines(slots: number): number {
   return CANDIDATE_LINES + (3 * slots) / LINE_CELLS;
 }
 
-/** Counters in a cache line, which only one CPU writes. */
+/** Counters per cache line, which only one CPU writes. */
 const LINE_COUNTERS = 8;
 
-/** Of `control`, those of each CPU: all outcomes, all slots and the standby. */
+/** Returns the number of counters per CPU: outcomes, slots and the standby, in whole cache lines. */
 export function cpuCounters(slots: number): number {
   return Math.ceil((OUTCOMES.length + slots + 1) / LINE_COUNTERS) * LINE_COUNTERS;
 }
 
 /**
- * The maps of a group, by its slots: a power of two.
- * @param cpus those the kernel may ever number
+ * Returns the shapes of a group's maps.
+ * @param slots a power of two
+ * @param cpus upper bound of CPU numbers
  */
 export function groupShapes(slots: number, cpus: number): Record<GroupMap, Required<MapShape>> {
   const { size } = LAYOUT.rm_control;
   const sizes: Partial<Record<GroupMap, Partial<MapShape>>> = {
     listeners: { entries: slots + EXTRA_ENTRIES },
-    // A quarter full at most: then a cookie finds a free one among its SOURCE_TRIES.
+    // At most a quarter full, so that a cookie finds a free entry among its SOURCE_TRIES.
     sources: { entries: 4 * slots },
     plans: { entries: 2 * planLines(slots) },
     control: { value: size + cpus * cpuCounters(slots) * 8 },
-    migrations: { entries: slots + 2 }, // the group's own row, and the standby's
+    migrations: { entries: slots + 2 }, // one row for unknown sources, one for the standby
     slots: { entries: slots },
   };
   const maps = Object.entries(GROUP_MAPS).map(([map, fixed]) => {
@@ -78,7 +79,7 @@ export function groupShapes(slots: number, cpus: number): Record<GroupMap, Requi
   return Object.fromEntries(maps) as Record<GroupMap, Required<MapShape>>;
 }
 
-/** The maps of adopt.bpf.o as pinned. */
+/** The pinned maps of adopt.bpf.o. */
 export const ADOPTION_MAPS = {
   adoption: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_adoption.size, entries: 1 },
   ports: { type: MAP_TYPE.hash, key: 2, value: LAYOUT.rm_adopted_port.size },

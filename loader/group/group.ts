@@ -1,6 +1,6 @@
 /**
- * One managed group, as pinned: the program, its maps, the policy. `create`
- * loads and pins, `open` adopts; from then on both are the same thing.
+ * The pinned state of one group: program, maps and policy. `create` loads and pins it, `open` opens
+ * existing pins.
  */
 import { renameSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
@@ -31,7 +31,7 @@ import type { SlotRecord } from "./slots.ts";
 import { SlotTable } from "./slots.ts";
 import { Sources } from "./sources.ts";
 
-/** Owns file descriptors on the pinned program and maps. */
+/** Owns file descriptors of the pinned program and maps. */
 export class Group implements Disposable {
   readonly name: string;
   readonly #programFd: number;
@@ -44,7 +44,7 @@ export class Group implements Disposable {
   readonly #plan: PlanTable;
   readonly #counters: Counters;
   readonly moveEvents: MoveEvents;
-  /** As it is pinned; null: not read since {@link invalidate}. Only the group's own sidecar writes it. */
+  /** Cache of the pinned record; null since {@link invalidate}. Only the group's sidecar writes it. */
   #standby: StandbyRecord | null = null;
 
   private constructor(name: string, { programFd, maps }: GroupPins) {
@@ -61,7 +61,7 @@ export class Group implements Disposable {
     this.moveEvents = new MoveEvents(maps);
   }
 
-  /** Reads again what others may have changed: all of it but counts is read once, and known from then on. */
+  /** Drops all caches: another process may have changed the pins. */
   invalidate(): void {
     this.#record = this.#readRecord();
     this.#slots.invalidate();
@@ -75,8 +75,8 @@ export class Group implements Disposable {
   }
 
   /**
-   * Loads an instance for the group and pins it into the empty directory `unfinished`.
-   * It decides as the kernel's hash does until {@link setPlan}; nothing is attached.
+   * Loads an instance for the group and pins it into the empty directory `unfinished`. Until
+   * {@link setPlan} it leaves every decision to the kernel's hash. Attaches nothing.
    */
   static create(name: string, record: GroupRecord, unfinished: string): Group {
     makePins(record.slots, unfinished);
@@ -85,7 +85,7 @@ export class Group implements Disposable {
     return group;
   }
 
-  /** As {@link create}, but with nothing pinned: the self-test's, which must leave nothing. */
+  /** Loads an instance without pins, for the self-test. */
   static load(name: string, record: GroupRecord): Group {
     const group = new Group(name, makeUnpinned(record.slots));
     group.setRecord(record);
@@ -93,8 +93,8 @@ export class Group implements Disposable {
   }
 
   /**
-   * Adopts what is pinned in `directory`.
-   * @throws AbiMismatchError with every difference when it is of another version.
+   * Opens the pins in `directory`.
+   * @throws AbiMismatchError with every difference if another version made them
    */
   static open(directory: string): Group {
     const group = new Group(basename(directory), openPins(directory));
@@ -104,7 +104,7 @@ export class Group implements Disposable {
     throw new AbiMismatchError(directory, [`ABI version ${abiVersion}, not ${ABI_VERSION}`]);
   }
 
-  /** As {@link open}; null when it is of another version, which is another one's to say. */
+  /** Opens the pins in `directory`, or returns null if another version made them. */
   static openOrNull(directory: string): Group | null {
     try {
       return Group.open(directory);
@@ -114,7 +114,7 @@ export class Group implements Disposable {
     }
   }
 
-  /** Makes a filled `unfinished` directory the group's own, in one step. */
+  /** Renames a filled `unfinished` directory to the group's name, in one step. */
   static publish(unfinished: string, name: string): void {
     renameSync(unfinished, join(dirname(unfinished), name));
   }
@@ -128,7 +128,7 @@ export class Group implements Disposable {
     this.#record = record;
   }
 
-  /** The program, to attach with. */
+  /** The program's file descriptor, for attaching. */
   get programFd(): number {
     return this.#programFd;
   }
@@ -137,7 +137,7 @@ export class Group implements Disposable {
     return programInfo(this.#programFd);
   }
 
-  /** Slots ever used. */
+  /** Returns every slot ever used. */
   slots(): readonly SlotRecord[] {
     return this.#slots.all();
   }
@@ -146,12 +146,12 @@ export class Group implements Disposable {
     this.#slots.set(record);
   }
 
-  /** Cookie of the listener that the sockmap really holds in a slot. */
+  /** Returns the cookie of the listener in the sockmap's entry of a slot, or null. */
   cookieIn(slot: number): bigint | null {
     return this.#maps.listeners.lookup(slot)?.readBigUInt64LE() ?? null;
   }
 
-  /** The standby's entry of the sockmap; the candidate's is the next. */
+  /** The standby's entry of the sockmap; the next one is that of a listener under a readiness probe. */
   get standbySlot(): number {
     return this.#record.slots;
   }
@@ -178,7 +178,7 @@ export class Group implements Disposable {
     this.#maps.hold_counts.update(0, encodeHoldCounts(holds));
   }
 
-  /** Puts a listener into the sockmap. EBUSY: it is in somebody else's map. */
+  /** Puts a listener into the sockmap. @throws SysError EBUSY if it is in another program's map */
   setListener(slot: number, fd: number): void {
     const value = Buffer.alloc(8);
     value.writeUInt32LE(fd);
@@ -197,7 +197,7 @@ export class Group implements Disposable {
     this.#sources.remove(cookie);
   }
 
-  /** Forgets sources that no slot and no standby has: what sidecars that were killed left. */
+  /** Removes sources without a slot or standby, as left by a sidecar that was killed. */
   pruneSources(): void {
     const slots = this.slots().map(({ slot }) => slot.cookie);
     this.#sources.keep(new Set([...slots, this.standby.cookie]));
@@ -208,17 +208,17 @@ export class Group implements Disposable {
     return this.#plan.reportsMoves;
   }
 
-  /** Puts a plan in force. */
+  /** Activates a plan. */
   setPlan(targets: Targets, control: Control): void {
     this.#plan.set(targets, control);
   }
 
-  /** Steers connections from one client port; in force at once, beside any plan. */
+  /** Steers connections from one client port, in addition to the plan; effective at once. */
   steer(probe: ProbeTarget): void {
     this.#plan.steer(probe);
   }
 
-  /** All it has counted, `used` being the slots that were ever used. */
+  /** Returns the group's counts. @param used number of slots ever used */
   counts(used = this.#record.slots): Counts {
     const { migrations } = this.#maps;
     const standby = OUTCOMES.length + this.standbySlot;
@@ -231,7 +231,7 @@ export class Group implements Disposable {
     return new Counts(syn, rows);
   }
 
-  /** What one slot has counted. */
+  /** Returns the counts of one slot. */
   row(slot: number): Row {
     const cell = OUTCOMES.length + slot;
     const [syn = 0] = this.#counters.sum(cell, cell + 1);

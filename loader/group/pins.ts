@@ -1,4 +1,4 @@
-/** The pins of one group: loaded and made, or opened and checked. */
+/** Makes the pins of one group, or opens and checks them. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { BpfMap } from "../bpf/map.ts";
@@ -20,15 +20,15 @@ import * as libc from "../sys/libc.ts";
 
 const MAP_NAMES = Object.keys(GROUP_MAPS) as GroupMap[];
 
-/** File descriptors, the holder's to close. */
+/** File descriptors, closed by their holder. */
 export interface GroupPins {
   readonly programFd: number;
   readonly maps: Readonly<Record<GroupMap, BpfMap>>;
 }
 
 /**
- * Loads an instance with room for `slots` listeners and pins it into an empty directory. Its maps
- * are empty: it decides as the kernel's hash does. Nothing is attached.
+ * Loads an instance for `slots` listeners and pins it into an empty directory. Its maps are empty, so
+ * it leaves decisions to the kernel's hash. Attaches nothing.
  */
 export function makePins(slots: number, unfinished: string): void {
   using object = load(slots);
@@ -36,7 +36,7 @@ export function makePins(slots: number, unfinished: string): void {
   for (const map of MAP_NAMES) pin(object.mapFd(nameIn(map)), join(unfinished, map));
 }
 
-/** As {@link makePins}, but without a pin: it ends with its file descriptors, and what it is attached to. */
+/** Loads an instance without pins: it ends with its file descriptors and its kernel group. */
 export function makeUnpinned(slots: number): GroupPins {
   using object = load(slots);
   const maps: Partial<Record<GroupMap, BpfMap>> = {};
@@ -45,7 +45,7 @@ export function makeUnpinned(slots: number): GroupPins {
   return { programFd, maps: maps as GroupPins["maps"] };
 }
 
-/** What a map is called in the object. */
+/** Returns the name of a map in the object. */
 function nameIn(map: GroupMap): string {
   return map === "control" ? CONTROL_SECTION : map;
 }
@@ -69,7 +69,7 @@ function load(slots: number): BpfObject {
   }
 }
 
-/** Gives an object's maps the sizes of a group with so many slots. */
+/** Gives an object's maps the sizes of a group with `slots` slots. */
 export function requireShapes(object: BpfObject, slots: number): void {
   const cpus = cpuNumbers();
   const shapes = groupShapes(slots, cpus);
@@ -81,11 +81,11 @@ export function requireShapes(object: BpfObject, slots: number): void {
   const counters = cpuCounters(slots);
   const sizes = LAYOUT.rm_sizes.encode({ counters: cpus * counters, cpu_counters: counters });
   object.setData(RODATA, sizes);
-  // Nobody maps it: else it would take whole pages.
+  // Not mappable: it would take whole pages.
   object.setFlags(RODATA, RDONLY_PROG);
 }
 
-/** @throws AbiMismatchError with every difference when they are of another version */
+/** Opens the pins in a directory. @throws AbiMismatchError with every difference to this version */
 export function openPins(directory: string): GroupPins {
   const differences: string[] = [];
   const maps: Partial<Record<GroupMap, BpfMap>> = {};

@@ -1,4 +1,4 @@
-/** The plan that a group's program goes by: `plans` and `control`. */
+/** The active plan of a group's program: the maps `plans` and `control`. */
 
 import type { BpfMap } from "../bpf/map.ts";
 import { LAYOUT } from "../core/abi.ts";
@@ -20,7 +20,7 @@ export class PlanTable {
   readonly #tables: Tables;
   #targets: Targets | null = null;
   #plan: Buffer | null = null;
-  /** What the map says. */
+  /** The current content of `control`. */
   #entry: Buffer = Buffer.alloc(0);
   #active = 0;
   #control: Control = { mode: "select", standby: 0, reportMoves: false };
@@ -34,7 +34,7 @@ export class PlanTable {
     this.invalidate();
   }
 
-  /** Reads again what a command may have changed meanwhile: which plan is in force. */
+  /** Reads which plan is active: a command may have changed it. */
   invalidate(): void {
     this.#entry = this.#map.readPart(0, LAYOUT.rm_control.size);
     const { active, reportsMoves, probe } = decodeControl(this.#entry);
@@ -49,7 +49,7 @@ export class PlanTable {
     return this.#reportsMoves;
   }
 
-  /** Written whole where the program does not look, then flipped in. */
+  /** Writes the plan to the inactive half, then activates it with one write. */
   set(targets: Targets, control: Control): void {
     const plan = encodePlan(targets, this.#tables.slots);
     this.#plan ??= this.#read();
@@ -63,7 +63,7 @@ export class PlanTable {
     this.#setControl();
   }
 
-  /** Steers connections from one client port; in force at once, beside any plan. */
+  /** Steers connections from one client port, in addition to the plan; effective at once. */
   steer(probe: ProbeTarget): void {
     this.#probe = probe;
     this.#setControl();
@@ -82,7 +82,7 @@ export class PlanTable {
   }
 
   #setControl(): void {
-    if (this.#targets === null) return; // with the first plan
+    if (this.#targets === null) return; // written with the first plan
     const entry = encodeControl(
       this.#active,
       this.#targets,

@@ -1,4 +1,4 @@
-/** The `sources` of a group: what each listener was, for when it closes. A hash table the program can look into. */
+/** The map `sources`: row and settings class of each listener by cookie. An array used as a hash table. */
 import {
   MAX_CLASSES,
   SOURCE_COOKIE_SHIFT,
@@ -8,14 +8,14 @@ import {
 } from "../core/abi.ts";
 import type { Slot } from "../core/slot.ts";
 
-/** What of a map is needed here. */
+/** The part of a map used here. */
 export interface WordArray {
   readonly shape: { readonly entries: number };
   update(key: number, value: Buffer): void;
   read(): Buffer;
 }
 
-/** Cookies are counted up from 1: none gets to 2^48. */
+/** Upper bound of cookies, which the kernel counts up from 1. */
 const COOKIE = BigInt(SOURCE_COOKIE_SHIFT);
 
 export class Sources {
@@ -23,23 +23,23 @@ export class Sources {
   readonly #entries: number;
   #words: BigUint64Array | null = null;
 
-  /** @param map an array of 64-bit words; their number a power of two */
+  /** @param map an array of 64-bit words, a power of two in number */
   constructor(map: WordArray) {
     this.#map = map;
     this.#entries = map.shape.entries;
   }
 
-  /** For `control`. */
+  /** Number of entries - 1, for `control`. */
   get mask(): number {
     return this.#entries - 1;
   }
 
-  /** Reads them again: others may have changed them. */
+  /** Drops the cache: another process may have changed the map. */
   invalidate(): void {
     this.#words = null;
   }
 
-  /** False where there is no room: its connections are then those of a source that is not known. */
+  /** Adds a listener. Returns false if there is no room: it is then an unknown source. */
   set({ cookie, slot, class: number }: Pick<Slot, "cookie" | "slot" | "class">): boolean {
     const words = this.#read();
     const candidates = this.#candidates(cookie);
@@ -56,7 +56,7 @@ export class Sources {
     this.#removeIf((word) => word >> COOKIE === cookie, this.#candidates(cookie));
   }
 
-  /** Removes all but these. */
+  /** Removes all except these. */
   keep(cookies: ReadonlySet<bigint>): void {
     this.#removeIf((word) => !cookies.has(word >> COOKIE), [...this.#read().keys()]);
   }
@@ -69,7 +69,7 @@ export class Sources {
     }
   }
 
-  /** The entries that a cookie may be in, in the order in which the program looks. */
+  /** Returns the entries that can hold a cookie, in the order of the program's lookup. */
   #candidates(cookie: bigint): number[] {
     const folded = Number((cookie ^ (cookie >> 32n)) & 0xffff_ffffn);
     const hash = Math.imul(folded, SOURCE_HASH) >>> 16;
@@ -85,7 +85,7 @@ export class Sources {
     return this.#words;
   }
 
-  /** One word, so that the program sees all of it or nothing. */
+  /** Writes one word, so that the program never sees half of an entry. */
   #write(entry: number, word: bigint): void {
     const value = Buffer.alloc(8);
     value.writeBigUInt64LE(word);

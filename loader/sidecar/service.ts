@@ -132,7 +132,7 @@ export class Service {
    * @requires the pin tree's lock
    */
   checkAdoption(pinTree: PinTree, listeners: readonly Listener[]): void {
-    const step = () => this.#adopted?.look(pinTree, listeners, this.filter);
+    const step = () => this.#adopted?.check(pinTree, listeners, this.filter);
     this.#journal.attempt(`adoption ${this.label}`, step);
   }
 
@@ -143,7 +143,7 @@ export class Service {
   unadopt(pinTree: PinTree, others: readonly Service[] = []): void {
     const cgroup = this.options.adopt?.cgroup;
     const shared = others.filter(({ options }) => options.adopt?.cgroup === cgroup);
-    this.#adopted?.giveBack(pinTree, new Set(shared.flatMap(({ ports }) => ports)));
+    this.#adopted?.end(pinTree, new Set(shared.flatMap(({ ports }) => ports)));
   }
 
   adoptionStatus(pinTree: PinTree) {
@@ -152,7 +152,7 @@ export class Service {
 
   /** Forgets its warnings. */
   retire(): void {
-    this.#adopted?.retire();
+    this.#adopted?.settle();
     for (const about of ["netns", "adoption"]) this.#journal.settled(`${about} ${this.label}`);
   }
 }

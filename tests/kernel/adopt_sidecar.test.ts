@@ -179,7 +179,7 @@ describe("servers of an adopted cgroup", () => {
         const sidecar = await adopting(s, app, { migrate });
         await sidecar.reconcile();
         assert.equal(warnings(s).length, 1, warnings(s).join("\n"));
-        const says = `127\\.0\\.0\\.1:${s.port} of node \\(pid ${running.pid}\\) .*start it once more \\('systemctl restart app\\.service'\\)`;
+        const says = `127\\.0\\.0\\.1:${s.port} of node \\(pid ${running.pid}\\) .*restart it \\('systemctl restart app\\.service'\\)`;
         assert.match(warnings(s)[0] ?? "", new RegExp(says));
         assert.equal((await sidecar.status()).groups.length, 0);
 

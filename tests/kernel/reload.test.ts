@@ -138,7 +138,7 @@ test(
 );
 
 test(
-  "an adoption changes with its service: ports that are asked for no more are adopted no more",
+  "an adoption changes with its service: ports that it no longer names are no longer adopted",
   scene(async (s) => {
     const cgroup = new TestCgroup(s, "adopted").create();
     const adopt = { cgroup: cgroup.path, max: 2 };

@@ -1,5 +1,5 @@
 #!/usr/bin/env -S node --max-semi-space-size=1 --v8-pool-size=1
-/** The only file that touches `process`. */
+/** Runs the command line with this process: its streams, signals and exit code. */
 import { getPriority, setPriority } from "node:os";
 import { isatty } from "node:tty";
 import type { Env } from "./env.ts";

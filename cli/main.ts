@@ -49,7 +49,7 @@ export const COMMANDS: ReadonlyMap<string, () => Promise<AddCommand>> = new Map(
 /** Name and description of the command that yargs adds. */
 export const COMPLETION = [
   "completion",
-  "print a bash completion script: source it, or put it in /etc/bash_completion.d",
+  "Print a bash completion script: source it, or put it in /etc/bash_completion.d",
 ] as const;
 
 /** Returns the named command; all of them for help, completion and a misspelled name. */

@@ -14,16 +14,16 @@ const ENDING = ["SIGTERM", "SIGINT"] as const;
 export async function run(env: Env, args: AttachArguments): Promise<void> {
   // First, before a signal can come. With a config, SIGHUP does not end the sidecar.
   const stopped = args.config === undefined ? aborted(env) : signalled(env);
-  let asked = await attachRequest(args);
+  let request = await attachRequest(args);
   const { notifyService } = await import("../../loader/host/sd_notify.ts");
   const { Sidecar } = await import("../../loader/sidecar/sidecar.ts");
-  const log: Log = (event) => logger(env.stderr, asked.host.json)(event);
-  const sidecar = new Sidecar(asked.sidecar, log);
+  const log: Log = (event) => logger(env.stderr, request.host.json)(event);
+  const sidecar = new Sidecar(request.sidecar, log);
   const endpoint = new Endpoint(sidecar, (text) => log(metricsWarning(text)));
   let stopReloading = () => {};
   try {
     // First: if the port is taken, nothing is attached yet.
-    if (!args.once) await endpoint.serveAt(asked.host.metrics);
+    if (!args.once) await endpoint.serveAt(request.host.metrics);
     // With many groups the start takes long: a signal may end it.
     const ended = stopped.then(() => "ended" as const);
     if ((await Promise.race([sidecar.start(), ended])) === "ended") return;
@@ -34,22 +34,22 @@ export async function run(env: Env, args: AttachArguments): Promise<void> {
     }
     env.raisePriority?.();
     const notify = (state: string) => notifyService(state, env.vars["NOTIFY_SOCKET"]);
-    const released = new Promise<void>((resolve) => sidecar.watch(resolve));
+    const detachedElsewhere = new Promise<void>((resolve) => sidecar.watch(resolve));
     env.stdout.write(`READY ${await summary(sidecar)} metrics=${endpoint.url}\n`);
     const ready = async () => notify(`READY=1\nSTATUS=${await summary(sidecar)}`);
     await ready();
     if (args.config !== undefined) {
-      const running = { sidecar, endpoint, notify, ready, get: () => asked };
+      const running = { sidecar, endpoint, notify, ready, get: () => request };
       stopReloading = reloadOnSignal(env, args, running, (next) => {
-        asked = next;
+        request = next;
       });
     }
-    await Promise.race([released, stopped]);
+    await Promise.race([detachedElsewhere, stopped]);
     notify("STOPPING=1");
   } finally {
     stopReloading();
     try {
-      await sidecar.close({ keep: asked.host.keep });
+      await sidecar.close({ keep: request.host.keep });
     } finally {
       await endpoint.close();
     }

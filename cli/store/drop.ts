@@ -27,11 +27,11 @@ interface Arguments {
 }
 
 async function run(env: Env, args: Arguments): Promise<void> {
-  const wanted = names(args.name);
+  const all = names(args.name);
   const { FdStore } = await import("../../loader/store/fd_store.ts");
   using store = await FdStore.connect(storePath(args.store));
   const dropped: { name: string; fds: number }[] = [];
-  for (const name of wanted) {
+  for (const name of all) {
     const fds = await store.drop(name);
     dropped.push({ name, fds });
     if (!args.json) env.stdout.write(`dropped ${name}: ${fds} closed\n`);

@@ -70,7 +70,7 @@ function request(args: Arguments): NamedListener[] {
 
 async function run(env: Env, args: Arguments): Promise<number> {
   const command = commandAfter("store exec --store PATH --name web", args["--"]);
-  const wanted = request(args);
+  const listeners = request(args);
   const timeout = timeoutOption(args.timeout);
   requireCommand(command[0], env.vars["PATH"]);
   const { FdStore } = await import("../../loader/store/fd_store.ts");
@@ -84,7 +84,7 @@ async function run(env: Env, args: Arguments): Promise<number> {
     say(event === "back" ? "info" : "warn", text);
   });
   const passed: Passed[] = [];
-  for (const each of wanted) passed.push(...(await claim(store, each, timeout)));
+  for (const each of listeners) passed.push(...(await claim(store, each, timeout)));
   notifyService("READY=1", env.vars["NOTIFY_SOCKET"]);
   const code = await runWith(env, command, passed);
   if (lost) say("warn", `the store at ${store.path} is not back: the listeners are closed`);

@@ -125,7 +125,10 @@ async function serve(metrics: MetricsAddress, store: StoreServer): Promise<Metri
   ]);
   const ofProcess = new ProcessMetrics();
   const ofStore = new StoreMetrics();
-  return serveText(metrics, () => ofProcess.text() + ofStore.text(store.status()));
+  return serveText(metrics, async () => {
+    const stored = ofStore.text(store.status());
+    return `${stored}\n${await ofProcess.text()}`;
+  });
 }
 
 export function serveCommand(env: Env): CommandModule<object, Arguments> {

@@ -28,18 +28,18 @@ interface Arguments {
 async function run(env: Env, args: Arguments): Promise<number> {
   const command = commandAfter("store take --store PATH --name web", args["--"]);
   requireCommand(command[0], env.vars["PATH"]);
-  const wanted = names(args.name);
+  const all = names(args.name);
   const { FdStore } = await import("../../loader/store/fd_store.ts");
   const passed: Passed[] = [];
   {
     using store = await FdStore.connect(storePath(args.store));
-    for (const name of wanted) {
+    for (const name of all) {
       // Kept until all are taken: if one is missing, none is lost.
       const fds = await store.take(name, { keep: true });
       if (fds === null) throw new NoMatchError(`the store has no '${name}'`);
       passed.push(...fds.map((fd) => ({ name, fd })));
     }
-    for (const name of wanted) await store.confirm(name);
+    for (const name of all) await store.confirm(name);
   }
   if (args.json) env.stderr.write(`${JSON.stringify({ taken: passed.map(({ name }) => name) })}\n`);
   return runWith(env, command, passed);

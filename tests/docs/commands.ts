@@ -31,7 +31,7 @@ export async function commandsDoc(): Promise<string> {
       .join("\n"),
     ...sections.flatMap(({ title, blocks }) => [`## ${title}`, ...blocks]),
     `## ${completion}`,
-    wrap(`${capital(completionText)}.`),
+    wrap(`${completionText}.`),
     code([`${NAME} ${completion}`]),
     "## Exit codes",
     EXIT.map(({ code, meaning }) => item(`\`${code}\`: ${meaning}`)).join("\n"),
@@ -131,4 +131,3 @@ function wrap(text: string, indent = ""): string {
 }
 
 const anchor = (title: string): string => title.replaceAll(" ", "-");
-const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);

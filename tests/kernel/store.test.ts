@@ -220,6 +220,8 @@ test("limits are those of the command line, and are counted", async () => {
   assert.match(text, /^reuseport_migrate_store_refused_total\{reason="names"\} 1$/m);
   assert.match(text, /^reuseport_migrate_store_refused_total\{reason="fds"\} 1$/m);
   assert.match(text, /^reuseport_migrate_store_dropped_total 2$/m); // replaced
+  assert.match(text, /^process_open_fds \d+$/m);
+  for (const line of text.split("\n")) assert.match(line, /^(|# .*|[a-z_]+(\{.*\})? [-0-9.e+]+)$/);
 });
 
 test("a list that is longer than a message comes in pages", async () => {

@@ -101,6 +101,7 @@ class Supervisor {
     this.#children.set(number, child);
     const onEnd = async (ending: Ending) => {
       this.#children.delete(number);
+      this.#run.sidecar.poll(); // a hold begins at once, not within a second
       this.handle({ type: "exited", start: number, how: endingText(ending) });
       await clear(child.cgroup, timeouts.stopTimeoutMs);
     };

@@ -23,6 +23,8 @@ export type PollScope = ReadonlySet<number> | "host";
 export class PollSchedule {
   /** Processes to read, by the time they are due; in whole ms, so that many binds share a poll. */
   readonly #processes = new Map<number, ReadonlySet<number>>();
+  /** When the host is polled after binds; in whole ms, too. Each bind has its own: listen() may come late. */
+  readonly #hostAfterBinds = new Set<number>();
   /** When a poll of the host was asked for. */
   #hostMs = Number.POSITIVE_INFINITY;
   /** When processes were due that only a poll of the host can read. */
@@ -48,7 +50,7 @@ export class PollSchedule {
       const dueMs = Math.floor(nowMs + delayMs);
       this.#processes.set(dueMs, new Set([...(this.#processes.get(dueMs) ?? []), ...pids]));
     }
-    this.pollHostBy(nowMs + HOST_AFTER_BIND_MS);
+    this.#hostAfterBinds.add(Math.ceil(nowMs + HOST_AFTER_BIND_MS));
   }
 
   /** Polls the whole host at `dueMs`, or earlier. */
@@ -68,10 +70,7 @@ export class PollSchedule {
 
   /** Returns when {@link take} may return a poll next. */
   get dueMs(): number {
-    let dueMs = Math.max(
-      Math.min(this.#hostMs, this.#overflowMs, this.#tickMs),
-      this.#earliestMs.host,
-    );
+    let dueMs = Math.max(Math.min(this.#requestedMs, this.#tickMs), this.#earliestMs.host);
     for (const processMs of this.#processes.keys()) {
       dueMs = Math.min(dueMs, Math.max(processMs, this.#earliestMs.processes));
     }
@@ -94,15 +93,23 @@ export class PollSchedule {
     this.#takeProcesses(nowMs); // part of the host
     this.#overflowMs = Number.POSITIVE_INFINITY;
     this.#hostMs = nowMs >= this.#hostMs ? Number.POSITIVE_INFINITY : this.#hostMs;
+    for (const dueMs of this.#hostAfterBinds) {
+      if (dueMs <= nowMs) this.#hostAfterBinds.delete(dueMs);
+    }
     this.#tickMs = nowMs + RECONCILE_MS;
     this.#polledMs = nowMs;
     this.#earliestMs.host = Number.POSITIVE_INFINITY;
     return "host";
   }
 
+  /** When the host is to be polled, apart from the periodic polls. */
+  get #requestedMs(): number {
+    return Math.min(this.#hostMs, this.#overflowMs, ...this.#hostAfterBinds);
+  }
+
   #isHostDue(nowMs: number, mayRest: () => boolean): boolean {
     if (nowMs < this.#earliestMs.host) return false;
-    if (nowMs >= Math.min(this.#hostMs, this.#overflowMs)) return true;
+    if (nowMs >= this.#requestedMs) return true;
     if (nowMs < this.#tickMs) return false;
     this.#tickMs = nowMs + RECONCILE_MS;
     // Half an interval of grace: timers are not exact.

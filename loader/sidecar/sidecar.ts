@@ -100,6 +100,11 @@ export class Sidecar implements AsyncDisposable {
     return report;
   }
 
+  /** Polls the host as soon as possible: the caller knows of a change, such as a server's exit. */
+  poll(): void {
+    this.#running?.reconciler.pollNow();
+  }
+
   /** Makes one observe-plan-apply pass over every group, even if nothing is due. */
   reconcile(): Promise<void> {
     return this.#use().reconciler.reconcile();
@@ -149,7 +154,7 @@ export class Sidecar implements AsyncDisposable {
   }
 
   #service(options: ServiceOptions): Service {
-    return new Service(options, this.#journal, () => this.#running?.reconciler.pollNow());
+    return new Service(options, this.#journal, () => this.poll());
   }
 
   async #replaceServices(

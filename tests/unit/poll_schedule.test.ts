@@ -72,7 +72,7 @@ describe("after bind()", () => {
     const schedule = new PollSchedule(START);
     schedule.addBinds(new Set([7]), START + 0.5);
     const made = polls(schedule, 900);
-    assert.deepEqual(times(made), [1, 4, 10, 50, 200.5]);
+    assert.deepEqual(times(made), [1, 4, 10, 50, 201]);
     assert.deepEqual(
       made.map(([, scope]) => scope),
       [...Array(4).fill(new Set([7])), "host"],
@@ -86,6 +86,14 @@ describe("after bind()", () => {
     const [first, ...rest] = polls(schedule, 900);
     assert.deepEqual(first?.[1], new Set([7, 8, 9]));
     assert.equal(rest.length, 4);
+  });
+
+  test("each bind has a poll of the host of its own", () => {
+    const schedule = new PollSchedule(START);
+    schedule.addBinds(new Set([7]), START);
+    schedule.addBinds(new Set([8]), START + 150);
+    const hosts = polls(schedule, 900).filter(([, scope]) => scope === "host");
+    assert.deepEqual(times(hosts), [200, 350]);
   });
 
   test("of many processes, or one that has no pid here, the host is read", () => {

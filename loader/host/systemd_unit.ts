@@ -68,7 +68,7 @@ export function unitCgroup(name: string, show: ShowUnit = systemctlShow): string
   );
 }
 
-/** Returns the cgroup of a slice: `a-b.slice` is in `a.slice`, `-.slice` is the root (systemd.slice(5)). */
+/** Returns a slice's cgroup: `a-b.slice` is in `a.slice`, `-.slice` the root (systemd.slice(5)). */
 function slicePath(slice: string): string {
   if (slice === "-.slice") return "";
   const names = slice.replace(/\.slice$/, "").split("-");

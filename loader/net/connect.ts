@@ -6,7 +6,7 @@ import { inNetns } from "./netns.ts";
 
 const domainOf = ({ family }: GroupKey) => (family === "ipv4" ? libc.AF_INET : libc.AF_INET6);
 
-/** Opens a TCP socket in the listener's network namespace, bound to a free port and not connected. */
+/** Opens a TCP socket in the listener's network namespace, bound to a free port. */
 export function openSocket(key: GroupKey): number {
   const type = libc.SOCK_STREAM | libc.SOCK_NONBLOCK | libc.SOCK_CLOEXEC;
   const domain = domainOf(key);

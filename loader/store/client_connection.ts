@@ -1,4 +1,4 @@
-/** A connection to a store, from the side of its client: one request at a time, each with its reply. */
+/** The client's side of a connection to a store: one request at a time, each with its reply. */
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   hasCode,
@@ -13,35 +13,35 @@ import { MAX_MESSAGE, type Message, recvmsg, SOCK_SEQPACKET, sendmsg } from "../
 import { decodeReply, encode, goneName, type StoreReply, type StoreRequest } from "./protocol.ts";
 import { requirePath } from "./socket_path.ts";
 
-/** A store answers at once; one that does not by then never will. */
-const ANSWER_MS = 10_000;
-/** While a store has more who connect than it could accept yet. */
+/** Timeout of a request, ms. A store replies at once, so a slower one hangs. */
+const REPLY_TIMEOUT_MS = 10_000;
+/** Between two attempts to connect while the store's backlog is full, ms. */
 const RETRY_MS = 5;
 
 export interface Answered {
   readonly reply: StoreReply & { readonly ok: true };
-  /** The caller's from now on, close-on-exec. */
+  /** Owned by the caller, close-on-exec. */
   readonly fds: readonly number[];
 }
 
-export interface ConnectionEvents {
-  /** The store ended the connection, not we. */
+interface ConnectionEvents {
+  /** The store, not this side, ended the connection. */
   closed(): void;
-  /** Another client dropped a name that we hold, or took it for good. */
-  gone(name: string): void;
+  /** Another client dropped a name that this one holds, or took it for good. */
+  nameGone(name: string): void;
 }
 
-/** Owns the connection; its end is the death of a depositor to the store. */
+/** Owns the connection. To the store its end is the end of the client's process. */
 export class StoreConnection implements Disposable {
   readonly #path: string;
   readonly #fd: number;
   readonly #stopWatching: () => void;
   readonly #events: ConnectionEvents;
-  #waiting: { resolve(message: Message): void; reject(error: Error): void } | null = null;
-  /** A refusal before anything was asked: the store closes the connection now. */
-  #farewell: Message | null = null;
-  #last: Promise<unknown> = Promise.resolve();
-  #open = true;
+  #pending: { resolve(message: Message): void; reject(error: Error): void } | null = null;
+  /** A refusal that came before any request; the store closes the connection after it. */
+  #refusal: Message | null = null;
+  #lastRequest: Promise<unknown> = Promise.resolve();
+  #isOpen = true;
 
   private constructor(path: string, fd: number, events: ConnectionEvents) {
     this.#path = path;
@@ -54,7 +54,7 @@ export class StoreConnection implements Disposable {
   static async open(path: string, events: ConnectionEvents): Promise<StoreConnection> {
     const address = libc.sockaddrUnix(requirePath(path));
     const type = SOCK_SEQPACKET | libc.SOCK_NONBLOCK | libc.SOCK_CLOEXEC;
-    for (const until = Date.now() + ANSWER_MS; ; await sleep(RETRY_MS)) {
+    for (const until = Date.now() + REPLY_TIMEOUT_MS; ; await sleep(RETRY_MS)) {
       const fd = libc.socket(libc.AF_UNIX, type, 0);
       try {
         libc.connect(fd, address);
@@ -62,22 +62,22 @@ export class StoreConnection implements Disposable {
       } catch (error) {
         libc.close(fd);
         if (!hasCode(error, "EAGAIN", "EWOULDBLOCK") || Date.now() > until)
-          throw refusal(path, error);
+          throw connectError(path, error);
       }
     }
   }
 
   get isOpen(): boolean {
-    return this.#open;
+    return this.#isOpen;
   }
 
   /**
-   * Asks, with `fds` beside it, which stay the caller's.
+   * Sends a request and returns its reply. The caller keeps its `fds`.
    * @throws StoreRefusedError, PermissionError, StoreGoneError
    */
   request(request: StoreRequest, fds: readonly number[] = []): Promise<Answered> {
-    const answered = this.#last.then(() => this.#ask(request, fds));
-    this.#last = answered.catch(() => {});
+    const answered = this.#lastRequest.then(() => this.#ask(request, fds));
+    this.#lastRequest = answered.catch(() => {});
     return answered;
   }
 
@@ -86,19 +86,19 @@ export class StoreConnection implements Disposable {
   }
 
   async #ask(request: StoreRequest, fds: readonly number[]): Promise<Answered> {
-    if (this.#farewell) return this.#read(this.#farewell, request);
-    if (!this.#open) throw this.#gone("the connection is closed");
+    if (this.#refusal) return this.#read(this.#refusal, request);
+    if (!this.#isOpen) throw this.#goneError("the connection is closed");
     const message = new Promise<Message>((resolve, reject) => {
-      this.#waiting = { resolve, reject };
+      this.#pending = { resolve, reject };
     });
-    // This timer also keeps the process alive while it waits.
-    const timer = setTimeout(() => this.#lost("it does not answer"), ANSWER_MS);
+    // This timer also keeps the process alive meanwhile.
+    const timer = setTimeout(() => this.#lost("it does not reply"), REPLY_TIMEOUT_MS);
     try {
       this.#send(encode(request), fds);
       return this.#read(await message, request);
     } finally {
       clearTimeout(timer);
-      this.#waiting = null;
+      this.#pending = null;
     }
   }
 
@@ -106,7 +106,7 @@ export class StoreConnection implements Disposable {
     try {
       if (!sendmsg(this.#fd, data, fds)) this.#lost("it does not read");
     } catch (error) {
-      // What it said before it closed the connection, if anything, is still to be read.
+      // A refusal that the store sent before it closed the connection may still be unread.
       if (!hasCode(error, "EPIPE", "ECONNRESET")) throw error;
       this.#receive();
     }
@@ -117,14 +117,14 @@ export class StoreConnection implements Disposable {
     const expected = op === "take" && reply.ok && "fds" in reply ? reply.fds : 0;
     if (reply.ok && !truncated && fds.length === expected) return { reply, fds };
     for (const fd of fds) libc.close(fd);
-    if (reply.ok) throw new StoreGoneError("this process has too few file descriptors left");
+    if (reply.ok) throw new StoreGoneError("this process has too few free file descriptors");
     if (reply.reason === "peer")
       throw new PermissionError("CAP_SETUID", `${this.#path}: ${reply.error}`);
     throw new StoreRefusedError(reply.reason, reply.error);
   }
 
   #receive(): void {
-    if (!this.#open) return;
+    if (!this.#isOpen) return;
     let message: Message | null;
     try {
       message = recvmsg(this.#fd, MAX_MESSAGE);
@@ -135,45 +135,45 @@ export class StoreConnection implements Disposable {
     if (message === null) return;
     const gone = goneName(message.data);
     if (message.data.length === 0) this.#lost("it closed the connection");
-    else if (gone !== null) this.#events.gone(gone);
-    else if (this.#waiting) this.#waiting.resolve(message);
-    else this.#farewell = message;
+    else if (gone !== null) this.#events.nameGone(gone);
+    else if (this.#pending) this.#pending.resolve(message);
+    else this.#refusal = message;
   }
 
   #lost(why: string): void {
-    if (!this.#open) return;
+    if (!this.#isOpen) return;
     this.#end(why);
     this.#events.closed();
   }
 
   #end(why: string): void {
-    if (!this.#open) return;
-    this.#open = false;
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
     this.#stopWatching();
     libc.close(this.#fd);
-    this.#waiting?.reject(this.#gone(why));
+    this.#pending?.reject(this.#goneError(why));
   }
 
-  #gone(why: string): StoreGoneError {
+  #goneError(why: string): StoreGoneError {
     return new StoreGoneError(`the store at ${this.#path} is gone: ${why}`);
   }
 }
 
-function refusal(path: string, error: unknown): Error {
+function connectError(path: string, error: unknown): Error {
   const options = { cause: error };
   if (hasCode(error, "ENOENT", "ECONNREFUSED", "ENOTDIR")) {
-    const start = `'reuseport-migrate store --listen ${path}' starts one`;
+    const start = `start one with 'reuseport-migrate store --listen ${path}'`;
     return new NoMatchError(`no store listens on ${path}: ${start}`, options);
   }
   if (hasCode(error, "EACCES", "EPERM")) {
     return new PermissionError(
       "CAP_DAC_OVERRIDE",
-      `the store at ${path} is not this user's: use it as its user, or as root`,
+      `the store at ${path} belongs to another user: run as that user, or as root`,
       options,
     );
   }
   if (hasCode(error, "EPROTOTYPE")) {
-    return new NoMatchError(`what listens on ${path} is not a store`, options);
+    return new NoMatchError(`the server that listens on ${path} is not a store`, options);
   }
   return new StoreGoneError(
     `the store at ${path} cannot be reached: ${(error as Error).message}`,

@@ -1,19 +1,19 @@
-/** The connection of a client that outlives a restart of the store: made again when it is needed. */
+/** A client's connection that survives a restart of the store: it reconnects with back-off. */
 import { StoreGoneError } from "../errors.ts";
 import { StoreConnection } from "./client_connection.ts";
 
-/** How soon a store that went away is looked for again, and again. */
+/** The first and the longest delay before reconnecting, ms. */
 const RECONNECT_MS = 100;
 const MAX_RECONNECT_MS = 2_000;
 
-export interface LinkOwner {
-  /** The store is to be looked for as soon as it is gone; else the next request does. */
-  holdsSomething(): boolean;
+interface LinkOwner {
+  /** True if the link reconnects by itself when it is lost; otherwise the next request does. */
+  holdsNames(): boolean;
   lost(): void;
-  /** It was found again, by looking for it. */
-  back(): Promise<void>;
-  /** As in {@link StoreConnection}. */
-  gone(name: string): void;
+  /** The link has reconnected by itself. */
+  reconnected(): Promise<void>;
+  /** Another client dropped a name that this one holds, or took it for good. */
+  nameGone(name: string): void;
 }
 
 export class StoreLink implements Disposable {
@@ -21,28 +21,28 @@ export class StoreLink implements Disposable {
   readonly #owner: LinkOwner;
   #connection: StoreConnection | null = null;
   #connecting: Promise<StoreConnection> | null = null;
-  #again: NodeJS.Timeout | undefined;
-  #closed = false;
+  #retry: NodeJS.Timeout | undefined;
+  #isClosed = false;
 
   constructor(path: string, owner: LinkOwner) {
     this.path = path;
     this.#owner = owner;
   }
 
-  /** The connection to ask by. @throws StoreGoneError */
+  /** Returns the open connection, reconnecting if necessary. @throws StoreGoneError */
   async use(): Promise<StoreConnection> {
-    if (this.#closed) throw new Error("FdStore is closed");
+    if (this.#isClosed) throw new Error("FdStore is closed");
     if (this.#connection?.isOpen) return this.#connection;
-    // What is held is put again first, by the one who looks for the store already.
-    if (this.#owner.holdsSomething()) throw this.#gone();
+    // The pending reconnection deposits the held names again before any other request.
+    if (this.#owner.holdsNames()) throw this.#goneError();
     try {
       return await this.connect();
     } catch (cause) {
-      throw this.#gone({ cause });
+      throw this.#goneError({ cause });
     }
   }
 
-  /** @throws as {@link StoreConnection.open} */
+  /** Connects, or joins a connection attempt. @throws as {@link StoreConnection.open} */
   connect(): Promise<StoreConnection> {
     this.#connecting ??= this.#open().finally(() => {
       this.#connecting = null;
@@ -51,39 +51,39 @@ export class StoreLink implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#closed = true;
-    clearTimeout(this.#again);
+    this.#isClosed = true;
+    clearTimeout(this.#retry);
     this.#connection?.[Symbol.dispose]();
   }
 
   async #open(): Promise<StoreConnection> {
     const connection = await StoreConnection.open(this.path, {
       closed: () => {
-        if (!this.#owner.holdsSomething()) return;
+        if (!this.#owner.holdsNames()) return;
         this.#owner.lost();
         this.#reconnect(RECONNECT_MS);
       },
-      gone: (name) => this.#owner.gone(name),
+      nameGone: (name) => this.#owner.nameGone(name),
     });
-    if (this.#closed) connection[Symbol.dispose]();
+    if (this.#isClosed) connection[Symbol.dispose]();
     this.#connection = connection;
     return connection;
   }
 
-  #reconnect(afterMs: number): void {
-    if (this.#closed) return;
-    this.#again = setTimeout(async () => {
+  #reconnect(delayMs: number): void {
+    if (this.#isClosed) return;
+    this.#retry = setTimeout(async () => {
       try {
         await this.connect();
       } catch {
-        this.#reconnect(Math.min(2 * afterMs, MAX_RECONNECT_MS));
+        this.#reconnect(Math.min(2 * delayMs, MAX_RECONNECT_MS));
         return;
       }
-      if (!this.#closed) await this.#owner.back();
-    }, afterMs).unref();
+      if (!this.#isClosed) await this.#owner.reconnected();
+    }, delayMs).unref();
   }
 
-  #gone(options?: ErrorOptions): StoreGoneError {
+  #goneError(options?: ErrorOptions): StoreGoneError {
     return new StoreGoneError(`the store at ${this.path} is gone`, options);
   }
 }

@@ -1,4 +1,4 @@
-/** A TCP listener of our own, for the first start of a server, when the store has none yet. */
+/** The listener of a server's first start, when the store has none yet. */
 import { addressBytes } from "../core/address.ts";
 import type { Spec } from "../core/spec.ts";
 import { ConflictError, hasCode, PermissionError } from "../errors.ts";
@@ -12,7 +12,8 @@ export interface ListenOptions {
 }
 
 /**
- * Listens there; `:80` is one socket for IPv4 and IPv6, where there is IPv6.
+ * Opens a TCP listener and returns its file descriptor. A SPEC such as `:80` opens one socket for
+ * IPv4 and IPv6, or for IPv4 on a host without IPv6.
  * @throws ConflictError, PermissionError
  */
 export function listenOn(spec: Spec, { backlog = BACKLOG }: ListenOptions = {}): number {
@@ -29,7 +30,7 @@ function open(
   { text, port }: Spec,
   family: "ipv4" | "ipv6",
   address: string,
-  only: boolean,
+  v6only: boolean,
   backlog: number,
 ): number {
   const domain = family === "ipv6" ? libc.AF_INET6 : libc.AF_INET;
@@ -37,23 +38,23 @@ function open(
   const fd = libc.socket(domain, type, 0);
   try {
     libc.setsockopt(fd, libc.SOL_SOCKET, libc.SO_REUSEADDR, 1);
-    if (family === "ipv6") libc.setsockopt(fd, libc.IPPROTO_IPV6, libc.IPV6_V6ONLY, only ? 1 : 0);
+    if (family === "ipv6") libc.setsockopt(fd, libc.IPPROTO_IPV6, libc.IPV6_V6ONLY, v6only ? 1 : 0);
     libc.bind(fd, libc.sockaddr(domain, addressBytes(family, address), port));
     libc.listen(fd, backlog);
     return fd;
   } catch (error) {
     libc.close(fd);
-    throw refusal(text, error);
+    throw listenError(text, error);
   }
 }
 
-function refusal(text: string, error: unknown): unknown {
+function listenError(text: string, error: unknown): unknown {
   if (hasCode(error, "EADDRINUSE")) {
-    const message = `${text} cannot be listened on: another socket has it (EADDRINUSE)`;
+    const message = `cannot listen on ${text}: another socket uses it (EADDRINUSE)`;
     return new ConflictError(message, { cause: error });
   }
   if (hasCode(error, "EACCES")) {
-    const message = `${text} cannot be listened on: a port below 1024 wants root, or CAP_NET_BIND_SERVICE`;
+    const message = `cannot listen on ${text}: not permitted; run as root, or with CAP_NET_BIND_SERVICE`;
     return new PermissionError("CAP_NET_BIND_SERVICE", message, { cause: error });
   }
   return error;

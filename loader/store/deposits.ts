@@ -1,11 +1,11 @@
 /**
- * What the store holds: names, their file descriptors, who is alive of those who deposited or took
- * them, and until when. No sockets, no clock: every step is told the time and says what to close. Pure.
+ * The store's state: names, their file descriptors, the clients that hold them, and deadlines. Has
+ * no sockets and no clock: callers pass the time, and close the returned descriptors. Pure.
  */
 import { StoreRefusedError } from "../errors.ts";
 import { MAX_FDS, type PutRequest, type TakeRequest } from "./protocol.ts";
 
-/** A connection to the store, by number. */
+/** The number of a client's connection. */
 export type StoreClient = number;
 
 export interface Limits {
@@ -13,29 +13,29 @@ export interface Limits {
   readonly fds: number;
 }
 
-/** What is held under one name. */
+/** The file descriptors under one name. */
 export interface Deposit {
   readonly name: string;
   readonly fds: readonly number[];
   readonly shared: boolean;
   readonly timeoutMs: number;
-  /** When it was put. */
+  /** Time of the last put, ms. */
   readonly putMs: number;
-  /** Clients that are alive and deposited it, or took it and the store keeps it for them. */
+  /** Connected clients that deposited it, or took it with `keep`. */
   readonly holders: ReadonlySet<StoreClient>;
-  /** Clients that are alive and took it; one at most unless it is shared. */
+  /** Connected clients that took it; at most one unless it is shared. */
   readonly takers: ReadonlySet<StoreClient>;
-  /** When the last of all these left; null: one is there. */
+  /** Time at which the last holder and taker disconnected, ms, or null while one is connected. */
   readonly leftMs: number | null;
 }
 
-/** Times of any clock that only rises, ms. */
+/** All deposits. Times are in ms, of any monotonic clock. */
 export class Deposits {
   readonly #limits: Limits;
   readonly #timeoutMs: number;
   readonly #deposits = new Map<string, Deposit>();
 
-  /** @param timeoutMs of a name that is put without its own */
+  /** @param timeoutMs default timeout of a name */
   constructor(limits: Limits, timeoutMs: number) {
     this.#limits = limits;
     this.#timeoutMs = timeoutMs;
@@ -53,16 +53,16 @@ export class Deposits {
     return this.all.reduce((sum, { fds }) => sum + fds.length, 0);
   }
 
-  /** When the next deposit expires; null: none does before something happens. */
+  /** Time at which the next deposit expires, ms, or null if every name has a client. */
   get dueMs(): number | null {
     const due = this.all.flatMap((it) => (it.leftMs === null ? [] : it.leftMs + it.timeoutMs));
     return due.length > 0 ? Math.min(...due) : null;
   }
 
   /**
-   * `client` deposits `fds`, which are the store's from now on; what they replace is to be closed.
-   * A name another live client holds is not replaced, but it can be added to.
-   * @throws StoreRefusedError and changes nothing
+   * Deposits `fds` of `client` under a name; returns the replaced descriptors, for the caller to
+   * close. A name that another client holds cannot be replaced, only added to.
+   * @throws StoreRefusedError, without a change
    */
   put(
     client: StoreClient,
@@ -73,17 +73,19 @@ export class Deposits {
     const before = this.#deposits.get(name);
     const joined = add ? before : undefined;
     if (before && !add && [...before.holders, ...before.takers].some((it) => it !== client)) {
-      throw new StoreRefusedError("held", `'${name}' is held by another process that is alive`);
+      throw new StoreRefusedError("held", `'${name}' is held by another process that still runs`);
     }
     if (joined && joined.shared !== shared) {
-      const how = joined.shared ? "shared" : "not shared";
-      throw new StoreRefusedError("held", `'${name}' is ${how}: what is added to it must be too`);
+      const message = joined.shared
+        ? `'${name}' is shared: add to it with --shared`
+        : `'${name}' is not shared: add to it without --shared`;
+      throw new StoreRefusedError("held", message);
     }
     const takers = new Set([...(joined?.takers ?? []), ...(taken ? [client] : [])]);
     if (taken && !shared && takers.size > 1) this.#refuseTaken(name);
     const kept = joined?.fds ?? [];
     const replaced = joined ? [] : (before?.fds ?? []);
-    this.#checkRoom(name, kept.length + fds.length, fds.length - replaced.length);
+    this.#checkLimits(name, kept.length + fds.length, fds.length - replaced.length);
     this.#deposits.set(name, {
       name,
       fds: [...kept, ...fds],
@@ -97,15 +99,16 @@ export class Deposits {
     return { replaced };
   }
 
-  /** Puts back what a service manager kept while the store was away; nobody holds it yet. */
+  /** Restores a deposit that the service manager kept while the store did not run. */
   restore(deposit: Pick<Deposit, "name" | "fds" | "shared" | "timeoutMs">, nowMs: number): void {
-    const nobody = { holders: new Set<StoreClient>(), takers: new Set<StoreClient>() };
-    this.#deposits.set(deposit.name, { ...deposit, ...nobody, putMs: nowMs, leftMs: nowMs });
+    const none: ReadonlySet<StoreClient> = new Set();
+    const clients = { holders: none, takers: none };
+    this.#deposits.set(deposit.name, { ...deposit, ...clients, putMs: nowMs, leftMs: nowMs });
   }
 
   /**
-   * Lends what is held under a name: until the taker confirms, or for good with `keep`, the store
-   * has it too, so a taker that dies on the way loses nothing. Of what is shared it gives a copy.
+   * Lends a deposit: the store keeps its descriptors until the taker confirms, or for good with
+   * `keep`, so that a taker killed meanwhile loses nothing. Shared deposits stay with the store.
    * @throws StoreRefusedError
    */
   take(client: StoreClient, { name, keep, timeoutMs }: Omit<TakeRequest, "op">): Deposit {
@@ -125,7 +128,8 @@ export class Deposits {
   }
 
   /**
-   * The taker has them: the store's own are to be closed, unless they are shared.
+   * Ends a lent deposit that has arrived at its taker; returns the store's descriptors, for the
+   * caller to close. A shared deposit stays.
    * @throws StoreRefusedError
    */
   confirm(client: StoreClient, name: string): readonly number[] {
@@ -138,40 +142,36 @@ export class Deposits {
     return fds;
   }
 
-  /** Forgets a name, whoever holds it; its descriptors are to be closed. @throws StoreRefusedError */
+  /** Removes a name; returns its descriptors, for the caller to close. @throws StoreRefusedError */
   drop(name: string): readonly number[] {
     const { fds } = this.#require(name);
     this.#deposits.delete(name);
     return fds;
   }
 
-  /** A client is gone. */
-  gone(client: StoreClient, nowMs: number): void {
-    for (const deposit of this.all) this.#without(deposit, client, nowMs);
+  /** Removes a client from all deposits. A timeout starts when the last client leaves. */
+  disconnect(client: StoreClient, nowMs: number): void {
+    for (const deposit of this.all.filter((it) => isHeldBy(it, client))) {
+      const without = (clients: ReadonlySet<StoreClient>) =>
+        new Set([...clients].filter((other) => other !== client));
+      const [holders, takers] = [without(deposit.holders), without(deposit.takers)];
+      const leftMs = holders.size + takers.size === 0 ? nowMs : null;
+      this.#deposits.set(deposit.name, { ...deposit, holders, takers, leftMs });
+    }
   }
 
-  /** Whether the client holds or has taken anything. */
+  /** Returns whether the client holds or has taken a deposit. */
   isHolder(client: StoreClient): boolean {
-    return this.all.some(({ holders, takers }) => holders.has(client) || takers.has(client));
+    return this.all.some((it) => isHeldBy(it, client));
   }
 
-  /** Forgets those whose time is up; their descriptors are to be closed. */
+  /** Removes and returns the expired deposits; the caller closes their descriptors. */
   expire(nowMs: number): readonly Deposit[] {
     const expired = this.all.filter(
       ({ leftMs, timeoutMs }) => leftMs !== null && nowMs >= leftMs + timeoutMs,
     );
     for (const { name } of expired) this.#deposits.delete(name);
     return expired;
-  }
-
-  /** The time counts from the moment that the last of holders and takers is gone. */
-  #without(deposit: Deposit, client: StoreClient, nowMs: number): void {
-    if (!deposit.holders.has(client) && !deposit.takers.has(client)) return;
-    const but = (clients: ReadonlySet<StoreClient>) =>
-      new Set([...clients].filter((other) => other !== client));
-    const [holders, takers] = [but(deposit.holders), but(deposit.takers)];
-    const leftMs = holders.size + takers.size === 0 ? nowMs : null;
-    this.#deposits.set(deposit.name, { ...deposit, holders, takers, leftMs });
   }
 
   #require(name: string): Deposit {
@@ -181,15 +181,16 @@ export class Deposits {
   }
 
   #refuseTaken(name: string): never {
-    throw new StoreRefusedError("taken", `'${name}' is taken by another process that is alive`);
+    throw new StoreRefusedError("taken", `'${name}' is taken by another process that still runs`);
   }
 
-  #checkRoom(name: string, ofName: number, more: number): void {
+  /** @param added number of descriptors the store would hold in addition */
+  #checkLimits(name: string, ofName: number, added: number): void {
     const { names, fds } = this.#limits;
     if (!this.#deposits.has(name) && this.#deposits.size >= names) {
       throw new StoreRefusedError("names", `the store has ${names} names, its limit`);
     }
-    if (this.fdCount + more > fds) {
+    if (this.fdCount + added > fds) {
       throw new StoreRefusedError(
         "fds",
         `the store would hold more than ${fds} file descriptors, its limit`,
@@ -202,4 +203,8 @@ export class Deposits {
       );
     }
   }
+}
+
+function isHeldBy({ holders, takers }: Deposit, client: StoreClient): boolean {
+  return holders.has(client) || takers.has(client);
 }

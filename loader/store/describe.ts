@@ -1,13 +1,13 @@
-/** What a file descriptor is, for `store list`: asked of the kernel each time. */
+/** Descriptions of file descriptors for `store list`, read from the kernel. */
 import { fstatSync, readlinkSync } from "node:fs";
 import { formatAddress, formatEndpoint } from "../core/address.ts";
 import * as libc from "../sys/libc.ts";
 import { SOCK_SEQPACKET } from "../sys/unix_socket.ts";
 import type { StoredFd } from "./protocol.ts";
 
-/** tcpi_unacked: of a listener the length of its accept queue (net/ipv4/tcp.c, tcp_get_info). */
+/** Offset of tcpi_unacked: a listener's accept queue (net/ipv4/tcp.c, tcp_get_info). */
 const TCPI_UNACKED = 24;
-/** A path may be long and is the client's choice. */
+/** Most characters of an address: a client may choose a long path. */
 const MAX_ADDRESS = 128;
 
 const UNIX_TYPES: Readonly<Record<number, string>> = {
@@ -21,7 +21,7 @@ const IP_TYPES: Readonly<Record<number, string>> = {
   [libc.IPPROTO_MPTCP]: "mptcp",
 };
 
-/** Never fails: what cannot be told is `other`. */
+/** Describes a file descriptor; never fails, but returns type `other`. */
 export function describeFd(fd: number): StoredFd {
   try {
     return fstatSync(fd).isSocket() ? describeSocket(fd) : describeFile(fd);
@@ -30,7 +30,7 @@ export function describeFd(fd: number): StoredFd {
   }
 }
 
-/** Whether both are descriptors of one socket. */
+/** Returns whether both are descriptors of one socket. */
 export function sameSocket(a: number, b: number): boolean {
   const [one, other] = [a, b].map((fd) => fstatSync(fd, { bigint: true }));
   return one?.isSocket() === true && other?.isSocket() === true && one.ino === other.ino;
@@ -67,7 +67,7 @@ function describeFile(fd: number): StoredFd {
 }
 
 function plain(type: string, address: string): StoredFd {
-  // No control characters on the user's terminal, and no more of it than a reply has room for.
+  // Control characters must not reach a terminal.
   const clean = address.replaceAll(/[^ -~]/g, "?").slice(0, MAX_ADDRESS);
   return { type, listening: false, address: clean, queue: null };
 }

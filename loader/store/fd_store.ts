@@ -1,4 +1,4 @@
-/** The fd store as servers use it. */
+/** The client of the fd store, for servers. */
 
 import { parseSpec, type Spec } from "../core/spec.ts";
 import { NoMatchError, StoreGoneError, StoreRefusedError } from "../errors.ts";
@@ -9,23 +9,24 @@ import { type ListenOptions, listenOn } from "./client_listen.ts";
 import { requireName, requireTimeout, type StoredName, type StoreRequest } from "./protocol.ts";
 
 export interface PutOptions {
-  /** Kept so long after the last depositor is gone, ms; default: the store's own. */
+  /** How long the store keeps the name after its last holder ended, ms; default: the store's. */
   readonly timeoutMs?: number;
-  /** Any number of processes may take them, and the store keeps them. */
+  /** Any number of processes may take the descriptors, and the store keeps them. */
   readonly shared?: boolean;
-  /** Adds to what others have put under that name, instead of replacing it. */
+  /** Adds to the descriptors under that name instead of replacing them. */
   readonly add?: boolean;
-  /** This process uses them: nobody else may take them while it lives. Default: anybody may. */
+  /** This process uses them: no other process may take them while it runs. Default false. */
   readonly taken?: boolean;
 }
 
 export interface TakeOptions {
-  /** The store keeps them too, and this process is their depositor from now on. */
+  /** The store keeps the descriptors, too, and this process becomes their depositor. */
   readonly keep?: boolean;
+  /** A new timeout, ms; default: unchanged. */
   readonly timeoutMs?: number;
 }
 
-/** What happens to the connection; `text` is a sentence. */
+/** Reports events of the connection; `text` is a sentence. */
 export type StoreNews = (event: "lost" | "back" | "refused" | "gone", text: string) => void;
 
 interface Kept {
@@ -34,9 +35,9 @@ interface Kept {
 }
 
 /**
- * A process at a store. What it has put, or taken with `keep`, it holds: the store's time does not
- * run until this is closed or the process is gone. When the store is restarted meanwhile, it is put
- * there again; for that a second descriptor of each is kept here.
+ * A client of a store. It holds the names that it has put, or taken with `keep`: their timeout does
+ * not start before this is closed or the process ends. After a restart of the store it puts them
+ * again, from duplicates of their descriptors.
  */
 export class FdStore implements Disposable {
   readonly path: string;
@@ -48,12 +49,12 @@ export class FdStore implements Disposable {
     this.path = path;
     this.#news = news;
     this.#link = new StoreLink(path, {
-      holdsSomething: () => this.#kept.size > 0,
-      lost: () => news("lost", `the store at ${path} is gone; looking for it again`),
-      back: () => this.#putAgain(),
-      gone: (name) => {
+      holdsNames: () => this.#kept.size > 0,
+      lost: () => news("lost", `the store at ${path} is gone; reconnecting`),
+      reconnected: () => this.#putAgain(),
+      nameGone: (name) => {
         this.#forget(name);
-        news("gone", `'${name}' was dropped from the store, or taken for good by another`);
+        news("gone", `'${name}' was dropped from the store, or another process took it for good`);
       },
     });
   }
@@ -66,7 +67,7 @@ export class FdStore implements Disposable {
   }
 
   /**
-   * Deposits `fds` under a name, in this order. They stay the caller's too.
+   * Deposits `fds` under a name, in this order. The caller keeps them, too.
    * @throws StoreRefusedError, StoreGoneError, UsageError
    */
   async put(name: string, fds: readonly number[], options: PutOptions = {}): Promise<void> {
@@ -78,9 +79,10 @@ export class FdStore implements Disposable {
   }
 
   /**
-   * What the store has under a name, or null. Without `keep` the store has it no more (unless it
-   * is shared). The caller owns the descriptors.
-   * @throws StoreRefusedError `taken` by another process that is alive; StoreGoneError, UsageError
+   * Takes the descriptors under a name, or returns null if the store has none. Without `keep` the
+   * store then closes its own, unless they are shared. The caller owns the returned ones.
+   * @throws StoreRefusedError with reason `taken` if another running process took them;
+   *   StoreGoneError, UsageError
    */
   async take(name: string, options: TakeOptions = {}): Promise<number[] | null> {
     const { keep = false, timeoutMs = null } = options;
@@ -95,7 +97,7 @@ export class FdStore implements Disposable {
       });
       const shared = "fds" in reply && reply.shared === true;
       if (!keep && !shared) await this.confirm(name);
-      // Who has put what is shared puts it again; each of its takers would be one too many.
+      // After a restart of the store the depositor of a shared name puts it again, not its takers.
       if (keep && !shared) {
         const options = { taken: true, ...(timeoutMs === null ? {} : { timeoutMs }) };
         this.#keep(name, fds.map(libc.duplicate), options);
@@ -107,20 +109,20 @@ export class FdStore implements Disposable {
     }
   }
 
-  /** What was taken with `keep` is this process's alone from now on: the store closes its own. */
+  /** Has the store close its copies of a name that was taken with `keep`. */
   async confirm(name: string): Promise<void> {
     try {
       await this.#ask({ op: "confirm", name });
       this.#forget(name);
     } catch (error) {
-      // Killed in this moment, or dropped: what has arrived here is all there is of it.
+      // The store ended, or the name was dropped: this process has the only descriptors.
       if (!(error instanceof StoreGoneError || error instanceof StoreRefusedError)) throw error;
     }
   }
 
   /**
-   * One TCP listener, for `server.listen({ fd })`: what the store has under that name, with all that
-   * waits in its queue; when it has nothing, one that listens on `spec`, put there.
+   * Returns a TCP listener for `server.listen({ fd })`: that of the store under this name, with
+   * its accept queue, or else a new one on `spec`, which is put into the store.
    */
   async listen(
     name: string,
@@ -144,7 +146,10 @@ export class FdStore implements Disposable {
     }
   }
 
-  /** Has the store close what is under a name, whoever holds it; how many that were. @throws NoMatchError */
+  /**
+   * Has the store close all descriptors under a name; returns their number.
+   * @throws NoMatchError
+   */
   async drop(name: string): Promise<number> {
     try {
       const { reply } = await this.#ask({ op: "drop", name: requireName(name) });
@@ -156,20 +161,20 @@ export class FdStore implements Disposable {
     }
   }
 
-  /** What the store has, by name. */
+  /** Returns all names of the store, sorted. */
   async list(): Promise<StoredName[]> {
     const names: StoredName[] = [];
     for (let after: string | null = ""; after !== null; ) {
       const { reply } = await this.#ask({ op: "list", after });
       if (!("names" in reply))
-        throw new StoreGoneError(`what listens on ${this.path} is not a store`);
+        throw new StoreGoneError(`the server that listens on ${this.path} is not a store`);
       names.push(...reply.names);
       after = reply.next;
     }
     return names;
   }
 
-  /** Ends it: the time of what it held runs from now on. */
+  /** Disconnects: the timeout of each held name starts. */
   close(): void {
     this.#link[Symbol.dispose]();
     for (const name of [...this.#kept.keys()]) this.#forget(name);
@@ -179,16 +184,16 @@ export class FdStore implements Disposable {
     this.close();
   }
 
-  /** Another process may have taken a name meanwhile: then it is that one's. */
+  /** Puts all held names again; forgets those that another process has taken meanwhile. */
   async #putAgain(): Promise<void> {
     for (const [name, { fds, options }] of [...this.#kept]) {
       try {
         await this.#put(name, fds, options);
       } catch (error) {
-        if (error instanceof StoreGoneError) return; // it is looked for again already
+        if (error instanceof StoreGoneError) return; // the link reconnects
         this.#forget(name);
         const why = error instanceof Error ? error.message : String(error);
-        this.#news("refused", `the store at ${this.path} is back, without '${name}': ${why}`);
+        this.#news("refused", `the restarted store at ${this.path} refused '${name}': ${why}`);
       }
     }
     this.#news("back", `the store at ${this.path} is back`);

@@ -1,4 +1,4 @@
-/** The fd store by itself: re-exports only. An entry of its own, as it must not need libbpf. */
+/** The fd store: re-exports only. An entry of its own, because it must load without libbpf. */
 export { hasCode, NoMatchError, StoreGoneError, StoreRefusedError } from "../errors.ts";
 export type { ListenOptions } from "./client_listen.ts";
 export {

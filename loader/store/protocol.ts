@@ -1,36 +1,35 @@
 /**
- * The store's wire format, version 1, at home here and described in docs/STORE.md. One SEQPACKET
- * message is one request, and one is its reply: a JSON object, and file descriptors beside it. Pure.
+ * The store's wire format, version 1, described in docs/STORE.md. A request is one SEQPACKET
+ * message, and so is its reply: a JSON object, with file descriptors in SCM_RIGHTS. Pure.
  */
 import { UsageError } from "../errors.ts";
 
-export const VERSION = 1;
-/** A request is no longer than this, bytes; a reply may be as long as a message can. */
+const VERSION = 1;
+/** Longest request, bytes; a reply may be as long as a message can be. */
 export const MAX_REQUEST = 4096;
-export const MAX_REPLY = 128 * 1024;
-/** A list reply that is longer is continued in the next one, bytes. */
+/** A list continues in the next reply once this one exceeds the limit, bytes. */
 export const PAGE = 32 * 1024;
-/** File descriptors of one message, and so of one name (the kernel's SCM_MAX_FD). */
+/** Most file descriptors of one message, and so of one name (the kernel's SCM_MAX_FD). */
 export const MAX_FDS = 253;
 export const MIN_TIMEOUT_MS = 1;
 export const MAX_TIMEOUT_MS = 3_600_000;
 
-/** Why the store refuses: `reason` of a reply, and label of a metric. */
+/** Reasons of refusals: `reason` of a reply, and label of a metric. */
 export const REASONS = [
-  "peer", // another user's process
-  "clients", // there are as many clients as may be
-  "malformed", // not this format
-  "truncated", // longer than a request may be, or not all of its descriptors could be taken
-  "slow", // it does not read its replies
-  "names", // there are as many names as may be
-  "fds", // there are as many file descriptors as may be
-  "held", // another process that is alive deposited that name
-  "taken", // another process that is alive has taken it
-  "absent", // there is nothing of that name
+  "peer", // the client runs as another user
+  "clients", // the store has its limit of clients
+  "malformed", // the request violates the format
+  "truncated", // the request is too long, or the kernel dropped some of its descriptors
+  "slow", // the client does not read its replies
+  "names", // the store has its limit of names
+  "fds", // the store or the name has its limit of file descriptors
+  "held", // another running process deposited the name
+  "taken", // another running process took the name
+  "absent", // the store does not have the name
 ] as const;
 export type Reason = (typeof REASONS)[number];
 
-/** After these the client is closed. */
+/** The store closes the client's connection after these. */
 export const FATAL: ReadonlySet<Reason> = new Set([
   "peer",
   "clients",
@@ -42,26 +41,26 @@ export const FATAL: ReadonlySet<Reason> = new Set([
 export interface PutRequest {
   readonly op: "put";
   readonly name: string;
-  /** null: the store's own. */
+  /** Timeout of the name, ms, or null for the store's default. */
   readonly timeoutMs: number | null;
   readonly shared: boolean;
-  /** To what is there, instead of in its place. */
+  /** Adds to the name instead of replacing it. */
   readonly add: boolean;
-  /** The depositor uses them, as if it had taken them with `keep`. */
+  /** The depositor uses the descriptors, as if it had taken them with `keep`. */
   readonly taken: boolean;
 }
 export interface TakeRequest {
   readonly op: "take";
   readonly name: string;
-  /** The store keeps them too, and the taker is their depositor from now on. */
+  /** The store keeps the descriptors, too, and the taker becomes their depositor. */
   readonly keep: boolean;
-  /** A new timeout; null: as it is. */
+  /** A new timeout, ms, or null for no change. */
   readonly timeoutMs: number | null;
 }
 export type StoreRequest =
   | PutRequest
   | TakeRequest
-  /** `confirm`: what was taken has arrived. */
+  /** `confirm`: the taken descriptors have arrived. */
   | { readonly op: "confirm" | "drop"; readonly name: string }
   | { readonly op: "list"; readonly after: string };
 
@@ -71,7 +70,7 @@ export interface StoredFd {
   readonly type: string;
   readonly listening: boolean;
   readonly address: string;
-  /** Connections in the accept queue of a TCP listener. */
+  /** Connections in the accept queue of a TCP listener; null for all other types. */
   readonly queue: number | null;
 }
 
@@ -81,35 +80,40 @@ export interface StoredName {
   readonly fds: readonly StoredFd[];
   readonly shared: boolean;
   readonly timeoutMs: number;
-  /** Pids of those who are alive and deposited it, or took it. */
+  /** Pids of the connected processes that deposited the name, or took it with `keep`. */
   readonly holders: readonly number[];
+  /** Pids of the connected processes that took the name. */
   readonly takers: readonly number[];
+  /** Time since the last put, ms. */
   readonly ageMs: number;
-  /** Until it is closed; null: somebody holds it. */
+  /** Time until the name expires, ms, or null while a process holds it. */
   readonly leftMs: number | null;
 }
 
 export type StoreReply =
-  /** How many were put, taken, closed; whether what was taken is shared. */
+  /** How many descriptors were put, taken or closed; whether those taken are shared. */
   | { readonly ok: true; readonly fds: number; readonly shared?: boolean }
   | { readonly ok: true; readonly names: readonly StoredName[]; readonly next: string | null }
   | { readonly ok: false; readonly reason: Reason; readonly error: string };
 
 /**
- * What the store says unasked to those who hold a name, when another client dropped it or took it
- * for good: whoever keeps a descriptor for the store's sake closes it.
+ * Sent to the holders of a name when another client dropped it or took it for good: they close
+ * the duplicates that they keep for a restart of the store.
  */
-export interface Gone {
+interface Gone {
   readonly event: "gone";
   readonly name: string;
 }
 
-/** A message that is not of this format; the text says what is wrong. */
+/** A message that violates the format. */
 export class MalformedError extends Error {
   override name = "MalformedError";
 }
 
-/** As LISTEN_FDNAMES and systemd's FDNAME= allow, but for what separates names elsewhere: space, comma, semicolon, equals sign. */
+/**
+ * LISTEN_FDNAMES and FDNAME= (sd_pid_notify_with_fds(3)) allow printable ASCII except colons. The
+ * other separators are those of this program's command line and of its descriptor names in systemd.
+ */
 const NAME = /^[!-~]{1,128}$/;
 const SEPARATOR = /[:,;=]/;
 
@@ -121,7 +125,7 @@ export function isName(text: string): boolean {
 export function requireName(text: string): string {
   if (isName(text)) return text;
   throw new UsageError(
-    `'${text}' is not a name: write 1 to 128 printable ASCII characters but space : , ; =`,
+    `'${text}' is not a name: use 1 to 128 printable ASCII characters, except space : , ; =`,
   );
 }
 
@@ -168,7 +172,11 @@ function decode(data: Buffer): Fields {
   return fields;
 }
 
-/** A request of `fds` descriptors. @throws MalformedError */
+/**
+ * Decodes a request.
+ * @param fds number of its file descriptors
+ * @throws MalformedError
+ */
 export function decodeRequest(data: Buffer, fds: number): StoreRequest {
   const fields = decode(data);
   const { op } = fields;
@@ -181,7 +189,7 @@ export function decodeRequest(data: Buffer, fds: number): StoreRequest {
   }
   if (op === "list") return { op, after: text(fields, "after") };
   const name = text(fields, "name");
-  if (!isName(name)) throw new MalformedError("its name is not one");
+  if (!isName(name)) throw new MalformedError("its name is invalid");
   if (op === "put") {
     const shared = flag(fields, "shared");
     const [add, taken] = [flag(fields, "add"), flag(fields, "taken")];
@@ -203,10 +211,10 @@ export function decodeReply(data: Buffer): StoreReply {
   if (ok === false && REASONS.includes(reason as Reason)) {
     return { ok, reason: reason as Reason, error: String(error) };
   }
-  throw new MalformedError("it is no reply");
+  throw new MalformedError("it is not a reply");
 }
 
-/** The name of a {@link Gone}; null: it is something else. */
+/** Returns the name of an event `gone`, or null for any other message. */
 export function goneName(data: Buffer): string | null {
   try {
     const { event, name } = decode(data);

@@ -1,4 +1,4 @@
-/** The store's process side: its socket, its clients, and the clock. */
+/** The server of a store: its socket, its clients, and its timer. */
 import { hasCode, UsageError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import * as libc from "../sys/libc.ts";
@@ -17,20 +17,20 @@ import { StorePath } from "./socket_path.ts";
 import { type Answer, Store, type StoreCounts } from "./store.ts";
 import { FdStoreManager } from "./systemd_fdstore.ts";
 
-export const STORE_TIMEOUT_MS = 10_000;
-export const STORE_MODE = 0o600;
+const DEFAULT_TIMEOUT_MS = 10_000;
+const DEFAULT_MODE = 0o600;
 
-const SELF = "a connection to this store cannot be put there";
-/** How long no client is accepted when the host has no descriptor left. */
+/** Back-off of accept() when the host has no file descriptor or memory left, ms. */
 const EXHAUSTED_MS = 100;
 
 export interface StoreOptions {
   readonly path: string;
-  /** Of names that are put without their own, ms; default {@link STORE_TIMEOUT_MS}. */
+  /** Default timeout of a name, ms; 10,000 if left out. */
   readonly timeoutMs?: number;
+  /** Permissions of the socket; 0600 if left out. */
   readonly mode?: number;
   readonly limits?: Partial<StoreLimits>;
-  /** Keep all of it in systemd's fd store too: the environment systemd started us with. */
+  /** The environment set by systemd. If given, systemd's fd store keeps all deposits, too. */
   readonly systemd?: Readonly<Record<string, string | undefined>>;
 }
 
@@ -41,7 +41,7 @@ export interface StoreStatus {
   readonly counts: StoreCounts;
 }
 
-/** Runs a store until it is closed; it keeps no process alive by itself. */
+/** Runs a store until it is disposed. Does not keep the process alive. */
 export class StoreServer implements Disposable {
   readonly path: string;
   readonly #limits: StoreLimits;
@@ -60,17 +60,17 @@ export class StoreServer implements Disposable {
     const manager = options.systemd ? managerOf(options.systemd) : null;
     this.#store = new Store({
       limits: this.#limits,
-      timeoutMs: requireTimeout(options.timeoutMs ?? STORE_TIMEOUT_MS),
+      timeoutMs: requireTimeout(options.timeoutMs ?? DEFAULT_TIMEOUT_MS),
       manager,
       log,
       pidOf: (client) => this.#clients.get(client)?.pid ?? 0,
     });
     this.path = options.path;
-    this.#socket = StorePath.listen(options.path, options.mode ?? STORE_MODE);
+    this.#socket = StorePath.listen(options.path, options.mode ?? DEFAULT_MODE);
     try {
       if (manager) this.#restore(manager, options.systemd ?? {}, log);
       this.#accept();
-      this.#arm();
+      this.#setTimer();
     } catch (error) {
       this[Symbol.dispose]();
       throw error;
@@ -83,7 +83,7 @@ export class StoreServer implements Disposable {
     return { path, names: this.#store.names(), clients, counts: this.#store.counts() };
   }
 
-  /** Closes what it holds, and the path. */
+  /** Closes all deposits and connections, and removes the socket's path. */
   [Symbol.dispose](): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -96,10 +96,10 @@ export class StoreServer implements Disposable {
   }
 
   #restore(manager: FdStoreManager, vars: NonNullable<StoreOptions["systemd"]>, log: Log): void {
-    const { deposits, others } = manager.takeBack(vars);
+    const { deposits, others } = manager.restore(vars);
     this.#store.restore(deposits);
     for (const name of others) {
-      const text = `the service manager kept '${name}', which is not the store's: ignored`;
+      const text = `ignored '${name}', which the service manager kept but the store did not put`;
       log({ level: "warn", event: "warning", text, fields: {} });
     }
   }
@@ -111,10 +111,10 @@ export class StoreServer implements Disposable {
         if (fd !== null) this.#welcome(fd);
       } catch (error) {
         if (!hasCode(error, "EMFILE", "ENFILE", "ENOMEM", "ENOBUFS")) throw error;
-        // It stays readable: look away for a moment, or this would be a busy loop.
+        // The socket stays readable, so without a pause this would be a busy loop.
         this.#stopAccepting();
-        const again = setTimeout(() => this.#accept(), EXHAUSTED_MS).unref();
-        this.#stopAccepting = () => clearTimeout(again);
+        const retry = setTimeout(() => this.#accept(), EXHAUSTED_MS).unref();
+        this.#stopAccepting = () => clearTimeout(retry);
       }
     });
   }
@@ -124,10 +124,10 @@ export class StoreServer implements Disposable {
     const { clients } = this.#limits;
     if (!client.isTrusted) {
       const error = `only processes of uid ${process.geteuid?.()} and root may use this store`;
-      this.#turnAway(client, this.#store.refuse("peer", error));
-    } else if (this.#clients.size >= clients && !this.#makeRoom()) {
+      this.#reject(client, this.#store.refuse("peer", error));
+    } else if (this.#clients.size >= clients && !this.#evictIdle()) {
       const error = `the store has ${clients} clients, its limit`;
-      this.#turnAway(client, this.#store.refuse("clients", error));
+      this.#reject(client, this.#store.refuse("clients", error));
     } else {
       const id = ++this.#lastClient;
       this.#clients.set(id, client);
@@ -135,28 +135,24 @@ export class StoreServer implements Disposable {
     }
   }
 
-  #turnAway(client: StoreClient, answer: Answer): void {
+  #reject(client: StoreClient, answer: Answer): void {
     client.send(answer);
     client[Symbol.dispose]();
   }
 
-  /** Closes the client that has been silent for longest and holds nothing: it loses nothing. */
-  #makeRoom(): boolean {
-    let silent: number | null = null;
-    let sinceMs = Number.POSITIVE_INFINITY;
-    for (const [id, client] of this.#clients) {
-      if (client.heardMs >= sinceMs || this.#store.isHolder(id)) continue;
-      silent = id;
-      sinceMs = client.heardMs;
-    }
-    if (silent === null) return false;
+  /** Closes the longest idle client that holds no name; returns false if every client holds one. */
+  #evictIdle(): boolean {
+    const evictable = [...this.#clients].filter(([id]) => !this.#store.isHolder(id));
+    const [idle] = evictable.toSorted(([, a], [, b]) => a.heardMs - b.heardMs);
+    if (!idle) return false;
+    const [id, client] = idle;
     const error = `the store has ${this.#limits.clients} clients, its limit, and this one was idle`;
-    this.#clients.get(silent)?.send(this.#store.refuse("clients", error));
-    this.#close(silent);
+    client.send(this.#store.refuse("clients", error));
+    this.#close(id);
     return true;
   }
 
-  /** One message of one client, then it is another's turn. */
+  /** Handles one message, so that clients take turns. */
   #serve(id: number, client: StoreClient): void {
     const message = client.receive();
     if (message === null) return;
@@ -169,15 +165,15 @@ export class StoreServer implements Disposable {
     const { reply, gone } = answer;
     if (!client.send(answer)) this.#closeSlow(id);
     else if (!reply.ok && FATAL.has(reply.reason)) this.#close(id);
-    this.#store.answered();
+    this.#store.flushTimeouts();
     for (const holder of gone?.clients ?? []) {
-      if (!this.#clients.get(holder)?.tellGone(gone?.name ?? "")) this.#closeSlow(holder);
+      if (!this.#clients.get(holder)?.sendGone(gone?.name ?? "")) this.#closeSlow(holder);
     }
-    this.#arm();
+    this.#setTimer();
   }
 
   #closeSlow(id: number): void {
-    this.#store.refuse("slow", "it does not read what it is sent");
+    this.#store.refuse("slow", "the client does not read its replies");
     this.#close(id);
   }
 
@@ -185,8 +181,9 @@ export class StoreServer implements Disposable {
     try {
       if (!truncated) {
         const request = decodeRequest(data, fds.length);
-        // A connection that the store itself keeps open has no end, and its deposits no time.
-        if (fds.some((fd) => leadsTo(fd, this.path))) throw new MalformedError(SELF);
+        // The store itself would keep such a connection open, so its names would never expire.
+        if (fds.some((fd) => isConnectedTo(fd, this.path)))
+          throw new MalformedError("a connection to this store cannot be put into it");
         return this.#store.answer(id, request, fds);
       }
     } catch (error) {
@@ -195,33 +192,33 @@ export class StoreServer implements Disposable {
       return this.#store.refuse("malformed", `the message is malformed: ${error.message}`);
     }
     closeAll(fds);
-    return this.#store.refuse("truncated", "the message is too long, or lost descriptors");
+    return this.#store.refuse("truncated", "the message is too long, or lost file descriptors");
   }
 
   #close(id: number): void {
     this.#clients.get(id)?.[Symbol.dispose]();
     this.#clients.delete(id);
-    this.#store.gone(id);
-    this.#arm();
+    this.#store.disconnect(id);
+    this.#setTimer();
   }
 
-  #arm(): void {
+  #setTimer(): void {
     clearTimeout(this.#timer);
-    const { dueMs } = this.#store;
-    if (dueMs === null || this.#closed) return;
+    const { dueInMs } = this.#store;
+    if (dueInMs === null || this.#closed) return;
     this.#timer = setTimeout(() => {
       this.#store.expire();
-      this.#arm();
-    }, Math.ceil(dueMs)).unref();
+      this.#setTimer();
+    }, Math.ceil(dueInMs)).unref();
   }
 }
 
-/** Whether it is a connection to whoever listens on `path`. */
-function leadsTo(fd: number, path: string): boolean {
+/** Returns whether `fd` is a connection to the socket at `path`. */
+function isConnectedTo(fd: number, path: string): boolean {
   try {
     return getpeername(fd).equals(libc.sockaddrUnix(path));
   } catch {
-    return false; // no socket, or not connected
+    return false; // not a socket, or not connected
   }
 }
 
@@ -232,5 +229,5 @@ function closeAll(fds: readonly number[]): void {
 function managerOf(vars: Readonly<Record<string, string | undefined>>): FdStoreManager {
   const path = vars["NOTIFY_SOCKET"];
   if (path) return new FdStoreManager(path);
-  throw new UsageError("--systemd wants a service manager, and NOTIFY_SOCKET is not set");
+  throw new UsageError("--systemd requires a systemd service: NOTIFY_SOCKET is not set");
 }

@@ -1,4 +1,4 @@
-/** One client as the store sees it: a connection, and the process behind it. Nothing here waits for it. */
+/** One client of the store: its connection and process. No call here waits for the client. */
 import { hasCode } from "../errors.ts";
 import * as libc from "../sys/libc.ts";
 import { onReadable } from "../sys/readable.ts";
@@ -14,21 +14,21 @@ export class StoreClient implements Disposable {
   #heardMs = performance.now();
   #stopWatching: () => void = () => {};
 
-  /** @param fd a connection that was accepted */
+  /** @param fd an accepted connection */
   constructor(fd: number) {
     this.#fd = fd;
-    // struct ucred: of the process that connected, when it did.
+    // struct ucred: pid and uid of the client when it connected (unix(7)).
     const credentials = libc.getsockopt(fd, libc.SOL_SOCKET, SO_PEERCRED, 12);
     this.pid = credentials.readInt32LE(0);
     this.#uid = credentials.readUInt32LE(4);
   }
 
-  /** Ours, or root's. */
+  /** True if the client runs as the store's user, or as root. */
   get isTrusted(): boolean {
     return this.#uid === 0 || this.#uid === process.geteuid?.();
   }
 
-  /** When it last sent something, or came. */
+  /** Time of its last message, or of its connection (ms, performance.now()). */
   get heardMs(): number {
     return this.#heardMs;
   }
@@ -37,7 +37,7 @@ export class StoreClient implements Disposable {
     this.#stopWatching = onReadable(this.#fd, ready);
   }
 
-  /** The next message; an empty one when the connection has ended, however it did. */
+  /** Returns the next message, null if none is pending, or an empty one after the connection's end. */
   receive(): Message | null {
     this.#heardMs = performance.now();
     try {
@@ -48,13 +48,13 @@ export class StoreClient implements Disposable {
     }
   }
 
-  /** False when it did not take the answer: it is gone, or so far behind that its socket is full. */
+  /** Sends a reply; returns false if the client closed the connection or its socket is full. */
   send({ reply, fds }: Answer): boolean {
     return this.#send(encode(reply), fds);
   }
 
-  /** Tells it that a name is gone; as {@link send}. */
-  tellGone(name: string): boolean {
+  /** Sends the event `gone` of a name; returns as {@link send}. */
+  sendGone(name: string): boolean {
     return this.#send(encode({ event: "gone", name }), []);
   }
 
@@ -62,7 +62,7 @@ export class StoreClient implements Disposable {
     try {
       return sendmsg(this.#fd, data, fds);
     } catch (error) {
-      // ETOOMANYREFS: its user has too many descriptors under way.
+      // ETOOMANYREFS: this user has too many descriptors in transit (unix(7)).
       if (!hasCode(error, "EPIPE", "ECONNRESET", "ENOTCONN", "ETOOMANYREFS", "ENOBUFS", "ENOMEM")) {
         throw error;
       }

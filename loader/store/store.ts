@@ -1,4 +1,4 @@
-/** The store without its socket: carries out requests, closes what is to be closed, and counts. */
+/** The store without its socket: handles requests, closes file descriptors, and counts. */
 import { StoreRefusedError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import * as libc from "../sys/libc.ts";
@@ -14,7 +14,7 @@ import {
 } from "./protocol.ts";
 import type { FdStoreManager } from "./systemd_fdstore.ts";
 
-/** File descriptors since the start, and refusals. */
+/** Counts of file descriptors and refusals since the start. */
 export interface StoreCounts {
   readonly put: number;
   readonly taken: number;
@@ -23,15 +23,15 @@ export interface StoreCounts {
   readonly refused: Readonly<Record<Reason, number>>;
 }
 
-/** A reply, and the descriptors that go with it; they stay the store's. */
+/** A reply with its file descriptors, which the store keeps open. */
 export interface Answer {
   readonly reply: StoreReply;
   readonly fds: readonly number[];
-  /** Others who held a name that is gone now. */
+  /** A name that was closed, and the other clients that held it. */
   readonly gone?: { readonly name: string; readonly clients: readonly StoreClient[] };
 }
 
-export interface StoreParts {
+interface StoreParts {
   readonly limits: Limits;
   readonly timeoutMs: number;
   readonly manager: FdStoreManager | null;
@@ -42,8 +42,8 @@ export interface StoreParts {
 export class Store implements Disposable {
   readonly #parts: StoreParts;
   readonly #deposits: Deposits;
-  /** Names whose timeout the service manager does not know yet. */
-  readonly #changed = new Set<string>();
+  /** Names with a new timeout that the service manager does not know yet. */
+  readonly #newTimeouts = new Set<string>();
   readonly #counts = { put: 0, taken: 0, expired: 0, dropped: 0 };
   readonly #refused = Object.fromEntries(REASONS.map((reason) => [reason, 0])) as Record<
     Reason,
@@ -55,15 +55,15 @@ export class Store implements Disposable {
     this.#deposits = new Deposits(parts.limits, parts.timeoutMs);
   }
 
-  /** What the manager kept; from now on the time runs. */
+  /** Restores deposits that the service manager kept; their timeouts start now. */
   restore(deposits: readonly Pick<Deposit, "name" | "fds" | "shared" | "timeoutMs">[]): void {
     for (const deposit of deposits) {
       this.#deposits.restore(deposit, performance.now());
-      this.#say("restored", deposit, "given back by the service manager");
+      this.#logEvent("restored", deposit, "restored from the service manager");
     }
   }
 
-  /** Carries out a request; `fds` are the store's from now on. */
+  /** Handles a request. The store owns `fds` from now on. */
   answer(client: StoreClient, request: StoreRequest, fds: readonly number[]): Answer {
     try {
       if (request.op === "list") return { reply: this.#page(request.after), fds: [] };
@@ -79,34 +79,34 @@ export class Store implements Disposable {
     }
   }
 
-  /** Counts a refusal, and says it. */
+  /** Counts a refusal and returns its answer. */
   refuse(reason: Reason, error: string): Answer {
     this.#refused[reason]++;
     return { reply: { ok: false, reason, error }, fds: [] };
   }
 
   /**
-   * To be called when an answer was sent. A changed timeout is told to the service manager only
-   * then: it has nothing for a moment, and by now the taker has.
+   * Sends new timeouts to the service manager.
+   * @requires that the answer was sent: the manager keeps nothing for a moment, but the taker does
    */
-  answered(): void {
-    for (const name of this.#changed) {
+  flushTimeouts(): void {
+    for (const name of this.#newTimeouts) {
       const deposit = this.#deposits.get(name);
-      if (deposit) this.#tell((manager) => manager.keep(deposit));
+      if (deposit) this.#notifyManager((manager) => manager.keep(deposit));
     }
-    this.#changed.clear();
+    this.#newTimeouts.clear();
   }
 
   isHolder(client: StoreClient): boolean {
     return this.#deposits.isHolder(client);
   }
 
-  gone(client: StoreClient): void {
-    this.#deposits.gone(client, performance.now());
+  disconnect(client: StoreClient): void {
+    this.#deposits.disconnect(client, performance.now());
   }
 
-  /** In how many ms something expires; null: nothing will. */
-  get dueMs(): number | null {
+  /** Time until the next deposit expires, ms, or null if every name has a client. */
+  get dueInMs(): number | null {
     const { dueMs } = this.#deposits;
     return dueMs === null ? null : Math.max(0, dueMs - performance.now());
   }
@@ -115,7 +115,7 @@ export class Store implements Disposable {
     for (const deposit of this.#deposits.expire(performance.now())) {
       this.#forget(deposit.name, deposit.fds);
       this.#counts.expired += deposit.fds.length;
-      this.#say("expired", deposit, `nobody took it within ${deposit.timeoutMs} ms: closed`);
+      this.#logEvent("expired", deposit, `closed: not taken within ${deposit.timeoutMs} ms`);
     }
   }
 
@@ -127,7 +127,7 @@ export class Store implements Disposable {
     return { ...this.#counts, refused: { ...this.#refused } };
   }
 
-  /** Closes everything; what a service manager keeps it goes on keeping. */
+  /** Closes all deposits; the service manager continues to keep its copies. */
   [Symbol.dispose](): void {
     for (const { name, fds } of this.#deposits.all) {
       this.#deposits.drop(name);
@@ -140,10 +140,11 @@ export class Store implements Disposable {
     request: StoreRequest & { op: "put" },
     received: readonly number[],
   ): void {
-    const there = request.add ? (this.#deposits.get(request.name)?.fds ?? []) : [];
-    // A depositor comes back to a store that was restarted, and that had it kept.
-    const [fds, again] = partition(received, (fd) => !there.some((other) => sameSocket(fd, other)));
-    for (const fd of again) libc.close(fd);
+    const present = request.add ? (this.#deposits.get(request.name)?.fds ?? []) : [];
+    // After a restart the store may have restored a socket that its depositor adds again.
+    const isNew = (fd: number) => !present.some((other) => sameSocket(fd, other));
+    const fds = received.filter(isNew);
+    for (const fd of received) if (!fds.includes(fd)) libc.close(fd);
     let replaced: readonly number[];
     try {
       ({ replaced } = this.#deposits.put(client, request, fds, performance.now()));
@@ -152,33 +153,34 @@ export class Store implements Disposable {
       throw error;
     }
     const deposit = this.#deposits.get(request.name);
-    if (deposit) this.#tell((manager) => manager.keep(deposit));
+    if (deposit) this.#notifyManager((manager) => manager.keep(deposit));
     for (const fd of replaced) libc.close(fd);
     this.#counts.put += fds.length;
     this.#counts.dropped += replaced.length;
-    this.#say("put", { name: request.name, fds }, `put by process ${this.#parts.pidOf(client)}`);
+    const text = `put by process ${this.#parts.pidOf(client)}`;
+    this.#logEvent("put", { name: request.name, fds }, text);
   }
 
   #take(client: StoreClient, request: StoreRequest & { op: "take" }): Answer {
     const before = this.#deposits.get(request.name)?.timeoutMs;
     const deposit = this.#deposits.take(client, request);
-    if (deposit.timeoutMs !== before) this.#changed.add(deposit.name);
+    if (deposit.timeoutMs !== before) this.#newTimeouts.add(deposit.name);
     this.#counts.taken += deposit.fds.length;
-    this.#say("taken", deposit, `taken by process ${this.#parts.pidOf(client)}`);
+    this.#logEvent("taken", deposit, `taken by process ${this.#parts.pidOf(client)}`);
     const { fds, shared } = deposit;
     return { reply: { ok: true, fds: fds.length, shared }, fds };
   }
 
-  /** A name ends: its taker has it, or it is dropped. */
+  /** Closes a name: its taker has received it, or it is dropped. */
   #close(client: StoreClient, op: "confirm" | "drop", name: string): Answer {
     const before = this.#deposits.get(name);
     const closed =
       op === "confirm" ? this.#deposits.confirm(client, name) : this.#deposits.drop(name);
-    if (this.#deposits.get(name)) return done(0); // shared: it stays
+    if (this.#deposits.get(name)) return done(0); // a shared name stays
     this.#forget(name, closed);
     if (op === "drop") {
       this.#counts.dropped += closed.length;
-      this.#say("dropped", { name, fds: closed }, "dropped");
+      this.#logEvent("dropped", { name, fds: closed }, "dropped");
     }
     const holders = new Set([...(before?.holders ?? []), ...(before?.takers ?? [])]);
     holders.delete(client);
@@ -186,18 +188,18 @@ export class Store implements Disposable {
   }
 
   #forget(name: string, fds: readonly number[]): void {
-    this.#tell((manager) => manager.forget(name));
+    this.#notifyManager((manager) => manager.forget(name));
     for (const fd of fds) libc.close(fd);
   }
 
-  /** A service manager that cannot be reached is no reason to refuse anybody. */
-  #tell(what: (manager: FdStoreManager) => void): void {
+  /** Updates the service manager; logs a failure, because it must not affect clients. */
+  #notifyManager(update: (manager: FdStoreManager) => void): void {
     const { manager, log } = this.#parts;
     if (!manager) return;
     try {
-      what(manager);
+      update(manager);
     } catch (error) {
-      const text = `the service manager was not told, a restart would lose it: ${(error as Error).message}`;
+      const text = `the service manager was not notified: ${(error as Error).message}; a restart loses the change`;
       log({ level: "warn", event: "warning", text, fields: {} });
     }
   }
@@ -215,7 +217,7 @@ export class Store implements Disposable {
   }
 
   #sorted(): Deposit[] {
-    return [...this.#deposits.all].sort((a, b) => (a.name < b.name ? -1 : 1));
+    return this.#deposits.all.toSorted((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   #describe(deposit: Deposit): StoredName {
@@ -235,8 +237,8 @@ export class Store implements Disposable {
     };
   }
 
-  #say(event: string, { name, fds }: Pick<Deposit, "name" | "fds">, what: string): void {
-    const text = `${name} (${fds.length} fd${fds.length === 1 ? "" : "s"}): ${what}`;
+  #logEvent(event: string, { name, fds }: Pick<Deposit, "name" | "fds">, details: string): void {
+    const text = `${name} (${fds.length} fd${fds.length === 1 ? "" : "s"}): ${details}`;
     const fields = { name, fds: fds.length };
     this.#parts.log({ level: "info", event: `store_${event}`, text, fields });
   }
@@ -244,8 +246,4 @@ export class Store implements Disposable {
 
 function done(fds: number): Answer {
   return { reply: { ok: true, fds }, fds: [] };
-}
-
-function partition(fds: readonly number[], test: (fd: number) => boolean): [number[], number[]] {
-  return [fds.filter(test), fds.filter((fd) => !test(fd))];
 }

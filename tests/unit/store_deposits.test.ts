@@ -1,4 +1,4 @@
-/** What the store holds, for whom and until when: no sockets, no clock. */
+/** Deposits: names, holders, takers and timeouts, without sockets or a clock. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { STORE_LIMITS } from "../../loader/index.ts";
@@ -16,13 +16,13 @@ function deposits(limits = { names: 2, fds: 5 }): Deposits {
 
 const refused = (reason: string) => ({ name: "StoreRefusedError", reason });
 
-describe("the time", () => {
-  test("runs from the moment the last depositor is gone, to the millisecond", () => {
+describe("the timeout", () => {
+  test("starts when the last depositor disconnects, to the millisecond", () => {
     const d = deposits();
     d.put(OLD, put, [10], 0);
     assert.equal(d.dueMs, null);
     assert.deepEqual(d.expire(1e9), []);
-    d.gone(OLD, 1_000);
+    d.disconnect(OLD, 1_000);
     assert.equal(d.dueMs, 1_100);
     assert.deepEqual(d.expire(1_099), []);
     const [expired] = d.expire(1_100);
@@ -35,20 +35,20 @@ describe("the time", () => {
     d.put(OLD, put, [10], 0);
     d.put(NEW, { ...put, add: true }, [11], 0);
     assert.deepEqual(d.get("web")?.fds, [10, 11]);
-    d.gone(OLD, 10);
+    d.disconnect(OLD, 10);
     assert.equal(d.dueMs, null);
-    d.gone(NEW, 20);
+    d.disconnect(NEW, 20);
     assert.equal(d.dueMs, 120);
   });
 
-  test("is the name's own, and a taker's who says another", () => {
+  test("is the name's own, until a taker sets another", () => {
     const d = deposits();
     d.put(OLD, { ...put, timeoutMs: 7 }, [10], 0);
-    d.gone(OLD, 0);
+    d.disconnect(OLD, 0);
     assert.equal(d.dueMs, 7);
     d.take(NEW, { ...keep, timeoutMs: 9 });
     assert.equal(d.dueMs, null);
-    d.gone(NEW, 50);
+    d.disconnect(NEW, 50);
     assert.equal(d.dueMs, 59);
   });
 
@@ -56,7 +56,7 @@ describe("the time", () => {
     const d = deposits();
     d.put(OLD, { ...put, timeoutMs: 500 }, [10], 0);
     d.put(OLD, { ...put, name: "admin", timeoutMs: 50 }, [11], 0);
-    d.gone(OLD, 0);
+    d.disconnect(OLD, 0);
     assert.equal(d.dueMs, 50);
     assert.deepEqual(
       d.expire(60).map(({ name }) => name),
@@ -67,7 +67,7 @@ describe("the time", () => {
 });
 
 describe("taking", () => {
-  test("two takers never get the same", () => {
+  test("two takers never get the same descriptors", () => {
     const d = deposits();
     d.put(OLD, put, [10, 11], 0);
     assert.deepEqual(d.take(NEW, take).fds, [10, 11]);
@@ -79,28 +79,28 @@ describe("taking", () => {
   test("a taker that dies before it confirms gives it back", () => {
     const d = deposits();
     d.put(OLD, put, [10], 0);
-    d.gone(OLD, 0);
+    d.disconnect(OLD, 0);
     d.take(NEW, take);
-    d.gone(NEW, 50);
+    d.disconnect(NEW, 50);
     assert.equal(d.dueMs, 150);
     assert.deepEqual(d.take(THIRD, take).fds, [10]);
   });
 
-  test("with keep the store has it too, for the next one", () => {
+  test("with keep the store keeps the deposit for the next taker", () => {
     const d = deposits();
     d.put(OLD, put, [10], 0);
     d.take(NEW, keep);
-    d.gone(OLD, 0);
+    d.disconnect(OLD, 0);
     assert.equal(d.dueMs, null);
     assert.throws(() => d.take(THIRD, keep), refused("taken"));
-    d.gone(NEW, 5);
+    d.disconnect(NEW, 5);
     assert.deepEqual(d.take(THIRD, keep).fds, [10]);
   });
 
-  test("what was put as shared is for all, and nobody takes it away or prolongs its time", () => {
+  test("a shared deposit is for every taker: none removes it or prolongs its timeout", () => {
     const d = deposits();
     d.put(OLD, { ...put, shared: true }, [10], 0);
-    d.gone(OLD, 0);
+    d.disconnect(OLD, 0);
     assert.deepEqual(d.take(NEW, take).fds, [10]);
     assert.deepEqual(d.take(THIRD, take).fds, [10]);
     assert.deepEqual(d.confirm(NEW, "web"), []);
@@ -108,12 +108,12 @@ describe("taking", () => {
     d.take(NEW, keep);
     d.take(THIRD, keep);
     assert.equal(d.dueMs, null);
-    d.gone(NEW, 10);
-    d.gone(THIRD, 20);
+    d.disconnect(NEW, 10);
+    d.disconnect(THIRD, 20);
     assert.equal(d.dueMs, 120);
   });
 
-  test("who has not taken cannot confirm", () => {
+  test("a client that has not taken a name cannot confirm it", () => {
     const d = deposits();
     d.put(OLD, put, [10], 0);
     assert.throws(() => d.confirm(NEW, "web"), refused("absent"));
@@ -122,34 +122,34 @@ describe("taking", () => {
 });
 
 describe("putting", () => {
-  test("replaces what nobody else holds, and gives it back to be closed", () => {
+  test("replaces a name that no other client holds, and returns its descriptors", () => {
     const d = deposits();
     assert.deepEqual(d.put(OLD, put, [10], 0).replaced, []);
     assert.deepEqual(d.put(OLD, put, [11], 0).replaced, [10]);
-    d.gone(OLD, 0);
+    d.disconnect(OLD, 0);
     assert.deepEqual(d.put(NEW, put, [12], 0).replaced, [11]);
   });
 
-  test("does not replace what another live process holds or has taken", () => {
+  test("does not replace a name that another client holds or has taken", () => {
     const d = deposits();
     d.put(OLD, put, [10], 0);
     assert.throws(() => d.put(NEW, put, [11], 0), refused("held"));
     d.take(THIRD, keep);
-    d.gone(OLD, 0);
+    d.disconnect(OLD, 0);
     assert.throws(() => d.put(NEW, put, [11], 0), refused("held"));
     assert.deepEqual(d.get("web")?.fds, [10]);
   });
 
-  test("as taken is for nobody else while the depositor lives", () => {
+  test("as taken excludes other takers while the depositor runs", () => {
     const d = deposits();
     d.put(OLD, { ...put, taken: true }, [10], 0);
     assert.throws(() => d.take(NEW, keep), refused("taken"));
     assert.throws(() => d.put(NEW, { ...put, add: true, taken: true }, [11], 0), refused("taken"));
-    d.gone(OLD, 0);
+    d.disconnect(OLD, 0);
     assert.deepEqual(d.take(NEW, keep).fds, [10]);
   });
 
-  test("what is added is as shared as what is there", () => {
+  test("adding to a name that is not shared as shared is refused", () => {
     const d = deposits();
     d.put(OLD, put, [10], 0);
     assert.throws(() => d.put(NEW, { ...put, add: true, shared: true }, [11], 0), refused("held"));
@@ -179,18 +179,18 @@ describe("putting", () => {
   });
 });
 
-test("a dropped name is gone, whoever holds it", () => {
+test("a name is dropped in spite of its holders", () => {
   const d = deposits();
   d.put(OLD, put, [10], 0);
   d.take(NEW, keep);
   assert.deepEqual(d.drop("web"), [10]);
   assert.throws(() => d.drop("web"), refused("absent"));
   assert.equal(d.isHolder(NEW), false);
-  d.gone(OLD, 0);
+  d.disconnect(OLD, 0);
   assert.equal(d.dueMs, null);
 });
 
-test("what a service manager kept has its time from the start on", () => {
+test("the timeout of a restored deposit starts at once", () => {
   const d = deposits();
   d.restore({ name: "web", fds: [3, 4], shared: false, timeoutMs: 30 }, 1_000);
   assert.equal(d.dueMs, 1_030);

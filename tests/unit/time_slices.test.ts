@@ -1,4 +1,4 @@
-/** Work in steps: what it comes to, and whose turn it is meanwhile. */
+/** Work in steps: its result, and turns of the event loop meanwhile. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { atOnce, inSlices } from "../../loader/time_slices.ts";
@@ -21,12 +21,12 @@ function* working(
   }
 }
 
-test("at once and in slices it comes to the same", async () => {
+test("at once and in slices have the same result", async () => {
   assert.equal(atOnce(working(3, 0)), "done");
   assert.equal(await inSlices(working(3, 0)), "done");
 });
 
-test("in slices others have their turn, at once nobody has", async () => {
+test("the event loop gets turns between slices, and none at once", async () => {
   let turns = 0;
   let running = true;
   const turn = () => {
@@ -36,12 +36,12 @@ test("in slices others have their turn, at once nobody has", async () => {
   setImmediate(turn);
   atOnce(working(20, 6));
   assert.equal(turns, 0);
-  await inSlices(working(20, 6)); // two of them are a slice
+  await inSlices(working(20, 6)); // two steps are a slice
   running = false;
   assert.ok(turns >= 8, String(turns));
 });
 
-test("what fails ends it, and what it held is let go of", async () => {
+test("an error ends the work and runs its finally blocks", async () => {
   let ended = 0;
   function* failing(): Generator<void, string> {
     yield* working(1, 0, () => ended++);
@@ -52,7 +52,7 @@ test("what fails ends it, and what it held is let go of", async () => {
   assert.equal(ended, 2);
 });
 
-test("each step is told, in its order", async () => {
+test("each step's value is passed on, in order", async () => {
   function* counting(): Generator<number, string> {
     for (let n = 0; n < 3; n++) yield n;
     return "done";

@@ -11,7 +11,7 @@ const NO_SERVICE = /\.(socket|device|mount|automount|swap|target|path|timer|slic
 const DEFAULT_SLICE = "/system.slice";
 
 /** Returns the properties of a unit, or null if systemd does not run or answer. */
-export type ShowUnit = (unit: string) => ReadonlyMap<string, string> | null;
+type ShowUnit = (unit: string) => ReadonlyMap<string, string> | null;
 
 /** Runs `systemctl show` (systemctl(1)). */
 const systemctlShow: ShowUnit = (unit) => {

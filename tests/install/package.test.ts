@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { TempDir } from "../helpers/host/child.ts";
 import { inSandbox, output, pathWithNodeOnly } from "./installed.ts";
 
-const OBJECTS = ["adopt.bpf.o", "listeners.bpf.o", "bind_events.bpf.o", "select.bpf.o"];
+const OBJECTS = ["adopt.bpf.o", "bind_events.bpf.o", "listeners.bpf.o", "select.bpf.o"];
 
 test("the npm package attaches where there is no clang", async () => {
   using dir = new TempDir();

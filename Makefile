@@ -1,5 +1,5 @@
-# What is missing on the machine is installed by the first target that needs it
-# (tests/helpers/deps.sh), so that `make demo` and `make test` are all there is to know.
+# The first target that needs a missing package installs it (tests/helpers/deps.sh), so `make demo`
+# and `make test` work on a fresh machine.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
@@ -14,11 +14,11 @@ COMPLETIONS := $(DESTDIR)$(prefix)/share/bash-completion/completions
 
 CLANG ?= clang
 CLANG_FORMAT ?= clang-format
-# The asm headers of the host; after all others, so that they shadow none.
+# The asm headers of the host come after all others, so that they shadow none.
 BPF_CFLAGS := -target bpf -mcpu=v3 -g -O2 -Wall -Wextra -Werror \
 	-idirafter /usr/include/$(shell uname -m)-linux-gnu
 BPF_OBJECTS := $(patsubst bpf/%.bpf.c,dist/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
-# What the benchmark compares with.
+# Reference programs of the benchmark.
 BENCH_OBJECTS := $(patsubst tests/bench/%.bpf.c,dist/tests/bench/%.bpf.o,$(wildcard tests/bench/*.bpf.c))
 BPF_TEXT := $(wildcard bpf/*.c bpf/*.h tests/bench/*.bpf.c)
 
@@ -26,7 +26,7 @@ TS_SOURCES := $(shell find loader cli tests -name '*.ts')
 NODE_MODULES := node_modules/.package-lock.json
 BUILT := dist/.built
 
-# Files, not folders: what an older build left in dist is not a test.
+# Files instead of folders, because dist may contain tests of an older build.
 tests_in = $(or $(patsubst tests/%.ts,dist/tests/%.js,$(wildcard $(1:%=tests/%/*.test.ts))),$(error no tests in $(1)))
 NODE_TEST := node --test --test-reporter=spec --test-concurrency=1
 SANDBOX := tests/helpers/sandbox.sh
@@ -40,23 +40,23 @@ help: ## list the targets
 build: $(BPF_OBJECTS) $(BUILT) ## build everything into dist/
 
 .PHONY: check
-check: deps-check build format-check unit ## what needs no root: format, lint, types, unit and FFI tests
+check: deps-check build format-check unit ## format, lint, types, unit and FFI tests (no root)
 
 .PHONY: test
 test: export REQUIRE_KERNEL_TESTS = 1
 test: root check kernel e2e install-tests ## everything: check, kernel, real servers, installation (root)
 
 .PHONY: demo
-demo: root deps-sandbox build ## the product in a minute: reloads and stops, without and with the sidecar (root)
+demo: root deps-sandbox build ## reloads and stops, without and with the sidecar, in a minute (root)
 	@$(SANDBOX) node dist/tests/demo/demo.js
 
 .PHONY: info
-info: root deps-sandbox build ## what the BPF programs cost: verifier instructions, stack, memory, size (root)
+info: root deps-sandbox build ## cost of the BPF programs: verifier instructions, stack, memory, size (root)
 	@node dist/tests/bench/info.js
 
 .PHONY: bench
 bench: export ONLY := $(ONLY)
-bench: root deps-test deps-sandbox deps-bench build $(BENCH_OBJECTS) ## every figure of docs/PERFORMANCE.md, or ONLY=name of them (root, under 15 minutes)
+bench: root deps-test deps-sandbox deps-bench build $(BENCH_OBJECTS) ## every figure of docs/PERFORMANCE.md, or ONLY=name (root, under 15 minutes)
 	@node dist/tests/bench/bench.js
 
 .PHONY: format
@@ -87,12 +87,12 @@ install: build ## install into PREFIX (/usr/local), below DESTDIR
 	chmod 644 '$(COMPLETIONS)/reuseport-migrate'
 
 .PHONY: uninstall
-uninstall: ## remove what install put there; what is attached stays attached
+uninstall: ## remove the installed files; attached programs stay attached
 	rm -rf '$(LIB)'
 	rm -f '$(BIN)/reuseport-migrate' $(UNIT_FILES:%='$(UNITS)/%') '$(COMPLETIONS)/reuseport-migrate'
 
 .PHONY: clean
-clean: ## remove what was built
+clean: ## remove all build products
 	rm -rf dist
 
 .PHONY: soak
@@ -101,7 +101,7 @@ soak: export REQUIRE_KERNEL_TESTS = 1
 soak: root deps-test deps-sandbox build ## every stop and start of the hold tests 50 times (root, about 15 minutes)
 	$(SANDBOX) $(NODE_TEST) $(filter dist/tests/e2e/hold%,$(call tests_in,e2e))
 
-# The suites one by one.
+# The suites of `make test`.
 .PHONY: unit kernel e2e install-tests
 unit: build
 	$(NODE_TEST) $(call tests_in,unit ffi)
@@ -112,7 +112,7 @@ kernel: root deps-test deps-sandbox build ## only the kernel tests (root)
 e2e: root deps-test deps-sandbox build ## only the tests with real servers (root)
 	$(SANDBOX) $(NODE_TEST) $(call tests_in,e2e)
 
-# Installing wants the network, attaching the sandbox: these tests enter it themselves.
+# Installing requires the network, attaching the sandbox: these tests enter the sandbox themselves.
 install-tests: root deps-test deps-sandbox build ## only the installation tests (root)
 	$(NODE_TEST) $(call tests_in,install)
 
@@ -141,7 +141,7 @@ dist/tests/bench/%.bpf.o: tests/bench/%.bpf.c Makefile | deps-build
 	@mkdir -p dist/tests/bench
 	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
 
-# A file that lost its source would be packed and could be imported: out with it.
+# Removes files without a source, which would otherwise be packed and could be imported.
 $(BUILT): $(TS_SOURCES) tsconfig.json $(NODE_MODULES) | deps-build
 	node_modules/.bin/tsc
 	@chmod 755 dist/cli/bin.js

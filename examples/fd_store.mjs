@@ -1,11 +1,11 @@
 /**
- * A server that takes its listener from the store by itself, without `store exec`:
+ * A server that takes its listener from the store itself, without `store exec`:
  *
  *     reuseport-migrate store --listen /run/fds.sock &
  *     node fd_store.mjs /run/fds.sock :8080
  *
- * The first start opens the listener and deposits it, every other one gets it back with whoever
- * waits in its queue. While this process lives the store's time does not run.
+ * The first start opens the listener and deposits it. Every later start gets it back, with the
+ * connections in its accept queue. The store's timeout starts when this process ends.
  */
 import { createServer } from "node:http";
 import { FdStore } from "reuseport-migrate";
@@ -20,6 +20,6 @@ const server = createServer((request, response) => {
 server.listen({ fd });
 
 process.on("SIGTERM", () => {
-  // Finish what was accepted; the listener is the store's until the next one asks for it.
+  // Finishes accepted connections. The store keeps the listener for the next start.
   server.close(() => store.close());
 });

@@ -1,11 +1,11 @@
 /**
- * A plain Node server that can be handed its listener, as systemd and `store exec` do it:
+ * A plain Node server that accepts a listener from systemd or `store exec` (sd_listen_fds(3)):
  *
  *     reuseport-migrate store --listen /run/fds.sock &
  *     reuseport-migrate store exec --store /run/fds.sock --name web --tcp :8080 -- node listen_fds.mjs
  *
- * It may be stopped and started, or killed and started: who connects meanwhile waits in the
- * listener's queue. Without any of that it listens on PORT by itself.
+ * After a stop or a kill, clients wait in the listener's accept queue until the next start. Without
+ * systemd and store it listens on PORT.
  */
 import { createServer } from "node:http";
 
@@ -16,5 +16,5 @@ const server = createServer((request, response) => {
 const inherited = process.env.LISTEN_PID === String(process.pid) && process.env.LISTEN_FDS === "1";
 server.listen(inherited ? { fd: 3 } : { port: Number(process.env.PORT ?? 8080) });
 
-// The queue stays: closing ours of the listener's descriptors ends our accepting, not the listening.
+// Closes this process's descriptor of the listener; the store's keeps it listening.
 process.on("SIGTERM", () => server.close());

@@ -1,4 +1,4 @@
-/** Work that is undone if it fails, and steps that all run. Node 24's DisposableStack replaces it. */
+/** Work that is undone if it fails, and steps that all run; DisposableStack is in Node 24. */
 /** Runs `work`. If it throws, runs the undo steps it registered, last first, and rethrows. */
 
 export function allOrNothing<T>(work: (undo: (step: () => void) => void) => T): T {

@@ -1,6 +1,6 @@
 /**
  * Known kernel defects. The self-test can find the first only (selftest/wakeup.ts): showing the
- * others takes a crash or a leak. `check` lists the versions with the fix; no verdict depends on it.
+ * others takes a crash or a leak. `check` lists fixed versions, but no verdict depends on them.
  * Pure.
  */
 
@@ -48,7 +48,7 @@ export function kernelVersion(release: string, version: string): string {
   return debian ?? /^\d+\.\d+(?:\.\d+)?/.exec(release)?.[0] ?? release;
 }
 
-/** Describes a defect, its fixed versions, and where `kernel` stands by its version number alone. */
+/** Describes a defect, its fixed versions, and `kernel` by its version number alone. */
 export function defectText({ what, fixedIn, notIn = [] }: Defect, kernel: string): string {
   const without = notIn.map((version) => `not in ${version}`);
   const where = [`fixed in ${fixedIn.join(", ")}`, ...without].join("; ");

@@ -43,10 +43,10 @@ const owners = (members: readonly Listener[]) => members.flatMap((member) => mem
 
 function namespaceOf(members: readonly Listener[]): Finding {
   const inode = members[0]?.key.netns ?? 0;
-  if (inode === netnsInode("/proc/self/ns/net")) return ok(`${inode}, ours`);
+  if (inode === netnsInode("/proc/self/ns/net")) return ok(`${inode}, this process's`);
   return hasCapability(CAP_SYS_ADMIN)
-    ? ok(`${inode}, not ours`)
-    : no(`${inode}, not ours: attach works, --hold does not`, "grant CAP_SYS_ADMIN for --hold");
+    ? ok(`${inode}, another one`)
+    : no(`${inode}, another one: attach works, --hold does not`, "grant CAP_SYS_ADMIN for --hold");
 }
 
 function sameUid(members: readonly Listener[]): Finding {
@@ -116,7 +116,7 @@ function noOtherProgram(members: readonly Listener[], directory: string | null):
   const ours = directory === null ? null : pinnedProgramId(directory);
   refuseForeign(members, ours);
   const [attached] = members.filter(({ programId }) => programId !== null);
-  return ok(attached ? `ours is attached (${attached.programId})` : "none is attached");
+  return ok(attached ? `our program is attached (${attached.programId})` : "none is attached");
 }
 
 /** @throws AbiMismatchError */

@@ -95,7 +95,7 @@ export function skipped(name: string): Finding {
   return unknown(`skipped: it depends on '${name}', which failed`);
 }
 
-/** Runs a probe. An error class that names a missing feature is a "no"; any other error is unknown. */
+/** Runs a probe. An error that names a missing feature is a "no", any other error is "unknown". */
 async function attempt(probe: Probe): Promise<Finding> {
   try {
     return await probe.run();

@@ -52,7 +52,7 @@ function belowMount(text: string, mount: string): string {
   return path === "" && text !== "" ? "/" : path;
 }
 
-/** The place of a cgroup in the tree, which stays the same when the cgroup is removed and made again. */
+/** Where a cgroup is in the tree; the same after it was removed and made again. */
 interface CgroupLocation {
   /** The parent's directory; for the root, its own. */
   readonly directory: string;
@@ -91,7 +91,7 @@ export function adoptablePath(text: string): string {
   return path;
 }
 
-/** Returns whether the kernel writes the path like this, and an adoption's record has space for it. */
+/** Returns whether the kernel writes `path` like this, and an adoption's record can store it. */
 function isCanonical(path: string): boolean {
   if (path === "/") return true;
   const [first, ...names] = path.split("/");
@@ -104,7 +104,7 @@ function isCanonical(path: string): boolean {
   );
 }
 
-/** Returns the cgroup of a process, or null if the process has ended or cgroup v2 is not mounted. */
+/** Returns the cgroup of a process, or null if it has ended or cgroup v2 is not mounted. */
 export function cgroupOf(pid: number): string | null {
   try {
     return /^0::(.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, "utf8"))?.[1] ?? null;

@@ -11,7 +11,7 @@ const NO_SERVICE = /\.(socket|device|mount|automount|swap|target|path|timer|slic
 const DEFAULT_SLICE = "/system.slice";
 
 /** Returns the properties of a unit, or null if systemd does not run or answer. */
-export type ShowUnit = (unit: string) => ReadonlyMap<string, string> | null;
+type ShowUnit = (unit: string) => ReadonlyMap<string, string> | null;
 
 /** Runs `systemctl show` (systemctl(1)). */
 const systemctlShow: ShowUnit = (unit) => {
@@ -68,7 +68,7 @@ export function unitCgroup(name: string, show: ShowUnit = systemctlShow): string
   );
 }
 
-/** Returns the cgroup of a slice: `a-b.slice` is in `a.slice`, `-.slice` is the root (systemd.slice(5)). */
+/** Returns a slice's cgroup: `a-b.slice` is in `a.slice`, `-.slice` the root (systemd.slice(5)). */
 function slicePath(slice: string): string {
   if (slice === "-.slice") return "";
   const names = slice.replace(/\.slice$/, "").split("-");

@@ -32,7 +32,7 @@ export function establishedConnections(
   return held.size;
 }
 
-/** Returns the inode numbers of open connections in a table like /proc/net/tcp (proc_pid_net(5)). */
+/** Returns the inode numbers of open connections in a table such as /proc/net/tcp. */
 function connectionsIn(path: string, ports: ReadonlySet<number>): string[] {
   const inodes: string[] = [];
   for (const line of read(path).split("\n").slice(1)) {

@@ -4,7 +4,7 @@ import type { GroupKey } from "../core/listener.ts";
 import * as libc from "../sys/libc.ts";
 import { domainOf, openTcp } from "./listen.ts";
 
-/** Opens a TCP socket in the listener's network namespace, bound to a free port and not connected. */
+/** Opens a TCP socket in the listener's network namespace, bound to a free port. */
 export function openSocket(key: GroupKey): number {
   const fd = openTcp(key);
   try {

@@ -48,7 +48,7 @@ function usedNetns(): Set<number> {
   return used;
 }
 
-/** Returns the mounted namespaces of a process: their root is `net:[4026532288]` (proc_pid_mountinfo(5)). */
+/** Returns a process's mounted namespaces: their root is `net:[INODE]` (proc_pid_mountinfo(5)). */
 function mountedNetns(pid: string): number[] {
   const text = readFileSync(`/proc/${pid}/mountinfo`, "utf8");
   return [...text.matchAll(/^\d+ \d+ \S+ net:\[(\d+)\] /gm)].map(([, inode]) => Number(inode));

@@ -1,6 +1,6 @@
 /**
  * The store's state: names, their file descriptors, the clients that hold them, and deadlines. Has
- * no sockets and no clock: callers pass the time, and close the descriptors that are returned. Pure.
+ * no sockets and no clock: callers pass the time, and close the returned descriptors. Pure.
  */
 import { StoreRefusedError } from "../errors.ts";
 import { MAX_FDS, type PutRequest, type TakeRequest } from "./protocol.ts";
@@ -149,7 +149,7 @@ export class Deposits {
     return fds;
   }
 
-  /** Removes a client from all deposits; the timeout of a deposit starts when its last one leaves. */
+  /** Removes a client from all deposits. A timeout starts when the last client leaves. */
   disconnect(client: StoreClient, nowMs: number): void {
     for (const deposit of this.all.filter((it) => isHeldBy(it, client))) {
       const without = (clients: ReadonlySet<StoreClient>) =>

@@ -5,7 +5,7 @@ import * as libc from "../sys/libc.ts";
 import { SOCK_SEQPACKET } from "../sys/unix_socket.ts";
 import type { StoredFd } from "./protocol.ts";
 
-/** Offset of tcpi_unacked, which for a listener is its accept queue (net/ipv4/tcp.c, tcp_get_info). */
+/** Offset of tcpi_unacked: a listener's accept queue (net/ipv4/tcp.c, tcp_get_info). */
 const TCPI_UNACKED = 24;
 /** Most characters of an address: a client may choose a long path. */
 const MAX_ADDRESS = 128;

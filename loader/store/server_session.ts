@@ -37,7 +37,7 @@ export class StoreClient implements Disposable {
     this.#stopWatching = onReadable(this.#fd, ready);
   }
 
-  /** Returns the next message: null if none is pending, an empty one if the connection has ended. */
+  /** Returns the next message, null if none is pending, or an empty one after the connection's end. */
   receive(): Message | null {
     this.#heardMs = performance.now();
     try {
@@ -48,7 +48,7 @@ export class StoreClient implements Disposable {
     }
   }
 
-  /** Sends a reply; returns false if the client has closed the connection, or its socket is full. */
+  /** Sends a reply; returns false if the client closed the connection or its socket is full. */
   send({ reply, fds }: Answer): boolean {
     return this.#send(encode(reply), fds);
   }

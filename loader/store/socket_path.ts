@@ -34,19 +34,15 @@ export class StorePath implements Disposable {
   }
 
   /**
-   * Listens on a path. Replaces a socket on which no process listens any longer.
+   * Listens at `path`. Replaces a socket there if no process listens on it any longer.
    * @throws UsageError, PermissionError, ConflictError
    */
   static listen(path: string, mode: number): StorePath {
     requirePath(path);
     const directory = openDirectory(path);
     try {
-      lock(directory, path); // so that of two that find a stale path, one is the first
-      const fd = libc.socket(
-        libc.AF_UNIX,
-        SOCK_SEQPACKET | libc.SOCK_NONBLOCK | libc.SOCK_CLOEXEC,
-        0,
-      );
+      lock(directory, path); // two stores may find the same stale path
+      const fd = openSocket();
       try {
         removeStale(path);
         bind(fd, path, mode);
@@ -65,7 +61,7 @@ export class StorePath implements Disposable {
     return this.#fd;
   }
 
-  /** Removes the path, unless it is another's by now. */
+  /** Closes the socket and removes its path, unless another process has replaced it. */
   [Symbol.dispose](): void {
     if (this.#fd < 0) return;
     libc.close(this.#fd);
@@ -73,16 +69,21 @@ export class StorePath implements Disposable {
     try {
       if (lstatSync(this.path).ino === this.#inode) unlinkSync(this.path);
     } catch {
-      // gone already, or not ours to remove any more
+      // already removed, or no longer permitted
     }
   }
+}
+
+function openSocket(): number {
+  const type = SOCK_SEQPACKET | libc.SOCK_NONBLOCK | libc.SOCK_CLOEXEC;
+  return libc.socket(libc.AF_UNIX, type, 0);
 }
 
 function openDirectory(path: string): number {
   try {
     return openSync(dirname(path), "r");
   } catch (error) {
-    throw refusal(path, error);
+    throw socketError(path, error);
   }
 }
 
@@ -91,72 +92,73 @@ function lock(directory: number, path: string): void {
     libc.flock(directory);
   } catch (error) {
     if (!hasCode(error, "EAGAIN", "EWOULDBLOCK")) throw error;
-    throw new ConflictError(`another process has locked the directory of ${path}: try again`);
+    throw new ConflictError(`the directory of ${path} is locked by another process: try again`);
   }
 }
 
 function removeStale(path: string): void {
   const found = statSync(path, { throwIfNoEntry: false });
   if (!found) return;
-  if (!found.isSocket()) throw new ConflictError(`${path} is there and is not a socket`);
-  const probe = libc.socket(
-    libc.AF_UNIX,
-    SOCK_SEQPACKET | libc.SOCK_NONBLOCK | libc.SOCK_CLOEXEC,
-    0,
-  );
+  if (!found.isSocket()) {
+    throw new ConflictError(`${path} exists and is not a socket: choose another path`);
+  }
+  const probe = openSocket();
   try {
     libc.connect(probe, libc.sockaddrUnix(path));
   } catch (error) {
     if (hasCode(error, "ECONNREFUSED")) {
-      unlinkOrRefuse(path);
+      remove(path);
       return;
     }
-    // EAGAIN: its queue is full. EPROTOTYPE: another kind of server.
-    if (!hasCode(error, "EAGAIN", "EWOULDBLOCK", "EPROTOTYPE")) throw refusal(path, error);
+    // EAGAIN: its backlog is full. EPROTOTYPE: another type of socket.
+    if (!hasCode(error, "EAGAIN", "EWOULDBLOCK", "EPROTOTYPE")) throw socketError(path, error);
   } finally {
     libc.close(probe);
   }
   throw new ConflictError(
-    `a process listens on ${path} already: another store, or another server; choose another path`,
+    `another store or server already listens on ${path}: stop it, or choose another path`,
   );
 }
 
-function unlinkOrRefuse(path: string): void {
+function remove(path: string): void {
   try {
     unlinkSync(path);
   } catch (error) {
-    throw refusal(path, error);
+    throw socketError(path, error);
   }
 }
 
-/** Binds without permissions for others, so that none can connect before chmod. */
+/** Binds with no permissions, then sets `mode`: no process may connect too early. */
 function bind(fd: number, path: string, mode: number): void {
   const before = process.umask(0o777);
   try {
     libc.bind(fd, libc.sockaddrUnix(path));
     chmodSync(path, mode);
   } catch (error) {
-    throw refusal(path, error);
+    throw socketError(path, error);
   } finally {
     process.umask(before);
   }
 }
 
-function refusal(path: string, error: unknown): Error {
+function socketError(path: string, error: unknown): Error {
   const { code } = error as NodeJS.ErrnoException;
   const options = { cause: error };
   if (code === "EACCES" || code === "EPERM" || code === "EROFS") {
     return new PermissionError(
       "CAP_DAC_OVERRIDE",
-      `a socket at ${path} is not permitted to this user (${code}): choose another path`,
+      `the socket ${path} cannot be created: not permitted (${code}); choose another path`,
       options,
     );
   }
   if (code === "ENOENT" || code === "ENOTDIR") {
-    return new UsageError(`a socket at ${path}: there is no such directory`, options);
+    return new UsageError(
+      `the socket ${path} cannot be created: its directory does not exist; create it first`,
+      options,
+    );
   }
   return new ConflictError(
-    `a socket at ${path} cannot be made: ${(error as Error).message}`,
+    `the socket ${path} cannot be created: ${(error as Error).message}`,
     options,
   );
 }

@@ -6,13 +6,11 @@ import { type Deposit, Deposits, type Limits, type StoreClient } from "./deposit
 import { describeFd, sameSocket } from "./describe.ts";
 import {
   PAGE,
-  type PutRequest,
   REASONS,
   type Reason,
   type StoredName,
   type StoreReply,
   type StoreRequest,
-  type TakeRequest,
 } from "./protocol.ts";
 import type { FdStoreManager } from "./systemd_fdstore.ts";
 
@@ -137,12 +135,16 @@ export class Store implements Disposable {
     }
   }
 
-  #put(client: StoreClient, request: PutRequest, received: readonly number[]): void {
+  #put(
+    client: StoreClient,
+    request: StoreRequest & { op: "put" },
+    received: readonly number[],
+  ): void {
     const present = request.add ? (this.#deposits.get(request.name)?.fds ?? []) : [];
     // After a restart the store may have restored a socket that its depositor adds again.
     const isNew = (fd: number) => !present.some((other) => sameSocket(fd, other));
-    const [fds, known] = partition(received, isNew);
-    for (const fd of known) libc.close(fd);
+    const fds = received.filter(isNew);
+    for (const fd of received) if (!fds.includes(fd)) libc.close(fd);
     let replaced: readonly number[];
     try {
       ({ replaced } = this.#deposits.put(client, request, fds, performance.now()));
@@ -159,7 +161,7 @@ export class Store implements Disposable {
     this.#logEvent("put", { name: request.name, fds }, text);
   }
 
-  #take(client: StoreClient, request: TakeRequest): Answer {
+  #take(client: StoreClient, request: StoreRequest & { op: "take" }): Answer {
     const before = this.#deposits.get(request.name)?.timeoutMs;
     const deposit = this.#deposits.take(client, request);
     if (deposit.timeoutMs !== before) this.#newTimeouts.add(deposit.name);
@@ -190,7 +192,7 @@ export class Store implements Disposable {
     for (const fd of fds) libc.close(fd);
   }
 
-  /** Updates the service manager; its failure is logged, because clients must not suffer from it. */
+  /** Updates the service manager; logs a failure, because it must not affect clients. */
   #notifyManager(update: (manager: FdStoreManager) => void): void {
     const { manager, log } = this.#parts;
     if (!manager) return;
@@ -244,8 +246,4 @@ export class Store implements Disposable {
 
 function done(fds: number): Answer {
   return { reply: { ok: true, fds }, fds: [] };
-}
-
-function partition(fds: readonly number[], test: (fd: number) => boolean): [number[], number[]] {
-  return [fds.filter(test), fds.filter((fd) => !test(fd))];
 }

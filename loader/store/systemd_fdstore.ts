@@ -78,7 +78,7 @@ export class FdStoreManager {
     this.#address = libc.sockaddrUnix(path);
   }
 
-  /** Returns the descriptors that the manager passed to this process. Call it once, at the start. */
+  /** Returns the descriptors that the manager passed to this process. Call once, at the start. */
   restore(vars: Vars): Restored {
     if (vars["LISTEN_PID"] !== String(process.pid)) return { deposits: [], parts: [], others: [] };
     const count = Number(vars["LISTEN_FDS"] ?? 0);
@@ -111,7 +111,7 @@ export class FdStoreManager {
     for (const fdName of fdNames) this.#send(`FDSTOREREMOVE=1\nFDNAME=${fdName}`);
   }
 
-  /** Blocks while the manager's queue is full: an unsent deposit would be lost with this process. */
+  /** Blocks while the manager's queue is full: a deposit not sent would be lost with the process. */
   #send(state: string, fds: readonly number[] = []): void {
     const fd = libc.socket(libc.AF_UNIX, libc.SOCK_DGRAM | libc.SOCK_CLOEXEC, 0);
     try {

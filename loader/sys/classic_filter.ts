@@ -20,7 +20,7 @@ const setsockopt = koffi
   len: number,
 ) => number;
 
-/** Attaches `return 0` by the socket option `name`; as a filter it drops every packet unanswered. */
+/** Attaches `return 0` by socket option `name`; as a filter it drops every packet unanswered. */
 export function attachReturnZero(fd: number, name: number): void {
   const program = { len: 1, filter: [{ code: BPF_RET_K, jt: 0, jf: 0, k: 0 }] };
   checkSys(

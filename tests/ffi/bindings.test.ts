@@ -14,7 +14,7 @@ const source = readFileSync(
 );
 const bound = [...source.matchAll(/^export const (\w+) = lib\.func\("([^"]+)"\)/gm)];
 
-/** Returns a prototype's types without names, qualifiers, `struct` and spaces; pointers differ in depth only. */
+/** Returns a prototype's types without names, qualifiers and `struct`; pointers by depth only. */
 function shape(prototype: string): string {
   const [, result = "", name, parameters = ""] =
     /^(.*?)(\w+)\((.*)\)$/.exec(prototype.trim()) ?? [];

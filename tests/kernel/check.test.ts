@@ -1,4 +1,4 @@
-/** check: fit here, missing features are named, the self-test sees losses, nothing stays. SPECs: check_spec.test.ts. */
+/** `check` without SPECs (those: check_spec.test.ts): verdicts, self-test, nothing left behind. */
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
 import { readdirSync, readlinkSync } from "node:fs";

@@ -58,7 +58,7 @@ describe("a SPEC", () => {
       await s.sidecar();
       const { verdict, place } = await look(s.spec);
       assert.equal(verdict, "fit", text(place));
-      assert.match(probe(place, "other program").detail, /ours is attached/);
+      assert.match(probe(place, "other program").detail, /our program is attached/);
       assert.match(probe(place, "pins").detail, new RegExp(`by sidecar ${process.pid}`));
       assert.match(probe(place, "attach").detail, /not needed/);
     }),
@@ -86,7 +86,7 @@ describe("a SPEC", () => {
       await s.listener({ address: "0.0.0.0" }, server);
       const { verdict, place } = await look(`:${s.port}`);
       assert.equal(verdict, "fit", text(place));
-      assert.match(probe(place, "namespace").detail, /not ours/);
+      assert.match(probe(place, "namespace").detail, /another one/);
     }),
   );
 

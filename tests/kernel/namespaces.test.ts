@@ -12,7 +12,7 @@ import { until } from "../helpers/until.ts";
 
 const groups = () => readStatus({ bpffs: BPFFS }).groups;
 const namespaces = () => groups().map(({ key }) => key.netns);
-/** Well after a namespace that has ended is given up: two scans, and one reconciliation a second. */
+/** Well after an ended namespace is given up: two scans, and one reconciliation a second. */
 const LONG_MS = 3 * NETNS_RESCAN_MS;
 
 /** A namespace, and a server in it that listens on the scene's address and port. */

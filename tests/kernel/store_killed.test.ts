@@ -138,7 +138,7 @@ describe("the store killed", () => {
       const next = await store.connect();
       await next.put("x", [fd]);
       closeSync((await next.take("x"))?.[0] ?? -1);
-      await next.close();
+      next.close();
     }
     closeSync(fd);
     await store.stop();
@@ -150,7 +150,7 @@ describe("the path", () => {
     await using store = await StoreProcess.start();
     const second = store.serve(store.path);
     assert.equal(await second.exited, 7);
-    assert.match(second.output(), /a process listens on .* already/);
+    assert.match(second.output(), /already listens on /);
     await (await store.connect()).list();
   });
 
@@ -158,8 +158,8 @@ describe("the path", () => {
     await using store = await StoreProcess.start();
     writeFileSync(store.dir.file("plain"), "");
     const refusals = [
-      [store.dir.file("plain"), 7, /is there and is not a socket/],
-      [store.dir.file("no/such/directory"), 2, /there is no such directory/],
+      [store.dir.file("plain"), 7, /exists and is not a socket/],
+      [store.dir.file("no/such/directory"), 2, /directory does not exist/],
       [store.dir.file("x".repeat(100)), 2, /at most 107 bytes/],
     ] as const;
     const refused = refusals.map(async ([path, code, says]) => {

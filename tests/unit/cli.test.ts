@@ -176,7 +176,7 @@ const wrong: [argv: string[], says: RegExp][] = [
   [["store", "--listen", "/s", "--listen", "/t"], /--listen is given more than once/],
   [["store", "--listen", ""], /is not a path for a socket/],
   [["store", "--listen", `/${"x".repeat(107)}`], /at most 107 bytes, not 108/],
-  [["store", "--listen", "/no/such/s"], /there is no such directory/],
+  [["store", "--listen", "/no/such/s"], /directory does not exist/],
   [["store", "--listen", "/s", "--timeout", "0"], /--timeout must be a duration from 1ms to 1h/],
   [["store", "--listen", "/s", "--timeout", "61m"], /--timeout must be a duration from 1ms to 1h/],
   [["store", "--listen", "/s", "--mode", "rw"], /--mode must be an octal mode such as 0600/],

@@ -1,3 +1,4 @@
+/** SPECs: accepted, refused, and matched. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { matchesSpec, parseSpec } from "../../loader/core/spec.ts";

@@ -1,4 +1,4 @@
-/** What the store holds, for whom and until when: no sockets, no clock. */
+/** Deposits: names, holders, takers and timeouts, without sockets or a clock. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { STORE_LIMITS } from "../../loader/index.ts";
@@ -16,8 +16,8 @@ function deposits(limits = { names: 2, fds: 5 }): Deposits {
 
 const refused = (reason: string) => ({ name: "StoreRefusedError", reason });
 
-describe("the time", () => {
-  test("runs from the moment the last depositor is gone, to the millisecond", () => {
+describe("the timeout", () => {
+  test("starts when the last depositor disconnects, to the millisecond", () => {
     const d = deposits();
     d.put(OLD, put, [10], 0);
     assert.equal(d.dueMs, null);
@@ -41,7 +41,7 @@ describe("the time", () => {
     assert.equal(d.dueMs, 120);
   });
 
-  test("is the name's own, and a taker's who says another", () => {
+  test("is the name's own, until a taker sets another", () => {
     const d = deposits();
     d.put(OLD, { ...put, timeoutMs: 7 }, [10], 0);
     d.disconnect(OLD, 0);
@@ -67,7 +67,7 @@ describe("the time", () => {
 });
 
 describe("taking", () => {
-  test("two takers never get the same", () => {
+  test("two takers never get the same descriptors", () => {
     const d = deposits();
     d.put(OLD, put, [10, 11], 0);
     assert.deepEqual(d.take(NEW, take).fds, [10, 11]);
@@ -86,7 +86,7 @@ describe("taking", () => {
     assert.deepEqual(d.take(THIRD, take).fds, [10]);
   });
 
-  test("with keep the store has it too, for the next one", () => {
+  test("with keep the store keeps the deposit for the next taker", () => {
     const d = deposits();
     d.put(OLD, put, [10], 0);
     d.take(NEW, keep);
@@ -97,7 +97,7 @@ describe("taking", () => {
     assert.deepEqual(d.take(THIRD, keep).fds, [10]);
   });
 
-  test("what was put as shared is for all, and nobody takes it away or prolongs its time", () => {
+  test("a shared deposit is for every taker: none removes it or prolongs its timeout", () => {
     const d = deposits();
     d.put(OLD, { ...put, shared: true }, [10], 0);
     d.disconnect(OLD, 0);
@@ -113,7 +113,7 @@ describe("taking", () => {
     assert.equal(d.dueMs, 120);
   });
 
-  test("who has not taken cannot confirm", () => {
+  test("a client that has not taken a name cannot confirm it", () => {
     const d = deposits();
     d.put(OLD, put, [10], 0);
     assert.throws(() => d.confirm(NEW, "web"), refused("absent"));
@@ -122,7 +122,7 @@ describe("taking", () => {
 });
 
 describe("putting", () => {
-  test("replaces what nobody else holds, and gives it back to be closed", () => {
+  test("replaces a name that no other client holds, and returns its descriptors", () => {
     const d = deposits();
     assert.deepEqual(d.put(OLD, put, [10], 0).replaced, []);
     assert.deepEqual(d.put(OLD, put, [11], 0).replaced, [10]);
@@ -130,7 +130,7 @@ describe("putting", () => {
     assert.deepEqual(d.put(NEW, put, [12], 0).replaced, [11]);
   });
 
-  test("does not replace what another live process holds or has taken", () => {
+  test("does not replace a name that another client holds or has taken", () => {
     const d = deposits();
     d.put(OLD, put, [10], 0);
     assert.throws(() => d.put(NEW, put, [11], 0), refused("held"));
@@ -140,7 +140,7 @@ describe("putting", () => {
     assert.deepEqual(d.get("web")?.fds, [10]);
   });
 
-  test("as taken is for nobody else while the depositor lives", () => {
+  test("as taken excludes other takers while the depositor runs", () => {
     const d = deposits();
     d.put(OLD, { ...put, taken: true }, [10], 0);
     assert.throws(() => d.take(NEW, keep), refused("taken"));
@@ -149,7 +149,7 @@ describe("putting", () => {
     assert.deepEqual(d.take(NEW, keep).fds, [10]);
   });
 
-  test("what is added is as shared as what is there", () => {
+  test("adding to a name that is not shared as shared is refused", () => {
     const d = deposits();
     d.put(OLD, put, [10], 0);
     assert.throws(() => d.put(NEW, { ...put, add: true, shared: true }, [11], 0), refused("held"));
@@ -179,7 +179,7 @@ describe("putting", () => {
   });
 });
 
-test("a dropped name is gone, whoever holds it", () => {
+test("a name is dropped in spite of its holders", () => {
   const d = deposits();
   d.put(OLD, put, [10], 0);
   d.take(NEW, keep);
@@ -190,7 +190,7 @@ test("a dropped name is gone, whoever holds it", () => {
   assert.equal(d.dueMs, null);
 });
 
-test("what a service manager kept has its time from the start on", () => {
+test("the timeout of a restored deposit starts at once", () => {
   const d = deposits();
   d.restore({ name: "web", fds: [3, 4], shared: false, timeoutMs: 30 }, 1_000);
   assert.equal(d.dueMs, 1_030);

@@ -1,4 +1,4 @@
-/** The store's wire format: what is understood, and what is not. */
+/** The store's wire format: valid and malformed messages. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import {
@@ -20,14 +20,14 @@ const put: StoreRequest = {
   taken: false,
 };
 
-test("a request is what docs/STORE.md shows", () => {
+test("a request is encoded as docs/STORE.md shows", () => {
   const text =
     '{"v":1,"op":"put","name":"web","timeoutMs":5,"shared":true,"add":false,"taken":false}';
   assert.equal(encode(put).toString(), text);
   assert.deepEqual(decodeRequest(Buffer.from(text), 1), put);
 });
 
-test("what is left out has its default", () => {
+test("a key that is left out has its default", () => {
   const decode = (text: string, fds: number) => decodeRequest(Buffer.from(text), fds);
   const web = { name: "web", timeoutMs: null };
   assert.deepEqual(decode('{"v":1,"op":"put","name":"web"}', 2), {
@@ -45,14 +45,14 @@ test("what is left out has its default", () => {
   assert.deepEqual(decode('{"v":1,"op":"list"}', 0), { op: "list", after: "" });
 });
 
-test("replies come back as they went", () => {
+test("replies are decoded to what was encoded", () => {
   const replies: StoreReply[] = [
     { ok: true, fds: 2, shared: false },
     { ok: true, names: [], next: "web" },
     { ok: false, reason: "taken", error: "'web' is taken" },
   ];
   for (const reply of replies) assert.deepEqual(decodeReply(encode(reply)), reply);
-  assert.throws(() => decodeReply(Buffer.from('{"v":1,"ok":true}')), /no reply/);
+  assert.throws(() => decodeReply(Buffer.from('{"v":1,"ok":true}')), /not a reply/);
 });
 
 describe("malformed", () => {
@@ -85,14 +85,14 @@ describe("malformed", () => {
   }
 });
 
-test("names are what LISTEN_FDNAMES can say", () => {
+test("names fit into LISTEN_FDNAMES", () => {
   for (const name of ["web", "a.b-c_d@1/x", "x".repeat(128)]) assert.ok(isName(name), name);
   const bad = ["", "a b", "a:b", "a,b", "a;b", "a=b", "ä", "a\n", "x".repeat(129)];
   for (const name of bad) assert.equal(isName(name), false, name);
 });
 
-describe("what systemd gives back", () => {
-  test("is put together by name, in the order it was put, whatever order it comes in", () => {
+describe("descriptors restored by systemd", () => {
+  test("are assembled by name, in the order they were put", () => {
     const { deposits, parts, others } = assemble(["web;1/2;500;x", "log;0/1;9;s", "web;0/2;500;x"]);
     assert.deepEqual(deposits, [
       { name: "web", fds: [5, 3], timeoutMs: 500, shared: false },
@@ -101,7 +101,7 @@ describe("what systemd gives back", () => {
     assert.deepEqual([parts, others], [[], []]);
   });
 
-  test("a deposit that is not whole is none, and what is not ours is left alone", () => {
+  test("of an incomplete deposit, or not put by the store, are no deposit", () => {
     const names = ["web;1/2;500;x", "stored", "a;5/2;5;x", "a;0/1;0;x", "b;0/1;5;y"];
     const { deposits, parts, others } = assemble(names);
     assert.deepEqual(deposits, []);

@@ -1,3 +1,4 @@
+/** Cgroups of systemd services, and cgroups by path. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { UsageError } from "../../loader/errors.ts";

@@ -1,3 +1,4 @@
+/** Groups that services cover, cgroups below cgroups, and missing capabilities. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { groupName, type Listener } from "../../loader/core/listener.ts";

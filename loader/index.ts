@@ -17,7 +17,7 @@ export type { GroupKey, Listener, Owner } from "./core/listener.ts";
 export type { HoldPolicy, Policy } from "./core/slot.ts";
 export { parseSpec, type Spec } from "./core/spec.ts";
 export * from "./errors.ts";
-export type { Decision } from "./group/counts.ts";
+export type { Decision } from "./group/counters.ts";
 export type { HoldCounts } from "./group/hold_record.ts";
 export type { Log, SidecarEvent } from "./log.ts";
 export type { ReadyCheck } from "./manage/ready_check.ts";

@@ -86,13 +86,13 @@ export function addGroup(families: Families, group: GroupStatus): void {
   if (group.hold) addHold(add, group.hold);
   add("generation", group.generation);
   add("reattachments_total", Math.max(0, group.attachments - 1));
-  if (group.run.count > 0n) {
+  if (group.run.count > 0) {
     add("program_run_seconds_total", Number(group.run.timeNs) / 1e9);
     add("program_runs_total", group.run.count);
   }
 }
 
-type Add = (name: string, value: number | bigint, own?: Labels, suffix?: string) => void;
+type Add = (name: string, value: number, own?: Labels, suffix?: string) => void;
 
 const DIRECTIONS = ["out", "into"] as const;
 
@@ -102,8 +102,8 @@ function addMigrations(add: Add, { closed, listeners }: GroupStatus): void {
   for (const { slot, role, migratedOut, migratedInto } of listeners) {
     if (slot === null || role === "standby") continue;
     // Nearly all of these are 0 in a host of a thousand groups; they would be most of its series.
-    if (migratedOut > 0n) add(name, migratedOut, { slot, direction: "out" });
-    if (migratedInto > 0n) add(name, migratedInto, { slot, direction: "into" });
+    if (migratedOut > 0) add(name, migratedOut, { slot, direction: "out" });
+    if (migratedInto > 0) add(name, migratedInto, { slot, direction: "into" });
   }
 }
 

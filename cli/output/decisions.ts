@@ -1,5 +1,5 @@
 /** Decisions between two readings of status, and their names. Pure. */
-import type { Decision } from "../../loader/group/counts.ts";
+import type { Decision } from "../../loader/group/counters.ts";
 import type { GroupStatus } from "../../loader/operate/status.ts";
 
 /**
@@ -9,9 +9,9 @@ import type { GroupStatus } from "../../loader/operate/status.ts";
 export function decisionsSince(before: GroupStatus | null, now: GroupStatus): Decision[] {
   const base = before && isSame(before, now) ? before.decisions : [];
   return now.decisions.flatMap((decision) => {
-    const then = base.find((other) => nameOf(other) === nameOf(decision))?.count ?? 0n;
+    const then = base.find((other) => nameOf(other) === nameOf(decision))?.count ?? 0;
     const count = decision.count - then;
-    return count > 0n ? [{ ...decision, count }] : [];
+    return count > 0 ? [{ ...decision, count }] : [];
   });
 }
 

@@ -17,8 +17,8 @@ export interface Span {
 
 /** The kernel's TCPMigrateReqFailure in one network namespace. */
 export interface Failures {
-  readonly first: bigint;
-  readonly last: bigint;
+  readonly first: number;
+  readonly last: number;
 }
 
 export class Meter {
@@ -64,10 +64,10 @@ export class Meter {
   }
 
   /** Rises with every connection that migrates or is lost. */
-  get moves(): bigint {
+  get moves(): number {
     const decided = this.spans.filter(({ measured }) => measured).flatMap(migratingOf);
     const failed = [...this.#failures.values()].map(({ first, last }) => last - first);
-    return [...decided.map(({ count }) => count), ...failed].reduce((sum, n) => sum + n, 0n);
+    return [...decided.map(({ count }) => count), ...failed].reduce((sum, n) => sum + n, 0);
   }
 
   /** Measured groups in which connections wait at an old listener or at the standby. */

@@ -1,7 +1,7 @@
 /** The verdict as text and as JSON. */
 import { STAGES } from "../../loader/core/abi.ts";
 import { formatEndpoint } from "../../loader/core/address.ts";
-import type { Decision } from "../../loader/group/counts.ts";
+import type { Decision } from "../../loader/group/counters.ts";
 import type { GroupStatus } from "../../loader/operate/status.ts";
 import { durationText } from "../options/values.ts";
 import { isMigrating } from "../output/decisions.ts";
@@ -126,7 +126,7 @@ function verdictText({ verdict: { lost, moved, held }, maxLost }: RunReport): st
 }
 
 function total(decisions: readonly Decision[]): number {
-  return decisions.reduce((sum, { count }) => sum + Number(count), 0);
+  return decisions.reduce((sum, { count }) => sum + count, 0);
 }
 
 /** Returns what `run --json` prints. */
@@ -144,7 +144,7 @@ export function outcomeJson(outcome: RunReport): unknown {
       ...groupJson(group),
       came,
       gone,
-      decisions: counts.decisions.map((d) => ({ ...d, count: Number(d.count) })),
+      decisions: counts.decisions,
       dropped: counts.dropped,
       moved: counts.moved,
       moved_into: counts.into,

@@ -1,5 +1,5 @@
 /** Counts what happened to connections while a command ran. Pure. */
-import type { Decision } from "../../loader/group/counts.ts";
+import type { Decision } from "../../loader/group/counters.ts";
 import type { GroupStatus } from "../../loader/operate/status.ts";
 import { decisionsSince } from "../output/decisions.ts";
 import { type Meter, migratingOf, type Span } from "./meter.ts";
@@ -54,9 +54,7 @@ export function runVerdict({ spans, failures }: Pick<Meter, "spans" | "failures"
       sum(here.filter((span) => span.measured === of).map((span) => droppedOf(migratingOf(span))));
     const counted = failures.get(netns);
     // The kernel counts by namespace: subtract what other groups drop on purpose.
-    const failed = counted
-      ? Math.max(0, Number(counted.last - counted.first) - drops(false))
-      : null;
+    const failed = counted ? Math.max(0, counted.last - counted.first - drops(false)) : null;
     const dropped = drops(true);
     return { netns, dropped, failed, lost: Math.max(dropped, failed ?? 0) };
   });
@@ -76,7 +74,7 @@ function groupVerdict(span: Span): GroupVerdict {
   const placed = placedIn(last) - (first ? placedIn(first) : 0);
   const standby = receivedBy(last) - (first ? receivedBy(first) : 0);
   const into = intoGenerations(span);
-  const decided = sum(migrating.map(({ count }) => Number(count))) - dropped;
+  const decided = sum(migrating.map(({ count }) => count)) - dropped;
   return {
     group: last,
     came: first === null,
@@ -97,7 +95,7 @@ function intoGenerations({ first, last }: Span): IntoGeneration[] {
   const before = new Map(first?.listeners.map((l) => [l.cookie, l.migratedInto]));
   const counts = new Map<number, number>();
   for (const { cookie, generation, migratedInto } of last.listeners) {
-    const count = Number(migratedInto - (before.get(cookie) ?? 0n));
+    const count = migratedInto - (before.get(cookie) ?? 0);
     if (generation === null || count === 0) continue;
     counts.set(generation, (counts.get(generation) ?? 0) + count);
   }
@@ -108,16 +106,16 @@ function intoGenerations({ first, last }: Span): IntoGeneration[] {
 
 /** Counts the connections that the program ever placed, in the standby too. */
 function placedIn({ listeners, closed }: GroupStatus): number {
-  return sum([closed.into, ...listeners.map(({ migratedInto }) => migratedInto)].map(Number));
+  return sum([closed.into, ...listeners.map(({ migratedInto }) => migratedInto)]);
 }
 
 function receivedBy({ hold }: GroupStatus): number {
-  return Number(hold?.received.migrated ?? 0n);
+  return hold?.received.migrated ?? 0;
 }
 
 function droppedOf(decisions: readonly Decision[]): number {
   const dropped = decisions.filter(({ outcome }) => outcome === "dropped");
-  return sum(dropped.map(({ count }) => Number(count)));
+  return sum(dropped.map(({ count }) => count));
 }
 
 function sum(counts: readonly number[]): number {

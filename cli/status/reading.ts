@@ -1,5 +1,5 @@
 /** One reading of status, compared with the previous one. Pure. */
-import type { Decision } from "../../loader/group/counts.ts";
+import type { Decision } from "../../loader/group/counters.ts";
 import type { GroupStatus, Status } from "../../loader/operate/status.ts";
 import { decisionsSince, nameOf } from "../output/decisions.ts";
 
@@ -42,6 +42,6 @@ export class Reading {
   rate(group: GroupStatus, decision: Decision): number | null {
     if (this.#before === null) return null;
     const same = this.since(group).find((other) => nameOf(other) === nameOf(decision));
-    return (Number(same?.count ?? 0n) * 1000) / (this.#atMs - this.#before.#atMs);
+    return ((same?.count ?? 0) * 1000) / (this.#atMs - this.#before.#atMs);
   }
 }

@@ -15,9 +15,9 @@ export interface ProgramInfo {
   readonly id: number;
   readonly name: string;
   /** Time spent in the program, nanoseconds; 0 unless kernel.bpf_stats_enabled is 1. */
-  readonly runTimeNs: bigint;
+  readonly runTimeNs: number;
   /** Number of runs; 0 unless kernel.bpf_stats_enabled is 1. */
-  readonly runCount: bigint;
+  readonly runCount: number;
 }
 
 const INFO_SIZE = 224;
@@ -35,8 +35,8 @@ export function programInfo(fd: number): ProgramInfo {
   return {
     id: info.readUInt32LE(OFFSET.id),
     name: name.toString("utf8", 0, name.indexOf(0)),
-    runTimeNs: info.readBigUInt64LE(OFFSET.runTimeNs),
-    runCount: info.readBigUInt64LE(OFFSET.runCount),
+    runTimeNs: Number(info.readBigUInt64LE(OFFSET.runTimeNs)),
+    runCount: Number(info.readBigUInt64LE(OFFSET.runCount)),
   };
 }
 

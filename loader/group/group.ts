@@ -2,8 +2,7 @@
  * The pinned state of one group: program, maps and policy. `create` loads and pins it, `open` opens
  * existing pins.
  */
-import { renameSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { basename } from "node:path";
 import type { BpfMap } from "../bpf/map.ts";
 import { type ProgramInfo, programInfo } from "../bpf/program.ts";
 import { ABI_VERSION, OUTCOMES } from "../core/abi.ts";
@@ -12,8 +11,15 @@ import type { Slot } from "../core/slot.ts";
 import type { Targets } from "../core/targets.ts";
 import { AbiMismatchError } from "../errors.ts";
 import * as libc from "../sys/libc.ts";
-import { Counters } from "./counters.ts";
-import { addWords, Counts, MIGRATION_CELLS, type Row, rowOf, wordsOf } from "./counts.ts";
+import {
+  addWords,
+  Counters,
+  Counts,
+  MIGRATION_CELLS,
+  type SlotCounts,
+  slotCounts,
+  wordsOf,
+} from "./counters.ts";
 import { decodeGroup, encodeGroup, type GroupRecord } from "./group_record.ts";
 import {
   decodeHoldCounts,
@@ -112,11 +118,6 @@ export class Group implements Disposable {
       if (error instanceof AbiMismatchError) return null;
       throw error;
     }
-  }
-
-  /** Renames a filled `unfinished` directory to the group's name, in one step. */
-  static publish(unfinished: string, name: string): void {
-    renameSync(unfinished, join(dirname(unfinished), name));
   }
 
   get record(): GroupRecord {
@@ -232,10 +233,10 @@ export class Group implements Disposable {
   }
 
   /** Returns the counts of one slot. */
-  row(slot: number): Row {
+  slotCounts(slot: number): SlotCounts {
     const cell = OUTCOMES.length + slot;
     const [syn = 0] = this.#counters.sum(cell, cell + 1);
-    return rowOf(syn, wordsOf(this.#maps.migrations.read(1 + slot, 1)));
+    return slotCounts(syn, wordsOf(this.#maps.migrations.read(1 + slot, 1)));
   }
 
   [Symbol.dispose](): void {

@@ -3,12 +3,12 @@
 import type { BpfMap } from "../bpf/map.ts";
 import { LAYOUT } from "../core/abi.ts";
 import type { Slot } from "../core/slot.ts";
-import type { Row } from "./counts.ts";
+import type { SlotCounts } from "./counters.ts";
 
 /** A slot, and its counts when its listener took it. */
 export interface SlotRecord {
   readonly slot: Slot;
-  readonly base: Row;
+  readonly base: SlotCounts;
 }
 
 /** Slots read at first; most groups never use more. Doubled until all used ones are read. */

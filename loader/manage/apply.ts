@@ -5,7 +5,7 @@ import { endpoint, isSelectable, type Listener } from "../core/listener.ts";
 import { makePlan, type Plan } from "../core/plan.ts";
 import type { Slot } from "../core/slot.ts";
 import { AlreadyManagedError, hasCode } from "../errors.ts";
-import { NO_ROW } from "../group/counts.ts";
+import { NO_COUNTS } from "../group/counters.ts";
 import type { Group } from "../group/group.ts";
 import type { GroupRecord } from "../group/group_record.ts";
 import type { SlotRecord } from "../group/slots.ts";
@@ -62,7 +62,7 @@ export function applyGroup(
   for (const cookie of plan.forgotten) group.removeSource(cookie);
   for (const slot of plan.added) {
     // A slot that was never used has counted nothing; reading it would only map its memory.
-    const base = records.has(slot.slot) ? group.row(slot.slot) : NO_ROW;
+    const base = records.has(slot.slot) ? group.slotCounts(slot.slot) : NO_COUNTS;
     group.setSource(slot);
     group.setSlot({ slot, base });
   }
@@ -112,7 +112,7 @@ function change(group: Group, slot: Slot, was: SlotRecord | undefined): void {
   // One that listens again starts from zero: its counts are part of those of closed listeners.
   const again = was.slot.closedMs !== null && slot.closedMs === null;
   if (slot.class !== was.slot.class) group.setSource(slot);
-  group.setSlot({ slot, base: again ? group.row(slot.slot) : was.base });
+  group.setSlot({ slot, base: again ? group.slotCounts(slot.slot) : was.base });
 }
 
 function place(group: Group, slot: Slot, member: Listener): void {

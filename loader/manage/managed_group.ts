@@ -79,7 +79,7 @@ export class ManagedGroup implements Disposable {
       const managed = new ManagedGroup(group, lock, true, options);
       undo(() => managed.#hold[Symbol.dispose]());
       const plan = managed.#apply(members, boottimeMs());
-      Group.publish(directory, name);
+      pinTree.publish(name);
       undo(() => pinTree.remove(name));
       undo(() => group.record.attachments > 0 && detachProgram(members));
       return [managed, { ...managed.#firstRefresh(members), plan }];

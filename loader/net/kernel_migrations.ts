@@ -6,8 +6,8 @@ import { netnsInode } from "./netns_inode.ts";
 
 /** TcpExt counters (net/ipv4/proc.c): they count hops, and intended drops as failures. */
 export interface KernelMigrations {
-  readonly success: bigint;
-  readonly failure: bigint;
+  readonly success: number;
+  readonly failure: number;
 }
 
 /** A group and its listeners, whose owners are processes of its network namespace. */
@@ -99,5 +99,5 @@ function parse(text: string): KernelMigrations | null {
   const success = value("TCPMigrateReqSuccess");
   const failure = value("TCPMigrateReqFailure");
   if (success === undefined || failure === undefined) return null;
-  return { success: BigInt(success), failure: BigInt(failure) };
+  return { success: Number(success), failure: Number(failure) };
 }

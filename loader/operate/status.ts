@@ -13,7 +13,7 @@ import {
 } from "../core/listener.ts";
 import { slotsNow } from "../core/plan.ts";
 import { chooseTargets, type Role, roleOf } from "../core/targets.ts";
-import { type Decision, NO_ROW, type Row, since } from "../group/counts.ts";
+import { countsSince, type Decision, NO_COUNTS, type SlotCounts } from "../group/counters.ts";
 import type { Group } from "../group/group.ts";
 import type { HoldCounts } from "../group/hold_record.ts";
 import { splitStandby } from "../manage/members.ts";
@@ -33,7 +33,7 @@ export interface HoldStatus {
   /** Connections it holds. */
   readonly connections: number;
   /** Connections it ever received: new ones, and migrated ones. */
-  readonly received: { readonly syn: bigint; readonly migrated: bigint };
+  readonly received: { readonly syn: number; readonly migrated: number };
   readonly holds: HoldCounts;
 }
 
@@ -51,9 +51,9 @@ export interface ListenerStatus {
   readonly queueLimit: number;
   readonly halfOpen: number;
   /** Connections migrated away from it; 0 while it listens. */
-  readonly migratedOut: bigint;
+  readonly migratedOut: number;
   /** Connections migrated to it. */
-  readonly migratedInto: bigint;
+  readonly migratedInto: number;
 }
 
 export interface GroupStatus {
@@ -81,9 +81,9 @@ export interface GroupStatus {
   /** null: its policy has no standby. */
   readonly hold: HoldStatus | null;
   /** Migrations of listeners that have closed. */
-  readonly closed: { readonly out: bigint; readonly into: bigint };
+  readonly closed: { readonly out: number; readonly into: number };
   /** Nanoseconds and runs of the program, while kernel.bpf_stats_enabled is 1; else 0. */
-  readonly run: { readonly timeNs: bigint; readonly count: bigint };
+  readonly run: { readonly timeNs: number; readonly count: number };
 }
 
 export interface Status {
@@ -124,7 +124,7 @@ export function groupStatus(group: Group, context: GroupContext): GroupStatus {
     const { cookie, protocol, owners } = member;
     const { length, limit, halfOpen } = queues.get(cookie) ?? NO_QUEUES;
     const own = known.get(cookie);
-    const { out, into } = own ? since(counts.row(own.slot.slot), own.base) : NO_ROW;
+    const { out, into } = own ? countsSince(counts.slotCounts(own.slot.slot), own.base) : NO_COUNTS;
     const role = own ? roleOf(own.slot, targets) : "unknown";
     open.out += out;
     open.into += into;
@@ -139,8 +139,8 @@ export function groupStatus(group: Group, context: GroupContext): GroupStatus {
       queueLength: length,
       queueLimit: limit,
       halfOpen,
-      migratedOut: out === 0 ? 0n : BigInt(out),
-      migratedInto: into === 0 ? 0n : BigInt(into),
+      migratedOut: out,
+      migratedInto: into,
     };
   });
   const all = counts.total();
@@ -162,13 +162,13 @@ export function groupStatus(group: Group, context: GroupContext): GroupStatus {
     listeners: listeners.toSorted((a, b) => (a.slot ?? Infinity) - (b.slot ?? Infinity)),
     decisions: counts.decisions(),
     wakeups: group.moveEvents.wakeups,
-    hold: holdStatus(group, context, counts.row(group.standbySlot)),
-    closed: { out: BigInt(all.out - open.out), into: BigInt(all.into - open.into) },
-    run: { timeNs: info?.runTimeNs ?? 0n, count: info?.runCount ?? 0n },
+    hold: holdStatus(group, context, counts.slotCounts(group.standbySlot)),
+    closed: { out: all.out - open.out, into: all.into - open.into },
+    run: { timeNs: info?.runTimeNs ?? 0, count: info?.runCount ?? 0 },
   };
 }
 
-function holdStatus(group: Group, context: GroupContext, row: Row): HoldStatus | null {
+function holdStatus(group: Group, context: GroupContext, counts: SlotCounts): HoldStatus | null {
   const { hold } = group.record;
   if (!hold) return null;
   const { standby } = splitStandby(group, context.members);
@@ -180,7 +180,7 @@ function holdStatus(group: Group, context: GroupContext, row: Row): HoldStatus |
     holding,
     leftMs: holding ? leftMs(hold, heldSinceMs, boottimeMs()) : null,
     connections: standby ? (context.queues.get(standby.cookie)?.length ?? 0) : 0,
-    received: { syn: BigInt(row.syn), migrated: BigInt(row.into) },
+    received: { syn: counts.syn, migrated: counts.into },
     holds: group.holdCounts,
   };
 }

@@ -54,7 +54,7 @@ async function nsPerDecision(
   const before = runs.read().runCount;
   const ns = await runs.mean(() => old.close());
   const decided = runs.read().runCount - before;
-  if (decided !== BigInt(CONNECTIONS)) throw new Error(`${decided} decisions`);
+  if (decided !== CONNECTIONS) throw new Error(`${decided} decisions`);
   return ns;
 }
 

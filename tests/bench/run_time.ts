@@ -9,7 +9,7 @@ const enableStats = libbpf.func("int bpf_enable_stats(int type)") as (type: numb
 const BPF_STATS_RUN_TIME = 0;
 
 /** The least number of runs for a mean. */
-const ENOUGH = 200n;
+const ENOUGH = 200;
 const TRIES = 20;
 
 /** The kernel measures run times until this is disposed. */
@@ -44,7 +44,7 @@ export class Runs implements Disposable {
       await during();
       const after = this.read();
       const count = after.runCount - before.runCount;
-      if (count >= ENOUGH) return Number(after.runTimeNs - before.runTimeNs) / Number(count);
+      if (count >= ENOUGH) return (after.runTimeNs - before.runTimeNs) / count;
     }
     throw new Error(`program ${before.name} ran fewer than ${ENOUGH} times`);
   }

@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { get, type IncomingMessage } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { collected, Exporter } from "../../cli/metrics/exporter.ts";
-import { readStatus, type Status } from "../../loader/index.ts";
+import { readStatus, STAGES, type Status } from "../../loader/index.ts";
 import { BigHost } from "../helpers/host/big_host.ts";
 import { alone } from "./figures.ts";
 import { ProbedSidecar } from "./probed_sidecar.ts";
@@ -44,13 +44,12 @@ async function scrape(sidecar: ProbedSidecar): Promise<Scrape> {
 
 /** Returns the status as if connections had been migrated to every listener, in every stage. */
 function used(status: Status): Status {
-  const stages = ["syn", "accept_queue", "handshake_ack", "handshake_timer"];
   return {
     ...status,
     groups: status.groups.map((group) => ({
       ...group,
-      listeners: group.listeners.map((listener) => ({ ...listener, migratedInto: 3n })),
-      decisions: stages.map((stage) => ({ stage, outcome: "selected", count: 1234n })),
+      listeners: group.listeners.map((listener) => ({ ...listener, migratedInto: 3 })),
+      decisions: STAGES.map((stage) => ({ stage, outcome: "selected", count: 1234 })),
     })),
   };
 }

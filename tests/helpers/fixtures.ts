@@ -13,8 +13,8 @@ export function listenerStatus(change: Partial<ListenerStatus>): ListenerStatus 
     queueLength: 0,
     queueLimit: 100,
     halfOpen: 0,
-    migratedOut: 0n,
-    migratedInto: 0n,
+    migratedOut: 0,
+    migratedInto: 0,
     ...change,
   };
 }
@@ -42,8 +42,8 @@ export function groupStatus({
     decisions: [],
     wakeups: 0,
     hold: null,
-    closed: { out: 0n, into: 0n },
-    run: { timeNs: 0n, count: 0n },
+    closed: { out: 0, into: 0 },
+    run: { timeNs: 0, count: 0 },
     ...change,
   };
 }
@@ -51,7 +51,7 @@ export function groupStatus({
 /**
  * @param failures the kernel's count of failures in the groups' namespace; null if it is unreadable
  */
-export function statusOf(groups: readonly GroupStatus[], failures: bigint | null): Status {
-  const counted = failures === null ? [] : ([[7, { success: 0n, failure: failures }]] as const);
+export function statusOf(groups: readonly GroupStatus[], failures: number | null): Status {
+  const counted = failures === null ? [] : ([[7, { success: 0, failure: failures }]] as const);
   return { groups, adoptions: [], unmanaged: [], kernel: new Map(counted), errors: [] };
 }

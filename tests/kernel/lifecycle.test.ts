@@ -227,10 +227,10 @@ describe("listeners", () => {
       await sidecar.reconcile();
       await phoenix.shutdown();
       await sidecar.reconcile();
-      assert.equal(groupOf(s.port).closed.out, BigInt(COUNT));
+      assert.equal(groupOf(s.port).closed.out, COUNT);
       await phoenix.listen();
       await sidecar.reconcile();
-      assert.equal(groupOf(s.port).closed.out, BigInt(COUNT));
+      assert.equal(groupOf(s.port).closed.out, COUNT);
     }),
   );
 });

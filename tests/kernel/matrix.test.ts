@@ -66,8 +66,8 @@ async function migratesAll(s: Scene, state: State, way: Way): Promise<boolean> {
   assert.equal(sum, migrationsSince(before), "TCPMigrateReqSuccess + TCPMigrateReqFailure");
   if (late) return false;
   assert.deepEqual(made, { [`${STAGE[state]}/selected`]: COUNT });
-  assert.equal(listenerOf(group, next.cookie).migratedInto, BigInt(COUNT));
-  assert.deepEqual(group.closed, { out: BigInt(COUNT), into: 0n });
+  assert.equal(listenerOf(group, next.cookie).migratedInto, COUNT);
+  assert.deepEqual(group.closed, { out: COUNT, into: 0 });
   return true;
 }
 

@@ -4,8 +4,7 @@ import { test } from "node:test";
 import { numbersIn } from "../../loader/bpf/possible_cpus.ts";
 import { LAYOUT, OUTCOMES, STAGES } from "../../loader/core/abi.ts";
 import { cpuCounters, groupShapes } from "../../loader/core/map_shapes.ts";
-import { Counters } from "../../loader/group/counters.ts";
-import { addWords, Counts, since, wordsOf } from "../../loader/group/counts.ts";
+import { addWords, Counters, Counts, countsSince, wordsOf } from "../../loader/group/counters.ts";
 
 const SLOTS = 64;
 const ROWS = groupShapes(SLOTS, 1).migrations.entries;
@@ -46,19 +45,19 @@ for (const cpus of [1, 2, 128, 1024]) {
   test(`${cpus} CPUs: every count of every one is added up`, () => {
     const map = counters(cpus, (cell, cpu) => BigInt(cell * 10_000 + cpu));
     const counts = new Counts(all(map), wordsOf(migrations(nothing)));
-    const sum = (cell: number) => BigInt(cell * 10_000 * cpus + (cpus * (cpus - 1)) / 2);
+    const sum = (cell: number) => cell * 10_000 * cpus + (cpus * (cpus - 1)) / 2;
     for (const [from, to] of [
       [0, 1],
       [7, 9],
       [15, 17],
       [CELLS - 1, CELLS],
     ] as const) {
-      const cells = Array.from({ length: to - from }, (_, i) => Number(sum(from + i)));
+      const cells = Array.from({ length: to - from }, (_, i) => sum(from + i));
       assert.deepEqual([...map.sum(from, to)], cells, `cells ${from} to ${to}`);
     }
     for (const slot of [0, 1, SLOTS - 1, SLOTS]) {
-      assert.deepEqual(counts.row(slot), {
-        syn: Number(sum(OUTCOMES.length + slot)),
+      assert.deepEqual(counts.slotCounts(slot), {
+        syn: sum(OUTCOMES.length + slot),
         out: 0,
         into: 0,
       });
@@ -67,9 +66,9 @@ for (const cpus of [1, 2, 128, 1024]) {
     const find = (outcome: string) => decisions.find((one) => one.outcome === outcome)?.count;
     assert.equal(find("kernel"), sum(1));
     const each = Array.from({ length: SLOTS + 1 }, (_, slot) => sum(OUTCOMES.length + slot));
-    const selected = each.reduce((total, count) => total + count, 0n);
+    const selected = each.reduce((total, count) => total + count, 0);
     assert.equal(find("selected"), selected);
-    assert.equal(counts.total().syn, Number(selected));
+    assert.equal(counts.total().syn, selected);
     assert.equal(decisions.length, OUTCOMES.length, "nothing migrated");
   });
 }
@@ -92,8 +91,9 @@ test("slots that were never used may be left out; the standby's row is the last 
       Buffer.concat([rows.subarray(0, (1 + used) * size), rows.subarray((1 + SLOTS) * size)]),
     ),
   );
-  for (const slot of [0, used - 1, SLOTS]) assert.deepEqual(some.row(slot), whole.row(slot));
-  assert.notEqual(some.row(SLOTS).into, 0);
+  for (const slot of [0, used - 1, SLOTS])
+    assert.deepEqual(some.slotCounts(slot), whole.slotCounts(slot));
+  assert.notEqual(some.slotCounts(SLOTS).into, 0);
   assert.deepEqual(some.total(), whole.total());
   assert.deepEqual(some.decisions(true), whole.decisions(true));
 });
@@ -118,18 +118,18 @@ test("every cell of a row is one decision; migrations are what was selected and 
   );
   const decisions = counts.decisions();
   assert.equal(decisions.length, (STAGES.length - 1) * OUTCOMES.length);
-  assert.deepEqual(decisions[0], { stage: "accept_queue", outcome: "selected", count: 2n });
+  assert.deepEqual(decisions[0], { stage: "accept_queue", outcome: "selected", count: 2 });
   assert.deepEqual(decisions.at(-1), {
     stage: "handshake_timer",
     outcome: "dropped",
     reason: "settings",
-    count: 54n,
+    count: 54,
   });
   const row = { syn: 0, out: 1 + 10 + 19, into: 28 + 29 + 30 };
-  assert.deepEqual(counts.row(0), row);
-  assert.deepEqual(counts.row(1), { syn: 0, out: 0, into: 0 });
+  assert.deepEqual(counts.slotCounts(0), row);
+  assert.deepEqual(counts.slotCounts(1), { syn: 0, out: 0, into: 0 });
   assert.deepEqual(counts.total(), { syn: 0, out: 2 * row.out, into: 2 * row.into });
-  assert.deepEqual(since(row, row), { syn: 0, out: 0, into: 0 });
+  assert.deepEqual(countsSince(row, row), { syn: 0, out: 0, into: 0 });
   assert.equal(counts.decisions(true).length, STAGES.length * OUTCOMES.length);
 });
 

@@ -104,7 +104,7 @@ test("concurrent scrapes share one result, and status is read once", async () =>
 
 /** A thousand groups of eight listeners, each of which something was migrated to. */
 function many(groups: number): Status {
-  const listeners = Array.from({ length: 8 }, (_, slot) => sampleListener(slot, 5, 3n));
+  const listeners = Array.from({ length: 8 }, (_, slot) => sampleListener(slot, 5, 3));
   const all = Array.from({ length: groups }, (_, i) => ({
     ...SAMPLE_GROUP,
     name: `4026532249-ipv4-127_0_0_1-${20_000 + i}`,
@@ -138,7 +138,7 @@ test("a thousand groups of eight listeners fit into 2 MB, and 3 MB when all were
   const used = many(1_000);
   const fresh = used.groups.map((each) => ({
     ...each,
-    listeners: each.listeners.map((one) => ({ ...one, migratedInto: 0n })),
+    listeners: each.listeners.map((one) => ({ ...one, migratedInto: 0 })),
   }));
   const size = async (groups: readonly GroupStatus[]) =>
     (await new Exporter({ process: true }).scrape(collected({ ...SAMPLE, groups }))).length;

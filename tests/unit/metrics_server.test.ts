@@ -10,7 +10,7 @@ import type { StoreStatus } from "../../loader/store/server.ts";
 import { groupStatus, statusOf } from "../helpers/fixtures.ts";
 
 const ANY = { host: "127.0.0.1", port: 0 };
-const STATUS = statusOf([groupStatus()], 0n);
+const STATUS = statusOf([groupStatus()], 0);
 
 /** A server, and the reading it waits for. */
 async function serving(

@@ -8,17 +8,17 @@ import { parseSpec } from "../../loader/core/spec.ts";
 import type { Decision, GroupStatus, Status } from "../../loader/index.ts";
 import { groupStatus, listenerStatus, statusOf } from "../helpers/fixtures.ts";
 
-const selected = (count: bigint, stage = "accept_queue"): Decision => ({
+const selected = (count: number, stage: Decision["stage"] = "accept_queue"): Decision => ({
   stage,
   outcome: "selected",
   count,
 });
-const dropped = (count: bigint): Decision => ({
+const dropped = (count: number): Decision => ({
   stage: "accept_queue",
   outcome: "dropped",
   count,
 });
-const gone = (count: bigint): Decision => ({
+const gone = (count: number): Decision => ({
   stage: "handshake_ack",
   outcome: "fallback",
   reason: "gone",
@@ -35,66 +35,66 @@ function verdict(readings: readonly Status[], specs: readonly string[] = []) {
 const counts = ({ lost, moved, held }: ReturnType<typeof verdict>) => [lost, moved, held];
 
 describe("a verdict", () => {
-  const old = listenerStatus({ cookie: 1n, generation: 1, migratedInto: 7n });
+  const old = listenerStatus({ cookie: 1n, generation: 1, migratedInto: 7 });
   const next = listenerStatus({ cookie: 2n, generation: 2 });
   const before = groupStatus({
     generation: 1,
     listeners: [old],
-    decisions: [selected(100n), gone(1n), { stage: "syn", outcome: "kernel", count: 50n }],
-    closed: { out: 93n, into: 86n },
+    decisions: [selected(100), gone(1), { stage: "syn", outcome: "kernel", count: 50 }],
+    closed: { out: 93, into: 86 },
   });
 
   test("is the difference: by stage, outcome and reason, and to which generation", () => {
     const after = groupStatus({
       generation: 2,
-      listeners: [{ ...next, migratedInto: 20n }],
-      decisions: [selected(123n), gone(3n), { stage: "syn", outcome: "kernel", count: 90n }],
-      closed: { out: 116n, into: 96n },
+      listeners: [{ ...next, migratedInto: 20 }],
+      decisions: [selected(123), gone(3), { stage: "syn", outcome: "kernel", count: 90 }],
+      closed: { out: 116, into: 96 },
     });
-    const result = verdict([statusOf([before], 5n), statusOf([after], 5n)]);
+    const result = verdict([statusOf([before], 5), statusOf([after], 5)]);
     assert.deepEqual(counts(result), [0, 25, 0]);
     const [group] = result.groups;
     assert.deepEqual(group?.decisions, [
-      selected(23n),
-      gone(2n),
-      { stage: "syn", outcome: "kernel", count: 40n },
+      selected(23),
+      gone(2),
+      { stage: "syn", outcome: "kernel", count: 40 },
     ]);
     assert.deepEqual(group?.into, [{ generation: 2, newest: true, count: 20 }]);
     assert.deepEqual([group?.olderOrGone, group?.byKernel], [3, 2]);
   });
 
   test("of nothing is nothing", () => {
-    const result = verdict([statusOf([before], 5n), statusOf([before], 5n)]);
+    const result = verdict([statusOf([before], 5), statusOf([before], 5)]);
     assert.deepEqual(counts(result), [0, 0, 0]);
   });
 
   test("takes the kernel's failures or the drops, whichever are more", () => {
-    const base = groupStatus({ decisions: [dropped(10n)] });
-    const after = groupStatus({ decisions: [dropped(15n)] });
-    const lost = (failures: bigint) =>
-      verdict([statusOf([base], 10n), statusOf([after], failures)]).lost;
-    assert.equal(lost(15n), 5);
-    assert.equal(lost(17n), 7);
-    assert.equal(lost(13n), 5);
+    const base = groupStatus({ decisions: [dropped(10)] });
+    const after = groupStatus({ decisions: [dropped(15)] });
+    const lost = (failures: number) =>
+      verdict([statusOf([base], 10), statusOf([after], failures)]).lost;
+    assert.equal(lost(15), 5);
+    assert.equal(lost(17), 7);
+    assert.equal(lost(13), 5);
     const unknown = verdict([statusOf([base], null), statusOf([after], null)]);
     assert.deepEqual([unknown.lost, unknown.namespaces[0]?.failed], [5, null]);
   });
 
   test("leaves out what other groups of the namespace drop", () => {
-    const other = (n: bigint) =>
+    const other = (n: number) =>
       groupStatus({ name: "other", programId: 2, port: 81, decisions: [dropped(n)] });
-    const mine = groupStatus({ decisions: [selected(1n)] });
-    const readings = [statusOf([mine, other(0n)], 0n), statusOf([mine, other(9n)], 11n)];
+    const mine = groupStatus({ decisions: [selected(1)] });
+    const readings = [statusOf([mine, other(0)], 0), statusOf([mine, other(9)], 11)];
     assert.deepEqual(counts(verdict(readings, [":80"])), [2, 0, 0]);
     assert.deepEqual(counts(verdict(readings)), [11, 0, 0]);
   });
 
   test("a group that comes, and one that is pinned again, count from zero; one that goes keeps its counts", () => {
-    const first = groupStatus({ decisions: [selected(100n)] });
-    const later = groupStatus({ decisions: [selected(104n)] });
-    const again = groupStatus({ programId: 9, decisions: [selected(3n)] });
-    const late = groupStatus({ name: "late", programId: 5, decisions: [selected(2n)] });
-    const readings = [[first], [later], [], [again], [again, late]].map((it) => statusOf(it, 0n));
+    const first = groupStatus({ decisions: [selected(100)] });
+    const later = groupStatus({ decisions: [selected(104)] });
+    const again = groupStatus({ programId: 9, decisions: [selected(3)] });
+    const late = groupStatus({ name: "late", programId: 5, decisions: [selected(2)] });
+    const readings = [[first], [later], [], [again], [again, late]].map((it) => statusOf(it, 0));
     const result = verdict(readings);
     assert.deepEqual(
       result.groups.map(({ moved, came, gone }) => [moved, came, gone]),
@@ -107,32 +107,32 @@ describe("a verdict", () => {
   });
 
   test("what a standby took and gave on was moved once; what it holds is neither moved nor lost", () => {
-    const hold = (migrated: bigint, connections: number): GroupStatus["hold"] => ({
+    const hold = (migrated: number, connections: number): GroupStatus["hold"] => ({
       ...{ timeMs: 10_000, max: 4096, standby: true, holding: connections > 0, leftMs: 5_000 },
       holds: { started: 1, handed_over: 0, expired: 0, released: 0, sumMs: 0, buckets: [] },
       connections,
-      received: { syn: 0n, migrated },
+      received: { syn: 0, migrated },
     });
-    const started = groupStatus({ hold: hold(0n, 0) });
+    const started = groupStatus({ hold: hold(0, 0) });
     const standby = listenerStatus({ role: "standby", generation: null, queueLength: 20 });
     const holding = groupStatus({
-      hold: hold(20n, 20),
-      decisions: [selected(20n)],
+      hold: hold(20, 20),
+      decisions: [selected(20)],
       listeners: [standby],
-      closed: { out: 20n, into: 20n },
+      closed: { out: 20, into: 20 },
     });
-    const result = verdict([statusOf([started], 0n), statusOf([holding], 0n)]);
+    const result = verdict([statusOf([started], 0), statusOf([holding], 0)]);
     assert.deepEqual(counts(result), [0, 0, 20]);
     assert.equal(result.meter.waiting.length, 1);
 
     const over = groupStatus({
-      hold: hold(20n, 0),
-      decisions: [selected(40n)],
-      listeners: [listenerStatus({ generation: 1, migratedInto: 20n })],
-      closed: { out: 40n, into: 20n },
+      hold: hold(20, 0),
+      decisions: [selected(40)],
+      listeners: [listenerStatus({ generation: 1, migratedInto: 20 })],
+      closed: { out: 40, into: 20 },
       generation: 1,
     });
-    const end = verdict([statusOf([started], 0n), statusOf([holding], 0n), statusOf([over], 0n)]);
+    const end = verdict([statusOf([started], 0), statusOf([holding], 0), statusOf([over], 0)]);
     assert.deepEqual(counts(end), [0, 20, 0]);
     assert.deepEqual(end.groups[0]?.into, [{ generation: 1, newest: true, count: 20 }]);
     assert.equal(end.groups[0]?.olderOrGone, 0);
@@ -141,7 +141,7 @@ describe("a verdict", () => {
 
 describe("what is waited for", () => {
   const waiting = (...listeners: GroupStatus["listeners"]) =>
-    verdict([statusOf([groupStatus({ generation: 2, listeners })], 0n)]).meter.waiting.length > 0;
+    verdict([statusOf([groupStatus({ generation: 2, listeners })], 0)]).meter.waiting.length > 0;
 
   test("is a queue or a handshake on an older generation's listener, or a standby's", () => {
     assert.equal(waiting(listenerStatus({ generation: 1, queueLength: 1 })), true);
@@ -154,8 +154,8 @@ describe("what is waited for", () => {
 });
 
 describe("the text", () => {
-  const outcome = (change: Partial<RunReport>, after: GroupStatus, failures = 0n): RunReport => ({
-    verdict: verdict([statusOf([groupStatus({})], 0n), statusOf([after], failures)]),
+  const outcome = (change: Partial<RunReport>, after: GroupStatus, failures = 0): RunReport => ({
+    verdict: verdict([statusOf([groupStatus({})], 0), statusOf([after], failures)]),
     ending: { code: 0, signal: null },
     settled: "settled",
     settleMs: 2_000,
@@ -168,8 +168,8 @@ describe("the text", () => {
   test("is a table by stage, where they went, and the verdict last", () => {
     const after = groupStatus({
       generation: 2,
-      listeners: [listenerStatus({ generation: 2, migratedInto: 140n })],
-      decisions: [selected(140n), gone(3n), { stage: "syn", outcome: "kernel", count: 40n }],
+      listeners: [listenerStatus({ generation: 2, migratedInto: 140 })],
+      decisions: [selected(140), gone(3), { stage: "syn", outcome: "kernel", count: 40 }],
     });
     assert.deepEqual(outcomeText(outcome({}, after)).split("\n"), [
       "0.0.0.0:80  service :80, netns 7",
@@ -183,11 +183,11 @@ describe("the text", () => {
   });
 
   test("says what was lost and why, how the command ended, and that it did not come to rest", () => {
-    const after = groupStatus({ decisions: [dropped(4n)] });
+    const after = groupStatus({ decisions: [dropped(4)] });
     const listeners = [listenerStatus({ queueLength: 3, halfOpen: 1 })];
     const waiting = [groupStatus({ listeners })];
     const ending = { code: null, signal: "SIGTERM" } as const;
-    const text = outcomeText(outcome({ settled: "limit", waiting, ending }, after, 6n));
+    const text = outcomeText(outcome({ settled: "limit", waiting, ending }, after, 6));
     assert.deepEqual(text.split("\n").slice(-4), [
       "netns 7: 2 could not migrate: no listener was left, or the kernel failed",
       "not settled after 32s; 0.0.0.0:80 has 3 queued, 1 half-open",

@@ -5,19 +5,19 @@ import { changes } from "../../cli/status/lines.ts";
 import { Reading } from "../../cli/status/reading.ts";
 import { fitToScreen, Screen } from "../../cli/status/screen.ts";
 import { watch } from "../../cli/status/watch.ts";
-import type { GroupStatus, Status } from "../../loader/index.ts";
+import type { Decision, GroupStatus, Status } from "../../loader/index.ts";
 import { groupStatus, listenerStatus, statusOf } from "../helpers/fixtures.ts";
 
 /** The lines of the last of these groups' readings, 500 ms apart. */
 function lines(...readings: (readonly GroupStatus[])[]): string[] {
   let reading: Reading | null = null;
   for (const [i, groups] of readings.entries()) {
-    reading = new Reading(statusOf(groups, 0n), i * 500, reading);
+    reading = new Reading(statusOf(groups, 0), i * 500, reading);
   }
   return reading ? changes(reading, "NOW") : [];
 }
 
-const syn = (count: bigint) => ({ stage: "syn", outcome: "kernel", count });
+const syn = (count: number): Decision => ({ stage: "syn", outcome: "kernel", count });
 
 describe("a line", () => {
   const one = groupStatus({
@@ -26,7 +26,7 @@ describe("a line", () => {
       listenerStatus({ generation: 2 }),
       listenerStatus({ generation: 1, role: "draining", queueLength: 3, halfOpen: 20 }),
     ],
-    decisions: [syn(100n)],
+    decisions: [syn(100)],
   });
   const state =
     "NOW 0.0.0.0:80 (netns 7) 2 target (generation 2), 1 draining (generation 1); queued 4, half-open 20";
@@ -37,11 +37,11 @@ describe("a line", () => {
   });
 
   test("counts what was decided since the one before, and how fast", () => {
-    const after = {
+    const after: GroupStatus = {
       ...one,
       decisions: [
-        { stage: "accept_queue", outcome: "fallback", reason: "gone", count: 2n },
-        syn(110n),
+        { stage: "accept_queue", outcome: "fallback", reason: "gone", count: 2 },
+        syn(110),
       ],
     };
     assert.deepEqual(lines([one], [after]), [
@@ -64,7 +64,7 @@ describe("a line", () => {
   });
 
   test("counts from zero when the group was pinned again", () => {
-    const again = { ...one, programId: one.programId + 1, decisions: [syn(3n)] };
+    const again = { ...one, programId: one.programId + 1, decisions: [syn(3)] };
     assert.deepEqual(lines([one], [again]), [`${state}; syn kernel 3 (6/s)`]);
   });
 });
@@ -103,7 +103,7 @@ test("watching a terminal redraws until the signal, and leaves it when a reading
   let readings = 0;
   const read = (): Status => {
     if (++readings === 3) stop.abort("SIGINT");
-    return statusOf([groupStatus({ decisions: [syn(BigInt(readings))] })], 0n);
+    return statusOf([groupStatus({ decisions: [syn(readings)] })], 0);
   };
   await watch(env, { intervalMs: 10, json: false, read });
   assert.equal(readings, 3);

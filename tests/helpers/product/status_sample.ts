@@ -5,7 +5,7 @@ import { listenerStatus } from "../fixtures.ts";
 export const sampleListener = (
   slot: number | null,
   generation: number | null,
-  into = 0n,
+  into = 0,
 ): ListenerStatus =>
   listenerStatus({
     cookie: 2n ** 60n,
@@ -31,10 +31,10 @@ export const SAMPLE_GROUP: GroupStatus = {
   attachments: 3,
   sidecar: null,
   generation: 5,
-  listeners: [sampleListener(0, 5, 30n), sampleListener(1, 4), sampleListener(null, null)],
+  listeners: [sampleListener(0, 5, 30), sampleListener(1, 4), sampleListener(null, null)],
   decisions: [
-    { stage: "accept_queue", outcome: "selected", count: 30n },
-    { stage: "accept_queue", outcome: "fallback", reason: "gone", count: 2n },
+    { stage: "accept_queue", outcome: "selected", count: 30 },
+    { stage: "accept_queue", outcome: "fallback", reason: "gone", count: 2 },
   ],
   wakeups: 4,
   hold: {
@@ -44,7 +44,7 @@ export const SAMPLE_GROUP: GroupStatus = {
     holding: true,
     leftMs: 7_240,
     connections: 143,
-    received: { syn: 200n, migrated: 12n },
+    received: { syn: 200, migrated: 12 },
     holds: {
       started: 5,
       handed_over: 2,
@@ -54,8 +54,8 @@ export const SAMPLE_GROUP: GroupStatus = {
       buckets: [0, 1, 0, 2, 0, 0, 0, 0, 0, 0],
     },
   },
-  closed: { out: 30n, into: 0n },
-  run: { timeNs: 1_500_000_000n, count: 10n },
+  closed: { out: 30, into: 0 },
+  run: { timeNs: 1_500_000_000, count: 10 },
 };
 export const SAMPLE: Status = {
   groups: [SAMPLE_GROUP],
@@ -70,6 +70,6 @@ export const SAMPLE: Status = {
     },
   ],
   unmanaged: [],
-  kernel: new Map([[7, { success: 32n, failure: 1n }]]),
+  kernel: new Map([[7, { success: 32, failure: 1 }]]),
   errors: [],
 };

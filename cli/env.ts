@@ -20,6 +20,9 @@ export interface Env {
   readonly unread: AbortSignal;
   /** Raises the scheduling priority, if that is permitted (CAP_SYS_NICE). */
   raisePriority?(): void;
-  /** Calls `handler` for each of these signals instead of their default action; the result stops that. */
+  /**
+   * Calls `handler` for each of these signals instead of their default action; the result stops
+   * that.
+   */
   onSignals(names: readonly NodeJS.Signals[], handler: (name: NodeJS.Signals) => void): () => void;
 }

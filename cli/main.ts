@@ -157,7 +157,9 @@ function helpFor([name = "", verb = ""]: readonly string[]): string {
   return `${NAME} ${name} ${isVerb ? `${verb} ` : ""}--help`;
 }
 
-/** Describes an error in one sentence; with REUSEPORT_MIGRATE_DEBUG also its stack, log and cause. */
+/**
+ * Describes an error in one sentence; with REUSEPORT_MIGRATE_DEBUG also its stack, log and cause.
+ */
 function describe(error: unknown, env: Env): string {
   if (!(error instanceof Error)) return String(error);
   if (!env.vars["REUSEPORT_MIGRATE_DEBUG"]) return error.message;

@@ -1,4 +1,6 @@
-/** SIGHUP: reads the config file again and applies the changes. A file with a mistake is refused. */
+/**
+ * SIGHUP: reads the config file again and applies the changes. A file with a mistake is refused.
+ */
 import { UsageError } from "../../loader/errors.ts";
 import type { Reloaded } from "../../loader/sidecar/service_diff.ts";
 import type { Sidecar } from "../../loader/sidecar/sidecar.ts";

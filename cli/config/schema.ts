@@ -123,7 +123,9 @@ function readListen(service: Value, value: Value | undefined) {
   return { specs: all.map(({ spec }) => spec), listen: all.map(({ item }) => item) };
 }
 
-/** Returns a service's options as the command line would give them, and their places in the file. */
+/**
+ * Returns a service's options as the command line would give them, and their places in the file.
+ */
 function readValues(entries: ReadonlyMap<string, Value>): {
   values: ServiceValues;
   places: ReadonlyMap<OptionName, Value>;

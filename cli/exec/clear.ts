@@ -6,7 +6,9 @@ const POLL_MS = 10;
 /** Time for SIGKILL to take effect, ms. */
 const KILLED_MS = 5_000;
 
-/** Sends SIGTERM to every process of the cgroup, after `timeoutMs` SIGKILL; then removes the cgroup. */
+/**
+ * Sends SIGTERM to every process of the cgroup, after `timeoutMs` SIGKILL; then removes the cgroup.
+ */
 export async function clear(cgroup: ServerCgroup, timeoutMs: number): Promise<void> {
   if (!cgroup.empty) {
     cgroup.signal("SIGTERM");

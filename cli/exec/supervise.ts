@@ -11,7 +11,9 @@ import { isDrained, listensOn } from "./progress.ts";
 const ENDING = ["SIGTERM", "SIGINT", "SIGQUIT"] as const;
 const PASSED = ["SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGCONT"] as const;
 
-/** Polls until a draining start is quiet: a connection between queue and process is seen in neither. */
+/**
+ * Polls until a draining start is quiet: a connection between queue and process is seen in neither.
+ */
 const QUIET_POLLS = 2;
 
 /** Runs and restarts the server until a signal; returns once all its processes have ended. */
@@ -137,7 +139,10 @@ class Supervisor {
     this.handle({ type: "tick" });
   }
 
-  /** Returns whether a start listens on every SPEC of the start it replaces, or on any if it replaces none. */
+  /**
+   * Returns whether a start listens on every SPEC of the start it replaces, or on any if it
+   * replaces none.
+   */
   #listens(start: Start, status: Status): boolean {
     const child = this.#children.get(start.number);
     if (!child) return false;

@@ -1,5 +1,6 @@
 /**
- * Metric families in the Prometheus text format: the values of one scrape, written down. Counter and
+ * Metric families in the Prometheus text format: the values of one scrape, written down. Counter
+ * and
  * Gauge of a client library add up values and hash label sets; the kernel has the sums already.
  */
 

@@ -10,7 +10,8 @@ const MEMORY = [
 const FILES = "/proc/self/fd";
 
 /**
- * prom-client's metrics with values of our own. Its collectDefaultMetrics() also starts a 10 ms timer
+ * prom-client's metrics with values of our own. Its collectDefaultMetrics() also starts a 10 ms
+ * timer
  * for the event loop (bench row 14) and fails promtool's lint.
  */
 export class ProcessMetrics {

@@ -1,4 +1,6 @@
-/** --cgroup, --unit and --adopt of a service: its cgroup, and whether the binds there are adopted. */
+/**
+ * --cgroup, --unit and --adopt of a service: its cgroup, and whether the binds there are adopted.
+ */
 
 import { adoptablePath, cgroupPath, cgroupText } from "../../loader/host/cgroup.ts";
 import { unitCgroup } from "../../loader/host/systemd_unit.ts";

@@ -21,7 +21,10 @@ export function specs(texts: readonly string[] | undefined): Spec[] {
   return all;
 }
 
-/** Returns the value of an option; yargs collects a repeated one into an array. @throws OptionError */
+/**
+ * Returns the value of an option; yargs collects a repeated one into an array.
+ * @throws OptionError
+ */
 export function once<T>(label: string, value: T | readonly T[] | undefined): T | undefined {
   if (Array.isArray(value)) throw new OptionError(label, "is given more than once");
   return value as T | undefined;
@@ -51,7 +54,10 @@ export function integer(label: string, text: string, min: number, max: number): 
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
 
-/** Parses a duration such as `250ms`, `1.5s`, `2m`, `1h` or `0` into whole ms. @throws OptionError */
+/**
+ * Parses a duration such as `250ms`, `1.5s`, `2m`, `1h` or `0` into whole ms.
+ * @throws OptionError
+ */
 export function duration(label: string, text: string, minMs: number, maxMs: number): number {
   const [, digits, unit = ""] = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h)$/.exec(text) ?? [];
   const ms = text === "0" ? 0 : Math.round(Number(digits) * (UNIT_MS[unit] ?? Number.NaN));

@@ -3,7 +3,8 @@ import type { Decision } from "../../loader/group/counters.ts";
 import type { GroupStatus } from "../../loader/operate/status.ts";
 
 /**
- * Returns the decisions since `before`, without zeros. Counters live as long as the pins: without an
+ * Returns the decisions since `before`, without zeros. Counters live as long as the pins: without
+ * an
  * earlier reading, or if the group was pinned anew since, they began at zero.
  */
 export function decisionsSince(before: GroupStatus | null, now: GroupStatus): Decision[] {
@@ -25,7 +26,9 @@ export function nameOf({ stage, outcome, reason }: Decision): string {
   return `${stage} ${outcome}${reason === undefined ? "" : ` (${reason})`}`;
 }
 
-/** Returns whether a decision is about an existing connection, whose listener closes or has closed. */
+/**
+ * Returns whether a decision is about an existing connection, whose listener closes or has closed.
+ */
 export function isMigrating({ stage }: Decision): boolean {
   return stage !== "syn";
 }

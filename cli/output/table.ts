@@ -1,6 +1,8 @@
 /** Text in columns. Pure. */
 
-/** Returns the lines of a table; columns are as wide as their widest cell, numbers right-aligned. */
+/**
+ * Returns the lines of a table; columns are as wide as their widest cell, numbers right-aligned.
+ */
 export function table(header: readonly string[], rows: readonly (readonly string[])[]): string[] {
   const all = [header, ...rows];
   const widths = header.map((_, i) => Math.max(...all.map((row) => row[i]?.length ?? 0)));

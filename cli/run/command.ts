@@ -45,7 +45,9 @@ function requireAttached({ spans }: Meter, specs: readonly Spec[]): void {
   );
 }
 
-/** Reads while the command runs: counters are cumulative, so the next reading makes up for this one. */
+/**
+ * Reads while the command runs: counters are cumulative, so the next reading makes up for this one.
+ */
 function ignoreErrors(read: () => void): void {
   try {
     read();

@@ -91,7 +91,10 @@ async function run(env: Env, args: Arguments): Promise<number> {
   return code;
 }
 
-/** Takes a listener from the store, or opens it; the store keeps it until some time after this process ends. */
+/**
+ * Takes a listener from the store, or opens it; the store keeps it until some time after this
+ * process ends.
+ */
 async function claim(
   store: FdStore,
   { name, spec }: NamedListener,

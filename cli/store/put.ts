@@ -56,7 +56,10 @@ interface Arguments {
 const notOpen = (fds: readonly number[]) =>
   `file descriptor ${fds.join(", ")} is not open: open it in the shell, as in '3<file'`;
 
-/** Returns whether a descriptor is Node's: its event loop has the lowest numbers that the shell did not open. */
+/**
+ * Returns whether a descriptor is Node's: its event loop has the lowest numbers that the shell did
+ * not open.
+ */
 function isOurs(fd: number): boolean {
   try {
     return readlinkSync(`/proc/self/fd/${fd}`).startsWith("anon_inode:");

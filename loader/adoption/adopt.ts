@@ -19,7 +19,8 @@ export function openAdoption(pinTree: PinTree, cgroup: string): Adoption | null 
 }
 
 /**
- * Adopts further `ports` of a cgroup (a path as in /proc/PID/cgroup, which need not exist yet). Changes
+ * Adopts further `ports` of a cgroup (a path as in /proc/PID/cgroup, which need not exist yet).
+ * Changes
  * nothing if it throws.
  * @requires the pin tree's lock
  * @throws UsageError if the cgroup's parent does not exist, AbiMismatchError, ConflictError
@@ -69,7 +70,8 @@ export interface Unadopted {
 }
 
 /**
- * Stops adopting `ports`, or every port, in `cgroup`, or every cgroup. Removes adoptions without ports.
+ * Stops adopting `ports`, or every port, in `cgroup`, or every cgroup. Removes adoptions without
+ * ports.
  * @requires the pin tree's lock
  * @throws AbiMismatchError if another version made the pins, unless every port is meant
  */

@@ -1,5 +1,6 @@
 /**
- * The pinned state of an adopted cgroup: links that set SO_REUSEPORT at its binds, their ports, and the
+ * The pinned state of an adopted cgroup: links that set SO_REUSEPORT at its binds, their ports, and
+ * the
  * counts by port.
  */
 import { closeSync, existsSync, openSync, readdirSync } from "node:fs";
@@ -133,7 +134,8 @@ export class Adoption implements Disposable {
 }
 
 /**
- * Detaches the links pinned in a directory, of any version. Removing their pins does so too, but the
+ * Detaches the links pinned in a directory, of any version. Removing their pins does so too, but
+ * the
  * kernel can take a while.
  */
 export function detachLinks(directory: string): void {
@@ -155,7 +157,9 @@ function fill(directory: string, record: AdoptionRecord, ports: readonly Adopted
   for (const port of ports) map.update(encodePort(port.port), encodeCounts(port));
 }
 
-/** Reads struct bpf_link_info (uapi/linux/bpf.h): the cgroup's id is 0 after the link was detached. */
+/**
+ * Reads struct bpf_link_info (uapi/linux/bpf.h): the cgroup's id is 0 after the link was detached.
+ */
 function isAttached(link: string): boolean {
   const info = Buffer.alloc(32);
   const len: [number] = [info.length];

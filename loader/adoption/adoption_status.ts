@@ -20,7 +20,10 @@ function statusOf(adoption: Adoption, ports: ReadonlySet<number>): AdoptionStatu
   return found.length > 0 ? [{ cgroup: record.path, inForce, ports: found }] : [];
 }
 
-/** Returns every adoption, or those with one of `ports`; adds to `errors` what another version pinned. */
+/**
+ * Returns every adoption, or those with one of `ports`; adds to `errors` what another version
+ * pinned.
+ */
 export function readAdoptions(
   pinTree: PinTree,
   ports: ReadonlySet<number>,

@@ -160,7 +160,8 @@ export class BpfMap implements Disposable {
   #mapped(): Mapping | null {
     if (this.#memory !== undefined) return this.#memory;
     this.#memory = null;
-    // Mapped entries are padded to multiples of 8 (kernel/bpf/arraymap.c); results of a call are not.
+    // Mapped entries are padded to multiples of 8 (kernel/bpf/arraymap.c); results of a call are
+    // not.
     if ((this.shape.flags & MMAPABLE) === 0 || this.shape.value % 8 !== 0) return null;
     try {
       this.#memory = this.#map();

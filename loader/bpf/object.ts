@@ -46,7 +46,10 @@ export class BpfObject implements Disposable {
     checkRet("bpf_map__set_max_entries", bpf.bpf_map__set_max_entries(this.#map(map), entries));
   }
 
-  /** Sets the flags of a map, before load. By default the map of a data section is mappable, in whole pages. */
+  /**
+   * Sets the flags of a map, before load. By default the map of a data section is mappable, in
+   * whole pages.
+   */
   setFlags(map: string, flags: number): void {
     checkRet("bpf_map__set_map_flags", bpf.bpf_map__set_map_flags(this.#map(map), flags));
   }
@@ -54,8 +57,10 @@ export class BpfObject implements Disposable {
   /**
    * Uses a map of any length for a data section, before load.
    *
-   * libbpf maps memory of the section's length when it opens the object. When it closes the object, it
-   * unmaps the length of the map it has then (bpf_map__destroy() of 1.1 and 1.7), including whatever
+   * libbpf maps memory of the section's length when it opens the object. When it closes the object,
+   * it
+   * unmaps the length of the map it has then (bpf_map__destroy() of 1.1 and 1.7), including
+   * whatever
    * memory follows. So it gets a map of the section's length before it closes.
    */
   useMap(section: string, map: BpfMap): void {

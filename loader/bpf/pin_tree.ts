@@ -1,5 +1,6 @@
 /**
- * The pin tree: one directory for each group and each adopted cgroup, under BPFFS/reuseport-migrate.
+ * The pin tree: one directory for each group and each adopted cgroup, under
+ * BPFFS/reuseport-migrate.
  * Locks are flock(2) on the directories, so the kernel drops them when their holder exits.
  */
 import {
@@ -50,7 +51,9 @@ export function findBpffs(path?: string): string {
   );
 }
 
-/** An exclusive lock on a directory, held until disposed or until the process exits. Never waits. */
+/**
+ * An exclusive lock on a directory, held until disposed or until the process exits. Never waits.
+ */
 export class Lock implements Disposable {
   #fd: number;
 
@@ -80,7 +83,9 @@ export class Lock implements Disposable {
   }
 }
 
-/** Returns the pid that holds the lock on `directory` (by /proc/locks); null if it is not locked. */
+/**
+ * Returns the pid that holds the lock on `directory` (by /proc/locks); null if it is not locked.
+ */
 export function lockHolder(directory: string): number | null {
   const inode = statSync(directory).ino;
   for (const line of readFileSync("/proc/locks", "utf8").split("\n")) {
@@ -192,7 +197,8 @@ export class PinTree {
   }
 
   /**
-   * A number that changes when a group is added or removed, or marked ({@link mark}). A process that
+   * A number that changes when a group is added or removed, or marked ({@link mark}). A process
+   * that
    * reads it under the lock can later tell whether another process made a change.
    */
   get changes(): bigint {

@@ -7,7 +7,8 @@ const POSSIBLE = "/sys/devices/system/cpu/possible";
 let count: number | null = null;
 
 /**
- * Returns one more than the highest CPU number, an upper bound for bpf_get_smp_processor_id(). The host
+ * Returns one more than the highest CPU number, an upper bound for bpf_get_smp_processor_id(). The
+ * host
  * can have fewer CPUs, since numbers may be missing.
  */
 export function cpuNumbers(): number {

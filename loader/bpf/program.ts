@@ -40,7 +40,10 @@ export function programInfo(fd: number): ProgramInfo {
   };
 }
 
-/** Returns whether the kernel counts runs of programs (kernel.bpf_stats_enabled, proc_sys_kernel(5)). */
+/**
+ * Returns whether the kernel counts runs of programs (kernel.bpf_stats_enabled,
+ * proc_sys_kernel(5)).
+ */
 export function countsRuns(): boolean {
   try {
     return readFileSync("/proc/sys/kernel/bpf_stats_enabled", "latin1").trim() !== "0";

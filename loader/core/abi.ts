@@ -1,5 +1,6 @@
 /**
- * The TypeScript twin of bpf/reuseport_migrate.h: numbers and layouts. tests/ffi/abi.test.ts compares
+ * The TypeScript twin of bpf/reuseport_migrate.h: numbers and layouts. tests/ffi/abi.test.ts
+ * compares
  * every line with the header and with the BTF of the built objects. Pure.
  */
 import { array, bytes, count64, flag, oneOf, Struct, text, u8, u16, u32, u64 } from "./struct.ts";
@@ -25,7 +26,10 @@ export const CGROUP_PATH_LEN = 1024;
 export const STAGES = ["syn", "accept_queue", "handshake_ack", "handshake_timer"] as const;
 export type Stage = (typeof STAGES)[number];
 
-/** Outcomes, in the order of RM_OUTCOME_*. Fallbacks, and drops for lack of a compatible target, have a reason. */
+/**
+ * Outcomes, in the order of RM_OUTCOME_*. Fallbacks, and drops for lack of a compatible target,
+ * have a reason.
+ */
 export const OUTCOMES = [
   { outcome: "selected" },
   { outcome: "kernel" },

@@ -1,14 +1,14 @@
-/** IP addresses as text and as the bytes the kernel keeps. Pure. */
+/** IP addresses as text and as the kernel's bytes. Pure. */
 import { isIPv4, isIPv6 } from "node:net";
 
 export type Family = "ipv4" | "ipv6";
 
-/** The canonical text of an IPv6 address (RFC 5952; IPv4-mapped ones in hex), by WHATWG URL. */
+/** Returns the canonical text of an IPv6 address (RFC 5952; IPv4-mapped in hex), by WHATWG URL. */
 export function canonicalIPv6(text: string): string {
   return new URL(`http://[${text}]`).hostname.slice(1, -1);
 }
 
-/** Text of an address: 4 bytes for IPv4, 16 for IPv6, network byte order. */
+/** Returns the text of an address: 4 bytes for IPv4, 16 for IPv6, network byte order. */
 export function formatAddress(family: Family, bytes: Buffer): string {
   if (family === "ipv4") return [...bytes.subarray(0, 4)].join(".");
   const words: string[] = [];
@@ -16,7 +16,7 @@ export function formatAddress(family: Family, bytes: Buffer): string {
   return canonicalIPv6(words.join(":"));
 }
 
-/** The 16-byte field of an address; IPv4 in the first four. */
+/** Returns the 16-byte field of an address; IPv4 in the first four. */
 export function addressBytes(family: Family, text: string): Buffer {
   const out = Buffer.alloc(16);
   if (family === "ipv4") {
@@ -39,7 +39,7 @@ export function formatEndpoint(family: Family, address: string, port: number): s
   return family === "ipv6" ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
-/** Which family a numeric address is of, or null if it is none. */
+/** Returns the family of a numeric address, or null if it is none. */
 export function familyOf(address: string): Family | null {
   if (isIPv4(address)) return "ipv4";
   return isIPv6(address) && !address.includes("%") ? "ipv6" : null;

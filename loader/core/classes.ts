@@ -1,10 +1,12 @@
-/** Settings classes of a group: equal settings share a number, which they keep as long as a slot holds them. Pure. */
+/**
+ * Settings classes of a group: equal options share a number for as long as a slot has them. Pure.
+ */
 import { MAX_CLASSES } from "./abi.ts";
 import type { Slot } from "./slot.ts";
 
 type Held = Pick<Slot, "optionsDigest" | "class">;
 
-/** Counts the slots of each class, so that a class is found without looking at them. */
+/** Counts the slots of each class, so that finding a class needs no walk over the slots. */
 export class Classes {
   readonly #byDigest = new Map<bigint, { class: number; slots: number }>();
   readonly #slots = new Array<number>(MAX_CLASSES).fill(0);
@@ -13,7 +15,7 @@ export class Classes {
     for (const slot of slots) this.add(slot);
   }
 
-  /** 0: they are not known, or there is no number left. */
+  /** Returns the class of a digest; 0 if the options are unknown or no number is left. */
   of(optionsDigest: bigint): number {
     if (optionsDigest === 0n) return 0;
     const equal = this.#byDigest.get(optionsDigest);

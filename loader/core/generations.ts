@@ -1,28 +1,32 @@
-/** Which generation a listener that opens is of: by openings and departures alone. Pure. */
+/**
+ * Finds the generation of a listener that opens, from the times of openings and departures. Pure.
+ */
 import type { Slot } from "./slot.ts";
 
 /** Listeners opened no further apart than this belong to one start of a service. */
 export const START_GAP_MS = 1_000;
-/** A listener that opens this soon after one of the newest generation left takes its place. */
+/** A listener that opens this soon after one of the newest generation left replaces it. */
 export const RESPAWN_MS = 10_000;
 
 type Newcomer = Pick<Slot, "openedMs" | "generation">;
 
 /**
- * The generations of a group while newcomers are added, first opened first. Each answer is a few
- * binary searches, however many listeners there are.
+ * The generations of a group while newcomers are added in the order of their opening. An answer
+ * takes a
+ * few binary searches: a walk per newcomer would make a plan quadratic
+ * (tests/unit/plan_scaling.test.ts).
  */
 export class Generations {
   #empty: boolean;
   #someListen: boolean;
   #newest: number;
-  /** When listeners closed whose slot is not taken, ascending. */
+  /** Closing times of listeners whose slots are not reused, ascending. */
   readonly #left: Times;
-  /** The same of the newest generation alone. */
+  /** The same for the newest generation. */
   #leftNewest: Times;
-  /** For each of {@link #leftNewest}: when the last of it and those after it opened. */
+  /** For each element of {@link #leftNewest}: the last opening time from there on. */
   #lastOpenedFrom: readonly number[];
-  /** When those of the newest generation that listen opened, ascending: known ones, and newcomers. */
+  /** Opening times of listeners of the newest generation, ascending: known ones, and newcomers. */
   #known: Times;
   #joined = new Times([]);
 
@@ -41,12 +45,13 @@ export class Generations {
   }
 
   /**
-   * The generation of a listener that opened at `openedMs`, the first of `arriving` seen together:
-   * - they take the places of as many of the newest generation that left shortly before (respawned
-   *   workers), if others of the group live on;
-   * - it joins the newest generation when that is still starting: its last listener opened
-   *   at most START_GAP_MS before, and none of the group has left since;
-   * - else a new start of the service begins: a new generation.
+   * Returns the generation of a listener that opened at `openedMs`, the first of `arriving`
+   * newcomers:
+   * - the newest, if as many of it left shortly before (respawned workers) and the group lives on;
+   * - the newest, if that is still starting: its last listener opened at most START_GAP_MS before,
+   * and
+   *   none of the group has left since;
+   * - a new one otherwise: the service was started anew.
    */
   of(openedMs: number, arriving: number): number {
     if (this.#empty) return 1;
@@ -60,7 +65,10 @@ export class Generations {
     return !someoneLeft && openedMs - lastOpened <= START_GAP_MS ? this.#newest : this.#newest + 1;
   }
 
-  /** Adds one; `before` is the closed listener whose slot it takes, of which there is none closed longer. */
+  /**
+   * Adds a newcomer.
+   * @param before the closed listener whose slot it reuses: the first that closed
+   */
   add({ openedMs, generation }: Newcomer, before?: Slot): void {
     if (before) {
       this.#left.first++;
@@ -78,7 +86,7 @@ export class Generations {
     this.#someListen = true;
   }
 
-  /** Members of the newest that left less than RESPAWN_MS before and were not replaced yet. */
+  /** Returns how many of the newest generation left within RESPAWN_MS and were not replaced. */
   #vacancies(openedMs: number): number {
     const from = this.#leftNewest.upTo(openedMs - RESPAWN_MS);
     const left = this.#leftNewest.upTo(openedMs) - from;
@@ -88,7 +96,7 @@ export class Generations {
   }
 }
 
-/** Moments in ascending order; those before `first` count no more. */
+/** Times in ascending order; those before index `first` are ignored. */
 class Times {
   first = 0;
   readonly #sorted: number[];
@@ -97,7 +105,7 @@ class Times {
     this.#sorted = times.toSorted((a, b) => a - b);
   }
 
-  /** One that is not before the last. */
+  /** Adds a time that is not before the last one. */
   push(time: number): void {
     this.#sorted.push(time);
   }
@@ -110,7 +118,7 @@ class Times {
     return this.#sorted.at(-1) ?? Number.NEGATIVE_INFINITY;
   }
 
-  /** Index of the first that counts and is after `time`. */
+  /** Returns the index of the first time after `time`. */
   upTo(time: number): number {
     let low = this.first;
     let high = this.#sorted.length;
@@ -122,13 +130,13 @@ class Times {
     return low;
   }
 
-  /** How many are at `time` or after it; milliseconds are whole. */
+  /** Returns the number of times at or after `time`, in whole milliseconds. */
   since(time: number): number {
     return this.#sorted.length - this.upTo(time - 1);
   }
 }
 
-/** For each index the greatest value from there on. */
+/** Returns for each index the greatest value from there on. */
 function maximaFrom(values: readonly number[]): number[] {
   const maxima = [...values];
   for (let i = maxima.length - 2; i >= 0; i--) {

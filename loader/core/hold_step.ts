@@ -1,37 +1,40 @@
 /**
- * hold: what a group's standby is to do next. Pure: no kernel, no clock.
+ * Decides the next step of a group's standby. Pure: no kernel, no clock.
  *
- * While a target lives the standby stands by. When none is left a hold begins; it ends when
- * somebody listens again, when its time is up, or when it is released (the standby was shut down).
+ * While there is a target the standby is idle. When the last target leaves, a hold begins. It ends
+ * when
+ * a server listens again, when its time is up, or when a command releases it (shuts the standby
+ * down).
  */
 import type { HoldResult } from "./abi.ts";
 import type { HoldPolicy } from "./slot.ts";
 
-/** A group with a standby, or that should have one. Times: ms of CLOCK_BOOTTIME. */
+/** A group whose policy has a hold. Times in ms of CLOCK_BOOTTIME. */
 export interface Situation {
   readonly hold: HoldPolicy;
-  /** Listeners that may be chosen, the standby left out. */
+  /** Number of targets, without the standby. */
   readonly targets: number;
-  /** Listeners have left since it was looked at before. */
+  /** Listeners have left since the last step. */
   readonly left: boolean;
-  /** `deaf`: we have the socket, and it does not listen (somebody shut it down). */
+  /** `deaf`: the socket is open but no longer listens, as a command shut it down. */
   readonly standby: "none" | "listens" | "deaf";
   /** Connections and handshakes on the standby. */
   readonly waiting: number;
-  /** When the hold under way began; null: none. */
+  /** Start of the current hold; null: none. */
   readonly heldSinceMs: number | null;
   readonly nowMs: number;
 }
 
 export interface Step {
   /**
-   * `open` a standby; `renew`: close it, so that what it holds moves to the targets, with a new one
-   * in its place; `close` it; `keep` things as they are.
+   * `open` a standby; `renew`: replace it, so that its connections migrate to the targets; `close`
+   * it;
+   * `keep` it as it is.
    */
   readonly standby: "keep" | "open" | "renew" | "close";
   /** A hold begins. */
   readonly starts?: true;
-  /** The hold under way ends. */
+  /** The current hold ends with this result. */
   readonly ends?: HoldResult;
 }
 
@@ -41,29 +44,29 @@ export function nextStep(now: Situation): Step {
 
 function besideTargets({ standby, waiting, heldSinceMs }: Situation): Step {
   if (heldSinceMs !== null) {
-    // Without a standby that listens what it held was lost with it.
+    // If the standby no longer listens, its connections were lost with it.
     if (standby === "listens") return { standby: "renew", ends: "handed_over" };
     return { standby: "open", ends: standby === "deaf" ? "released" : "expired" };
   }
   if (standby !== "listens") return { standby: "open" };
-  // Came while its only targets had just left and new ones were not known yet.
+  // Connections came after the last targets left and before new ones were known.
   return { standby: waiting > 0 ? "renew" : "keep" };
 }
 
 function alone({ hold, left, standby, heldSinceMs, nowMs }: Situation): Step {
   if (heldSinceMs === null) {
     if (standby === "listens") return { standby: "keep", starts: true };
-    // The standby went with a sidecar that was killed, and the last listener unseen after it.
+    // A sidecar was killed with its standby, and then the last listener left.
     if (standby === "none" && left) return { standby: "open", starts: true };
     return { standby: standby === "deaf" ? "close" : "keep" };
   }
   if (standby === "deaf") return { standby: "close", ends: "released" };
   if (nowMs - heldSinceMs >= hold.timeMs) return { standby: "close", ends: "expired" };
-  // A sidecar was killed in the middle of a hold: its successor holds for the time that is left.
+  // A sidecar was killed during a hold: the next one holds for the remaining time.
   return { standby: standby === "none" ? "open" : "keep" };
 }
 
-/** What is left of a hold, ms. */
+/** Returns the remaining time of a hold, ms. */
 export function leftMs(hold: HoldPolicy, heldSinceMs: number, nowMs: number): number {
   return Math.max(0, heldSinceMs + hold.timeMs - nowMs);
 }

@@ -21,10 +21,15 @@ export const MAP_TYPE = {
 
 /** BPF_F_MMAPABLE of uapi/linux/bpf.h: user space may map its memory. */
 export const MMAPABLE = 1 << 10;
-/** BPF_F_RDONLY_PROG of uapi/linux/bpf.h: read-only for programs, so that the verifier knows its content. */
+/**
+ * BPF_F_RDONLY_PROG of uapi/linux/bpf.h: read-only for programs, so that the verifier knows its
+ * content.
+ */
 export const RDONLY_PROG = 1 << 7;
 
-/** The pinned maps of select.bpf.o, without sizes that depend on the group ({@link groupShapes}). */
+/**
+ * The pinned maps of select.bpf.o, without sizes that depend on the group ({@link groupShapes}).
+ */
 export const GROUP_MAPS = {
   listeners: { type: MAP_TYPE.sockmap, key: 4, value: 8 },
   sources: { type: MAP_TYPE.array, key: 4, value: 8 },
@@ -51,7 +56,9 @@ export function planLines(slots: number): number {
 /** Counters per cache line, which only one CPU writes. */
 const LINE_COUNTERS = 8;
 
-/** Returns the number of counters per CPU: outcomes, slots and the standby, in whole cache lines. */
+/**
+ * Returns the number of counters per CPU: outcomes, slots and the standby, in whole cache lines.
+ */
 export function cpuCounters(slots: number): number {
   return Math.ceil((OUTCOMES.length + slots + 1) / LINE_COUNTERS) * LINE_COUNTERS;
 }

@@ -9,7 +9,9 @@ export function mountPoint(mounts: string, type: string): string | null {
   return null;
 }
 
-/** The kernel writes space, tab, newline and backslash of a path as `\040` and so on (getmntent(3)). */
+/**
+ * The kernel writes space, tab, newline and backslash of a path as `\040` and so on (getmntent(3)).
+ */
 function unescapeOctal(path: string): string {
   return path.replace(/\\([0-7]{3})/g, (_, octal) =>
     String.fromCharCode(Number.parseInt(octal, 8)),

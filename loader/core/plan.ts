@@ -13,22 +13,25 @@ export interface Plan {
   readonly slots: readonly Slot[];
   /** Slots that got a new listener in this plan. */
   readonly added: readonly Slot[];
-  /** Slots whose listener left, came back, or has other settings now. */
+  /** Slots whose listener left, came back, or changed its socket options. */
   readonly changed: readonly Slot[];
   /** Cookies whose slot was given to another listener. */
   readonly forgotten: readonly bigint[];
-  /** Listeners for which there is no slot: the kernel's hash covers them. */
+  /** Listeners without a slot, which only the kernel's hash reaches. */
   readonly unplaced: readonly bigint[];
   readonly targets: Targets;
 }
 
-/** Slots a group gets: room for several generations of what it has now. */
+/** Returns the number of slots for a group: room for several generations. */
 export function capacityFor(listeners: number): number {
   const wanted = 2 ** Math.ceil(Math.log2(Math.max(1, listeners * 8)));
   return Math.min(Math.max(wanted, 64), MAX_SLOTS);
 }
 
-/** One step: `previous` slots, what is `seen` listening now, and the clock. */
+/**
+ * Makes the next plan from the previous slots and the listeners `seen` now.
+ * @param nowMs CLOCK_BOOTTIME
+ */
 export function makePlan(
   previous: readonly Slot[],
   seen: readonly Seen[],
@@ -45,14 +48,14 @@ export function makePlan(
   const classes = new Classes(slots.values());
   for (const slot of slots.values()) {
     const optionsDigest = listening.get(slot.cookie)?.optionsDigest;
-    // A server may set options after listen(), or when it reads its configuration again.
+    // A server can set options after listen(), or at a reload.
     if (!optionsDigest || optionsDigest === slot.optionsDigest) continue;
     classes.remove(slot);
     const changed = { ...slot, optionsDigest, class: classes.of(optionsDigest) };
     classes.add(changed);
     slots.set(slot.slot, changed);
   }
-  // A socket that was shut down and listens again keeps its cookie, and so its slot.
+  // A socket that is shut down and listens again keeps its cookie and its slot.
   const known = new Set([...slots.values()].map(({ cookie }) => cookie));
   const newcomers = seen
     .filter(({ cookie }) => !known.has(cookie))
@@ -94,7 +97,7 @@ export function makePlan(
   return { slots: next, added, changed, forgotten, unplaced, targets: chooseTargets(next, policy) };
 }
 
-/** Nobody came, left, or has other settings: nearly every time. */
+/** Returns whether no listener came, left or changed its options, which is nearly always true. */
 function isSettled(slots: readonly Slot[], listening: ReadonlyMap<bigint, Seen>): boolean {
   let known = 0;
   for (const { cookie, closedMs, optionsDigest } of slots) {
@@ -106,12 +109,12 @@ function isSettled(slots: readonly Slot[], listening: ReadonlyMap<bigint, Seen>)
   return known === listening.size;
 }
 
-/** Slots as they are while these of their listeners listen. */
+/** Returns the slots, with closing times for listeners that are not in `listening`. */
 export function slotsNow(slots: readonly Slot[], listening: Listening, nowMs: number): Slot[] {
   return slots.map((slot) => leaveOrStay(slot, listening, nowMs));
 }
 
-/** Cookies. */
+/** Cookies of listeners. */
 type Listening = Pick<ReadonlySet<bigint>, "has">;
 
 function leaveOrStay(slot: Slot, listening: Listening, nowMs: number): Slot {
@@ -120,7 +123,10 @@ function leaveOrStay(slot: Slot, listening: Listening, nowMs: number): Slot {
   return slot.closedMs === null ? { ...slot, closedMs: nowMs } : slot;
 }
 
-/** Slots for so many, or fewer: those never used, then those whose listener closed first: late decisions still find it. */
+/**
+ * Returns up to `wanted` free slots: unused ones first, then those whose listener closed first, as
+ * late decisions may still name it.
+ */
 function freeSlots(slots: ReadonlyMap<number, Slot>, capacity: number, wanted: number): number[] {
   const free: number[] = [];
   if (wanted === 0) return free;

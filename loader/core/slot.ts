@@ -1,32 +1,32 @@
 /** Slots, the listeners seen in them, and the policy a plan follows. Pure. */
 import type { Migrate, Route, SettingsPolicy } from "./abi.ts";
 
-/** What one slot holds, or held until its listener closed. Times: ms of CLOCK_BOOTTIME. */
+/** The listener of a slot, or its last one. Times in ms of CLOCK_BOOTTIME. */
 export interface Slot {
   readonly slot: number;
   readonly cookie: bigint;
   readonly openedMs: number;
   /** null while it listens. */
   readonly closedMs: number | null;
-  /** Digest of its settings; 0n: could not be read. */
+  /** Digest of its socket options; 0n: they could not be read. */
   readonly optionsDigest: bigint;
   readonly generation: number;
-  /** Settings class, from 1; 0: not known. */
+  /** Settings class, from 1; 0: unknown. */
   readonly class: number;
-  /** No target, on purpose. */
+  /** Drained by command, so not a target. */
   readonly drained: boolean;
 }
 
-/** A listener as observed now. */
+/** A listener in the snapshot. */
 export interface Seen {
   readonly cookie: bigint;
-  /** Matters for new ones only. */
+  /** Used for new listeners only. */
   readonly openedMs: number;
-  /** Digest of its settings; 0n: could not be read; null: not read this time, as they were. */
+  /** Digest of its socket options; 0n: they could not be read; null: not read, so unchanged. */
   readonly optionsDigest: bigint | null;
 }
 
-/** How long, and how many connections, a standby holds when no other listener is left. */
+/** The longest time, and the most connections, of a hold. */
 export interface HoldPolicy {
   readonly timeMs: number;
   readonly max: number;
@@ -35,8 +35,8 @@ export interface HoldPolicy {
 export interface Policy {
   readonly migrate: Migrate;
   readonly route: Route;
-  /** Where no target has the settings of the source; `prefer` unless given. */
+  /** Treatment of connections without a compatible target; `prefer` by default. */
   readonly settings?: SettingsPolicy;
-  /** With a standby in the group: new connections are always given to a target explicitly. */
+  /** null: no standby. With one, the program selects a target for every new connection. */
   readonly hold?: HoldPolicy | null;
 }

@@ -1,9 +1,9 @@
-/** SPEC: what to attach to, as the user names it. Pure. */
+/** SPEC: the listen address on the command line. Pure. */
 
 import { UsageError } from "../errors.ts";
 import { canonicalIPv6, type Family, familyOf, formatEndpoint } from "./address.ts";
 
-/** A listen address; without `address` every address of both families. */
+/** A listen address; without `address` it covers every address of both families. */
 export interface Spec {
   /** Canonical text; it is the service's name. */
   readonly text: string;
@@ -16,7 +16,7 @@ const FORMS = "':443', '0.0.0.0:443', '192.0.2.7:443', '[::]:443' or '[2001:db8:
 
 /**
  * Parses `:PORT`, `IPV4:PORT` or `[IPV6]:PORT`.
- * @throws UsageError that names what is wrong and the forms there are.
+ * @throws UsageError with the mistake and the valid forms
  */
 export function parseSpec(text: string): Spec {
   const fail = (why: string): never => {
@@ -43,7 +43,7 @@ export function parseSpec(text: string): Spec {
   return { text: formatEndpoint("ipv4", v4, port), family: "ipv4", address: v4, port };
 }
 
-/** Whether an endpoint is what `spec` names: exactly that local address, not one it covers. */
+/** Returns whether `spec` names this local address; `0.0.0.0` names only itself. */
 export function matchesSpec(
   spec: Spec,
   at: { readonly family: Family; readonly address: string; readonly port: number },

@@ -40,7 +40,8 @@ export function countsSince(now: SlotCounts, base: SlotCounts): SlotCounts {
 export const MIGRATION_CELLS = LAYOUT.rm_migrations.size / 8;
 
 /**
- * Adds 64-bit words to `sums`, beginning at index `from`. Numbers are many times faster than bigints
+ * Adds 64-bit words to `sums`, beginning at index `from`. Numbers are many times faster than
+ * bigints
  * and exact up to 2^53: a million a second for 285 years. The words are aligned to 4 bytes.
  */
 export function addWords(sums: Float64Array, bytes: Buffer, from = 0): Float64Array {

@@ -50,7 +50,9 @@ export class Group implements Disposable {
   readonly #plan: PlanTable;
   readonly #counters: Counters;
   readonly moveEvents: MoveEvents;
-  /** Cache of the pinned record; null since {@link invalidate}. Only the group's sidecar writes it. */
+  /**
+   * Cache of the pinned record; null since {@link invalidate}. Only the group's sidecar writes it.
+   */
   #standby: StandbyRecord | null = null;
 
   private constructor(name: string, { programFd, maps }: GroupPins) {
@@ -152,7 +154,9 @@ export class Group implements Disposable {
     return this.#maps.listeners.lookup(slot)?.readBigUInt64LE() ?? null;
   }
 
-  /** The standby's entry of the sockmap; the next one is that of a listener under a readiness probe. */
+  /**
+   * The standby's entry of the sockmap; the next one is that of a listener under a readiness probe.
+   */
   get standbySlot(): number {
     return this.#record.slots;
   }

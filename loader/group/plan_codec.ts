@@ -1,4 +1,6 @@
-/** A plan as the program reads it: the lines in `plans`, and `control`, which activates them. Pure. */
+/**
+ * A plan as the program reads it: the lines in `plans`, and `control`, which activates them. Pure.
+ */
 import {
   CANDIDATE_LINES,
   FAST_PATH_NONE,
@@ -96,7 +98,10 @@ export function encodeControl(
   });
 }
 
-/** Returns the number of targets that the fast path chooses from, 0 for the kernel's hash, or FAST_PATH_NONE. */
+/**
+ * Returns the number of targets that the fast path chooses from, 0 for the kernel's hash, or
+ * FAST_PATH_NONE.
+ */
 function fastPathOf({ syn, refuse }: Targets, { standby }: Control, { port }: ProbeTarget): number {
   if (port !== 0 || refuse) return FAST_PATH_NONE;
   return syn.length === 0 && standby !== 0 ? FAST_PATH_NONE : syn.length;

@@ -79,7 +79,9 @@ export function encodeSlot({ slot, base }: SlotRecord): Buffer {
   });
 }
 
-/** Returns the record of slot `number` in the bytes of the whole map, or null if it was never used. */
+/**
+ * Returns the record of slot `number` in the bytes of the whole map, or null if it was never used.
+ */
 export function decodeSlot(values: Buffer, number: number): SlotRecord | null {
   const value = LAYOUT.rm_slot.decode(values, number * LAYOUT.rm_slot.size);
   const { cookie, opened_ms: openedMs, closed_ms, generation, drained } = value;

@@ -1,4 +1,7 @@
-/** The map `sources`: row and settings class of each listener by cookie. An array used as a hash table. */
+/**
+ * The map `sources`: row and settings class of each listener by cookie. An array used as a hash
+ * table.
+ */
 import {
   MAX_CLASSES,
   SOURCE_COOKIE_SHIFT,

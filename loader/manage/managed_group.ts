@@ -55,7 +55,8 @@ export class ManagedGroup implements Disposable {
   }
 
   /**
-   * Takes over the pins of a group, or loads, fills and pins it; then attaches. Changes nothing if it
+   * Takes over the pins of a group, or loads, fills and pins it; then attaches. Changes nothing if
+   * it
    * throws.
    * @requires the pin tree's lock
    * @throws ForeignProgramError, AlreadyManagedError, StandbyError, LockedError, AbiMismatchError
@@ -183,7 +184,9 @@ export class ManagedGroup implements Disposable {
     this.#apply(targets(), boottimeMs());
   }
 
-  /** Returns when its hold is due to be polled (ms, CLOCK_BOOTTIME), or null if none is under way. */
+  /**
+   * Returns when its hold is due to be polled (ms, CLOCK_BOOTTIME), or null if none is under way.
+   */
   holdDueMs(nowMs: number): number | null {
     return this.#hold.dueMs(nowMs);
   }

@@ -41,7 +41,9 @@ export function excludedBy(filter: Filter, listener: Listener): string | null {
   return null;
 }
 
-/** Returns the SPEC by which a group with these listeners is covered; undefined if none covers it. */
+/**
+ * Returns the SPEC by which a group with these listeners is covered; undefined if none covers it.
+ */
 export function covers(
   members: readonly Listener[],
   specs: readonly Spec[],

@@ -9,17 +9,24 @@ import * as bpf from "../sys/libbpf.ts";
 import * as libc from "../sys/libc.ts";
 import { type Snapshot, SnapshotReader } from "./snapshot.ts";
 
-/** Room for a read(2), bytes: the kernel fills at most half of it at a time (kernel/bpf/bpf_iter.c). */
+/**
+ * Room for a read(2), bytes: the kernel fills at most half of it at a time (kernel/bpf/bpf_iter.c).
+ */
 const CHUNK = 64 * 1024;
 
 /**
- * After a read of the host that took longer, ms of CPU time, the next is made in the libuv pool: the
- * event loop is not blocked by 200,000 open files (bench row 11). A short one is not worth it: in the
+ * After a read of the host that took longer, ms of CPU time, the next is made in the libuv pool:
+ * the
+ * event loop is not blocked by 200,000 open files (bench row 11). A short one is not worth it: in
+ * the
  * pool it wakes the process 12 times, here once (bench row 14).
  */
 const SLOW_MS = 20;
 
-/** Sizes and offsets, bytes, of struct bpf_iter_attach_opts (libbpf.h) and union bpf_iter_link_info (uapi/linux/bpf.h): its `task`. */
+/**
+ * Sizes and offsets, bytes, of struct bpf_iter_attach_opts (libbpf.h) and union bpf_iter_link_info
+ * (uapi/linux/bpf.h): its `task`.
+ */
 const ITER_OPTIONS = 24;
 const TASK_INFO = { size: 12, pid: 4 } as const;
 

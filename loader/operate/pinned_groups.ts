@@ -23,7 +23,10 @@ export interface Changeable {
   readonly queues: QueuesByCookie;
 }
 
-/** Calls `work` with the groups that `specs` match, under the pin tree's lock. @throws NoMatchError */
+/**
+ * Calls `work` with the groups that `specs` match, under the pin tree's lock.
+ * @throws NoMatchError
+ */
 export async function withGroups<T>(
   specs: readonly Spec[],
   options: { readonly bpffs?: string },

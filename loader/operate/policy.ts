@@ -23,7 +23,10 @@ export interface ChangedPolicy {
 /** Returns whether connections migrate under this policy. A hold requires that, to hand over. */
 export const migrates = (migrate: Migrate): boolean => migrate === "newest" || migrate === "any";
 
-/** @throws NoMatchError, or ConflictError if a group with a standby would not migrate; nothing is changed then */
+/**
+ * @throws NoMatchError, or ConflictError if a group with a standby would not migrate; nothing is
+ * changed then
+ */
 export function changePolicy(
   specs: readonly Spec[],
   change: PolicyChange,

@@ -1,4 +1,6 @@
-/** release: ends holds at once; the kernel then refuses connections until a server listens again. */
+/**
+ * release: ends holds at once; the kernel then refuses connections until a server listens again.
+ */
 
 import { findBpffs, PinTree } from "../bpf/pin_tree.ts";
 import type { Spec } from "../core/spec.ts";

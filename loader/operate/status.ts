@@ -12,7 +12,7 @@ import {
   type QueuesByCookie,
 } from "../core/listener.ts";
 import { slotsNow } from "../core/plan.ts";
-import { chooseTargets, type Role, roleOf } from "../core/targets.ts";
+import { chooseTargets, type Role, rolesOf } from "../core/targets.ts";
 import { countsSince, type Decision, NO_COUNTS, type SlotCounts } from "../group/counters.ts";
 import type { Group } from "../group/group.ts";
 import type { HoldCounts } from "../group/hold_record.ts";
@@ -119,13 +119,14 @@ export function groupStatus(group: Group, context: GroupContext): GroupStatus {
   const listening = new Set(split.listeners.map(({ cookie }) => cookie));
   // What a plan for these listeners would choose.
   const targets = chooseTargets(slotsNow(slots, listening, boottimeMs()), record);
+  const roleOf = rolesOf(targets);
   const open = { out: 0, into: 0 };
   const listeners = members.map((member): ListenerStatus => {
     const { cookie, protocol, owners } = member;
     const { length, limit, halfOpen } = queues.get(cookie) ?? NO_QUEUES;
     const own = known.get(cookie);
     const { out, into } = own ? countsSince(counts.slotCounts(own.slot.slot), own.base) : NO_COUNTS;
-    const role = own ? roleOf(own.slot, targets) : "unknown";
+    const role = own ? roleOf(own.slot) : "unknown";
     open.out += out;
     open.into += into;
     return {

@@ -1,4 +1,7 @@
-/** Every group that a sidecar manages, by name, with its service. A failure of one does not stop another. */
+/**
+ * Every group that a sidecar manages, by name, with its service. A failure of one does not stop
+ * another.
+ */
 
 import type { PinTree } from "../bpf/pin_tree.ts";
 import type { Listener } from "../core/listener.ts";
@@ -90,7 +93,8 @@ export class ManagedGroups implements Disposable {
   }
 
   /**
-   * Finds the owner of each group after the services were replaced. The next {@link refresh} puts the
+   * Finds the owner of each group after the services were replaced. The next {@link refresh} puts
+   * the
    * owner's policy in force, or detaches a group without an owner.
    */
   reassign(groups: Members, services: ServicesByPort): void {
@@ -190,7 +194,10 @@ export class ManagedGroups implements Disposable {
     );
   }
 
-  /** Leaves every group attached and pinned. @throws the first error, after every group was tried */
+  /**
+   * Leaves every group attached and pinned.
+   * @throws the first error, after every group was tried
+   */
   async leave(groups: Members): Promise<void> {
     await everyStep(
       [...this.#entries].map(([name, { managed }]) => {
@@ -208,7 +215,9 @@ export class ManagedGroups implements Disposable {
     for (const [name, { managed }] of this.#entries) this.#drop(name, managed);
   }
 
-  /** Puts the policy of the service in force if it differs; retried by the next refresh if refused. */
+  /**
+   * Puts the policy of the service in force if it differs; retried by the next refresh if refused.
+   */
   #applyPolicy(
     name: string,
     managed: ManagedGroup,

@@ -1,11 +1,14 @@
 /**
- * When to poll the host's listeners, and which of them. Pure: every method takes the time (ms of any
+ * When to poll the host's listeners, and which of them. Pure: every method takes the time (ms of
+ * any
  * clock that only goes forward).
  */
 
 /** Longest time between two polls of the whole host. */
 export const RECONCILE_MS = 1_000;
-/** The same at rest. Only a listener that closes without connections to migrate is noticed later. */
+/**
+ * The same at rest. Only a listener that closes without connections to migrate is noticed later.
+ */
 export const RESTING_MS = 5_000;
 /** Rest begins this long after the last change: listen() may follow bind() late. */
 const RESTLESS_MS = 10_000;
@@ -23,7 +26,10 @@ export type PollScope = ReadonlySet<number> | "host";
 export class PollSchedule {
   /** Processes to read, by the time they are due; in whole ms, so that many binds share a poll. */
   readonly #processes = new Map<number, ReadonlySet<number>>();
-  /** When the host is polled after binds; in whole ms, too. Each bind has its own: listen() may come late. */
+  /**
+   * When the host is polled after binds; in whole ms, too. Each bind has its own: listen() may come
+   * late.
+   */
   readonly #hostAfterBinds = new Set<number>();
   /** When a poll of the host was asked for. */
   #hostMs = Number.POSITIVE_INFINITY;

@@ -12,7 +12,9 @@ import type { Service } from "./service.ts";
 import type { HostOptions } from "./sidecar_options.ts";
 import { Wakeups } from "./wakeups.ts";
 
-/** A group is given up after nothing has listened in it for this long: a container may never return. */
+/**
+ * A group is given up after nothing has listened in it for this long: a container may never return.
+ */
 const IDLE_MS = 3_600_000;
 
 export interface Running {

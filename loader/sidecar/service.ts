@@ -111,7 +111,9 @@ export class Service {
     return spec ? (this.options.name ?? spec.text) : null;
   }
 
-  /** Returns its name for a group without listeners, so that only SPECs and the namespace decide. */
+  /**
+   * Returns its name for a group without listeners, so that only SPECs and the namespace decide.
+   */
   nameAt(key: GroupKey): string | null {
     const spec = specOf(this.options.specs, key);
     const { netns } = this.filter;

@@ -85,7 +85,8 @@ export class Sidecar implements AsyncDisposable {
   }
 
   /**
-   * Replaces the services. An unchanged one is not touched; a changed policy is put in force without
+   * Replaces the services. An unchanged one is not touched; a changed policy is put in force
+   * without
    * a gap; groups that no service covers any longer are given back. A refusal is logged, and every
    * pass tries again.
    */

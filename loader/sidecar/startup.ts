@@ -1,4 +1,6 @@
-/** Groups that a sidecar takes on at its start: where something listens, and where another one held. */
+/**
+ * Groups that a sidecar takes on at its start: where something listens, and where another one held.
+ */
 import { setImmediate as turn } from "node:timers/promises";
 import type { PinTree } from "../bpf/pin_tree.ts";
 import type { Listener } from "../core/listener.ts";
@@ -10,7 +12,10 @@ import { SLICE_MS } from "../time_slices.ts";
 import { matchOwner, type OwnedMatch, ServicesByPort } from "./ownership.ts";
 import type { Service } from "./service.ts";
 
-/** A read may miss a listener that is just opening; it then looks unselectable ({@link countUnselectable}). */
+/**
+ * A read may miss a listener that is just opening; it then looks unselectable ({@link
+ * countUnselectable}).
+ */
 const READS = 3;
 
 interface StartContext {
@@ -95,7 +100,9 @@ function holds({ options }: Service): boolean {
   return Boolean(options.hold);
 }
 
-/** Returns the groups in which another sidecar held, or would have if it had not been killed before. */
+/**
+ * Returns the groups in which another sidecar held, or would have if it had not been killed before.
+ */
 function heldBefore(
   pinTree: PinTree,
   services: readonly Service[],

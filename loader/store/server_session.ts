@@ -37,7 +37,9 @@ export class StoreClient implements Disposable {
     this.#stopWatching = onReadable(this.#fd, ready);
   }
 
-  /** Returns the next message, null if none is pending, or an empty one after the connection's end. */
+  /**
+   * Returns the next message, null if none is pending, or an empty one after the connection's end.
+   */
   receive(): Message | null {
     this.#heardMs = performance.now();
     try {

@@ -111,7 +111,9 @@ export class FdStoreManager {
     for (const fdName of fdNames) this.#send(`FDSTOREREMOVE=1\nFDNAME=${fdName}`);
   }
 
-  /** Blocks while the manager's queue is full: a deposit not sent would be lost with the process. */
+  /**
+   * Blocks while the manager's queue is full: a deposit not sent would be lost with the process.
+   */
   #send(state: string, fds: readonly number[] = []): void {
     const fd = libc.socket(libc.AF_UNIX, libc.SOCK_DGRAM | libc.SOCK_CLOEXEC, 0);
     try {

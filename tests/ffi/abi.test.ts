@@ -1,4 +1,7 @@
-/** The two sides of the ABI: loader/core/abi.ts against the BTF of the built objects and the header's numbers. */
+/**
+ * The two sides of the ABI: loader/core/abi.ts against the BTF of the built objects and the
+ * header's numbers.
+ */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";

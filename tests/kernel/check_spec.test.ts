@@ -1,4 +1,7 @@
-/** check SPEC: would attaching work, and if not, why and what to do. Nothing is changed (the scene looks). */
+/**
+ * check SPEC: would attaching work, and if not, why and what to do. Nothing is changed (the scene
+ * looks).
+ */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { CAN_ATTACH } from "../../loader/check/host.ts";

@@ -1,4 +1,7 @@
-/** attach --config: three namespaces, two ports, two families in one sidecar; services come and go under load. */
+/**
+ * attach --config: three namespaces, two ports, two families in one sidecar; services come and go
+ * under load.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { readStatus } from "../../loader/index.ts";

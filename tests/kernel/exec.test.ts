@@ -13,7 +13,9 @@ import { BPFFS, scene } from "../helpers/scene/scene.ts";
 import { groupOf } from "../helpers/scene/status.ts";
 import { until } from "../helpers/until.ts";
 
-/** Runs a command at a terminal, types Ctrl-C when it is ready, then ends it; prints all it wrote. */
+/**
+ * Runs a command at a terminal, types Ctrl-C when it is ready, then ends it; prints all it wrote.
+ */
 const AT_TERMINAL = `
 import os, pty, signal, sys, time
 pid, fd = pty.fork()

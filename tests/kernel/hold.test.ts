@@ -40,7 +40,9 @@ async function back(s: Scene, sidecar: Sidecar): Promise<Listener> {
   return listener;
 }
 
-/** Connections in `state` on the last listener and, once it has left, new ones; then a new listener. */
+/**
+ * Connections in `state` on the last listener and, once it has left, new ones; then a new listener.
+ */
 async function stopAndStart(s: Scene, state: State, way: Way, hold: boolean): Promise<Peer[]> {
   const fastOpen = state === "fast open";
   const dual = s.address === "::";

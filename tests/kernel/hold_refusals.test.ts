@@ -17,7 +17,9 @@ const warnings = (s: Scene) =>
     .map(({ text }) => text)
     .join();
 
-/** MPTCP listeners are members of the kernel's group by their TCP sockets, and cannot be selected. */
+/**
+ * MPTCP listeners are members of the kernel's group by their TCP sockets, and cannot be selected.
+ */
 describe("a group with listeners that no program can select", () => {
   test(
     "cannot be held: said at attach, nothing is left behind",

@@ -30,7 +30,10 @@ async function lockElsewhere(s: Scene): Promise<() => Promise<void>> {
   return release;
 }
 
-/** Runs `work`, which waits for a lock that is held for HELD_MS. @returns turns of the event loop meanwhile */
+/**
+ * Runs `work`, which waits for a lock that is held for HELD_MS.
+ * @returns turns of the event loop meanwhile
+ */
 async function turnsDuring(s: Scene, work: () => Promise<unknown>): Promise<number> {
   const release = await lockElsewhere(s);
   let isDone = false;

@@ -106,7 +106,9 @@ describe("clients that speak MPTCP", () => {
   }
 });
 
-/** Closes an MPTCP listener with MPTCP clients, half-open or queued: how many the next one served. */
+/**
+ * Closes an MPTCP listener with MPTCP clients, half-open or queued: how many the next one served.
+ */
 async function leave(s: Scene, to: object, held: boolean, attach: boolean) {
   s.sysctl("net.ipv4.tcp_migrate_req", 0);
   const old = await s.listener(MPTCP);

@@ -1,4 +1,6 @@
-/** Groups with MPTCP listeners, which no program can select: attached, followed, shown, given back. */
+/**
+ * Groups with MPTCP listeners, which no program can select: attached, followed, shown, given back.
+ */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";

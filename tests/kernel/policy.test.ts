@@ -1,4 +1,6 @@
-/** observe, and changing policy while it is at work. Without a program is the control of all of it. */
+/**
+ * observe, and changing policy while it is at work. Without a program is the control of all of it.
+ */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Migrate } from "../../loader/index.ts";

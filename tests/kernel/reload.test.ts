@@ -1,4 +1,6 @@
-/** Sidecar.reload: what stays, what changes in place, what is given back, and what is tried again. */
+/**
+ * Sidecar.reload: what stays, what changes in place, what is given back, and what is tried again.
+ */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { parseSpec, readStatus, type ServiceOptions, Sidecar } from "../../loader/index.ts";

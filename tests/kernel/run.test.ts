@@ -1,4 +1,7 @@
-/** run: a command that closes a listener, and the verdict on what was there; exact, and not without its control. */
+/**
+ * run: a command that closes a listener, and the verdict on what was there; exact, and not without
+ * its control.
+ */
 import assert from "node:assert/strict";
 import { existsSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
@@ -122,7 +125,8 @@ describe("a command that closes a listener with connections in its queue", () =>
       assert.deepEqual([outcome.exit_code, outcome.lost, outcome.moved], [0, 0, COUNT]);
       assert.deepEqual(migrating(group), { "handshake_timer/selected": COUNT });
       release();
-      // What is left half open would fail later, and the kernel counts that for the whole namespace: the next test's.
+      // What is left half open would fail later, and the kernel counts that for the whole
+      // namespace: the next test's.
       assert.deepEqual(await tally(peers), { [next.process.pid]: COUNT });
     }),
   );

@@ -28,7 +28,9 @@ async function listen(s: Scene, kind: string): Promise<Listener> {
   return listener;
 }
 
-/** A plain listener with connections queued, then an older plain one's successors of other kinds. */
+/**
+ * A plain listener with connections queued, then an older plain one's successors of other kinds.
+ */
 async function three(s: Scene, options: Partial<SidecarOptions>) {
   const closing = await s.listener();
   const sidecar: Sidecar = await s.sidecar(options);

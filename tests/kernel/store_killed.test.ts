@@ -1,4 +1,7 @@
-/** SIGKILL of a depositor, a taker and the store, at every step: nothing is lost that need not be, nothing stays. */
+/**
+ * SIGKILL of a depositor, a taker and the store, at every step: nothing is lost that need not be,
+ * nothing stays.
+ */
 import assert from "node:assert/strict";
 import { closeSync, openSync, writeFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";

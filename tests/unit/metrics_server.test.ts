@@ -1,4 +1,7 @@
-/** /metrics as clients have it: several at once, some that go away, some that ask for something else. */
+/**
+ * /metrics as clients have it: several at once, some that go away, some that ask for something
+ * else.
+ */
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect } from "node:net";

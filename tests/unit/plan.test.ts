@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { RESPAWN_MS, START_GAP_MS } from "../../loader/core/generations.ts";
 import { capacityFor, makePlan, slotsNow } from "../../loader/core/plan.ts";
 import type { Policy, Slot } from "../../loader/core/slot.ts";
-import { roleOf } from "../../loader/core/targets.ts";
+import { rolesOf } from "../../loader/core/targets.ts";
 
 const DEFAULT: Policy = { migrate: "newest", route: "kernel" };
 const HOUR = 3_600_000;
@@ -228,7 +228,7 @@ describe("targets", () => {
     h.at(HOUR, { open: [1n] });
     const { slots, targets } = h.at(2 * HOUR, { open: [2n] });
     assert.deepEqual(
-      slots.map((s) => roleOf(s, targets)),
+      slots.map((s) => rolesOf(targets)(s)),
       ["superseded", "target"],
     );
     const kernel = makePlan(
@@ -242,7 +242,7 @@ describe("targets", () => {
       2 * HOUR,
     );
     assert.deepEqual(
-      slots.map((s) => roleOf(s, kernel.targets)),
+      slots.map((s) => rolesOf(kernel.targets)(s)),
       ["target", "target"],
     );
   });

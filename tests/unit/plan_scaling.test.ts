@@ -3,14 +3,16 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { makePlan, type Plan } from "../../loader/core/plan.ts";
 import type { Policy, Seen, Slot } from "../../loader/core/slot.ts";
-import { chooseTargets, roleOf } from "../../loader/core/targets.ts";
+import { chooseTargets, rolesOf } from "../../loader/core/targets.ts";
 import { countOperations } from "./operations.ts";
 
 const SIZES = [10, 100, 1_000, 10_000, 100_000] as const;
 const POLICY: Policy = { migrate: "newest", route: "newest" };
 const HOUR = 3_600_000;
 
-/** `n` listeners from cookie `first` on, opened one a millisecond, with settings of `classes` kinds. */
+/**
+ * `n` listeners from cookie `first` on, opened one a millisecond, with settings of `classes` kinds.
+ */
 function listeners(n: number, first: number, openedMs: number, classes = 3): Seen[] {
   return Array.from({ length: n }, (_, i) => ({
     cookie: BigInt(first + i),
@@ -67,8 +69,8 @@ const CASES: Readonly<Record<string, (n: number) => () => void>> = {
   "everybody's role, half of them drained": (n) => {
     const slots = settled(n).slots.map((slot) => ({ ...slot, drained: slot.slot % 2 === 0 }));
     return () => {
-      const targets = chooseTargets(slots, POLICY);
-      for (const slot of slots) roleOf(slot, targets);
+      const roleOf = rolesOf(chooseTargets(slots, POLICY));
+      for (const slot of slots) roleOf(slot);
     };
   },
 };

@@ -12,7 +12,10 @@ const START = 100_000;
 const never = () => false;
 const always = () => true;
 
-/** Polls whenever something is due, up to `untilMs`; each poll takes `costMs`. Returns when, and what. */
+/**
+ * Polls whenever something is due, up to `untilMs`; each poll takes `costMs`. Returns when, and
+ * what.
+ */
 function polls(
   schedule: PollSchedule,
   untilMs: number,

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Policy, Slot } from "../../loader/core/slot.ts";
-import { chooseTargets, roleOf } from "../../loader/core/targets.ts";
+import { chooseTargets, rolesOf } from "../../loader/core/targets.ts";
 
 const POLICY: Policy = { migrate: "newest", route: "kernel" };
 const HOLD = { timeMs: 1000, max: 10 };
@@ -85,11 +85,11 @@ describe("drained listeners", () => {
   test("have the role of one", () => {
     const targets = chooseTargets(two, POLICY);
     assert.deepEqual(
-      two.map((one) => roleOf(one, targets)),
+      two.map((one) => rolesOf(targets)(one)),
       ["draining", "target"],
     );
     const all = [slot(0, { drained: true })];
-    assert.equal(roleOf(all[0] as Slot, chooseTargets(all, POLICY)), "draining");
+    assert.equal(rolesOf(chooseTargets(all, POLICY))(all[0] as Slot), "draining");
   });
 });
 

@@ -93,7 +93,10 @@ export class Scene implements Cleanup {
     return `${this.address.includes(":") ? `[${this.address}]` : this.address}:${this.port}`;
   }
 
-  /** A sidecar that is attached, by default to the scene's address and port, and looks again only when told. */
+  /**
+   * A sidecar that is attached, by default to the scene's address and port, and looks again only
+   * when told.
+   */
   async sidecar(
     options: Partial<SidecarOptions> & { readonly spec?: string } = {},
   ): Promise<Sidecar> {

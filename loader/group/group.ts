@@ -154,9 +154,7 @@ export class Group implements Disposable {
     return this.#maps.listeners.lookup(slot)?.readBigUInt64LE() ?? null;
   }
 
-  /**
-   * The standby's entry of the sockmap; the next one is that of a listener under a readiness probe.
-   */
+  /** The standby's entry of the sockmap; the next one is for a readiness probe. */
   get standbySlot(): number {
     return this.#record.slots;
   }

@@ -67,10 +67,7 @@ export type Action =
 const BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 5_000;
 const STEADY_MS = 10_000;
-/**
- * A start that listens sooner after another joins its generation, and is not preferred
- * (loader/core/plan.ts).
- */
+/** A start that listens sooner after another one joins its generation (loader/core/plan.ts). */
 const SETTLE_MS = 1_200;
 
 /** Returns the first state; its first tick starts the server. */
@@ -180,9 +177,7 @@ class Step {
     else this.#say(text);
   }
 
-  /**
-   * A start ended without being stopped: another replaces it, or the server is started again later.
-   */
+  /** A start ended unstopped: another replaces it, or the server is started again later. */
   #failed(start: Start, text: string): void {
     const of = (phase: Phase) => this.state.starts.findLast((other) => other.phase === phase);
     const other = of("serving") ?? of("draining");

@@ -22,8 +22,7 @@ export function listensOn(status: Status, cgroup: Members): Set<string> {
 
 /**
  * Returns whether no connection can reach a process of the cgroup: all its listeners are of an
- * older
- * generation, so that new connections go elsewhere, and their queues are empty.
+ * older generation, so that new connections go elsewhere, and their queues are empty.
  */
 export function isDrained(status: Status, cgroup: Members): boolean {
   return status.groups.every(({ listeners }) => {

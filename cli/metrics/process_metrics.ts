@@ -11,8 +11,7 @@ const FILES = "/proc/self/fd";
 
 /**
  * prom-client's metrics with values of our own. Its collectDefaultMetrics() also starts a 10 ms
- * timer
- * for the event loop (bench row 14) and fails promtool's lint.
+ * timer for the event loop (bench row 14) and fails promtool's lint.
  */
 export class ProcessMetrics {
   readonly #registry = new Registry();

@@ -4,8 +4,7 @@ import type { GroupStatus } from "../../loader/operate/status.ts";
 
 /**
  * Returns the decisions since `before`, without zeros. Counters live as long as the pins: without
- * an
- * earlier reading, or if the group was pinned anew since, they began at zero.
+ * an earlier reading, or if the group was pinned anew since, they began at zero.
  */
 export function decisionsSince(before: GroupStatus | null, now: GroupStatus): Decision[] {
   const base = before && isSame(before, now) ? before.decisions : [];

@@ -13,9 +13,8 @@ export const LIMIT_MS = 30_000;
 
 /**
  * Waits until for `settleMs` no connection migrated or was lost and none waits at an old listener
- * or
- * the standby. Until their SYN-ACK timers fire, after a second, handshakes of closed listeners are
- * not visible.
+ * or the standby. Until their SYN-ACK timers fire, after a second, handshakes of closed listeners
+ * are not visible.
  */
 export async function settle(
   meter: Meter,

@@ -20,8 +20,7 @@ export function openAdoption(pinTree: PinTree, cgroup: string): Adoption | null 
 
 /**
  * Adopts further `ports` of a cgroup (a path as in /proc/PID/cgroup, which need not exist yet).
- * Changes
- * nothing if it throws.
+ * Changes nothing if it throws.
  * @requires the pin tree's lock
  * @throws UsageError if the cgroup's parent does not exist, AbiMismatchError, ConflictError
  */

@@ -1,7 +1,6 @@
 /**
  * The pinned state of an adopted cgroup: links that set SO_REUSEPORT at its binds, their ports, and
- * the
- * counts by port.
+ * the counts by port.
  */
 import { closeSync, existsSync, openSync, readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -135,8 +134,7 @@ export class Adoption implements Disposable {
 
 /**
  * Detaches the links pinned in a directory, of any version. Removing their pins does so too, but
- * the
- * kernel can take a while.
+ * the kernel can take a while.
  */
 export function detachLinks(directory: string): void {
   for (const name of readdirSync(directory)) {

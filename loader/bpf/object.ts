@@ -58,10 +58,8 @@ export class BpfObject implements Disposable {
    * Uses a map of any length for a data section, before load.
    *
    * libbpf maps memory of the section's length when it opens the object. When it closes the object,
-   * it
-   * unmaps the length of the map it has then (bpf_map__destroy() of 1.1 and 1.7), including
-   * whatever
-   * memory follows. So it gets a map of the section's length before it closes.
+   * it unmaps the length of the map it has then (bpf_map__destroy() of 1.1 and 1.7), including
+   * whatever memory follows. So it gets a map of the section's length before it closes.
    */
   useMap(section: string, map: BpfMap): void {
     const pointer = this.#map(section);

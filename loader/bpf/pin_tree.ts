@@ -198,8 +198,7 @@ export class PinTree {
 
   /**
    * A number that changes when a group is added or removed, or marked ({@link mark}). A process
-   * that
-   * reads it under the lock can later tell whether another process made a change.
+   * that reads it under the lock can later tell whether another process made a change.
    */
   get changes(): bigint {
     return statSync(this.root, { bigint: true, throwIfNoEntry: false })?.mtimeNs ?? 0n;

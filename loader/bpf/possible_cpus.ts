@@ -8,8 +8,7 @@ let count: number | null = null;
 
 /**
  * Returns one more than the highest CPU number, an upper bound for bpf_get_smp_processor_id(). The
- * host
- * can have fewer CPUs, since numbers may be missing.
+ * host can have fewer CPUs, since numbers may be missing.
  */
 export function cpuNumbers(): number {
   count ??= numbersIn(readFileSync(POSSIBLE, "utf8"));

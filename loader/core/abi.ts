@@ -1,7 +1,6 @@
 /**
  * The TypeScript twin of bpf/reuseport_migrate.h: numbers and layouts. tests/ffi/abi.test.ts
- * compares
- * every line with the header and with the BTF of the built objects. Pure.
+ * compares every line with the header and with the BTF of the built objects. Pure.
  */
 import { array, bytes, count64, flag, oneOf, Struct, text, u8, u16, u32, u64 } from "./struct.ts";
 

@@ -12,8 +12,7 @@ type Newcomer = Pick<Slot, "openedMs" | "generation">;
 
 /**
  * The generations of a group while newcomers are added in the order of their opening. An answer
- * takes a
- * few binary searches: a walk per newcomer would make a plan quadratic
+ * takes a few binary searches: a walk per newcomer would make a plan quadratic
  * (tests/unit/plan_scaling.test.ts).
  */
 export class Generations {

@@ -2,9 +2,8 @@
  * Decides the next step of a group's standby. Pure: no kernel, no clock.
  *
  * While there is a target the standby is idle. When the last target leaves, a hold begins. It ends
- * when
- * a server listens again, when its time is up, or when a command releases it (shuts the standby
- * down).
+ * when a server listens again, when its time is up, or when a command releases it (shuts the
+ * standby down).
  */
 import type { HoldResult } from "./abi.ts";
 import type { HoldPolicy } from "./slot.ts";

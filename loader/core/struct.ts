@@ -1,7 +1,6 @@
 /**
  * C structs of fixed size: layout, encoding and decoding from one list of fields. Little-endian
- * hosts
- * only (x86_64, arm64). Pure.
+ * hosts only (x86_64, arm64). Pure.
  */
 
 /** The type of a struct's member. Sizes in bytes. */

@@ -92,8 +92,7 @@ export type Role = "target" | "draining" | "superseded" | "unknown";
 
 /**
  * Returns a function that tells the role of a listening slot. The sets are made once, so that the
- * roles
- * of n slots cost O(n).
+ * roles of n slots cost O(n).
  */
 export function rolesOf(targets: Targets): (slot: Slot) => Role {
   const syn = new Set(targets.syn);

@@ -41,8 +41,7 @@ export const MIGRATION_CELLS = LAYOUT.rm_migrations.size / 8;
 
 /**
  * Adds 64-bit words to `sums`, beginning at index `from`. Numbers are many times faster than
- * bigints
- * and exact up to 2^53: a million a second for 285 years. The words are aligned to 4 bytes.
+ * bigints and exact up to 2^53: a million a second for 285 years. The words are aligned to 4 bytes.
  */
 export function addWords(sums: Float64Array, bytes: Buffer, from = 0): Float64Array {
   const halves = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);

@@ -28,8 +28,7 @@ export interface GroupPins {
 
 /**
  * Loads an instance for `slots` listeners and pins it into an empty directory. Its maps are empty,
- * so
- * it leaves decisions to the kernel's hash. Attaches nothing.
+ * so it leaves decisions to the kernel's hash. Attaches nothing.
  */
 export function makePins(slots: number, unfinished: string): void {
   using object = load(slots);

@@ -56,8 +56,7 @@ export class ManagedGroup implements Disposable {
 
   /**
    * Takes over the pins of a group, or loads, fills and pins it; then attaches. Changes nothing if
-   * it
-   * throws.
+   * it throws.
    * @requires the pin tree's lock
    * @throws ForeignProgramError, AlreadyManagedError, StandbyError, LockedError, AbiMismatchError
    */

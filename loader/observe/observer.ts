@@ -16,10 +16,8 @@ const CHUNK = 64 * 1024;
 
 /**
  * After a read of the host that took longer, ms of CPU time, the next is made in the libuv pool:
- * the
- * event loop is not blocked by 200,000 open files (bench row 11). A short one is not worth it: in
- * the
- * pool it wakes the process 12 times, here once (bench row 14).
+ * the event loop is not blocked by 200,000 open files (bench row 11). A short one is not worth it:
+ * in the pool it wakes the process 12 times, here once (bench row 14).
  */
 const SLOW_MS = 20;
 

@@ -1,7 +1,4 @@
-/**
- * Every group that a sidecar manages, by name, with its service. A failure of one does not stop
- * another.
- */
+/** Every group that a sidecar manages, by name. A failure of one does not stop another. */
 
 import type { PinTree } from "../bpf/pin_tree.ts";
 import type { Listener } from "../core/listener.ts";
@@ -94,8 +91,7 @@ export class ManagedGroups implements Disposable {
 
   /**
    * Finds the owner of each group after the services were replaced. The next {@link refresh} puts
-   * the
-   * owner's policy in force, or detaches a group without an owner.
+   * the owner's policy in force, or detaches a group without an owner.
    */
   reassign(groups: Members, services: ServicesByPort): void {
     for (const [name, entry] of this.#entries) {
@@ -215,9 +211,7 @@ export class ManagedGroups implements Disposable {
     for (const [name, { managed }] of this.#entries) this.#drop(name, managed);
   }
 
-  /**
-   * Puts the policy of the service in force if it differs; retried by the next refresh if refused.
-   */
+  /** Puts the service's policy in force if it differs; the next refresh retries. */
   #applyPolicy(
     name: string,
     managed: ManagedGroup,

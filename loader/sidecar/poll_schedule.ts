@@ -1,7 +1,6 @@
 /**
  * When to poll the host's listeners, and which of them. Pure: every method takes the time (ms of
- * any
- * clock that only goes forward).
+ * any clock that only goes forward).
  */
 
 /** Longest time between two polls of the whole host. */

@@ -14,9 +14,7 @@ import type { Service } from "./service.ts";
 
 /** Pause between two slices, ms: a command can take the lock. */
 const PAUSE_MS = 1;
-/**
- * How long a slice waits for the lock, ms; the host is then polled again, as the snapshot is old.
- */
+/** How long a slice waits for the lock, ms; the host is then polled again. */
 const LOCK_TIMEOUT_MS = 20;
 /** Slices in a row that may find the lock taken without a warning. */
 const LOCKED_SLICES = 50;
@@ -32,9 +30,7 @@ export interface ReconcilerOptions {
 }
 
 export class Reconciler implements Disposable {
-  /**
-   * Every bind() is reported by {@link addBinds}, so that polls of the host can be rare at rest.
-   */
+  /** Every bind() is reported by {@link addBinds}, so polls of the host can be rare at rest. */
   hasBindEvents = false;
   readonly #options: ReconcilerOptions;
   readonly #clock: Clock;

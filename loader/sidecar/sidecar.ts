@@ -86,9 +86,8 @@ export class Sidecar implements AsyncDisposable {
 
   /**
    * Replaces the services. An unchanged one is not touched; a changed policy is put in force
-   * without
-   * a gap; groups that no service covers any longer are given back. A refusal is logged, and every
-   * pass tries again.
+   * without a gap; groups that no service covers any longer are given back. A refusal is logged,
+   * and every pass tries again.
    */
   async reload(requested: readonly ServiceOptions[]): Promise<Reloaded> {
     const running = this.#use();

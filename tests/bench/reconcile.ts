@@ -56,8 +56,7 @@ interface Measured {
 
 /**
  * @param fresh the number of groups that are not pinned yet. Pins stay for the next call: the
- * verifier needs a
- * minute for a thousand groups
+ * verifier needs a minute for a thousand groups
  */
 async function measure(fresh: number): Promise<Measured> {
   const specs = [parseSpec(`:${PORT}`)];

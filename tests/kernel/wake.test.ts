@@ -1,8 +1,7 @@
 /**
  * --wake: a destination that sleeps is woken by a connection of the sidecar's own. A kernel with
- * the
- * fix wakes it by itself, so there it is forced; the same file on one that has the defect (under
- * emulation: ../shared/vm) shows what it is for.
+ * the fix wakes it by itself, so there it is forced; the same file on one that has the defect
+ * (under emulation: ../shared/vm) shows what it is for.
  */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";

@@ -4,38 +4,38 @@
 import { MAX_CLASSES } from "./abi.ts";
 import type { Slot } from "./slot.ts";
 
-type Held = Pick<Slot, "optionsDigest" | "class">;
+type Member = Pick<Slot, "optionsDigest" | "class">;
 
-/** Counts the slots of each class, so that finding a class needs no walk over the slots. */
+/** Each class with the number of its slots, so that a lookup does not walk them. */
 export class Classes {
-  readonly #byDigest = new Map<bigint, { class: number; slots: number }>();
-  readonly #slots = new Array<number>(MAX_CLASSES).fill(0);
+  readonly #classes = Array.from({ length: MAX_CLASSES }, () => ({ optionsDigest: 0n, slots: 0 }));
 
-  constructor(slots: Iterable<Held>) {
+  constructor(slots: Iterable<Member>) {
     for (const slot of slots) this.add(slot);
   }
 
-  /** Returns the class of a digest; 0 if the options are unknown or no number is left. */
+  /** Returns the class of these options; 0 if they are not known or no number is free. */
   of(optionsDigest: bigint): number {
     if (optionsDigest === 0n) return 0;
-    const equal = this.#byDigest.get(optionsDigest);
-    if (equal) return equal.class;
-    const free = this.#slots.findIndex((slots, number) => number > 0 && slots === 0);
-    return Math.max(0, free);
+    const equal = this.#classes.findIndex(
+      (one) => one.slots > 0 && one.optionsDigest === optionsDigest,
+    );
+    if (equal > 0) return equal;
+    return Math.max(
+      0,
+      this.#classes.findIndex(({ slots }, number) => number > 0 && slots === 0),
+    );
   }
 
-  add({ optionsDigest, class: number }: Held): void {
-    if (number === 0) return;
-    const equal = this.#byDigest.get(optionsDigest) ?? { class: number, slots: 0 };
-    equal.slots++;
-    this.#byDigest.set(optionsDigest, equal);
-    this.#slots[number] = (this.#slots[number] ?? 0) + 1;
+  add({ optionsDigest, class: number }: Member): void {
+    const one = this.#classes[number];
+    if (number === 0 || !one) return;
+    one.optionsDigest = optionsDigest;
+    one.slots++;
   }
 
-  remove({ optionsDigest, class: number }: Held): void {
-    if (number === 0) return;
-    this.#slots[number] = (this.#slots[number] ?? 0) - 1;
-    const equal = this.#byDigest.get(optionsDigest);
-    if (equal && --equal.slots === 0) this.#byDigest.delete(optionsDigest);
+  remove({ class: number }: Pick<Member, "class">): void {
+    const one = this.#classes[number];
+    if (number > 0 && one) one.slots--;
   }
 }

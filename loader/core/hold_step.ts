@@ -26,9 +26,8 @@ export interface Situation {
 
 export interface Step {
   /**
-   * `open` a standby; `renew`: replace it, so that its connections migrate to the targets; `close`
-   * it;
-   * `keep` it as it is.
+   * `open` a standby; `renew`: replace it, so that its connections migrate to the targets;
+   * `close` it; `keep` it as it is.
    */
   readonly standby: "keep" | "open" | "renew" | "close";
   /** A hold begins. */

@@ -75,7 +75,7 @@ export function makePlan(
       openedMs,
       closedMs: null,
       optionsDigest: optionsDigest ?? 0n,
-      generation: generations.of(openedMs, newcomers.length - i),
+      generation: generations.next(slots.values(), openedMs, newcomers.length - i),
       class: classes.of(optionsDigest ?? 0n),
       drained: false,
     };
@@ -84,7 +84,6 @@ export function makePlan(
       forgotten.push(before.cookie);
       classes.remove(before);
     }
-    generations.add(entry, before);
     classes.add(entry);
     slots.set(slot, entry);
     added.push(entry);

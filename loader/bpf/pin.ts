@@ -14,12 +14,12 @@ export function obtain(path: string): number {
 }
 
 /** Returns one phrase per difference between a pinned map and the shape this version expects. */
-export function differ(map: string, want: MapShape, have: Required<MapShape>): string[] {
+export function differ(map: string, expected: MapShape, actual: Required<MapShape>): string[] {
   const names = ["type", "key", "value", "entries", "flags"] as const;
   return names.flatMap((name) => {
-    const wanted = want[name];
-    return wanted === undefined || wanted === have[name]
+    const value = expected[name];
+    return value === undefined || value === actual[name]
       ? []
-      : [`map ${map} has ${name} ${have[name]}, not ${wanted}`];
+      : [`map ${map} has ${name} ${actual[name]}, not ${value}`];
   });
 }

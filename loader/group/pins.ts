@@ -6,17 +6,12 @@ import { BpfObject } from "../bpf/object.ts";
 import { differ, obtain, pin } from "../bpf/pin.ts";
 import { cpuNumbers } from "../bpf/possible_cpus.ts";
 import { PROGRAM_PIN } from "../bpf/program.ts";
-import { CONTROL_SECTION, LAYOUT, RODATA, SELECT_PROGRAM } from "../core/abi.ts";
-import {
-  cpuCounters,
-  GROUP_MAPS,
-  type GroupMap,
-  groupShapes,
-  RDONLY_PROG,
-} from "../core/map_shapes.ts";
+import { SELECT_PROGRAM } from "../core/abi.ts";
+import { GROUP_MAPS, type GroupMap, groupShapes } from "../core/map_shapes.ts";
 import { AbiMismatchError, NotSupportedError, VerifierError } from "../errors.ts";
 import { hasMigrateCounters } from "../net/kernel_migrations.ts";
 import * as libc from "../sys/libc.ts";
+import { nameInObject, useControlMap } from "./control_map.ts";
 
 const MAP_NAMES = Object.keys(GROUP_MAPS) as GroupMap[];
 
@@ -33,21 +28,17 @@ export interface GroupPins {
 export function makePins(slots: number, unfinished: string): void {
   using object = load(slots);
   pin(object.programFd(SELECT_PROGRAM), join(unfinished, PROGRAM_PIN));
-  for (const map of MAP_NAMES) pin(object.mapFd(nameIn(map)), join(unfinished, map));
+  for (const map of MAP_NAMES) pin(object.mapFd(nameInObject(map)), join(unfinished, map));
 }
 
 /** Loads an instance without pins: it ends with its file descriptors and its kernel group. */
 export function makeUnpinned(slots: number): GroupPins {
   using object = load(slots);
   const maps: Partial<Record<GroupMap, BpfMap>> = {};
-  for (const map of MAP_NAMES) maps[map] = new BpfMap(libc.duplicate(object.mapFd(nameIn(map))));
+  for (const map of MAP_NAMES)
+    maps[map] = new BpfMap(libc.duplicate(object.mapFd(nameInObject(map))));
   const programFd = libc.duplicate(object.programFd(SELECT_PROGRAM));
   return { programFd, maps: maps as GroupPins["maps"] };
-}
-
-/** Returns the name of a map in the object. */
-function nameIn(map: GroupMap): string {
-  return map === "control" ? CONTROL_SECTION : map;
 }
 
 function load(slots: number): BpfObject {
@@ -71,18 +62,11 @@ function load(slots: number): BpfObject {
 
 /** Gives an object's maps the sizes of a group with `slots` slots. */
 export function requireShapes(object: BpfObject, slots: number): void {
-  const cpus = cpuNumbers();
-  const shapes = groupShapes(slots, cpus);
+  const shapes = groupShapes(slots, cpuNumbers());
   for (const map of MAP_NAMES) {
     if (map !== "control") object.setEntries(map, shapes[map].entries);
   }
-  using control = BpfMap.create("control", shapes.control);
-  object.useMap(CONTROL_SECTION, control);
-  const counters = cpuCounters(slots);
-  const sizes = LAYOUT.rm_sizes.encode({ counters: cpus * counters, cpu_counters: counters });
-  object.setData(RODATA, sizes);
-  // Not mappable: it would take whole pages.
-  object.setFlags(RODATA, RDONLY_PROG);
+  useControlMap(object, slots);
 }
 
 /** Opens the pins in a directory. @throws AbiMismatchError with every difference to this version */

@@ -56,7 +56,7 @@ export interface ProgramCost extends Readonly<Record<FigureName, number>> {
   readonly file: number;
 }
 
-/** Loads every object; wants root. */
+/** Loads every object. @requires root */
 export function programCosts(): ProgramCost[] {
   return OBJECTS.flatMap(costsOf);
 }

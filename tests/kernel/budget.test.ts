@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { BpfObject } from "../../loader/bpf/object.ts";
 import { cpuNumbers } from "../../loader/bpf/possible_cpus.ts";
-import { CONTROL_SECTION } from "../../loader/core/abi.ts";
 import {
   GROUP_MAPS,
   type GroupMap,
@@ -11,6 +10,7 @@ import {
   MAP_TYPE,
   MMAPABLE,
 } from "../../loader/core/map_shapes.ts";
+import { nameInObject } from "../../loader/group/control_map.ts";
 import { requireShapes } from "../../loader/group/pins.ts";
 import { mapBytes } from "../bench/footprint.ts";
 import { countsMaps, memlock } from "../bench/memlock.ts";
@@ -44,7 +44,7 @@ test("a group's maps take what tests/bench/footprint.ts says for so many CPUs", 
     using object = new BpfObject("select");
     requireShapes(object, slots);
     object.load();
-    const bytes = (map: string) => memlock(object.mapFd(map === "control" ? CONTROL_SECTION : map));
+    const bytes = (map: GroupMap) => memlock(object.mapFd(nameInObject(map)));
     // Of the kernel's own beside the entries: the same for every array.
     const own = bytes("move_report") - mapBytes("move_report", slots, cpus);
     assert.ok(own > 0 && own < 1024, `${own} bytes of its own`);

@@ -27,19 +27,19 @@ static __always_inline void count_syn(__u32 index)
 static __always_inline void count(__u32 row, __u32 stage, __u32 outcome)
 {
 	struct rm_migrations *m = bpf_map_lookup_elem(&migrations, &row);
-	__u32 cell = (stage - 1) * RM_OUTCOMES + outcome;
+	__u32 index = (stage - 1) * RM_OUTCOMES + outcome;
 
-	if (m && cell < (RM_STAGES - 1) * RM_OUTCOMES)
-		__sync_fetch_and_add(&m->decisions[cell], 1);
+	if (m && index < (RM_STAGES - 1) * RM_OUTCOMES)
+		__sync_fetch_and_add(&m->decisions[index], 1);
 }
 
 static __always_inline void count_into(__u32 slot, __u32 stage)
 {
-	__u32 row = ROW_OF(slot), cell = stage - 1;
+	__u32 row = ROW_OF(slot), index = stage - 1;
 	struct rm_migrations *m = bpf_map_lookup_elem(&migrations, &row);
 
-	if (m && cell < RM_STAGES - 1)
-		__sync_fetch_and_add(&m->into[cell], 1);
+	if (m && index < RM_STAGES - 1)
+		__sync_fetch_and_add(&m->into[index], 1);
 }
 
 /* Maps 32 bits of hash to an index below n, as the kernel's reciprocal_scale() does. */
@@ -53,18 +53,18 @@ static __always_inline const struct rm_plan_line *line_at(__u32 line)
 	return bpf_map_lookup_elem(&plans, &line);
 }
 
-#define SYN_CELL (RM_CANDIDATE_LINES * RM_LINE_CELLS)
-#define LINE_CANDIDATES (RM_LINE_CELLS / 4)
+#define SYN_INDEX (RM_CANDIDATE_LINES * RM_LINE_SLOTS)
+#define LINE_CANDIDATES (RM_LINE_SLOTS / 4)
 #define ANY_CLASS RM_MAX_CLASSES
 _Static_assert(RM_MAX_CLASSES + 1 <= RM_CANDIDATE_LINES * LINE_CANDIDATES,
 	       "candidates of all classes fit");
 
-/* Returns the slot in a cell of the plan whose first line is `plan`; -1 if `control` is being written. */
-static __always_inline int slot_at(__u32 plan, __u32 cell)
+/* Returns the slot at an index of the plan at line `plan`; -1 if `control` is being written. */
+static __always_inline int slot_at(__u32 plan, __u32 index)
 {
-	const struct rm_plan_line *line = line_at(plan + cell / RM_LINE_CELLS);
+	const struct rm_plan_line *line = line_at(plan + index / RM_LINE_SLOTS);
 
-	return line ? line->as.cells[cell % RM_LINE_CELLS] : -1;
+	return line ? line->as.slots[index % RM_LINE_SLOTS] : -1;
 }
 
 /* Returns the outcome for an error of try_candidates(); `none` if there was no candidate. */
@@ -94,7 +94,7 @@ __noinline int try_candidate(struct sk_reuseport_md *ctx, __u32 from, __u32 inde
  * Tries up to RM_TRIES candidates: a preferred one by hash, then its neighbours, then the older
  * generations. A candidate may have closed since the plan was made. Skips the closing listener's row.
  * Returns the selected slot, -ENODATA if there was no candidate, or the error of the last one tried.
- * @from: first line of the plan << 16 | first cell of the candidates
+ * @from: first line of the plan << 16 | index of the first candidate
  */
 __noinline int try_candidates(struct sk_reuseport_md *ctx, __u32 from, __u32 n, __u32 total,
 			      __u32 not_row)

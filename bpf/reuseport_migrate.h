@@ -20,7 +20,7 @@
 #define RM_MAX_CLASSES 16    /* settings classes in one group; 0 is "not known" */
 #define RM_TRIES 8           /* most candidates tried for one connection */
 #define RM_SOURCE_TRIES 32   /* entries of `sources` that can hold one cookie */
-#define RM_LINE_CELLS 32     /* 16-bit cells of an rm_plan_line: one cache line */
+#define RM_LINE_SLOTS 32     /* of an rm_plan_line, which is a cache line */
 #define RM_FIRST_TARGETS 56  /* of rm_control.first_targets */
 #define RM_CANDIDATE_LINES 3 /* lines of a plan for RM_MAX_CLASSES + 1 rm_candidates */
 #define RM_HOLD_BUCKETS 10   /* of rm_hold_counts.buckets */
@@ -101,11 +101,11 @@ struct rm_migrations {
 #define RM_SOURCE_HASH 2654435769 /* 2^32 by the golden ratio */
 
 /*
- * Candidates of one settings class: a run of cells in a plan. The preferred targets come first; older
- * generations follow in the order in which they are tried.
+ * Candidates of one settings class: consecutive slots of a plan. The preferred targets come first;
+ * older generations follow in the order in which they are tried.
  */
 struct rm_candidates {
-	__u16 first; /* index of the first cell in the plan */
+	__u16 first; /* index of the first one in the plan */
 	__u16 count; /* preferred targets, chosen by hash */
 	__u16 total; /* all candidates, `count` included */
 	__u16 pad;
@@ -115,13 +115,13 @@ struct rm_candidates {
  * Entry of `plans`: one line. The map holds two plans and `control` names the active one, so a new plan
  * is written where no program looks and then activated by one write. A plan consists of
  *   RM_CANDIDATE_LINES         the candidates of each class, then those of any class
- *   slots / RM_LINE_CELLS      targets of new connections
- *   2 * slots / RM_LINE_CELLS  targets of migrating connections: by class, then of any class
+ *   slots / RM_LINE_SLOTS      targets of new connections
+ *   2 * slots / RM_LINE_SLOTS  targets of migrating connections: by class, then of any class
  */
 struct rm_plan_line {
 	union {
-		__u16 cells[RM_LINE_CELLS]; /* slots */
-		struct rm_candidates candidates[RM_LINE_CELLS / 4];
+		__u16 slots[RM_LINE_SLOTS];
+		struct rm_candidates candidates[RM_LINE_SLOTS / 4];
 	} as;
 };
 

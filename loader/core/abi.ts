@@ -12,7 +12,7 @@ export const SOURCE_TRIES = 32;
 export const SOURCE_COOKIE_SHIFT = 16;
 export const SOURCE_ROW_SHIFT = 4;
 export const SOURCE_HASH = 2_654_435_769;
-export const LINE_CELLS = 32;
+export const LINE_SLOTS = 32;
 export const FIRST_TARGETS = 56;
 export const CANDIDATE_LINES = 3;
 export const SERVICE_LEN = 64;
@@ -80,7 +80,7 @@ export const LAYOUT = {
     decisions: array(count64, MIGRATION_DECISIONS),
     into: array(count64, MIGRATING_STAGES.length),
   }),
-  rm_plan_line: new Struct({ as: bytes(2 * LINE_CELLS) }),
+  rm_plan_line: new Struct({ as: bytes(2 * LINE_SLOTS) }),
   rm_candidates: new Struct({ first: u16, count: u16, total: u16, pad: u16 }),
   rm_control: new Struct({
     plan: u16,

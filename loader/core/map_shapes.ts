@@ -1,5 +1,5 @@
 /** Shapes of the pinned maps, by a group's slots and the host's CPUs. Pure. */
-import { CANDIDATE_LINES, LAYOUT, LINE_CELLS, OUTCOMES } from "./abi.ts";
+import { CANDIDATE_LINES, LAYOUT, LINE_SLOTS, OUTCOMES } from "./abi.ts";
 
 /** The properties of a map that are checked before its memory is used. Sizes in bytes. */
 export interface MapShape {
@@ -50,7 +50,7 @@ const EXTRA_ENTRIES = 2;
 
 /** Returns the number of lines in one of a group's two plans. */
 export function planLines(slots: number): number {
-  return CANDIDATE_LINES + (3 * slots) / LINE_CELLS;
+  return CANDIDATE_LINES + (3 * slots) / LINE_SLOTS;
 }
 
 /** Counters per cache line, which only one CPU writes. */

@@ -5,7 +5,7 @@ import {
   CANDIDATE_LINES,
   FAST_PATH_NONE,
   LAYOUT,
-  LINE_CELLS,
+  LINE_SLOTS,
   MAX_CLASSES,
   type Mode,
   SYN_REFUSE,
@@ -13,25 +13,25 @@ import {
 import { planLines } from "../core/map_shapes.ts";
 import type { Candidates, Targets } from "../core/targets.ts";
 
-/** Size of a cell, bytes. */
-const CELL = LAYOUT.rm_plan_line.size / LINE_CELLS;
-/** First cell of the targets of new connections. */
-const SYN_CELL = CANDIDATE_LINES * LINE_CELLS;
+/** Size of a slot number, bytes. */
+const SLOT_SIZE = LAYOUT.rm_plan_line.size / LINE_SLOTS;
+/** Index of the first target of new connections. */
+const SYN_INDEX = CANDIDATE_LINES * LINE_SLOTS;
 
 /** Returns the lines of a plan for a group with `slots` slots. */
 export function encodePlan(targets: Targets, slots: number): Buffer {
   const { size, members: at } = LAYOUT.rm_candidates;
   const out = Buffer.alloc(planLines(slots) * LAYOUT.rm_plan_line.size);
-  const put = (list: readonly number[], cell: number) => {
-    for (const [i, slot] of list.entries()) out.writeUInt16LE(slot, (cell + i) * CELL);
+  const put = (list: readonly number[], index: number) => {
+    for (const [i, slot] of list.entries()) out.writeUInt16LE(slot, (index + i) * SLOT_SIZE);
   };
-  put(targets.syn, SYN_CELL);
-  let next = SYN_CELL + slots;
+  put(targets.syn, SYN_INDEX);
+  let next = SYN_INDEX + slots;
   const placed = new Map<Candidates, number>();
   const place = (candidates: Candidates, number: number) => {
     const list = [...candidates.best, ...candidates.rest];
     if (list.length === 0) return;
-    // Classes with the same candidates share their cells.
+    // Classes with the same candidates share their place.
     const first = placed.get(candidates) ?? next;
     if (first === next) {
       put(list, first);

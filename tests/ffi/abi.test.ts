@@ -53,7 +53,7 @@ test("numbers are the same in C and in TypeScript", () => {
     ["RM_SOURCE_COOKIE_SHIFT", abi.SOURCE_COOKIE_SHIFT],
     ["RM_SOURCE_ROW_SHIFT", abi.SOURCE_ROW_SHIFT],
     ["RM_SOURCE_HASH", abi.SOURCE_HASH],
-    ["RM_LINE_CELLS", abi.LINE_CELLS],
+    ["RM_LINE_SLOTS", abi.LINE_SLOTS],
     ["RM_FIRST_TARGETS", abi.FIRST_TARGETS],
     ["RM_CANDIDATE_LINES", abi.CANDIDATE_LINES],
     ["RM_HOLD_BUCKETS", abi.HOLD_BUCKETS.length],

@@ -13,7 +13,7 @@ import {
   FAST_PATH_NONE,
   FIRST_TARGETS,
   LAYOUT,
-  LINE_CELLS,
+  LINE_SLOTS,
   MAX_CLASSES,
   SYN_REFUSE,
 } from "../../loader/core/abi.ts";
@@ -114,7 +114,7 @@ test("a plan's runs hold each class's best, then its others; equal classes share
   assert.deepEqual(run(0), run(1));
   assert.deepEqual(run(2).slots, [7, 8]);
   assert.deepEqual(run(3), { first: 0, count: 0, slots: [] });
-  assert.equal(cell(CANDIDATE_LINES * LINE_CELLS), 7);
+  assert.equal(cell(CANDIDATE_LINES * LINE_SLOTS), 7);
   assert.deepEqual(run(MAX_CLASSES).slots, [9, 4]);
   const control = { mode: "drop", standby: 64, reportMoves: true } as const;
   const probe = { port: 0x1234, slot: 65 };

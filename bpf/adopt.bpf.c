@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
- * Sets SO_REUSEPORT at each TCP bind() to one of the ports, in the adopted cgroup or below. The programs
- * are attached to the parent of that cgroup and compare names, so the cgroup may be removed and created
- * again. They allow every bind.
+ * Sets SO_REUSEPORT at each TCP bind() to one of the ports, in the adopted cgroup or below. The
+ * programs are attached to the parent of that cgroup and compare names, so the cgroup may be
+ * removed and created again. They allow every bind.
  */
 #include <linux/bpf.h>
 #include <linux/in.h>

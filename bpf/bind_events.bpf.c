@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
- * Reports each TCP bind() to a watched port, so that a new listener becomes a target within milliseconds.
- * The program runs at every bind() of the host, also for clients that bind to their own address. It
- * allows every bind.
+ * Reports each TCP bind() to a watched port, so that a new listener becomes a target within
+ * milliseconds. The program runs at every bind() of the host, also for clients that bind to their
+ * own address. It allows every bind.
  */
 #include <linux/bpf.h>
 #include <linux/in.h>

@@ -76,8 +76,8 @@ static __always_inline __u32 failed(int err, __u32 none)
 }
 
 /*
- * Tries one candidate of the plan at @from >> 16, unless its row is that of the closing listener. Not
- * static, so that the verifier checks it once instead of in each iteration of the loop.
+ * Tries one candidate of the plan at @from >> 16, unless its row is that of the closing listener.
+ * Not static, so that the verifier checks it once instead of in each iteration of the loop.
  */
 __noinline int try_candidate(struct sk_reuseport_md *ctx, __u32 from, __u32 index, __u32 not_row)
 {
@@ -92,8 +92,9 @@ __noinline int try_candidate(struct sk_reuseport_md *ctx, __u32 from, __u32 inde
 
 /*
  * Tries up to RM_TRIES candidates: a preferred one by hash, then its neighbours, then the older
- * generations. A candidate may have closed since the plan was made. Skips the closing listener's row.
- * Returns the selected slot, -ENODATA if there was no candidate, or the error of the last one tried.
+ * generations. A candidate may have closed since the plan was made. Skips the closing listener's
+ * row. Returns the selected slot, -ENODATA if there was no candidate, or the error of the last one
+ * tried.
  * @from: first line of the plan << 16 | index of the first candidate
  */
 __noinline int try_candidates(struct sk_reuseport_md *ctx, __u32 from, __u32 n, __u32 total,

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * The kernel structs and members that the programs read. CO-RE finds their real offsets in the running
- * kernel's BTF, so that the build does not depend on the build machine's kernel.
- * Names as in include/net/sock.h, inet_sock.h, inet_connection_sock.h,
- * request_sock.h, sock_reuseport.h, include/linux/{fs,sched,filter,bpf,net,tcp}.h,
- * cgroup-defs.h, kernfs.h, net/mptcp/protocol.h.
+ * The kernel structs and members that the programs read. CO-RE finds their real offsets in the
+ * running kernel's BTF, so that the build does not depend on the build machine's kernel. Names as
+ * in include/net/sock.h, inet_sock.h, inet_connection_sock.h, request_sock.h, sock_reuseport.h,
+ * include/linux/{fs,sched,filter,bpf,net,tcp}.h, cgroup-defs.h, kernfs.h, net/mptcp/protocol.h.
  */
 #ifndef RM_KERNEL_TYPES_H
 #define RM_KERNEL_TYPES_H

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
- * Lists every listening TCP or MPTCP socket of the host in one read of a task_file iterator: one record
- * per file descriptor. With `options.udp` it also lists bound UDP sockets, which explain why a SPEC does
- * not match.
+ * Lists every listening TCP or MPTCP socket of the host in one read of a task_file iterator: one
+ * record per file descriptor. With `options.udp` it also lists bound UDP sockets, which explain why
+ * a SPEC does not match.
  */
 #include <linux/bpf.h>
 #include <linux/in.h>
@@ -21,7 +21,7 @@
 #define IPPROTO_MPTCP 262
 #endif
 
-/* Low bit of sk_user_data (include/net/sock.h) that a REUSEPORT_SOCKARRAY sets, and nothing else on TCP. */
+/* Bit of sk_user_data (include/net/sock.h) that, on TCP, only a REUSEPORT_SOCKARRAY sets. */
 #define SK_USER_DATA_BPF 2
 
 const volatile struct rm_iter_options options = {};
@@ -34,7 +34,7 @@ static __always_inline int is_listed(struct sock *sk, __u16 protocol)
 	return options.udp && protocol == IPPROTO_UDP && sk->__sk_common.skc_num;
 }
 
-/* Reads the size and the attached program of a group. @probe: `reuse` is a mere number to the verifier. */
+/* Reads a group's size and attached program. @probe: `reuse` is a mere number to the verifier. */
 static __always_inline void read_group(struct sock_reuseport *reuse, int probe,
 				       struct rm_listener *r)
 {
@@ -53,8 +53,9 @@ static __always_inline void read_group(struct sock_reuseport *reuse, int probe,
 }
 
 /*
- * Reads a plain TCP listener. The verifier knows the type of the socket, so members are loaded directly.
- * Copying each with a helper takes several times as long, for every listener of the host (bench row 11).
+ * Reads a plain TCP listener. The verifier knows the type of the socket, so members are loaded
+ * directly. Copying each with a helper takes several times as long, for every listener of the host
+ * (bench row 11).
  */
 static __always_inline void read_tcp(struct sock *sk, struct rm_listener *r)
 {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * Detects connections that speak MPTCP with an MPTCP listener. They are not migrated: the kernel resets
- * those in the accept queue before it asks (some kernels ask about the dead connection), and cloning a
- * half-open one for another listener trips a WARN over its token (net/mptcp/subflow.c, token.c). Nearly
- * all clients of an MPTCP listener speak plain TCP; their connections migrate both ways.
+ * Detects connections that speak MPTCP with an MPTCP listener. They are not migrated: the kernel
+ * resets those in the accept queue before it asks (some kernels ask about the dead connection), and
+ * cloning a half-open one for another listener trips a WARN over its token (net/mptcp/subflow.c,
+ * token.c). Nearly all clients of an MPTCP listener speak plain TCP; their connections migrate both
+ * ways.
  */
 #ifndef RM_MPTCP_H
 #define RM_MPTCP_H
@@ -37,7 +38,7 @@ static __always_inline int speaks_mptcp(struct bpf_sock *migrating, __u32 state)
 	subflow = address;
 	if (state != TCP_NEW_SYN_RECV)
 		return BPF_CORE_READ(tcp, is_mptcp);
-	/* Set for every client of an MPTCP listener; mp_capable and mp_join for those that speak MPTCP. */
+	/* Set for every client of an MPTCP listener; the next two for those that speak MPTCP. */
 	if (!BPF_CORE_READ(request, is_mptcp))
 		return 0;
 	return BPF_CORE_READ_BITFIELD_PROBED(subflow, mp_capable) ||

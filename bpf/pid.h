@@ -6,8 +6,8 @@
 #define MAX_PID_NS_LEVEL 32 /* include/linux/pid_namespace.h */
 
 /*
- * Returns the number of @pid in the pid namespace with inode number @pidns, as pidfd_open(2) there takes
- * it; 0 if the process is not in that namespace.
+ * Returns the number of @pid in the pid namespace with inode number @pidns, as pidfd_open(2) there
+ * takes it; 0 if the process is not in that namespace.
  * @level: level of the process's own pid namespace
  */
 static __always_inline __u32 pid_number(struct pid *pid, __u32 level, __u32 pidns)

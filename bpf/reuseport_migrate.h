@@ -72,7 +72,7 @@
 /* rm_control.syn_count when every listener is drained: new connections are refused. */
 #define RM_SYN_REFUSE 65535
 
-/* rm_control.fast_path during a probe, when all listeners are drained, or when only the standby is left. */
+/* rm_control.fast_path during a probe, with all listeners drained, or with a standby only. */
 #define RM_FAST_PATH_NONE 65535
 
 /* Policy for new connections. */
@@ -93,8 +93,8 @@ struct rm_migrations {
 /*
  * Entry of `sources`: one listener in one 64-bit word, so that readers never see half of a write:
  *   socket cookie << 16 | row of `migrations` << 4 | settings class (0: not known); 0: free
- * An entry lies at most RM_SOURCE_TRIES - 1 behind the hash of its cookie. The hash is the upper half
- * of (low 32 bits ^ high 32 bits) * RM_SOURCE_HASH.
+ * An entry lies at most RM_SOURCE_TRIES - 1 behind the hash of its cookie. The hash is the upper
+ * half of (low 32 bits ^ high 32 bits) * RM_SOURCE_HASH.
  */
 #define RM_SOURCE_COOKIE_SHIFT 16
 #define RM_SOURCE_ROW_SHIFT 4
@@ -112,8 +112,8 @@ struct rm_candidates {
 };
 
 /*
- * Entry of `plans`: one line. The map holds two plans and `control` names the active one, so a new plan
- * is written where no program looks and then activated by one write. A plan consists of
+ * Entry of `plans`: one line. The map holds two plans and `control` names the active one, so a new
+ * plan is written where no program looks and then activated by one write. A plan consists of
  *   RM_CANDIDATE_LINES         the candidates of each class, then those of any class
  *   slots / RM_LINE_SLOTS      targets of new connections
  *   2 * slots / RM_LINE_SLOTS  targets of migrating connections: by class, then of any class
@@ -126,14 +126,14 @@ struct rm_plan_line {
 };
 
 /*
- * `listeners` has two entries beyond the group's slots: one for the standby, one for a listener under a
- * readiness probe, which is not a target yet.
+ * `listeners` has two entries beyond the group's slots: one for the standby, one for a listener
+ * under a readiness probe, which is not a target yet.
  *
- * The only entry of `control`: the state of the program, followed by the counters of new connections.
- * Everything a SYN needs thus lies on one page, at an address known to the code. The loader creates this
- * map, since its length depends on the group's slots and the host's CPUs, and maps it (BPF_F_MMAPABLE).
- * A program that reads during a write may combine numbers of both plans; the result is still a listener
- * of the group, or an empty slot.
+ * The only entry of `control`: the state of the program, followed by the counters of new
+ * connections. Everything a SYN needs thus lies on one page, at an address known to the code. The
+ * loader creates this map, since its length depends on the group's slots and the host's CPUs, and
+ * maps it (BPF_F_MMAPABLE). A program that reads during a write may combine numbers of both plans;
+ * the result is still a listener of the group, or an empty slot.
  */
 struct rm_control {
 	__u16 plan;  /* index of the active plan's first line */
@@ -151,9 +151,9 @@ struct rm_control {
 		[RM_FIRST_TARGETS]; /* first targets of new connections; most groups have no more */
 
 	/*
-	 * One block per CPU, padded to whole cache lines so that no two CPUs write to one. In a block,
-	 * index RM_OUTCOMES + slot counts new connections given to that slot; index outcome counts new
-	 * connections for which no listener was selected.
+	 * One block per CPU, padded to whole cache lines so that no two CPUs write to one. In a
+	 * block, index RM_OUTCOMES + slot counts new connections given to that slot; index outcome
+	 * counts new connections for which no listener was selected.
 	 */
 	__u64 counters[];
 };
@@ -209,10 +209,9 @@ struct rm_group {
 
 /* The only entry of `standby`. Written and read by the loader only. */
 struct rm_standby {
-	__u64 cookie;  /* socket cookie; 0: none */
-	__u64 held_ms; /* start of the current hold, CLOCK_BOOTTIME; 0: none */
-	char options
-		[RM_OPTIONS_LEN]; /* socket options of the group's listeners: JSON, NUL-terminated */
+	__u64 cookie;                 /* socket cookie; 0: none */
+	__u64 held_ms;                /* start of the current hold, CLOCK_BOOTTIME; 0: none */
+	char options[RM_OPTIONS_LEN]; /* options of the group's listeners: JSON, NUL-terminated */
 };
 
 /* The only entry of `hold_counts`: holds by their end. Written and read by the loader only. */
@@ -266,14 +265,14 @@ struct rm_bind_event {
 };
 
 /*
- * The only entry of `adoption`: the cgroup whose binds set SO_REUSEPORT. The cgroup is identified by its
- * parent and name instead of its id, because a service's cgroup is removed when the service stops and
- * created again when it starts.
+ * The only entry of `adoption`: the cgroup whose binds set SO_REUSEPORT. The cgroup is identified
+ * by its parent and name instead of its id, because a service's cgroup is removed when the service
+ * stops and created again when it starts.
  */
 struct rm_adoption {
 	__u32 abi_version;
 	__u32 pad;
-	__u64 parent; /* id (inode number) of the parent cgroup; 0: the root is adopted, with every process */
+	__u64 parent; /* id (inode number) of the parent cgroup; 0: the root is adopted */
 	char name[RM_CGROUP_NAME_LEN];
 	char path[RM_CGROUP_PATH_LEN]; /* as in /proc/PID/cgroup; for the loader only */
 };

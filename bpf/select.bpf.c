@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
  * Decides which listener of the group serves a connection. Each group has its own instance of this
- * object. The loader plans and this program looks up. A new connection costs at most one select, unless
- * its target has just closed. A migrating connection costs a lookup of its source and up to RM_TRIES
- * selects.
+ * object. The loader plans and this program looks up. A new connection costs at most one select,
+ * unless its target has just closed. A migrating connection costs a lookup of its source and up to
+ * RM_TRIES selects.
  *
- * With a standby in the group every decision is explicit, since the kernel's hash would give the standby
- * a share: any live target comes first, then the standby.
+ * With a standby in the group every decision is explicit, since the kernel's hash would give the
+ * standby a share: any live target comes first, then the standby.
  *
- * Verdicts (net/core/sock_reuseport.c): SK_PASS after a successful select means that listener. SK_PASS
- * without one means the kernel's hash over the live listeners of the group. SK_DROP refuses (syn) or
- * resets (migrating stages) the connection.
+ * Verdicts (net/core/sock_reuseport.c): SK_PASS after a successful select means that listener.
+ * SK_PASS without one means the kernel's hash over the live listeners of the group. SK_DROP refuses
+ * (syn) or resets (migrating stages) the connection.
  */
 #include <linux/bpf.h>
 #include <linux/tcp.h>
@@ -31,7 +31,7 @@ static __always_inline int try_standby(struct sk_reuseport_md *ctx, __u32 not_ro
 	       !bpf_sk_select_reuseport(ctx, &listeners, &slot, 0);
 }
 
-/* Returns whether the connection is the sidecar's: a readiness probe, or one that wakes a listener. */
+/* Whether the connection is the sidecar's: a readiness probe, or one that wakes a listener. */
 static __always_inline int is_probe(struct sk_reuseport_md *ctx)
 {
 	const struct tcphdr *tcp = ctx->data;
@@ -84,7 +84,7 @@ static __always_inline __u64 find_source(__u64 cookie, __u32 mask, __u32 tries)
 	return 0;
 }
 
-/* Returns the closing listener's entry of `sources`, or 0. Not static: the verifier checks it once. */
+/* Returns the closing listener's entry of `sources`, or 0. Not static: it is verified once. */
 __noinline __u64 source_of(__u64 cookie, __u32 mask)
 {
 	return find_source(cookie, mask, RM_SOURCE_TRIES);
@@ -120,7 +120,7 @@ static __always_inline int on_migrate(struct sk_reuseport_md *ctx, __u32 stage,
 		count(row, stage, RM_OUTCOME_KERNEL);
 		return SK_PASS;
 	}
-	/* Known listeners are plain TCP. The check of unknown ones takes as long as the rest of the decision. */
+	/* Known listeners are plain TCP. The check of others takes as long as the decision. */
 	if (control.mode == RM_MODE_DROP || (!source && speaks_mptcp(migrating, state))) {
 		count(row, stage, RM_OUTCOME_DROPPED);
 		return SK_DROP;
@@ -159,8 +159,9 @@ static __always_inline int on_migrate(struct sk_reuseport_md *ctx, __u32 stage,
 }
 
 /*
- * Reports a migration, so that the sidecar wakes destinations on kernels that do not (CVE-2026-46015).
- * The sidecar checks all queues of the group, so one event is enough until it has read it.
+ * Reports a migration, so that the sidecar wakes destinations on kernels that do not
+ * (CVE-2026-46015). The sidecar checks all queues of the group, so one event is enough until it has
+ * read it.
  */
 static __always_inline void report_move(void)
 {
@@ -190,8 +191,8 @@ __noinline int decide(struct sk_reuseport_md *ctx)
 }
 
 /*
- * stage syn, fast path: the kernel's hash (`--route kernel`, no listener drained, no standby), or one
- * live target by hash.
+ * stage syn, fast path: the kernel's hash (`--route kernel`, no listener drained, no standby), or
+ * one live target by hash.
  */
 static __always_inline int on_syn(struct sk_reuseport_md *ctx)
 {
@@ -236,7 +237,7 @@ static __always_inline int on_known(struct sk_reuseport_md *ctx, __u32 state)
 	return SK_PASS;
 }
 
-/* The fast paths are inlined: a call and its return cost 20 ns, as much as the decision (return thunks). */
+/* The fast paths are inlined: a call and return cost 20 ns (thunks), as much as the decision. */
 SEC("sk_reuseport/migrate")
 int select_listener(struct sk_reuseport_md *ctx)
 {

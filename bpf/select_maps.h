@@ -19,8 +19,8 @@ struct {
 } listeners SEC(".maps");
 
 /*
- * An array used as a hash table. A lookup takes a third of the time of BPF_MAP_TYPE_HASH (bench row 4),
- * which also has hidden per-CPU caches of elements (row 15).
+ * An array used as a hash table. A lookup takes a third of the time of BPF_MAP_TYPE_HASH (bench row
+ * 4), which also has hidden per-CPU caches of elements (row 15).
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -36,7 +36,7 @@ struct {
 	__type(value, struct rm_plan_line);
 } plans SEC(".maps");
 
-/* Data sections: their addresses are part of the code, so that every packet is spared a map lookup. */
+/* Data sections: their addresses are part of the code, which saves a lookup per packet. */
 struct rm_control control SEC(".data.control");
 const volatile struct rm_sizes sizes = {};
 
@@ -48,7 +48,7 @@ struct {
 	__type(value, struct rm_move_report);
 } move_report SEC(".maps");
 
-/* Holds the ring buffer of the sidecar that wakes destinations. Without one, the group saves 16 KiB. */
+/* The ring buffer of a sidecar that wakes destinations; other groups save its 16 KiB. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__uint(max_entries, 1);

@@ -10,7 +10,7 @@ import type { Endpoint } from "./metrics_endpoint.ts";
 import { type AttachArguments, type AttachRequest, attachRequest } from "./options.ts";
 
 /** The running parts that a reload changes. */
-export interface Running {
+export interface RunningConfig {
   readonly sidecar: Sidecar;
   readonly endpoint: Endpoint;
   /** Notifies the service manager. */
@@ -27,7 +27,7 @@ export interface Running {
 export function reloadOnSignal(
   env: Env,
   args: AttachArguments,
-  running: Running,
+  running: RunningConfig,
   inForce: (request: AttachRequest) => void,
 ): () => void {
   let ended = false;
@@ -48,7 +48,7 @@ export function reloadOnSignal(
 async function reloadOnce(
   env: Env,
   args: AttachArguments,
-  running: Running,
+  running: RunningConfig,
   inForce: (request: AttachRequest) => void,
 ): Promise<void> {
   const { sidecar, endpoint } = running;

@@ -7,7 +7,7 @@
 export type Labels = Readonly<Record<string, string | number>>;
 export type Type = "counter" | "gauge" | "histogram";
 /** Name (without the prefix), type and help. */
-export type Family = readonly [name: string, type: Type, help: string];
+export type MetricFamily = readonly [name: string, type: Type, help: string];
 
 /** Content-Type of the text format, version 0.0.4. */
 export const CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
@@ -40,7 +40,7 @@ export class Families {
   readonly #lines = new Map<string, Lines>();
 
   /** @param prefix of every name */
-  constructor(prefix: string, families: readonly Family[]) {
+  constructor(prefix: string, families: readonly MetricFamily[]) {
     this.#prefix = prefix;
     for (const [name, type, help] of families) {
       const full = prefix + name;

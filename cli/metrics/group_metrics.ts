@@ -1,11 +1,11 @@
 /** The metrics of a group: their families, and the values of one status. */
 import { HOLD_RESULTS } from "../../loader/core/abi.ts";
 import type { GroupStatus, HoldStatus } from "../../loader/operate/status.ts";
-import { type Families, type Family, type Labels, labelText } from "./families.ts";
+import { type Families, type Labels, labelText, type MetricFamily } from "./families.ts";
 import { holdSeconds } from "./hold_histogram.ts";
 
 /** All have the labels service and group. */
-export const GROUP_FAMILIES: readonly Family[] = [
+export const GROUP_FAMILIES: readonly MetricFamily[] = [
   [
     "decisions_total",
     "counter",

@@ -57,9 +57,9 @@ export class BpfMap implements Disposable {
   }
 
   #key(key: Key): Buffer {
-    if (typeof key !== "number") return guard.bytes("a map key", key, this.shape.key);
-    NUMBER.writeUInt32LE(guard.u32("a map key", key));
-    return guard.bytes("a map key", NUMBER, this.shape.key);
+    if (typeof key !== "number") return guard.buffer("a map key", key, this.shape.key);
+    NUMBER.writeUInt32LE(guard.uint32("a map key", key));
+    return guard.buffer("a map key", NUMBER, this.shape.key);
   }
 
   /** Returns the bytes of a value, or null if the key has none. */
@@ -76,7 +76,7 @@ export class BpfMap implements Disposable {
 
   /** Creates or replaces an entry. */
   update(key: Key, value: Buffer): void {
-    guard.bytes("a map value", value, this.shape.value);
+    guard.buffer("a map value", value, this.shape.value);
     checkRet("bpf_map_update_elem", bpf.bpf_map_update_elem(this.fd, this.#key(key), value, 0));
   }
 
@@ -127,7 +127,7 @@ export class BpfMap implements Disposable {
     if (memory) return memory.read(first * size, (first + entries) * size);
     const values = Buffer.allocUnsafe(entries * size);
     const [before, next] = [Buffer.alloc(4), Buffer.alloc(4)];
-    if (first > 0) before.writeUInt32LE(guard.u32("an entry", first - 1));
+    if (first > 0) before.writeUInt32LE(guard.uint32("an entry", first - 1));
     const keys = Buffer.allocUnsafe(entries * 4);
     const count: [number] = [entries];
     const from = first > 0 ? before : null;

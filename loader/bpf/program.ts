@@ -55,7 +55,10 @@ export function countsRuns(): boolean {
 /** Returns a program's name by id, or null if it is gone or CAP_SYS_ADMIN is missing. */
 export function programName(id: number): string | null {
   try {
-    const fd = checkRet("bpf_prog_get_fd_by_id", bpf.bpf_prog_get_fd_by_id(guard.u32("an id", id)));
+    const fd = checkRet(
+      "bpf_prog_get_fd_by_id",
+      bpf.bpf_prog_get_fd_by_id(guard.uint32("an id", id)),
+    );
     try {
       return programInfo(fd).name;
     } finally {

@@ -6,7 +6,7 @@ import { StoreRefusedError } from "../errors.ts";
 import { MAX_FDS, type PutRequest, type TakeRequest } from "./protocol.ts";
 
 /** The number of a client's connection. */
-export type StoreClient = number;
+export type ClientId = number;
 
 export interface Limits {
   readonly names: number;
@@ -22,9 +22,9 @@ export interface Deposit {
   /** Time of the last put, ms. */
   readonly putMs: number;
   /** Connected clients that deposited it, or took it with `keep`. */
-  readonly holders: ReadonlySet<StoreClient>;
+  readonly holders: ReadonlySet<ClientId>;
   /** Connected clients that took it; at most one unless it is shared. */
-  readonly takers: ReadonlySet<StoreClient>;
+  readonly takers: ReadonlySet<ClientId>;
   /** Time at which the last holder and taker disconnected, ms, or null while one is connected. */
   readonly leftMs: number | null;
 }
@@ -65,7 +65,7 @@ export class Deposits {
    * @throws StoreRefusedError, without a change
    */
   put(
-    client: StoreClient,
+    client: ClientId,
     { name, timeoutMs, shared, add, taken }: Omit<PutRequest, "op">,
     fds: readonly number[],
     nowMs: number,
@@ -101,7 +101,7 @@ export class Deposits {
 
   /** Restores a deposit that the service manager kept while the store did not run. */
   restore(deposit: Pick<Deposit, "name" | "fds" | "shared" | "timeoutMs">, nowMs: number): void {
-    const none: ReadonlySet<StoreClient> = new Set();
+    const none: ReadonlySet<ClientId> = new Set();
     const clients = { holders: none, takers: none };
     this.#deposits.set(deposit.name, { ...deposit, ...clients, putMs: nowMs, leftMs: nowMs });
   }
@@ -111,7 +111,7 @@ export class Deposits {
    * `keep`, so that a taker killed meanwhile loses nothing. Shared deposits stay with the store.
    * @throws StoreRefusedError
    */
-  take(client: StoreClient, { name, keep, timeoutMs }: Omit<TakeRequest, "op">): Deposit {
+  take(client: ClientId, { name, keep, timeoutMs }: Omit<TakeRequest, "op">): Deposit {
     const deposit = this.#require(name);
     const { shared, takers, holders, leftMs } = deposit;
     if (!shared && [...takers].some((it) => it !== client)) this.#refuseTaken(name);
@@ -132,7 +132,7 @@ export class Deposits {
    * caller to close. A shared deposit stays.
    * @throws StoreRefusedError
    */
-  confirm(client: StoreClient, name: string): readonly number[] {
+  confirm(client: ClientId, name: string): readonly number[] {
     const { shared, takers, fds } = this.#require(name);
     if (shared) return [];
     if (!takers.has(client)) {
@@ -150,9 +150,9 @@ export class Deposits {
   }
 
   /** Removes a client from all deposits. A timeout starts when the last client leaves. */
-  disconnect(client: StoreClient, nowMs: number): void {
+  disconnect(client: ClientId, nowMs: number): void {
     for (const deposit of this.all.filter((it) => isHeldBy(it, client))) {
-      const without = (clients: ReadonlySet<StoreClient>) =>
+      const without = (clients: ReadonlySet<ClientId>) =>
         new Set([...clients].filter((other) => other !== client));
       const [holders, takers] = [without(deposit.holders), without(deposit.takers)];
       const leftMs = holders.size + takers.size === 0 ? nowMs : null;
@@ -161,7 +161,7 @@ export class Deposits {
   }
 
   /** Returns whether the client holds or has taken a deposit. */
-  isHolder(client: StoreClient): boolean {
+  isHolder(client: ClientId): boolean {
     return this.all.some((it) => isHeldBy(it, client));
   }
 
@@ -205,6 +205,6 @@ export class Deposits {
   }
 }
 
-function isHeldBy({ holders, takers }: Deposit, client: StoreClient): boolean {
+function isHeldBy({ holders, takers }: Deposit, client: ClientId): boolean {
   return holders.has(client) || takers.has(client);
 }

@@ -12,7 +12,7 @@ import {
   requireTimeout,
   type StoredName,
 } from "./protocol.ts";
-import { StoreClient } from "./server_session.ts";
+import { ServerSession } from "./server_session.ts";
 import { StorePath } from "./socket_path.ts";
 import { type Answer, Store, type StoreCounts } from "./store.ts";
 import { FdStoreManager } from "./systemd_fdstore.ts";
@@ -47,7 +47,7 @@ export class StoreServer implements Disposable {
   readonly #limits: StoreLimits;
   readonly #socket: StorePath;
   readonly #store: Store;
-  readonly #clients = new Map<number, StoreClient>();
+  readonly #clients = new Map<number, ServerSession>();
   #lastClient = 0;
   #stopAccepting: () => void = () => {};
   #timer: NodeJS.Timeout | undefined;
@@ -120,7 +120,7 @@ export class StoreServer implements Disposable {
   }
 
   #welcome(fd: number): void {
-    const client = new StoreClient(fd);
+    const client = new ServerSession(fd);
     const { clients } = this.#limits;
     if (!client.isTrusted) {
       const error = `only processes of uid ${process.geteuid?.()} and root may use this store`;
@@ -135,7 +135,7 @@ export class StoreServer implements Disposable {
     }
   }
 
-  #reject(client: StoreClient, answer: Answer): void {
+  #reject(client: ServerSession, answer: Answer): void {
     client.send(answer);
     client[Symbol.dispose]();
   }
@@ -153,7 +153,7 @@ export class StoreServer implements Disposable {
   }
 
   /** Handles one message, so that clients take turns. */
-  #serve(id: number, client: StoreClient): void {
+  #serve(id: number, client: ServerSession): void {
     const message = client.receive();
     if (message === null) return;
     if (message.data.length === 0) {

@@ -7,7 +7,7 @@ import { encode, MAX_REQUEST } from "./protocol.ts";
 import type { Answer } from "./store.ts";
 
 /** Owns the connection. */
-export class StoreClient implements Disposable {
+export class ServerSession implements Disposable {
   readonly pid: number;
   readonly #uid: number;
   readonly #fd: number;

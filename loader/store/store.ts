@@ -2,7 +2,7 @@
 import { StoreRefusedError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import * as libc from "../sys/libc.ts";
-import { type Deposit, Deposits, type Limits, type StoreClient } from "./deposits.ts";
+import { type ClientId, type Deposit, Deposits, type Limits } from "./deposits.ts";
 import { describeFd, sameSocket } from "./describe.ts";
 import {
   PAGE,
@@ -28,7 +28,7 @@ export interface Answer {
   readonly reply: StoreReply;
   readonly fds: readonly number[];
   /** A name that was closed, and the other clients that held it. */
-  readonly gone?: { readonly name: string; readonly clients: readonly StoreClient[] };
+  readonly gone?: { readonly name: string; readonly clients: readonly ClientId[] };
 }
 
 interface StoreParts {
@@ -36,7 +36,7 @@ interface StoreParts {
   readonly timeoutMs: number;
   readonly manager: FdStoreManager | null;
   readonly log: Log;
-  pidOf(client: StoreClient): number;
+  pidOf(client: ClientId): number;
 }
 
 export class Store implements Disposable {
@@ -64,7 +64,7 @@ export class Store implements Disposable {
   }
 
   /** Handles a request. The store owns `fds` from now on. */
-  answer(client: StoreClient, request: StoreRequest, fds: readonly number[]): Answer {
+  answer(client: ClientId, request: StoreRequest, fds: readonly number[]): Answer {
     try {
       if (request.op === "list") return { reply: this.#page(request.after), fds: [] };
       if (request.op === "put") {
@@ -97,11 +97,11 @@ export class Store implements Disposable {
     this.#newTimeouts.clear();
   }
 
-  isHolder(client: StoreClient): boolean {
+  isHolder(client: ClientId): boolean {
     return this.#deposits.isHolder(client);
   }
 
-  disconnect(client: StoreClient): void {
+  disconnect(client: ClientId): void {
     this.#deposits.disconnect(client, performance.now());
   }
 
@@ -135,11 +135,7 @@ export class Store implements Disposable {
     }
   }
 
-  #put(
-    client: StoreClient,
-    request: StoreRequest & { op: "put" },
-    received: readonly number[],
-  ): void {
+  #put(client: ClientId, request: StoreRequest & { op: "put" }, received: readonly number[]): void {
     const present = request.add ? (this.#deposits.get(request.name)?.fds ?? []) : [];
     // After a restart the store may have restored a socket that its depositor adds again.
     const isNew = (fd: number) => !present.some((other) => sameSocket(fd, other));
@@ -161,7 +157,7 @@ export class Store implements Disposable {
     this.#logEvent("put", { name: request.name, fds }, text);
   }
 
-  #take(client: StoreClient, request: StoreRequest & { op: "take" }): Answer {
+  #take(client: ClientId, request: StoreRequest & { op: "take" }): Answer {
     const before = this.#deposits.get(request.name)?.timeoutMs;
     const deposit = this.#deposits.take(client, request);
     if (deposit.timeoutMs !== before) this.#newTimeouts.add(deposit.name);
@@ -172,7 +168,7 @@ export class Store implements Disposable {
   }
 
   /** Closes a name: its taker has received it, or it is dropped. */
-  #close(client: StoreClient, op: "confirm" | "drop", name: string): Answer {
+  #close(client: ClientId, op: "confirm" | "drop", name: string): Answer {
     const before = this.#deposits.get(name);
     const closed =
       op === "confirm" ? this.#deposits.confirm(client, name) : this.#deposits.drop(name);
@@ -223,8 +219,7 @@ export class Store implements Disposable {
   #describe(deposit: Deposit): StoredName {
     const { name, fds, shared, timeoutMs, putMs, leftMs, holders, takers } = deposit;
     const now = performance.now();
-    const pids = (clients: Iterable<StoreClient>) =>
-      [...clients].map((it) => this.#parts.pidOf(it));
+    const pids = (clients: Iterable<ClientId>) => [...clients].map((it) => this.#parts.pidOf(it));
     return {
       name,
       fds: fds.map(describeFd),

@@ -15,7 +15,7 @@ export const fd = (value: number): number => integer("a file descriptor", value,
 /** Checks a process id. */
 export const pid = (value: number): number => integer("a process id", value, 1, 0x7fffffff);
 /** Checks an unsigned 32-bit number. */
-export const u32 = (what: string, value: number): number => integer(what, value, 0, 0xffffffff);
+export const uint32 = (what: string, value: number): number => integer(what, value, 0, 0xffffffff);
 /** Checks a signed 32-bit number, C's int. */
 export const int = (what: string, value: number): number =>
   integer(what, value, -0x80000000, 0x7fffffff);
@@ -25,7 +25,7 @@ export const portOrAny = (value: number): number => integer("a port", value, 0, 
 export const port = (value: number): number => integer("a port", value, 1, 65535);
 
 /** Checks that C code can read or fill `size` bytes of a buffer. */
-export function bytes(what: string, value: Buffer, size: number): Buffer {
+export function buffer(what: string, value: Buffer, size: number): Buffer {
   if (value.length < size) {
     throw new RangeError(`${what} needs ${size} bytes, not ${value.length}`);
   }

@@ -152,7 +152,7 @@ export function sockaddr(family: number, addr: Buffer, port: number): Buffer {
   const out = Buffer.alloc(v4 ? 16 : 28);
   out.writeUInt16LE(family, 0);
   out.writeUInt16BE(guard.portOrAny(port), 2);
-  guard.bytes("an address", addr, v4 ? 4 : 16).copy(out, v4 ? 4 : 8, 0, v4 ? 4 : 16);
+  guard.buffer("an address", addr, v4 ? 4 : 16).copy(out, v4 ? 4 : 8, 0, v4 ? 4 : 16);
   return out;
 }
 
@@ -197,7 +197,7 @@ export function tcpState(fd: number): number {
 
 /** fchown(2) of a socket: sets its sk_uid (net/socket.c, sockfs_setattr). */
 export function fchown(fd: number, uid: number): void {
-  checkSys("fchown", c.fchown(guard.fd(fd), guard.u32("a uid", uid), KEEP_GID));
+  checkSys("fchown", c.fchown(guard.fd(fd), guard.uint32("a uid", uid), KEEP_GID));
 }
 
 /** setns(2): moves the calling thread to a network namespace. @requires CAP_SYS_ADMIN */

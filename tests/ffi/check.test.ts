@@ -37,10 +37,10 @@ test("numbers that C would truncate are refused", () => {
     assert.throws(() => guard.fd(bad), RangeError, String(bad));
     assert.throws(() => libc.close(bad), RangeError, String(bad));
   }
-  assert.throws(() => guard.u32("x", 2 ** 32), RangeError);
+  assert.throws(() => guard.uint32("x", 2 ** 32), RangeError);
   assert.throws(() => guard.port(0), RangeError);
   assert.throws(() => guard.pid(0), RangeError);
-  assert.throws(() => guard.bytes("x", Buffer.alloc(3), 4), /needs 4 bytes, not 3/);
+  assert.throws(() => guard.buffer("x", Buffer.alloc(3), 4), /needs 4 bytes, not 3/);
 });
 
 test("an fd that is no map is an error with a code, not a crash", () => {

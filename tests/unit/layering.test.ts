@@ -254,3 +254,17 @@ for (const entry of [
     );
   });
 }
+
+test("no two exported things have the same name", () => {
+  const homes = new Map<string, string>();
+  const exported =
+    /^export (?:abstract )?(?:async )?(?:function\*?|class|const|type|interface) (\w+)/gm;
+  for (const file of [...sources("loader"), ...sources("cli")]) {
+    for (const [, name = ""] of textOf(file).matchAll(exported)) {
+      const other = homes.get(name) ?? file;
+      assert.equal(other, file, `${name} is exported by ${file} and ${other}`);
+      homes.set(name, file);
+    }
+  }
+  assert.ok(homes.size > 300);
+});

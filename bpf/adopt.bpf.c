@@ -12,6 +12,7 @@
 #include <bpf/bpf_endian.h>
 
 #include "kernel_types.h"
+#include "records.h"
 #include "reuseport_migrate.h"
 
 #define SOL_SOCKET 1

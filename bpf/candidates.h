@@ -15,6 +15,8 @@
 
 /* Index of a new connection's counter when `slot` was selected; else the index is the outcome. */
 #define SELECTED(slot) (RM_OUTCOMES + (slot))
+/* Index of the counter of probes: no clients, and counted so that the sidecar sees them arrive. */
+#define PROBES (sizes.cpu_counters - 1)
 
 static __always_inline void count_syn(__u32 index)
 {
@@ -132,6 +134,24 @@ static __always_inline int try_class(struct sk_reuseport_md *ctx, __u32 number, 
 	c = &line->as.candidates[number % LINE_CANDIDATES];
 	return try_candidates(ctx, (__u32)control.plan << 16 | c->first, c->count, c->total,
 			      not_row);
+}
+
+/*
+ * Tries the targets of new connections: those that prefer this CPU, as the kernel's hash does
+ * (SO_INCOMING_CPU), then the first @n. Returns as try_candidates().
+ */
+static __always_inline int try_targets(struct sk_reuseport_md *ctx, __u32 n)
+{
+	__u32 plan = control.plan, cpu = bpf_get_smp_processor_id(), first = SYN_INDEX, count = 0;
+	const struct rm_plan_line *line = line_at(plan + sizes.cpu_line + cpu / RM_LINE_CPUS);
+	int slot;
+
+	if (line) {
+		first = line->as.cpus[cpu % RM_LINE_CPUS].first;
+		count = line->as.cpus[cpu % RM_LINE_CPUS].count;
+	}
+	slot = try_candidates(ctx, plan << 16 | first, count, count, GROUP_ROW);
+	return slot >= 0 ? slot : try_candidates(ctx, plan << 16 | SYN_INDEX, n, n, GROUP_ROW);
 }
 
 #endif

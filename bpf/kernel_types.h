@@ -3,12 +3,22 @@
  * The kernel structs and members that the programs read. CO-RE finds their real offsets in the
  * running kernel's BTF, so that the build does not depend on the build machine's kernel. Names as
  * in include/net/sock.h, inet_sock.h, inet_connection_sock.h, request_sock.h, sock_reuseport.h,
- * include/linux/{fs,sched,filter,bpf,net,tcp}.h, cgroup-defs.h, kernfs.h, net/mptcp/protocol.h.
+ * include/linux/{fs,sched,filter,bpf,net,tcp,nsproxy}.h, fs/mount.h, cgroup-defs.h, kernfs.h, net/mptcp/protocol.h.
  */
 #ifndef RM_KERNEL_TYPES_H
 #define RM_KERNEL_TYPES_H
 
 #include <linux/types.h>
+
+#define AF_INET 2
+#define AF_INET6 10
+/* BPF_TCP_* of uapi/linux/bpf.h */
+#define TCP_ESTABLISHED 1
+#define TCP_CLOSE_WAIT 8
+#define TCP_LISTEN 10
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -40,6 +50,7 @@ struct sock_common {
 	unsigned char skc_reuseport : 1;
 	unsigned char skc_ipv6only : 1;
 	int skc_bound_dev_if;
+	int skc_incoming_cpu;
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_rcv_saddr;
 };
@@ -54,6 +65,7 @@ struct bpf_prog {
 
 struct sock_reuseport {
 	__u16 num_socks;
+	__u16 incoming_cpu; /* listeners that prefer a CPU; since Linux 6.2 */
 	struct bpf_prog *prog;
 };
 
@@ -80,8 +92,11 @@ struct mptcp_sock {
 	struct sock *first; /* of a listener: its TCP socket */
 };
 
+/* Absent from kernels built without MPTCP, TCP_MD5SIG or TCP_AO: check before each is read. */
 struct tcp_sock {
 	_Bool is_mptcp;
+	void *md5sig_info;
+	void *ao_info;
 };
 
 struct tcp_request_sock {
@@ -132,8 +147,28 @@ struct css_set {
 	struct cgroup *dfl_cgrp;
 };
 
+/* Private to fs/mount.h, but in BTF. */
+struct mnt_namespace {
+	struct ns_common ns;
+};
+
+struct nsproxy {
+	struct mnt_namespace *mnt_ns;
+	struct net *net_ns;
+};
+
+typedef struct {
+	__u32 cap[2];
+} kernel_cap_t;
+
+struct cred {
+	kernel_cap_t cap_effective;
+};
+
 struct task_struct {
+	struct cred *cred;
 	struct css_set *cgroups;
+	struct nsproxy *nsproxy;
 	struct pid *thread_pid;
 	__u64 start_boottime;
 	struct task_struct *group_leader;
@@ -152,6 +187,11 @@ struct bpf_iter__task_file {
 	struct task_struct *task;
 	__u32 fd;
 	struct file *file;
+};
+
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
 };
 
 #pragma clang attribute pop

@@ -12,14 +12,7 @@
 
 #include "kernel_types.h"
 #include "pid.h"
-#include "reuseport_migrate.h"
-
-#define AF_INET 2
-#define AF_INET6 10
-#define TCP_LISTEN 10 /* BPF_TCP_LISTEN */
-#ifndef IPPROTO_MPTCP
-#define IPPROTO_MPTCP 262
-#endif
+#include "reports.h"
 
 /* Bit of sk_user_data (include/net/sock.h) that, on TCP, only a REUSEPORT_SOCKARRAY sets. */
 #define SK_USER_DATA_BPF 2
@@ -52,6 +45,23 @@ static __always_inline void read_group(struct sock_reuseport *reuse, int probe,
 	}
 }
 
+/* Returns whether peers sign their segments: TCP_MD5SIG, TCP_AO. getsockopt(2) does not tell. */
+static __always_inline int is_keyed(struct tcp_sock *tp)
+{
+	if (bpf_core_field_exists(tp->md5sig_info) && BPF_CORE_READ(tp, md5sig_info))
+		return 1;
+	return bpf_core_field_exists(tp->ao_info) && BPF_CORE_READ(tp, ao_info);
+}
+
+/* Returns the CPU that a listener prefers, + 1; 0: none, or a kernel that would not follow it. */
+static __always_inline __u32 preferred_cpu(struct sock *sk)
+{
+	struct sock_reuseport *reuse = 0;
+
+	return bpf_core_field_exists(reuse->incoming_cpu) ? sk->__sk_common.skc_incoming_cpu + 1 :
+							    0;
+}
+
 /*
  * Reads a plain TCP listener. The verifier knows the type of the socket, so members are loaded
  * directly. Copying each with a helper takes several times as long, for every listener of the host
@@ -65,6 +75,8 @@ static __always_inline void read_tcp(struct sock *sk, struct rm_listener *r)
 	r->queue_limit = sk->sk_max_ack_backlog;
 	r->half_open =
 		BPF_CORE_READ((struct inet_connection_sock *)sk, icsk_accept_queue.qlen.counter);
+	r->keyed = is_keyed((struct tcp_sock *)sk);
+	r->incoming_cpu = preferred_cpu(sk);
 	read_group(sk->sk_reuseport_cb, 0, r);
 }
 
@@ -87,6 +99,16 @@ static __always_inline void read_mptcp(struct sock *sk, struct rm_listener *r)
 	r->half_open =
 		BPF_CORE_READ((struct inet_connection_sock *)tcp, icsk_accept_queue.qlen.counter);
 	read_group(BPF_CORE_READ(tcp, sk_reuseport_cb), 1, r);
+}
+
+/* Returns whether a process is a lender, which borrows a listener, or is stuck with it: no owner. */
+static __always_inline int is_lender(const char comm[RM_COMM_LEN])
+{
+#pragma unroll
+	for (unsigned int i = 0; i < sizeof(RM_LENDER_COMM); i++)
+		if (comm[i] != RM_LENDER_COMM[i])
+			return 0;
+	return 1;
 }
 
 /* Not inlined, so that BTF has struct rm_listener for the ABI test. */
@@ -129,6 +151,8 @@ int list_listeners(struct bpf_iter__task_file *ctx)
 	r.pid = pid_number(pid, pid->level, options.pidns);
 	r.start_ns = leader->start_boottime;
 	bpf_core_read_str(r.comm, sizeof(r.comm), &leader->comm);
+	if (is_lender(r.comm))
+		return 0;
 
 	r.family = family;
 	r.port = sk->__sk_common.skc_num;

@@ -40,23 +40,24 @@ static __always_inline int is_probe(struct sk_reuseport_md *ctx)
 	       bpf_ntohs(tcp->source) == control.probe;
 }
 
-/* stage syn, slow path: probes, drained groups, the standby, and targets that have just closed. */
+/* stage syn, slow path: probes, drained groups, the standby, SO_INCOMING_CPU, closed targets. */
 static __always_inline int on_rare_syn(struct sk_reuseport_md *ctx)
 {
 	__u32 n = control.syn_count, standby = control.standby, counter;
-	int slot;
+	int slot = control.probe_slot;
 
 	if (is_probe(ctx)) {
-		slot = control.probe_slot;
-		/* Not counted, since it is no client. */
-		return bpf_sk_select_reuseport(ctx, &listeners, &slot, 0) ? SK_DROP : SK_PASS;
+		if (bpf_sk_select_reuseport(ctx, &listeners, &slot, 0))
+			return SK_DROP;
+		count_syn(PROBES);
+		return SK_PASS;
 	}
 	if (n == RM_SYN_REFUSE) {
 		counter = RM_OUTCOME_DROPPED;
 	} else if (!n && !standby) {
 		counter = RM_OUTCOME_KERNEL; /* the slow path was taken for a probe only */
 	} else {
-		slot = try_candidates(ctx, (__u32)control.plan << 16 | SYN_INDEX, n, n, GROUP_ROW);
+		slot = try_targets(ctx, n);
 		if (slot >= 0)
 			counter = SELECTED(slot);
 		else if (try_standby(ctx, GROUP_ROW))

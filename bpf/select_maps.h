@@ -9,6 +9,7 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
+#include "records.h"
 #include "reuseport_migrate.h"
 
 struct {

@@ -25,6 +25,11 @@ export class UsageError extends Error {
   override name = "UsageError";
 }
 
+/** A well-formed argument that names what this host does not have, or does not permit. */
+export class AbsentError extends UsageError {
+  override name = "AbsentError";
+}
+
 /** No listener, pinned group or name of the store matches. */
 export class NoMatchError extends Error {
   override name = "NoMatchError";
@@ -86,6 +91,16 @@ export class StandbyError extends ConflictError {
   override name = "StandbyError";
 }
 
+/** Calls on the listeners of a process hang. */
+export class HungError extends ConflictError {
+  override name = "HungError";
+}
+
+/** A limit on the number of managed groups is reached. */
+export class BudgetError extends ConflictError {
+  override name = "BudgetError";
+}
+
 /** Another sidecar or command holds the lock. */
 export class LockedError extends ConflictError {
   override name = "LockedError";
@@ -112,8 +127,8 @@ export class AbiMismatchError extends ConflictError {
   readonly differences: readonly string[];
   constructor(where: string, differences: readonly string[]) {
     super(
-      `pinned state in ${where} is of another version (${differences.join("; ")}): ` +
-        "run 'reuseport-migrate detach --all', then attach again",
+      `the pins in ${where} are of another version of reuseport-migrate (${differences.join("; ")}): ` +
+        "attach with this version, which replaces them, or detach them",
     );
     this.differences = differences;
   }
@@ -122,4 +137,9 @@ export class AbiMismatchError extends ConflictError {
 /** Returns whether `error` is a {@link SysError} with one of these codes. */
 export function hasCode(error: unknown, ...codes: string[]): error is SysError {
   return error instanceof SysError && codes.includes(error.code);
+}
+
+/** Returns whether a call failed because this process, or the host, has no free file descriptor. */
+export function isExhausted(error: unknown): boolean {
+  return ["EMFILE", "ENFILE"].includes((error as NodeJS.ErrnoException).code ?? "");
 }

@@ -19,8 +19,8 @@ export { parseSpec, type Spec } from "./core/spec.ts";
 export * from "./errors.ts";
 export type { Decision } from "./group/counters.ts";
 export type { HoldCounts } from "./group/hold_record.ts";
+export type { ReadyCheck } from "./hold/ready_check.ts";
 export type { Log, SidecarEvent } from "./log.ts";
-export type { ReadyCheck } from "./manage/ready_check.ts";
 export type { KernelMigrations } from "./net/kernel_migrations.ts";
 export { netnsInode } from "./net/netns_inode.ts";
 export type { Filter } from "./observe/coverage.ts";
@@ -30,8 +30,8 @@ export { type ChangedPolicy, changePolicy, type PolicyChange } from "./operate/p
 export { type Released, release } from "./operate/release.ts";
 export type { GroupStatus, HoldStatus, ListenerStatus, Status } from "./operate/status.ts";
 export { readStatus, type StatusOptions, StatusReader } from "./operate/status_reader.ts";
-export type { ServiceOptions } from "./sidecar/service.ts";
-export type { Reloaded } from "./sidecar/service_diff.ts";
+export type { ServiceOptions } from "./service/service.ts";
+export type { Reloaded } from "./service/service_diff.ts";
 export { Sidecar } from "./sidecar/sidecar.ts";
 export type { ServicesOptions, SidecarOptions } from "./sidecar/sidecar_options.ts";
 export {

@@ -21,8 +21,13 @@ export class Journal {
     this.#log = log;
   }
 
-  say(event: string, text: string, fields: SidecarEvent["fields"] = {}): void {
-    this.#log({ level: "info", event, text, fields });
+  say(
+    event: string,
+    text: string,
+    fields: SidecarEvent["fields"] = {},
+    level: SidecarEvent["level"] = "info",
+  ): void {
+    this.#log({ level, event, text, fields });
   }
 
   warn(about: string, text: string): void {
@@ -36,13 +41,22 @@ export class Journal {
     this.#warned.delete(about);
   }
 
-  /** Runs a step. Logs a failure once, until the step succeeds again. */
-  attempt(about: string, step: () => void): void {
+  /** The subject is gone: forgets it, and what begins with it. */
+  forget(subject: string): void {
+    for (const about of this.#warned.keys()) {
+      if (about === subject || about.startsWith(`${subject} `)) this.#warned.delete(about);
+    }
+  }
+
+  /** Runs a step. Logs a failure once, until the step succeeds again; returns whether it did. */
+  attempt(about: string, step: () => void): boolean {
     try {
       step();
       this.settled(about);
+      return true;
     } catch (error) {
       this.warn(about, message(error));
+      return false;
     }
   }
 }

@@ -1,14 +1,13 @@
-/** Work that is undone if it fails, and steps that all run; DisposableStack is in Node 24. */
-/** Runs `work`. If it throws, runs the undo steps it registered, last first, and rethrows. */
+/** Work that is undone if it fails, and steps that all run. */
+import { Owned } from "./owned.ts";
 
+/**
+ * Runs `work`. If it throws, runs every undo step it registered, last first, and rethrows; an error
+ * of an undo step hides neither the other steps nor the first error.
+ */
 export function allOrNothing<T>(work: (undo: (step: () => void) => void) => T): T {
-  const steps: (() => void)[] = [];
-  try {
-    return work((step) => steps.push(step));
-  } catch (error) {
-    for (const step of steps.reverse()) step();
-    throw error;
-  }
+  using undone = new Owned();
+  return undone.release(work((step) => undone.defer(step)));
 }
 
 /** Runs every step, then throws the first error, if any. */

@@ -3,6 +3,8 @@ import { setImmediate as turn } from "node:timers/promises";
 
 /** Length of a slice, ms; the step under way at its end is finished first. */
 export const SLICE_MS = 10;
+/** Pause between two slices that require a lock, ms: a command can take it. */
+export const SLICE_PAUSE_MS = 1;
 
 /** Lets the event loop turn once a slice; for work of many short steps (bench rows 11 and 12). */
 export class TimeSlices {

@@ -1,8 +1,14 @@
 /** attach's options, validated: one service on the command line, or several in a config file. */
+
 import type { Argv } from "yargs";
 import { UsageError } from "../../loader/errors.ts";
-import type { ServiceOptions } from "../../loader/sidecar/service.ts";
-import type { ServicesOptions, SidecarOptions } from "../../loader/sidecar/sidecar_options.ts";
+import type { ServiceOptions } from "../../loader/service/service.ts";
+import type {
+  HostOptions,
+  ServicesOptions,
+  SidecarOptions,
+} from "../../loader/sidecar/sidecar_options.ts";
+import { servedAt } from "../config/served_at.ts";
 import {
   type Host,
   type HostValues,
@@ -24,7 +30,8 @@ export function attachOptions(yargs: Argv): Argv<AttachArguments> {
     .positional("spec", {
       type: "string",
       array: true,
-      describe: "listen address: ':443' (every address), '192.0.2.7:443', '[::]:443'",
+      describe:
+        "listen address: ':443' (every address), '192.0.2.7:443', '[::]:443'; ':*': every listener with SO_REUSEPORT",
     })
     .options(serviceOptions)
     .option("once", { type: "boolean", describe: "attach, pin and exit" })
@@ -32,7 +39,7 @@ export function attachOptions(yargs: Argv): Argv<AttachArguments> {
       type: "string",
       requiresArg: true,
       describe:
-        "read services from a file instead of SPECs and their options (docs/CONFIG.md); SIGHUP reloads it. --metrics, --bpffs, --store, --keep, --json and --wait override it",
+        "read services from a file instead of SPECs and their options (docs/CONFIG.md); SIGHUP reloads it. --metrics, --web-config, --bpffs, --store, --keep, --json and --wait override it",
     })
     .option("print-config", {
       type: "boolean",
@@ -45,6 +52,7 @@ export function attachOptions(yargs: Argv): Argv<AttachArguments> {
       "blue/green: new connections go to the newest start",
     )
     .example("$0 attach :8080 --hold 10s", "stop and start the server: no client is refused")
+    .example("$0 attach ':*' --except :22", "every SO_REUSEPORT listener of this host")
     .example("$0 attach :443 --once", "attach and pin without a sidecar")
     .example("$0 attach --config /etc/reuseport-migrate.yaml", "many services, one sidecar")
     .example(
@@ -75,7 +83,9 @@ export interface AttachRequest {
 /** @throws UsageError, ConfigError */
 export async function attachRequest(args: AttachArguments): Promise<AttachRequest> {
   const file = once("--config", args.config);
-  return file === undefined ? fromCommandLine(args) : fromFile(file, args);
+  const request = file === undefined ? fromCommandLine(args) : await fromFile(file, args);
+  const { metrics, webConfig } = request.host;
+  return { ...request, host: { ...request.host, metrics: await servedAt(metrics, webConfig) } };
 }
 
 function fromCommandLine(args: AttachArguments): AttachRequest {
@@ -84,13 +94,13 @@ function fromCommandLine(args: AttachArguments): AttachRequest {
   if (args.once && args.wait) throw new UsageError("--once and --wait exclude each other");
   const values = valuesOf(args);
   const service = serviceOf(values, all, {
-    mayAppear: false,
+    mayAppear: args.wait === true,
     nameOf: (option) => `--${option}`,
     check: (option, read) => read(`--${option}`),
   });
   if (args.once && service.hold) refuseOnce("--hold", "a standby");
   // One service for each SPEC, named as in status and metrics.
-  const services = all.map((spec) => {
+  const services = service.specs.map((spec) => {
     const options = { ...service, specs: [spec], name: spec.text };
     return { name: spec.text, listen: [spec.text], values, options };
   });
@@ -135,13 +145,17 @@ function sidecarOf<T extends ServiceOptions | { readonly services: readonly Serv
   args: AttachArguments,
   services: T,
   file?: HostValues,
-): { sidecar: T & Pick<SidecarOptions, "bpffs" | "store"> } {
-  const { bpffs, store } = mergeHostValues(args, file);
+): { sidecar: T & Omit<HostOptions, "idleMs"> } {
+  const values = mergeHostValues(args, file);
+  const { bpffs, store } = values;
+  const { maxGroups, maxGroupsPerUser } = hostOf(values);
   if (args.once && store !== undefined) refuseOnce("--store", "a store");
   const sidecar = {
     ...services,
     ...(bpffs === undefined ? {} : { bpffs }),
     ...(store === undefined ? {} : { store: { path: store } }),
+    ...(maxGroups === undefined ? {} : { maxGroups }),
+    ...(maxGroupsPerUser === undefined ? {} : { maxGroupsPerUser }),
   };
   return { sidecar };
 }

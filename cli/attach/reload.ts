@@ -1,13 +1,22 @@
 /**
- * SIGHUP: reads the config file again and applies the changes. A file with a mistake is refused.
+ * SIGHUP: reads the config file and the web configuration again and applies the changes. A file with
+ * a mistake is refused.
  */
 import { UsageError } from "../../loader/errors.ts";
-import type { Reloaded } from "../../loader/sidecar/service_diff.ts";
+import type { Reloaded } from "../../loader/service/service_diff.ts";
 import type { Sidecar } from "../../loader/sidecar/sidecar.ts";
 import type { Env } from "../env.ts";
+import type { Endpoint } from "../metrics/endpoint.ts";
 import { logger } from "../output/log.ts";
-import type { Endpoint } from "./metrics_endpoint.ts";
 import { type AttachArguments, type AttachRequest, attachRequest } from "./options.ts";
+
+/** Options that cannot change while the sidecar runs, by their names in a file. */
+const KEYS = {
+  bpffs: "bpffs",
+  store: "store",
+  maxGroups: "max_groups",
+  maxGroupsPerUser: "max_groups_per_user",
+} as const;
 
 /** The running parts that a reload changes. */
 export interface RunningConfig {
@@ -52,33 +61,30 @@ async function reloadOnce(
   inForce: (request: AttachRequest) => void,
 ): Promise<void> {
   const { sidecar, endpoint } = running;
+  const file = args.config ?? args["web-config"];
   // The clock that Type=notify-reload of systemd compares (sd_notify(3)).
   running.notify(`RELOADING=1\nMONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`);
   const say = (level: "info" | "error", event: string, text: string) =>
-    logger(env.stderr, running.get().host.json)({ level, event, text, fields: {} });
+    logger(env, running.get().host.json)({ level, event, text, fields: {} });
   try {
     const next = await attachRequest(args);
-    const lasting = (["bpffs", "store"] as const).find(
+    const lasting = (Object.keys(KEYS) as (keyof typeof KEYS)[]).find(
       (key) => next.host[key] !== running.get().host[key],
     );
     if (lasting) {
       throw new UsageError(
-        `${next.where(lasting)}: it cannot change while the sidecar runs; restart the sidecar`,
+        `${next.where(KEYS[lasting])}: it cannot change while the sidecar runs; restart the sidecar`,
       );
     }
-    if (!("services" in next.sidecar)) throw new Error("a config has services");
     await endpoint.serveAt(next.host.metrics);
-    const report = await sidecar.reload(next.sidecar.services);
+    const report =
+      "services" in next.sidecar ? summaryOf(await sidecar.reload(next.sidecar.services)) : "read";
     inForce(next);
-    say("info", "reloaded", `${args.config}: ${summaryOf(report)}`);
+    say("info", "reloaded", `${file}: ${report}`);
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);
     for (const line of text.split("\n")) say("error", "reload_refused", line);
-    say(
-      "error",
-      "reload_refused",
-      `${args.config} is refused: the previous configuration stays in force`,
-    );
+    say("error", "reload_refused", `${file} is refused: the previous configuration stays in force`);
   }
   await running.ready();
 }

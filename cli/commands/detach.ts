@@ -1,9 +1,11 @@
 /** detach: undoes an attach. */
 import type { Argv, CommandModule } from "yargs";
 import { UsageError } from "../../loader/errors.ts";
+import { heldText } from "../../loader/group/hold_record.ts";
 import type { Env } from "../env.ts";
 import { bpffsOf, type PinnedArguments, pinnedOptions } from "../options/pinned.ts";
 import { specs } from "../options/values.ts";
+import { groupIdentity } from "../output/group_identity.ts";
 
 interface Arguments extends PinnedArguments {
   readonly all: boolean | undefined;
@@ -24,19 +26,27 @@ async function run(env: Env, args: Arguments): Promise<void> {
   if (named.length === 0 && !args.all) throw new UsageError("detach requires a SPEC or --all");
   if (named.length > 0 && args.all) throw new UsageError("detach takes a SPEC or --all, not both");
   const { detach } = await import("../../loader/operate/detach.ts");
-  const { groups, unadopted } = await detach({
+  const { groups, unadopted, sidecars } = await detach({
     specs: named,
     all: args.all === true,
     ...bpffsOf(args.bpffs),
   });
   if (args.json) {
-    env.stdout.write(`${JSON.stringify({ detached: groups, unadopted })}\n`);
+    const detached = groups.map(({ name, held }) => ({ ...groupIdentity(name), ...held }));
+    env.stdout.write(`${JSON.stringify({ detached, unadopted, sidecars })}\n`);
     return;
   }
-  for (const group of groups) env.stdout.write(`detached ${group}\n`);
+  const { placeOfGroup } = await import("../../loader/observe/netns_label.ts");
+  for (const { name, held } of groups) {
+    const lost = held.reset > 0 ? `: ${heldText(held)}` : "";
+    env.stdout.write(`detached ${placeOfGroup(name)}${lost}\n`);
+  }
   for (const { cgroup, ports } of unadopted) {
     const which = ports.length > 0 ? ` port ${ports.join(", ")} in` : "";
     env.stdout.write(`stopped adopting${which} cgroup ${cgroup}\n`);
+  }
+  for (const pid of sidecars) {
+    env.stdout.write(`note: sidecar ${pid} leaves them alone until it is restarted\n`);
   }
   if (groups.length + unadopted.length === 0) env.stdout.write("nothing was attached\n");
 }

@@ -95,9 +95,22 @@ function print(
     env.stdout.write(`${JSON.stringify({ [key]: plain })}\n`);
     return;
   }
-  for (const { endpoint, slot, generation, pid, queued, halfOpen } of listeners) {
+  for (const { endpoint, slot, generation, pids, queued, halfOpen } of listeners) {
+    const owners = pids.length === 0 ? "pid -" : `pid ${pids.join(" and ")}`;
     env.stdout.write(
-      `${key} ${endpoint} slot ${slot}, generation ${generation}, pid ${pid ?? "-"}: ${queued} queued, ${halfOpen} half-open\n`,
+      `${key} ${endpoint} slot ${slot}, generation ${generation}, ${owners}: ${queued} queued, ${halfOpen} half-open\n`,
+    );
+  }
+}
+
+/** Says that a listener chosen by one process is drained for another process, too. */
+function warnOfShared(env: Env, chosen: Selector, drained: readonly Drained[]): void {
+  if (!("pid" in chosen)) return;
+  for (const { endpoint, slot, pids } of drained) {
+    const others = pids.filter((pid) => pid !== chosen.pid);
+    if (others.length === 0) continue;
+    env.stderr.write(
+      `warning: pid ${others.join(" and ")} also holds ${endpoint} slot ${slot}, and gets no new connection from it either; 'undrain' undoes this\n`,
     );
   }
 }
@@ -120,6 +133,7 @@ async function run(env: Env, args: Arguments, exitWith: (code: number) => void):
     ...bpffsOf(args.bpffs),
     force: args.force === true,
   });
+  warnOfShared(env, chosen, drained);
   using observer = new Observer();
   if (args.stuck) {
     const before = drainedNow(drained, observer);

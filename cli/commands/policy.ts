@@ -6,6 +6,7 @@ import type { Env } from "../env.ts";
 import { bpffsOf, type PinnedArguments, pinnedOptions } from "../options/pinned.ts";
 import { serviceOptions } from "../options/service.ts";
 import { once, specs } from "../options/values.ts";
+import { groupIdentity } from "../output/group_identity.ts";
 
 interface Arguments extends PinnedArguments {
   readonly migrate: Migrate | undefined;
@@ -42,10 +43,12 @@ async function run(env: Env, args: Arguments): Promise<void> {
     ...(settings === undefined ? {} : { settings }),
   };
   const changed = await changePolicy(specs(args.spec), change, bpffsOf(args.bpffs));
-  if (args.json) env.stdout.write(`${JSON.stringify({ groups: changed })}\n`);
+  const rows = changed.map(({ group, ...policy }) => ({ ...groupIdentity(group), ...policy }));
+  const { placeOfGroup } = await import("../../loader/observe/netns_label.ts");
+  if (args.json) env.stdout.write(`${JSON.stringify({ groups: rows })}\n`);
   for (const { group, ...policy } of args.json ? [] : changed) {
     const parts = Object.entries(policy).map(([name, value]) => `${name} ${value}`);
-    env.stdout.write(`${group}: ${parts.join(", ")}\n`);
+    env.stdout.write(`${placeOfGroup(group)}: ${parts.join(", ")}\n`);
   }
 }
 

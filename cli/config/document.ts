@@ -7,13 +7,16 @@ import {
   isScalar,
   isSeq,
   LineCounter,
+  type Node,
   parseDocument,
+  visit,
 } from "yaml";
-import { UsageError } from "../../loader/errors.ts";
+import { AbsentError, UsageError } from "../../loader/errors.ts";
+import { printable } from "../../loader/printable.ts";
 import { OptionError } from "../options/values.ts";
 
 /** Every mistake in a file, in the order of its lines. */
-export class ConfigError extends UsageError {
+export class ConfigError extends AbsentError {
   override name = "ConfigError";
   /** `FILE:LINE: services.web.route: ...` */
   readonly problems: readonly string[];
@@ -29,20 +32,24 @@ export class ConfigDocument {
   readonly #file: string;
   readonly #problems: { readonly line: number; readonly text: string }[] = [];
   readonly #lines = new LineCounter();
-  readonly #document: Document;
+  /** The node of each alias (`*name`). */
+  readonly #targets: ReadonlyMap<unknown, Node | undefined>;
 
   constructor(file: string, text: string) {
     this.#file = file;
     // Value.entries() reports a repeated key, with its path.
     const options = { lineCounter: this.#lines, prettyErrors: false, uniqueKeys: false };
-    this.#document = parseDocument(text, options);
-    const { errors, warnings, contents } = this.#document;
-    for (const { message, pos } of [...errors, ...warnings]) this.note(this.#line(pos[0]), message);
+    const document = parseDocument(text, options);
+    const { errors, warnings, contents } = document;
+    for (const { message, pos } of [...errors, ...warnings]) {
+      this.note(this.#line(pos[0]), TOO_DEEP.test(message) ? "is nested too deeply" : message);
+    }
+    this.#targets = errors.length > 0 ? new Map() : targetsOf(document);
     this.root = new Value(this, "", 1, contents);
   }
 
   note(line: number, text: string): void {
-    this.#problems.push({ line, text: `${this.#file}:${line}: ${text}` });
+    this.#problems.push({ line, text: `${this.#file}:${line}: ${printable(text)}` });
   }
 
   /** Throws the mistakes noted so far, if any. @throws ConfigError */
@@ -68,8 +75,22 @@ export class ConfigDocument {
 
   /** Returns the node that an alias (`*name`) refers to; any other node as it is. */
   resolve(node: unknown): unknown {
-    return isAlias(node) ? node.resolve(this.#document) : node;
+    return isAlias(node) ? this.#targets.get(node) : node;
   }
+}
+
+/** What the parser says when its recursion ends. */
+const TOO_DEEP = /call stack/;
+
+/** Returns the node of each alias: the last one before it with that anchor. */
+function targetsOf(document: Document): Map<unknown, Node | undefined> {
+  const targets = new Map<unknown, Node | undefined>();
+  const anchors = new Map<string, Node>();
+  visit(document, (_, node) => {
+    if (isAlias(node)) targets.set(node, anchors.get(node.source));
+    else if (isNode(node) && node.anchor) anchors.set(node.anchor, node);
+  });
+  return targets;
 }
 
 /** A value in the file. */
@@ -115,7 +136,13 @@ export class Value {
       return found;
     }
     for (const { key, value } of this.#node.items) {
-      const name = isScalar(key) ? String(key.source ?? key.value) : String(key);
+      const scalar = this.document.resolve(key);
+      if (!isScalar(scalar)) {
+        // Its text is not shown: that of maps in keys doubles with each level.
+        this.#child(this.path, key, value).note("has a key that is not text");
+        continue;
+      }
+      const name = String(scalar.source ?? scalar.value);
       const child = this.#child(this.path ? `${this.path}.${name}` : name, key, value);
       const first = found.get(name);
       if (first) child.note(`is given twice, first in line ${first.line}`);

@@ -1,6 +1,6 @@
 /** The effective config, as a file that reads back the same. */
 import { stringify } from "yaml";
-import { HOST_KEYS, type HostValues } from "../options/host.ts";
+import { fileKeyOf, HOST_KEYS, type HostValues } from "../options/host.ts";
 import { DEFAULT_METRICS } from "../options/metrics_address.ts";
 import {
   type NamedService,
@@ -15,6 +15,11 @@ type Plain = string | number | boolean;
 interface Tree {
   [key: string]: Plain | readonly string[] | Tree;
 }
+/** Services by name. No object: one moves the key `80` before `web`, and loses `__proto__`. */
+type Services = ReadonlyMap<string, Tree>;
+
+/** Text that YAML 1.1 would take for a boolean or a number (`off`, `1:20`) is quoted. */
+const YAML = { lineWidth: 0, compat: "yaml-1.1" } as const;
 
 /** Returns the text of `--print-config`, all defaults filled in. */
 export function printed(
@@ -22,21 +27,32 @@ export function printed(
   services: readonly Pick<NamedService, "name" | "listen" | "values">[],
   json: boolean,
 ): string {
-  const tree: Tree = {};
-  // --bpffs and --store have no default that a file could say.
+  const top: Tree = {};
+  // --bpffs, --store and the limits have no default that a file could say.
   const all: HostValues = { keep: false, metrics: DEFAULT_METRICS, json: false, ...defined(host) };
   for (const key of HOST_KEYS) {
     const value = all[key];
-    if (value !== undefined) tree[key] = plain(value);
+    if (value !== undefined) top[fileKeyOf(key)] = plain(value);
   }
-  const named: Tree = {};
+  const named = new Map<string, Tree>();
   for (const { name, listen, values } of services) {
     const service: Tree = { listen };
     for (const option of OPTION_NAMES) put(service, option, values);
-    named[name] = service;
+    named.set(name, service);
   }
-  tree["services"] = named;
-  return json ? `${JSON.stringify(tree, null, 2)}\n` : stringify(tree, { lineWidth: 0 });
+  return json ? `${jsonText(top, named)}\n` : stringify({ ...top, services: named }, YAML);
+}
+
+/** Returns the file in JSON, as JSON.stringify() would indent it. */
+function jsonText(top: Tree, named: Services): string {
+  const lines = (entries: Iterable<readonly [string, unknown]>) =>
+    [...entries].map(([key, value]) => `${JSON.stringify(key)}: ${JSON.stringify(value, null, 2)}`);
+  const services = `"services": ${braced(lines(named))}`;
+  return braced([...lines(Object.entries(top)), services]);
+}
+
+function braced(entries: readonly string[]): string {
+  return entries.length === 0 ? "{}" : `{\n  ${entries.join(",\n").split("\n").join("\n  ")}\n}`;
 }
 
 function defined(host: HostValues): HostValues {

@@ -1,9 +1,10 @@
 /** Finds services that can never have a group, because an earlier one covers all their SPECs. */
 
-import type { Spec } from "../../loader/core/spec.ts";
+import { matchesSpec, type Spec } from "../../loader/core/spec.ts";
 import { isBelow } from "../../loader/host/cgroup.ts";
+import { ALL } from "../../loader/net/netns_inode.ts";
 import type { Filter } from "../../loader/observe/coverage.ts";
-import type { ServiceOptions } from "../../loader/sidecar/service.ts";
+import type { ServiceOptions } from "../../loader/service/service.ts";
 import type { NamedService } from "../options/service.ts";
 import type { Value } from "./document.ts";
 
@@ -29,16 +30,22 @@ export function noteUnreachable(all: readonly ServiceInFile[]): void {
   }
 }
 
+function coversSpec(earlier: Spec, later: Spec): boolean {
+  const { family, address, port } = later;
+  if (family !== null && address !== null && port !== null) {
+    return matchesSpec(earlier, { family, address, port });
+  }
+  const { except = [] } = earlier;
+  if (earlier.text === later.text) return except.length === 0;
+  return earlier.port === null && except.every((each) => each.port !== port);
+}
+
 function covers(earlier: ServiceOptions, spec: Spec, later: ServiceOptions): boolean {
-  const names = earlier.specs.some(
-    ({ port, address, family }) =>
-      port === spec.port &&
-      (address === null || (address === spec.address && family === spec.family)),
-  );
+  const names = earlier.specs.some((each) => coversSpec(each, spec));
   const { pid, cgroup }: Filter = earlier.filter ?? {};
   return (
     names &&
-    (earlier.netns === undefined || earlier.netns === later.netns) &&
+    (earlier.netns === ALL || earlier.netns === later.netns) &&
     (pid === undefined || pid === later.filter?.pid) &&
     (cgroup === undefined || isBelow(later.filter?.cgroup ?? null, cgroup))
   );

@@ -2,8 +2,8 @@
 import { readFileSync } from "node:fs";
 import { SERVICE_LEN } from "../../loader/core/abi.ts";
 import { parseSpec, type Spec } from "../../loader/core/spec.ts";
-import { UsageError } from "../../loader/errors.ts";
-import { HOST_KEYS, type HostValues, hostOf, hostOptions } from "../options/host.ts";
+import { AbsentError } from "../../loader/errors.ts";
+import { fileKeyOf, HOST_KEYS, type HostValues, hostOf, hostOptions } from "../options/host.ts";
 import {
   type NamedService,
   type OptionName,
@@ -23,13 +23,13 @@ export interface Config {
   where(key: string): string;
 }
 
-/** @throws UsageError if the file cannot be read, ConfigError with every mistake in it */
+/** @throws AbsentError if the file cannot be read, ConfigError with every mistake in it */
 export function readConfig(file: string): Config {
   let text: string;
   try {
     text = readFileSync(file, "utf8");
   } catch (error) {
-    throw new UsageError(`--config ${file} cannot be read: ${(error as Error).message}`);
+    throw new AbsentError(`--config ${file} cannot be read: ${(error as Error).message}`);
   }
   return parseConfig(file, text);
 }
@@ -54,9 +54,9 @@ function readHost(entries: ReadonlyMap<string, Value>): HostValues {
   const host: Record<string, string | boolean> = {};
   for (const [name, value] of entries) {
     if (name === "services") continue;
-    const key = HOST_KEYS.find((known) => known === name);
+    const key = HOST_KEYS.find((known) => fileKeyOf(known) === name);
     if (!key) {
-      noteUnknown(value, name, ["services", ...HOST_KEYS]);
+      noteUnknown(value, name, ["services", ...HOST_KEYS.map(fileKeyOf)]);
       continue;
     }
     const given = value.ofType(hostOptions[key].type);

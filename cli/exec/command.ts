@@ -1,27 +1,39 @@
 /** exec: runs a server and its sidecar. */
 import type { CommandModule } from "yargs";
+import { UsageError } from "../../loader/errors.ts";
 import type { Sidecar } from "../../loader/sidecar/sidecar.ts";
+import { servedAt } from "../config/served_at.ts";
 import type { Env } from "../env.ts";
-import { logger, metricsWarning } from "../output/log.ts";
+import type { Collect } from "../metrics/exporter.ts";
+import { lastingLog } from "../output/log.ts";
 import { requireCommand } from "../process/spec_command.ts";
 import { clear } from "./clear.ts";
 import type { ExecContext } from "./context.ts";
 import { runOnce } from "./once.ts";
 import { type ExecArguments, type ExecRequest, execOptions, execRequest } from "./options.ts";
+import { listensOn } from "./progress.ts";
+import { ServiceManager } from "./service_manager.ts";
 import { supervise } from "./supervise.ts";
 
 /** Runs the server; returns the exit code. */
 async function run(env: Env, request: ExecRequest): Promise<number> {
-  const { command, specs, restart, timeouts, stopSignal, metrics } = request;
+  const { command, specs, restart, timeouts, stopSignal } = request;
   requireCommand(command[0], env.vars["PATH"]);
+  refuseSocketUnit(env.vars);
+  const metrics = await servedAt(request.metrics, request.webConfig);
+  const { Reaper } = await import("../../loader/host/reaper.ts");
   const { ServerCgroup } = await import("../../loader/host/server_cgroup.ts");
-  const { establishedConnections } = await import("../../loader/net/accepted_connections.ts");
-  const { notifyService } = await import("../../loader/host/sd_notify.ts");
+  const { ServerSockets } = await import("../../loader/observe/server_sockets.ts");
+  const { serviceNotifier, watchdogMs } = await import("../../loader/host/sd_notify.ts");
   const loader = await import("../../loader/sidecar/sidecar.ts");
-  const log = logger(env.stderr, request.json);
+  const { Endpoint } = await import("../metrics/endpoint.ts");
+  const lasting = lastingLog(env, () => request.json);
+  const { log } = lasting;
   const say: ExecContext["say"] = (level, text) =>
     log({ level, event: level === "warn" ? "warning" : "restart", text, fields: {} });
+  using _reaper = new Reaper((reap) => env.onSignals(["SIGCHLD"], reap));
   using cgroup = ServerCgroup.make();
+  using sockets = new ServerSockets();
   const sidecar = new loader.Sidecar(
     {
       specs,
@@ -29,9 +41,10 @@ async function run(env: Env, request: ExecRequest): Promise<number> {
       // Supervised: no copy is started by mistake.
       adopt: { cgroup: cgroup.path, max: Number.POSITIVE_INFINITY },
       migrate: "newest",
-      // After a restart, new connections go to the new server as soon as it listens.
+      // After a restart, new connections go to the new server as soon as it is ready.
       route: restart ? "newest" : "kernel",
       hold: request.hold,
+      ...(request.readyCheck ? { readyCheck: request.readyCheck, readyFirst: true } : {}),
       wake: "auto",
       ...request.bpffs,
     },
@@ -40,26 +53,23 @@ async function run(env: Env, request: ExecRequest): Promise<number> {
       if (request.verbose || matters) log(event);
     },
   );
-  const metricsServer = metrics
-    ? await (await import("../metrics/server.ts")).serveMetrics(metrics, {
-        collect: (each) => sidecar.status(each),
-        warn: (text) => log(metricsWarning(text)),
-      })
-    : null;
+  using manager = new ServiceManager(
+    serviceNotifier(env.vars["NOTIFY_SOCKET"], (text) => say("warn", text)),
+    watchdogMs(env.vars),
+    async () => listensOn(await sidecar.status(), cgroup).size > 0,
+  );
+  const collect: Collect = (each) => sidecar.status(each);
+  const endpoint = new Endpoint({
+    serve: async (address) =>
+      (await import("../metrics/server.ts")).serveMetrics(address, { collect }, lasting),
+    log,
+    ...request.bpffs,
+  });
   try {
     await sidecar.start();
     sidecar.watch();
-    const all = {
-      command,
-      cgroup,
-      sidecar,
-      ports: new Set(specs.map(({ port }) => port)),
-      established: establishedConnections,
-      timeouts,
-      stopSignal,
-      notify: (state: string) => notifyService(state, env.vars["NOTIFY_SOCKET"]),
-      say,
-    };
+    await endpoint.open(metrics);
+    const all = { command, cgroup, sidecar, specs, sockets, timeouts, stopSignal, manager, say };
     try {
       if (!restart) return await runOnce(env, all);
       await supervise(env, all);
@@ -69,8 +79,20 @@ async function run(env: Env, request: ExecRequest): Promise<number> {
     }
   } finally {
     await giveBack(sidecar, say);
-    await metricsServer?.close();
+    await endpoint.close();
   }
+}
+
+/**
+ * Refuses descriptors of a socket unit (sd_listen_fds(3)): systemd keeps such a listener open, so
+ * that nothing is lost, and exec can neither adopt it nor tell its starts apart.
+ * @throws UsageError
+ */
+function refuseSocketUnit({ LISTEN_FDS: count, LISTEN_PID: pid }: Env["vars"]): void {
+  if (!(Number(count) > 0) || pid !== String(process.pid)) return;
+  throw new UsageError(
+    `exec passes on no descriptors of a socket unit (LISTEN_FDS=${count}): disable that unit, so that the server listens by itself`,
+  );
 }
 
 /** Detaches. A failure is only logged: the exit code is that of the server. */

@@ -2,9 +2,14 @@
 import { constants } from "node:os";
 import type { Argv } from "yargs";
 import type { HoldPolicy } from "../../loader/core/slot.ts";
-import type { Spec } from "../../loader/core/spec.ts";
-import { holdMax, holdOptions, holdTime } from "../options/hold.ts";
-import { type MetricsAddress, parseMetricsAddress } from "../options/metrics_address.ts";
+import { portOf, type Spec } from "../../loader/core/spec.ts";
+import type { ReadyCheck } from "../../loader/hold/ready_check.ts";
+import { holdMax, holdOptions, holdTime, readyCheck } from "../options/hold.ts";
+import {
+  type MetricsAddress,
+  parseMetricsAddress,
+  webConfigOption,
+} from "../options/metrics_address.ts";
 import { bpffsOf, bpffsOption } from "../options/pinned.ts";
 import { duration, OptionError, once, specs } from "../options/values.ts";
 import { commandAfter } from "../process/spec_command.ts";
@@ -14,6 +19,7 @@ const HOUR_MS = 3_600_000;
 
 const DEFAULTS = {
   hold: "10s",
+  readyCheck: "tcp",
   startTimeout: "30s",
   drain: "5s",
   stopTimeout: "10s",
@@ -24,7 +30,7 @@ const DEFAULTS = {
 export function execOptions(yargs: Argv): Argv<ExecArguments> {
   const text = { type: "string", requiresArg: true } as const;
   return yargs
-    .usage("$0 exec SPEC.. [options] -- COMMAND [ARG..]\n\nRun a server with a sidecar of its own.")
+    .usage("$0 exec SPEC.. [options] -- COMMAND [ARG..]")
     .positional("spec", {
       type: "string",
       array: true,
@@ -43,11 +49,17 @@ export function execOptions(yargs: Argv): Argv<ExecArguments> {
         "hold connections this long while nothing listens between two starts; 0: refuse them",
     })
     .option("hold-max", holdOptions["hold-max"])
+    .option("ready-check", {
+      ...text,
+      default: DEFAULTS.readyCheck,
+      describe:
+        "with --restart: a new server gets connections, and the old one is stopped, only once the new one accepts a connection of ours ('tcp'), once this shell command exits with 0, or once it listens ('off')",
+    })
     .option("start-timeout", {
       ...text,
       default: DEFAULTS.startTimeout,
       describe:
-        "with --restart: a new server that does not listen by then is stopped, and the old one stays",
+        "a server that does not listen by then is named in a warning; with --restart a new one that is not ready by then is stopped, and the old one stays",
     })
     .option("drain", {
       ...text,
@@ -70,6 +82,7 @@ export function execOptions(yargs: Argv): Argv<ExecArguments> {
       default: DEFAULTS.metrics,
       describe: "where to serve /metrics: [ADDR:]PORT, or 'off'",
     })
+    .option("web-config", webConfigOption)
     .option("bpffs", bpffsOption)
     .option("verbose", {
       type: "boolean",
@@ -92,11 +105,13 @@ export interface ExecArguments {
   readonly restart: boolean | undefined;
   readonly hold: string;
   readonly "hold-max": string | undefined;
+  readonly "ready-check": string;
   readonly "start-timeout": string;
   readonly drain: string;
   readonly "stop-timeout": string;
   readonly "stop-signal": string;
   readonly metrics: string;
+  readonly "web-config": string | undefined;
   readonly bpffs: string | undefined;
   readonly verbose: boolean | undefined;
   readonly json: boolean | undefined;
@@ -108,9 +123,12 @@ export interface ExecRequest {
   readonly specs: readonly Spec[];
   readonly restart: boolean;
   readonly hold: HoldPolicy | null;
+  /** When a start is ready; null: as soon as it listens. */
+  readonly readyCheck: ReadyCheck | null;
   readonly timeouts: Timeouts;
   readonly stopSignal: NodeJS.Signals;
   readonly metrics: MetricsAddress | null;
+  readonly webConfig: string | undefined;
   readonly bpffs: { readonly bpffs?: string };
   readonly verbose: boolean;
   readonly json: boolean;
@@ -123,9 +141,10 @@ export function execRequest(args: ExecArguments): ExecRequest {
     duration(`--${option}`, once(`--${option}`, args[option]) ?? "", minMs, HOUR_MS);
   return {
     command,
-    specs: specs(args.spec),
+    specs: withPorts(specs(args.spec)),
     restart: args.restart === true,
     hold: holdOf(args),
+    readyCheck: args.restart ? readyCheckOf(args) : null,
     timeouts: {
       startTimeoutMs: time("start-timeout", 100),
       drainMs: time("drain", 0),
@@ -133,16 +152,28 @@ export function execRequest(args: ExecArguments): ExecRequest {
     },
     stopSignal: signal(once("--stop-signal", args["stop-signal"]) ?? DEFAULTS.stopSignal),
     metrics: parseMetricsAddress(once("--metrics", args.metrics) ?? DEFAULTS.metrics),
+    webConfig: once("--web-config", args["web-config"]),
     bpffs: bpffsOf(args.bpffs),
     verbose: args.verbose === true,
     json: args.json === true,
   };
 }
 
+/** @throws UsageError for a SPEC of every port: the server's are adopted one by one */
+function withPorts(all: readonly Spec[]): readonly Spec[] {
+  for (const spec of all) portOf(spec);
+  return all;
+}
+
 function holdOf(args: ExecArguments): HoldPolicy | null {
   const time = once("--hold", args.hold) ?? DEFAULTS.hold;
   const max = holdMax("--hold-max", once("--hold-max", args["hold-max"]));
   return time === "0" ? null : { timeMs: holdTime("--hold", time), max };
+}
+
+function readyCheckOf(args: ExecArguments): ReadyCheck | null {
+  const text = once("--ready-check", args["ready-check"]) ?? DEFAULTS.readyCheck;
+  return text === "off" ? null : readyCheck("--ready-check", text);
 }
 
 function signal(text: string): NodeJS.Signals {

@@ -6,11 +6,11 @@ import { durationText } from "../options/values.ts";
 
 /** The state of a start. */
 export type Phase =
-  /** Runs and does not listen yet. */
+  /** Runs and is not ready yet. */
   | "starting"
-  /** Is the newest start that listens. */
+  /** Is the newest start that is ready. */
   | "serving"
-  /** Finishes its connections; a newer start listens. */
+  /** Finishes its connections; a newer start is ready. */
   | "draining"
   /** Was sent the stop signal. */
   | "stopping"
@@ -23,7 +23,7 @@ export interface Start {
   /** When the phase and the start began, ms of any monotonic clock. */
   readonly sinceMs: number;
   readonly startedMs: number;
-  /** Whether a warning said that it does not listen. */
+  /** Whether a warning said that it is not ready. */
   readonly late: boolean;
 }
 
@@ -48,7 +48,8 @@ export interface Timeouts {
 
 export type ServerEvent =
   | { readonly type: "tick" }
-  | { readonly type: "listens"; readonly start: number }
+  /** The start listens, and has passed its ready check. */
+  | { readonly type: "ready"; readonly start: number }
   /** The start has no connection left, and gets no new one. */
   | { readonly type: "quiet"; readonly start: number }
   /** `how`: `with code 1`, `by SIGSEGV`. */
@@ -59,7 +60,8 @@ export type ServerEvent =
 
 export type Action =
   | { readonly do: "start"; readonly start: number }
-  | { readonly do: "stop" | "kill"; readonly start: number }
+  /** `explain`: say where it listens instead. */
+  | { readonly do: "stop" | "kill" | "explain"; readonly start: number }
   | { readonly do: "say"; readonly level: "info" | "warn"; readonly text: string }
   | { readonly do: "finish" };
 
@@ -67,7 +69,7 @@ export type Action =
 const BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 5_000;
 const STEADY_MS = 10_000;
-/** A start that listens sooner after another one joins its generation (loader/core/plan.ts). */
+/** A start that is ready sooner after another one joins its generation (loader/core/plan.ts). */
 const SETTLE_MS = 1_200;
 
 /** Returns the first state; its first tick starts the server. */
@@ -116,7 +118,7 @@ class Step {
       const start = this.state.starts.find(({ number }) => number === event.start);
       if (!start) return;
       if (event.type === "exited") this.#exited(start, event.how);
-      else if (event.type === "listens") this.#listens(start);
+      else if (event.type === "ready") this.#ready(start);
       else if (start.phase === "draining") this.#stop(start);
     }
   }
@@ -160,13 +162,13 @@ class Step {
     this.actions.push({ do: "start", start: number });
   }
 
-  #listens(start: Start): void {
+  #ready(start: Start): void {
     if (start.phase !== "starting") return;
     for (const older of this.state.starts) {
       if (older.phase === "serving") this.#enter(older, "draining");
     }
     this.#enter(start, "serving");
-    if (start.number > 1) this.#say(`start ${start.number} listens`);
+    if (start.number > 1) this.#say(`start ${start.number} is ready`);
   }
 
   #exited(start: Start, how: string): void {
@@ -199,7 +201,8 @@ class Step {
   #late(start: Start): void {
     const time = durationText(this.#timeouts.startTimeoutMs);
     const serving = this.state.starts.find(({ phase }) => phase === "serving");
-    const text = `start ${start.number} does not listen after ${time}`;
+    const text = `start ${start.number} is not ready after ${time}`;
+    this.actions.push({ do: "explain", start: start.number });
     if (serving) {
       this.#warn(`${text}: stopping it, start ${serving.number} stays`);
       this.#stop(start);

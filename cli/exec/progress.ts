@@ -7,8 +7,8 @@ import type { ListenerStatus, Status } from "../../loader/operate/status.ts";
 type Members = Pick<ServerCgroup, "has">;
 
 /**
- * Returns the SPECs for which a process of the cgroup has a listener with a slot, or one that never
- * gets a slot (MPTCP).
+ * Returns the SPECs for which a process of the cgroup has a listener with a slot, which it gets
+ * when it is ready, or one that never gets a slot (MPTCP).
  */
 export function listensOn(status: Status, cgroup: Members): Set<string> {
   const services = status.groups.filter(({ listeners }) =>

@@ -1,14 +1,14 @@
 /** `exec --restart`: takes the actions that policy.ts decides, and passes events to it. */
 import type { Status } from "../../loader/operate/status.ts";
 import type { Env } from "../env.ts";
-import { Child, type Ending, endingText } from "../process/child.ts";
+import { type Ending, endingText } from "../process/child.ts";
 import { TYPED } from "../process/signals.ts";
 import { clear } from "./clear.ts";
-import { type ExecContext, SUPERVISE_POLL_MS } from "./context.ts";
+import { ENDING, type ExecContext, SUPERVISE_POLL_MS } from "./context.ts";
 import { type Action, decide, type ServerEvent, type Start, supervision } from "./policy.ts";
 import { isDrained, listensOn } from "./progress.ts";
+import { Server } from "./server_start.ts";
 
-const ENDING = ["SIGTERM", "SIGINT", "SIGQUIT"] as const;
 const PASSED = ["SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGCONT"] as const;
 
 /**
@@ -20,7 +20,7 @@ const QUIET_POLLS = 2;
 export async function supervise(env: Env, run: ExecContext): Promise<void> {
   const supervisor = new Supervisor(env, run);
   const unsubscribe = [
-    env.onSignals(["SIGHUP"], () => supervisor.handle({ type: "restart" })),
+    env.onSignals(["SIGHUP"], () => supervisor.restart()),
     env.onSignals(ENDING, (name) => supervisor.end(env.terminal && TYPED.has(name))),
     env.onSignals(PASSED, (name) => {
       if (!(env.terminal && TYPED.has(name))) supervisor.pass(name);
@@ -41,12 +41,14 @@ class Supervisor {
   readonly finished: Promise<void>;
   readonly #env: Env;
   readonly #run: ExecContext;
-  readonly #children = new Map<number, Child>();
+  readonly #servers = new Map<number, Server>();
   /** Consecutive polls in which a draining start was quiet. */
   readonly #quiet = new Map<number, number>();
   #state = supervision(performance.now());
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
+  /** The service manager waits for the end of the first start, or of a restart. */
+  #owesReady = true;
   /** A poll is reading status. */
   #isPolling = false;
   #warned = "";
@@ -71,17 +73,26 @@ class Supervisor {
     } catch (error) {
       this.#fail(error);
     }
+    this.#sayReady();
     this.#arm();
+  }
+
+  restart(): void {
+    if (this.#state.ending) return;
+    if (!this.#owesReady) this.#run.manager.reloading();
+    this.#owesReady = true;
+    this.handle({ type: "restart" });
   }
 
   /** @param delivered whether the terminal sent the signal to the server too */
   end(delivered: boolean): void {
-    this.#run.notify("STOPPING=1");
+    this.#run.manager.stopping();
+    this.#owesReady = false;
     this.handle({ type: "end", delivered });
   }
 
   pass(name: NodeJS.Signals): void {
-    for (const child of this.#children.values()) child.signal(name);
+    for (const start of this.#servers.keys()) this.#signal(start, name);
   }
 
   close(): void {
@@ -89,25 +100,52 @@ class Supervisor {
     clearTimeout(this.#timer);
   }
 
+  /** Tells the service manager that a start or restart is over, as one that failed is too. */
+  #sayReady(): void {
+    const { starts, queued } = this.#state;
+    const has = (wanted: Start["phase"]) => starts.some(({ phase }) => phase === wanted);
+    if (!this.#owesReady || queued || has("starting") || !has("serving")) return;
+    this.#owesReady = false;
+    this.#run.manager.ready();
+  }
+
   #act(action: Action): void {
     if (action.do === "finish") this.#finish();
     else if (action.do === "say") this.#run.say(action.level, action.text);
     else if (action.do === "start") this.#start(action.start);
-    else if (action.do === "kill") this.#children.get(action.start)?.cgroup.kill();
-    else this.#children.get(action.start)?.signal(this.#run.stopSignal);
+    else if (action.do === "explain") this.#explain(action.start);
+    else if (action.do === "kill") this.#servers.get(action.start)?.cgroup.kill();
+    else this.#signal(action.start, this.#run.stopSignal);
+  }
+
+  #explain(start: number): void {
+    const text = this.#servers.get(start)?.elsewhere();
+    if (text) this.#run.say("warn", `start ${start}: ${text}`);
+  }
+
+  /** Sends a signal to a start. If that is not permitted, the stop timeout ends it. */
+  #signal(start: number, name: NodeJS.Signals): void {
+    try {
+      this.#servers.get(start)?.signal(name);
+    } catch (error) {
+      this.#run.say("warn", error instanceof Error ? error.message : String(error));
+    }
   }
 
   #start(number: number): void {
-    const { command, cgroup, timeouts } = this.#run;
-    const child = new Child(command, cgroup.child(`start-${number}`), this.#env.vars);
-    this.#children.set(number, child);
+    const phase = () => this.#state.starts.find((start) => start.number === number)?.phase;
+    const server = new Server(this.#run, number, this.#env.vars, {
+      hasListened: () => phase() !== "starting",
+      isStopping: () => !["starting", "serving", "draining"].includes(phase() ?? ""),
+    });
+    this.#servers.set(number, server);
     const onEnd = async (ending: Ending) => {
-      this.#children.delete(number);
+      this.#servers.delete(number);
       this.#run.sidecar.poll(); // a hold begins at once, not within a second
       this.handle({ type: "exited", start: number, how: endingText(ending) });
-      await clear(child.cgroup, timeouts.stopTimeoutMs);
+      await clear(server.cgroup, this.#run.timeouts.stopTimeoutMs);
     };
-    child.ended.then(onEnd).catch(this.#fail);
+    server.ended.then(onEnd).catch(this.#fail);
   }
 
   /** Schedules the next poll, unless one start serves and no restart is queued. */
@@ -124,13 +162,8 @@ class Supervisor {
     try {
       const status = await this.#run.sidecar.status();
       for (const start of this.#closed ? [] : this.#state.starts) {
-        if (start.phase === "starting" && this.#listens(start, status)) {
-          this.handle({ type: "listens", start: start.number });
-          this.#run.notify("READY=1");
-        }
-        if (start.phase === "draining" && this.#isQuiet(start, status)) {
-          this.handle({ type: "quiet", start: start.number });
-        }
+        const type = this.#progress(start, status);
+        if (type !== null) this.handle({ type, start: start.number });
       }
     } catch (error) {
       this.#warnOnce(error instanceof Error ? error.message : String(error));
@@ -139,27 +172,32 @@ class Supervisor {
     this.handle({ type: "tick" });
   }
 
+  /** Returns what has become of a start; null: nothing that changes its phase. */
+  #progress(start: Start, status: Status): "ready" | "quiet" | null {
+    if (start.phase === "starting" && this.#isReady(start, status)) return "ready";
+    if (start.phase === "draining" && this.#isQuiet(start, status)) return "quiet";
+    return null;
+  }
+
   /**
-   * Returns whether a start listens on every SPEC of the start it replaces, or on any if it
+   * Returns whether a start is ready on every SPEC of the start it replaces, or on any if it
    * replaces none.
    */
-  #listens(start: Start, status: Status): boolean {
-    const child = this.#children.get(start.number);
-    if (!child) return false;
-    const have = listensOn(status, child.cgroup);
+  #isReady(start: Start, status: Status): boolean {
+    const server = this.#servers.get(start.number);
+    if (!server) return false;
+    const have = listensOn(status, server.cgroup);
     const serving = this.#state.starts.find(({ phase }) => phase === "serving");
-    const replaced = serving && this.#children.get(serving.number);
+    const replaced = serving && this.#servers.get(serving.number);
     const required = replaced ? listensOn(status, replaced.cgroup) : new Set<string>();
     return have.size > 0 && [...required].every((service) => have.has(service));
   }
 
   #isQuiet(start: Start, status: Status): boolean {
-    const child = this.#children.get(start.number);
-    if (!child) return false;
-    const { ports, established } = this.#run;
-    const pids = child.cgroup.pids();
+    const cgroup = this.#servers.get(start.number)?.cgroup;
+    if (!cgroup) return false;
     // After the status: connections go from the handshake to the queue to a process.
-    const quiet = isDrained(status, child.cgroup) && established(pids, ports) === 0;
+    const quiet = isDrained(status, cgroup) && this.#run.sockets.accepted(cgroup.pids()) === 0;
     const polls = quiet ? (this.#quiet.get(start.number) ?? 0) + 1 : 0;
     this.#quiet.set(start.number, polls);
     return polls >= QUIET_POLLS;

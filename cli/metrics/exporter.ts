@@ -5,6 +5,7 @@ import type { GroupStatus, Status } from "../../loader/operate/status.ts";
 import { RepeatFilter } from "../output/repeats.ts";
 import { version } from "../version.ts";
 import { Families, type Labels, labelText } from "./families.ts";
+import { GroupLabels } from "./group_labels.ts";
 import { addGroup, GROUP_FAMILIES } from "./group_metrics.ts";
 import { ProcessMetrics } from "./process_metrics.ts";
 
@@ -36,6 +37,31 @@ export class Exporter {
       "Groups whose status could not be read, by this process, at scrapes.",
     ],
     ["groups", "gauge", "Groups the program is attached to, by service, at this scrape."],
+    [
+      "wakeup_defect",
+      "gauge",
+      "1: this kernel leaves the destination of a migration asleep (CVE-2026-46015); left out if that was not tested.",
+    ],
+    [
+      "refused_groups",
+      "gauge",
+      "Groups that a service covers and that are not attached, by the reason, at this scrape.",
+    ],
+    [
+      "hung_processes",
+      "gauge",
+      "Processes that are left alone because a call on their listener hung, at this scrape.",
+    ],
+    [
+      "groups_limit",
+      "gauge",
+      "Most groups that are managed: in all, and of one user in one network namespace.",
+    ],
+    [
+      "bind_events_missed_total",
+      "counter",
+      "Binds to covered ports that were too many to be reported one by one; the host was polled instead.",
+    ],
     ...GROUP_FAMILIES,
     [
       "adopted_binds_total",
@@ -46,6 +72,11 @@ export class Exporter {
       "kernel_migrations_total",
       "counter",
       "The kernel's own count of migrations (TcpExt TCPMigrateReq), hops and intended drops included.",
+    ],
+    [
+      "kernel_listen_overflows_total",
+      "counter",
+      "The kernel's own count of SYNs and final ACKs that found an accept queue full (TcpExt ListenOverflows).",
     ],
   ]);
   readonly #process: ProcessMetrics | null;
@@ -102,21 +133,35 @@ export class Exporter {
 
   async #addStatus(collect: Collect): Promise<void> {
     const attached = new Map<string, number>();
-    const { adoptions, kernel, errors } = await collect((group) => {
-      this.attempt(`group ${group.name}`, () => addGroup(this.#families, group));
+    const labels = new GroupLabels();
+    const status = await collect((group) => {
+      this.attempt(`group ${group.name}`, () => addGroup(this.#families, group, labels.of(group)));
       attached.set(group.service, (attached.get(group.service) ?? 0) + (group.attached ? 1 : 0));
     });
-    this.#problems.push(...errors);
+    const { adoptions, kernel, admission, missedBinds, services = [], wakeupDefect } = status;
+    this.#problems.push(...status.errors);
+    for (const service of services) attached.set(service, attached.get(service) ?? 0);
     for (const [service, count] of attached) this.#add("groups", count, { service });
+    if (wakeupDefect !== undefined) this.#add("wakeup_defect", wakeupDefect ? 1 : 0);
+    if (admission) {
+      const { refused, limits, hung } = admission;
+      this.#add("hung_processes", hung);
+      for (const [reason, count] of refused) this.#add("refused_groups", count, { reason });
+      this.#add("groups_limit", limits.total, { of: "all" });
+      this.#add("groups_limit", limits.perUser, { of: "user" });
+    }
+    if (missedBinds !== undefined) this.#add("bind_events_missed_total", missedBinds);
     for (const { cgroup, ports } of adoptions) {
       for (const { port, binds, failed } of ports) {
         this.#add("adopted_binds_total", binds, { cgroup, port, result: "set" });
         this.#add("adopted_binds_total", failed, { cgroup, port, result: "failed" });
       }
     }
-    for (const [netns, { success, failure }] of kernel) {
+    for (const [inode, { success, failure, overflows }] of kernel) {
+      const netns = labels.netns(inode);
       this.#add("kernel_migrations_total", success, { netns, result: "success" });
       this.#add("kernel_migrations_total", failure, { netns, result: "failure" });
+      this.#add("kernel_listen_overflows_total", overflows, { netns });
     }
   }
 

@@ -4,13 +4,12 @@
  * Gauge of a client library add up values and hash label sets; the kernel has the sums already.
  */
 
+import { printable } from "../../loader/printable.ts";
+
 export type Labels = Readonly<Record<string, string | number>>;
 export type Type = "counter" | "gauge" | "histogram";
 /** Name (without the prefix), type and help. */
 export type MetricFamily = readonly [name: string, type: Type, help: string];
-
-/** Content-Type of the text format, version 0.0.4. */
-export const CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
 /** Formats labels (prometheus.io/docs/instrumenting/exposition_formats): `a="1",b="2"`. */
 export function labelText(labels: Labels): string {
@@ -20,8 +19,9 @@ export function labelText(labels: Labels): string {
 }
 
 function escapeLabel(value: string): string {
-  if (!/[\\"\n]/.test(value)) return value;
-  return value.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
+  const text = printable(value); // which has no line break
+  if (!/[\\"]/.test(text)) return text;
+  return text.replaceAll("\\", "\\\\").replaceAll('"', '\\"');
 }
 
 /** Lines that are joined into one string: the garbage collector then has fewer objects to visit. */

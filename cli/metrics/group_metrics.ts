@@ -1,15 +1,26 @@
 /** The metrics of a group: their families, and the values of one status. */
-import { HOLD_RESULTS } from "../../loader/core/abi.ts";
+import { HELD_RESULTS, HOLD_RESULTS } from "../../loader/core/abi.ts";
+import type { HoldCounts } from "../../loader/group/hold_record.ts";
 import type { GroupStatus, HoldStatus } from "../../loader/operate/status.ts";
 import { type Families, type Labels, labelText, type MetricFamily } from "./families.ts";
 import { holdSeconds } from "./hold_histogram.ts";
 
-/** All have the labels service and group. */
+/** All have the labels of GroupLabels. */
 export const GROUP_FAMILIES: readonly MetricFamily[] = [
   [
     "decisions_total",
     "counter",
     "Decisions of the program by stage and outcome, counted in the kernel when they are made.",
+  ],
+  [
+    "dropped_connections_total",
+    "counter",
+    "Connections and handshakes of closing listeners that the program dropped: by policy, or as no listener had their socket options.",
+  ],
+  [
+    "fallbacks_total",
+    "counter",
+    "Decisions that the program left to the kernel's hash, as it could select no target.",
   ],
   [
     "listener_migrations_total",
@@ -44,16 +55,25 @@ export const GROUP_FAMILIES: readonly MetricFamily[] = [
     "counter",
     "Listeners woken by the sidecar after a migration, where the kernel does not.",
   ],
-  ["held_connections", "gauge", "Connections that wait at the standby, at this scrape."],
+  ["hold_connections", "gauge", "Connections that wait at the standby, at this scrape."],
+  ["hold_connections_limit", "gauge", "Connections that may wait at the standby."],
+  [
+    "hold_left_seconds",
+    "gauge",
+    "Time until the hold under way expires; left out while there is none.",
+  ],
+  ["hold_limit_seconds", "gauge", "How long a hold may last."],
   [
     "standby_connections_total",
     "counter",
     "Connections the standby was given, new or migrated, counted in the kernel.",
   ],
+  ["holds_started_total", "counter", "Holds that started."],
+  ["holds_total", "counter", "Holds that ended, by how they ended."],
   [
-    "holds_total",
+    "held_connections_total",
     "counter",
-    "Holds that started, and how they ended; counted by the sidecar in the kernel's memory.",
+    "Connections and handshakes that a standby held, each counted once when the standby closed; result=handed_over went to a listener, result=reset found none and is lost.",
   ],
   [
     "hold_seconds",
@@ -72,18 +92,22 @@ export const GROUP_FAMILIES: readonly MetricFamily[] = [
   ],
 ];
 
-/** Adds the values of a group. */
-export function addGroup(families: Families, group: GroupStatus): void {
-  const labels = labelText({ service: group.service, group: group.name });
+/**
+ * Adds the values of a group.
+ * @param labels those of the group, as text
+ */
+export function addGroup(families: Families, group: GroupStatus, labels: string): void {
   const add: Add = (name, value, own, suffix) =>
     families.add(name, value, own ? `${labelText(own)},${labels}` : labels, suffix);
   for (const { stage, outcome, reason, count } of group.decisions) {
     add("decisions_total", count, { stage, outcome, ...(reason ? { reason } : {}) });
   }
+  addSums(add, group);
   addMigrations(add, group);
   addListeners(add, group);
   add("wakeups_total", group.wakeups);
   if (group.hold) addHold(add, group.hold);
+  if (group.hold || group.holds.started > 0) addHolds(add, group.holds);
   add("generation", group.generation);
   add("reattachments_total", Math.max(0, group.attachments - 1));
   if (group.run.count > 0) {
@@ -93,6 +117,17 @@ export function addGroup(families: Families, group: GroupStatus): void {
 }
 
 type Add = (name: string, value: number, own?: Labels, suffix?: string) => void;
+
+/** There from zero, so that an alert misses no first one; a decision that never was is no series. */
+function addSums(add: Add, { decisions }: GroupStatus): void {
+  let [dropped, fallbacks] = [0, 0];
+  for (const { stage, outcome, count } of decisions) {
+    if (outcome === "dropped" && stage !== "syn") dropped += count;
+    else if (outcome === "fallback") fallbacks += count;
+  }
+  add("dropped_connections_total", dropped);
+  add("fallbacks_total", fallbacks);
+}
 
 const DIRECTIONS = ["out", "into"] as const;
 
@@ -132,15 +167,23 @@ function addListeners(add: Add, group: GroupStatus): void {
 }
 
 function addHold(add: Add, hold: HoldStatus): void {
-  add("held_connections", hold.connections);
+  add("hold_connections", hold.connections);
+  add("hold_connections_limit", hold.max);
+  if (hold.leftMs !== null) add("hold_left_seconds", hold.leftMs / 1000);
+  add("hold_limit_seconds", hold.timeMs / 1000);
   add("standby_connections_total", hold.received.syn, { kind: "new" });
   add("standby_connections_total", hold.received.migrated, { kind: "migrated" });
-  for (const result of ["started", ...HOLD_RESULTS] as const) {
-    add("holds_total", hold.holds[result], { result });
+}
+
+/** Also of a group that has no standby any longer. */
+function addHolds(add: Add, holds: HoldCounts): void {
+  add("holds_started_total", holds.started);
+  for (const result of HOLD_RESULTS) add("holds_total", holds[result], { result });
+  for (const result of HELD_RESULTS) {
+    add("held_connections_total", holds.connections[result], { result });
   }
-  const { handed_over, expired, released } = hold.holds;
-  if (handed_over + expired + released === 0) return;
-  for (const { suffix, le, value } of holdSeconds(hold)) {
+  if (holds.handed_over + holds.expired + holds.released === 0) return;
+  for (const { suffix, le, value } of holdSeconds(holds)) {
     add("hold_seconds", value, le === undefined ? undefined : { le }, suffix);
   }
 }

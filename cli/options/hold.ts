@@ -1,6 +1,6 @@
 /** --hold, --hold-max and --ready-check: one set of bounds for every command and for a config. */
 
-import type { ReadyCheck } from "../../loader/manage/ready_check.ts";
+import type { ReadyCheck } from "../../loader/hold/ready_check.ts";
 import { duration, integer, OptionError } from "./values.ts";
 
 /** net.core.somaxconn as Linux sets it: a longer accept queue needs a higher sysctl. */

@@ -7,9 +7,11 @@ import type { AdoptOptions } from "../../loader/adoption/service_adoption.ts";
 import { MIGRATE, ROUTE, SETTINGS, WAKE } from "../../loader/core/abi.ts";
 import type { HoldPolicy } from "../../loader/core/slot.ts";
 import type { Spec } from "../../loader/core/spec.ts";
-import { netnsInode } from "../../loader/net/netns_inode.ts";
-import type { ServiceOptions } from "../../loader/sidecar/service.ts";
+import { AbsentError } from "../../loader/errors.ts";
+import { ALL, netnsInode } from "../../loader/net/netns_inode.ts";
+import type { ServiceOptions } from "../../loader/service/service.ts";
 import { adoptMax, adoptOptions, chosenCgroup } from "./adopt.ts";
+import { exceptOptions, requirePorts, specsWithout } from "./except.ts";
 import { holdMax, holdOptions, holdTime, readyCheck } from "./hold.ts";
 import { choice, integer, OptionError } from "./values.ts";
 
@@ -30,6 +32,7 @@ export interface ServiceOption<Name extends string = string> {
 }
 
 export const serviceOptions = {
+  ...exceptOptions,
   pid: {
     type: "string",
     requiresArg: true,
@@ -39,8 +42,9 @@ export const serviceOptions = {
   netns: {
     type: "string",
     requiresArg: true,
-    defaultDescription: "all",
-    describe: "only this network namespace: a path, or a pid",
+    defaultDescription: "own",
+    describe:
+      "only this network namespace: own (the one the sidecar runs in), a path, or a pid; all: every one of the host",
   },
   migrate: {
     type: "string",
@@ -123,15 +127,15 @@ export function serviceOf(
   source: OptionSource,
 ): ServiceOptions {
   const { check, mayAppear } = source;
-  for (const name of OPTION_NAMES) {
-    check(name, (label) => checkRequired(name, label, values, source));
-  }
+  for (const name of OPTION_NAMES) check(name, (at) => checkRequired(name, at, values, source));
+  const covered = check("except", (label) => specsWithout(specs, values.except, label)) ?? specs;
   const cgroup = check(values.unit === undefined ? "cgroup" : "unit", (label) =>
     cgroupOf(values, label, source),
   );
   const pid = check("pid", (label) => pidOf(values.pid, label, mayAppear));
   const netns = check("netns", (label) => netnsOf(values.netns, label, mayAppear));
   const maxCopies = check("adopt-max", (label) => adoptMax(label, values["adopt-max"])) ?? 1;
+  if (values.adopt) check("adopt", (label) => requirePorts(label, specs));
   const adopt = check("adopt", (label) => adoptionOf(values, cgroup, maxCopies, label, source));
   const maxHeld = check("hold-max", (label) => holdMax(label, values["hold-max"])) ?? 1;
   const hold = check("hold", (label) => holdOf(values, maxHeld, label, source));
@@ -144,7 +148,7 @@ export function serviceOf(
     choices: readonly T[],
   ) => check(name, (label) => choice(label, values[name], choices));
   return {
-    specs,
+    specs: covered,
     filter: {
       ...(pid === undefined ? {} : { pid }),
       ...(cgroup === undefined ? {} : { cgroup }),
@@ -223,22 +227,23 @@ function pidOf(text: string | undefined, label: string, mayAppear: boolean): num
   if (text === undefined) return undefined;
   const pid = integer(label, text, 1, MAX_PID);
   if (mayAppear || existsSync(`/proc/${pid}`)) return pid;
-  throw new OptionError(label, `${pid}: no such process`);
+  throw new AbsentError(`${label} ${pid}: no such process`);
 }
 
-/** Returns a pid or a path, or undefined for all namespaces. */
+/** Returns a pid, a path or `all`, or undefined for our own namespace. */
 function netnsOf(
   text: string | undefined,
   label: string,
   mayAppear: boolean,
 ): string | number | undefined {
-  if (text === undefined || text === "all") return undefined;
+  if (text === undefined || text === "own") return undefined;
+  if (text === ALL) return ALL;
   const netns = /^\d+$/.test(text) ? integer(label, text, 1, MAX_PID) : text;
   if (!mayAppear) netnsInode(netns);
   else if (typeof netns === "string" && !netns.startsWith("/")) {
     throw new OptionError(
       label,
-      `'${text}' is not a namespace: write 'all', a pid, or a path such as /run/netns/NAME`,
+      `'${text}' is not a namespace: write 'own', 'all', a pid, or a path such as /run/netns/NAME`,
     );
   }
   return netns;

@@ -17,12 +17,33 @@ export function decisionsSince(before: GroupStatus | null, now: GroupStatus): De
 
 /** Returns whether two readings are of the same pins, whose counters can only grow. */
 export function isSame(before: GroupStatus, now: GroupStatus): boolean {
-  return before.name === now.name && before.programId === now.programId;
+  return before.name === now.name && before.firstProgramId === now.firstProgramId;
 }
 
 /** `accept_queue selected`, `handshake_ack fallback (gone)`. */
 export function nameOf({ stage, outcome, reason }: Decision): string {
   return `${stage} ${outcome}${reason === undefined ? "" : ` (${reason})`}`;
+}
+
+/** The connections that a stage decides about. */
+const CONNECTIONS: Readonly<Record<Decision["stage"], string>> = {
+  syn: "new",
+  accept_queue: "queued",
+  handshake_ack: "half-open, ACK",
+  handshake_timer: "half-open, timer",
+};
+
+/** What became of connections, for people: `["queued", "moved"]`. */
+export function decisionWords(decision: Decision): readonly [connections: string, became: string] {
+  const { stage, outcome, reason } = decision;
+  const because = reason === undefined ? "" : `: ${reason}`;
+  const became = {
+    selected: isMigrating(decision) ? "moved" : "to a chosen listener",
+    kernel: isMigrating(decision) ? "as the kernel decides" : "spread by the kernel",
+    dropped: `dropped${reason === undefined ? ", by policy" : `, ${reason}`}`,
+    fallback: `left to the kernel${because}`,
+  }[outcome];
+  return [CONNECTIONS[stage], became];
 }
 
 /**

@@ -1,5 +1,6 @@
 /** Status as JSON. Pure. */
 import type { GroupStatus, Status } from "../../loader/operate/status.ts";
+import { printable } from "../../loader/printable.ts";
 import type { Rate } from "./decisions.ts";
 
 /** Returns what `status --json` prints: counts are numbers, cookies (64 bits) are strings. */
@@ -13,7 +14,7 @@ export function statusJson(status: Status, rate?: Rate) {
       migrate: group.migrate,
       route: group.route,
       settings: group.settings,
-      unlike: group.optionDifferences,
+      option_differences: group.optionDifferences,
       wakeups: group.wakeups,
       attachments: group.attachments,
       hold: group.hold && {
@@ -25,10 +26,13 @@ export function statusJson(status: Status, rate?: Rate) {
         connections: group.hold.connections,
         received_syn: group.hold.received.syn,
         received_migrated: group.hold.received.migrated,
-        started: group.hold.holds.started,
-        handed_over: group.hold.holds.handed_over,
-        expired: group.hold.holds.expired,
-        released: group.hold.holds.released,
+      },
+      holds: {
+        started: group.holds.started,
+        handed_over: group.holds.handed_over,
+        expired: group.holds.expired,
+        released: group.holds.released,
+        connections: group.holds.connections,
       },
       sidecar_pid: group.sidecar,
       generation: group.generation,
@@ -56,7 +60,7 @@ export function statusJson(status: Status, rate?: Rate) {
       },
     })),
     adoptions: status.adoptions.map(({ cgroup, inForce, ports }) => ({
-      cgroup,
+      cgroup: printable(cgroup),
       in_force: inForce,
       ports: ports.map(({ port, binds, failed }) => ({
         port,
@@ -64,12 +68,15 @@ export function statusJson(status: Status, rate?: Rate) {
         failed: Number(failed),
       })),
     })),
-    unmanaged: status.unmanaged.map(({ cookie, key, owners }) => ({
+    unattached: status.unattached.map(({ text }) => text),
+    sidecars: status.sidecars,
+    unmanaged: status.unmanaged.map(({ cookie, key, reuseport, owners }) => ({
       cookie: String(cookie),
       netns: key.netns,
       family: key.family,
       address: key.address,
       port: key.port,
+      reuseport,
       owners: owners.map(({ pid, fd, comm }) => ({ pid, fd, comm })),
     })),
     errors: status.errors,
@@ -77,6 +84,7 @@ export function statusJson(status: Status, rate?: Rate) {
 }
 
 /** Returns the identity of a group. */
-export function groupJson({ name, service, key: { netns, family, address, port } }: GroupStatus) {
-  return { name, service, netns, family, address, port };
+export function groupJson({ name, service, key, netnsName }: GroupStatus) {
+  const { netns, family, address, port } = key;
+  return { name, service, netns, netns_name: netnsName, family, address, port };
 }

@@ -13,13 +13,15 @@ import { CommandNotFoundError, NotExecutableError } from "./spec_command.ts";
 
 /** A verdict, not an error: the command succeeded, and connections were lost. */
 export const TOO_MANY_LOST = 3;
+/** The code of NoMatchError, for a command that still prints what it found. */
+export const NOTHING_MATCHES = 4;
 
 export const EXIT = [
   { code: 0, meaning: "success" },
   { code: 1, meaning: "an unexpected failure" },
   { code: 2, meaning: "wrong usage: SPEC, option or argument", of: UsageError },
   { code: TOO_MANY_LOST, meaning: "run: more connections were lost than --max-lost allows" },
-  { code: 4, meaning: "no listener, or nothing attached, matches", of: NoMatchError },
+  { code: NOTHING_MATCHES, meaning: "no listener, or nothing attached, matches", of: NoMatchError },
   { code: 5, meaning: "not permitted: not root, or a capability is missing", of: PermissionError },
   {
     code: 6,

@@ -1,8 +1,7 @@
 /** Runs the command in the foreground, with our stdin, stdout, stderr and signals. */
 import { spawn } from "node:child_process";
 import type { Env } from "../env.ts";
-import type { Ending } from "../process/child.ts";
-import { PASSED, TYPED } from "../process/signals.ts";
+import { type Ending, endOf } from "../process/child.ts";
 
 /**
  * Runs a command to its end.
@@ -17,17 +16,5 @@ export async function runToEnd(
     stdio: ["inherit", toStderr ? 2 : "inherit", "inherit"],
     env: env.vars,
   });
-  const unsubscribe = env.onSignals(PASSED, (signal) => {
-    if (!(env.terminal && TYPED.has(signal))) child.kill(signal);
-  });
-  // A signal may have come before the handler was set.
-  if (env.stop.aborted) child.kill(env.stop.reason);
-  try {
-    return await new Promise((resolve, reject) => {
-      child.once("error", reject);
-      child.once("exit", (code, signal) => resolve({ code, signal }));
-    });
-  } finally {
-    unsubscribe();
-  }
+  return endOf(env, child);
 }

@@ -26,7 +26,8 @@ async function run(env: Env, request: RunRequest): Promise<number> {
   const watching = setInterval(() => ignoreErrors(read), SETTLE_POLL_MS);
   const ending = await runToEnd(env, command, json).finally(() => clearInterval(watching));
   const settled = await settle(meter, settleMs, env.stop, read);
-  const verdict = runVerdict(meter);
+  const { resetsOnOverflow } = await import("../../loader/net/netns.ts");
+  const verdict = runVerdict(meter, (netns) => isTrueOrUnknown(() => resetsOnOverflow(netns)));
   const code = exitCodeOf(ending) || (verdict.lost > maxLost ? TOO_MANY_LOST : 0);
   const { waiting } = meter;
   const outcome = { verdict, ending, settled, settleMs, waiting, maxLost, exitCode: code };
@@ -53,6 +54,14 @@ function ignoreErrors(read: () => void): void {
     read();
   } catch {
     // A lasting error is thrown by the reading after the command.
+  }
+}
+
+function isTrueOrUnknown(read: () => boolean): boolean {
+  try {
+    return read();
+  } catch {
+    return true; // the namespace is gone, or may not be entered
   }
 }
 

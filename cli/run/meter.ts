@@ -1,6 +1,7 @@
 /** Accumulates readings of status while a command runs. Pure. */
 
 import { matchesSpec, type Spec } from "../../loader/core/spec.ts";
+import type { KernelMigrations } from "../../loader/net/kernel_migrations.ts";
 import type { GroupStatus, Status } from "../../loader/operate/status.ts";
 import { decisionsSince, isMigrating, isSame } from "../output/decisions.ts";
 
@@ -15,16 +16,21 @@ export interface Span {
   readonly measured: boolean;
 }
 
-/** The kernel's TCPMigrateReqFailure in one network namespace. */
-export interface Failures {
-  readonly first: number;
-  readonly last: number;
+/** The kernel's own counts in one network namespace. */
+export interface KernelSpan {
+  readonly first: KernelMigrations;
+  readonly last: KernelMigrations;
+  /**
+   * Most of the failures that can be final ACKs at a full accept queue: between two readings no
+   * more than queues overflowed.
+   */
+  readonly atFullQueue: number;
 }
 
 export class Meter {
   readonly #specs: readonly Spec[];
   #spans: readonly Span[] | null = null;
-  readonly #failures = new Map<number, Failures>();
+  readonly #kernel = new Map<number, KernelSpan>();
 
   /** @param specs measured groups; every group if empty */
   constructor(specs: readonly Spec[]) {
@@ -44,9 +50,10 @@ export class Meter {
         return { first, last: group, gone: false, measured: this.#measures(group) };
       });
     this.#spans = [...known, ...added];
-    for (const [netns, { failure }] of status.kernel) {
-      const first = this.#failures.get(netns)?.first ?? failure;
-      this.#failures.set(netns, { first, last: failure });
+    for (const [netns, now] of status.kernel) {
+      const { first, last, atFullQueue } = this.#kernel.get(netns) ?? startAt(now);
+      const more = Math.min(now.failure - last.failure, now.overflows - last.overflows);
+      this.#kernel.set(netns, { first, last: now, atFullQueue: atFullQueue + more });
     }
   }
 
@@ -59,14 +66,16 @@ export class Meter {
   }
 
   /** By inode number; without namespaces that could not be read. */
-  get failures(): ReadonlyMap<number, Failures> {
-    return this.#failures;
+  get kernel(): ReadonlyMap<number, KernelSpan> {
+    return this.#kernel;
   }
 
   /** Rises with every connection that migrates or is lost. */
   get moves(): number {
     const decided = this.spans.filter(({ measured }) => measured).flatMap(migratingOf);
-    const failed = [...this.#failures.values()].map(({ first, last }) => last - first);
+    const failed = [...this.#kernel.values()].map(
+      ({ first, last }) => last.failure - first.failure,
+    );
     return [...decided.map(({ count }) => count), ...failed].reduce((sum, n) => sum + n, 0);
   }
 
@@ -78,6 +87,10 @@ export class Meter {
       )
       .map(({ last }) => last);
   }
+}
+
+function startAt(now: KernelMigrations): KernelSpan {
+  return { first: now, last: now, atFullQueue: 0 };
 }
 
 /** Returns the span's decisions about existing connections. */

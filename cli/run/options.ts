@@ -12,6 +12,7 @@ const MAX_SETTLE_MS = 600_000;
 const LOST = [
   "A connection is lost if it is reset because its listener closed, handshakes included: the policy dropped it (--migrate off or observe, --settings strict), or the kernel could not migrate it, such as when no listener was left.",
   "The kernel counts the latter by network namespace, so that the last listener of another service there is included.",
+  "A final ACK that finds a full accept queue is delayed, not lost, unless tcp_abort_on_overflow is set.",
   "Not counted: a final ACK that races with close(), connections that the closing process had accepted, and clients refused while nothing listens.",
   "A connection that --hold still holds at the end is not lost.",
 ].join(" ");
@@ -19,9 +20,7 @@ const LOST = [
 export function runOptions(yargs: Argv): Argv<RunArguments> {
   const text = { type: "string", requiresArg: true } as const;
   return yargs
-    .usage(
-      "$0 run [SPEC..] [options] -- COMMAND [ARG..]\n\nRun a command that reloads a server, and report what happened to its connections.",
-    )
+    .usage("$0 run [SPEC..] [options] -- COMMAND [ARG..]")
     .positional("spec", {
       type: "string",
       array: true,

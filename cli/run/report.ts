@@ -2,6 +2,7 @@
 import { STAGES } from "../../loader/core/abi.ts";
 import { formatEndpoint } from "../../loader/core/address.ts";
 import type { Decision } from "../../loader/group/counters.ts";
+import { heldText } from "../../loader/group/hold_record.ts";
 import type { GroupStatus } from "../../loader/operate/status.ts";
 import { durationText } from "../options/values.ts";
 import { isMigrating } from "../output/decisions.ts";
@@ -39,7 +40,7 @@ export function outcomeText(outcome: RunReport): string {
 }
 
 function groupText(verdict: GroupVerdict): string[] {
-  const { group, came, gone, decisions, held } = verdict;
+  const { group, came, gone, decisions, held, reset } = verdict;
   const migrating = decisions.filter(isMigrating);
   const fresh = decisions.filter((decision) => !isMigrating(decision));
   const rows = STAGES.filter((stage) => migrating.some((d) => d.stage === stage)).map((stage) => {
@@ -55,6 +56,7 @@ function groupText(verdict: GroupVerdict): string[] {
     ...(rows.length === 0 ? ["  no connection had to migrate"] : []),
     ...(destinations ? [`  migrated ${destinations}`] : []),
     ...(fresh.length > 0 ? [`  new connections: ${total(fresh)}${freshText(fresh)}`] : []),
+    ...(reset > 0 ? [`  lost: ${heldText({ handed_over: 0, reset })}`] : []),
     ...(held > 0 ? [`  held: ${held}${leftText(group)}`] : []),
     ...(gone ? ["  no longer attached: counted until it was last seen"] : []),
   ];
@@ -98,13 +100,20 @@ function leftText({ hold }: GroupStatus): string {
   return hold?.leftMs ? `, for ${(hold.leftMs / 1000).toFixed(1)}s more` : "";
 }
 
-function netnsText({ netns, dropped, failed }: NetnsVerdict): string[] {
+function netnsText({ netns, dropped, reset, failed, delayed }: NetnsVerdict): string[] {
   if (failed === null)
     return [`netns ${netns}: the kernel's own count of lost connections cannot be read`];
-  const more = failed - dropped;
-  return more > 0
-    ? [`netns ${netns}: ${more} could not migrate: no listener was left, or the kernel failed`]
-    : [];
+  const more = failed - delayed - dropped - reset;
+  return [
+    ...(delayed > 0
+      ? [
+          `netns ${netns}: final ACKs found an accept queue full ${delayed} times: delayed, not lost`,
+        ]
+      : []),
+    ...(more > 0
+      ? [`netns ${netns}: ${more} could not migrate: no listener was left, or the kernel failed`]
+      : []),
+  ];
 }
 
 function unsettledText({ settled, settleMs, waiting }: RunReport): string[] {
@@ -118,11 +127,14 @@ function unsettledText({ settled, settleMs, waiting }: RunReport): string[] {
   return [`not settled after ${durationText(settleMs + LIMIT_MS)}${left.join("")}`];
 }
 
-/** `0 lost of 143 connections that migrated`. */
-function verdictText({ verdict: { lost, moved, held }, maxLost }: RunReport): string {
+/** `ok: 0 lost of 143 connections that migrated`. */
+function verdictText({ verdict, maxLost, ending }: RunReport): string {
+  const { lost, moved, held } = verdict;
+  const word = lost > maxLost ? "failed: " : ending.code === 0 ? "ok: " : "";
+  if (lost + moved + held === 0) return `${word}no connection had to migrate`;
   const which = lost > 0 ? "that had to migrate" : "that migrated";
   const more = lost > maxLost ? `: --max-lost allows ${maxLost}` : "";
-  return `${lost} lost of ${moved + lost} connections ${which}${held > 0 ? `, ${held} held` : ""}${more}`;
+  return `${word}${lost} lost of ${moved + lost} connections ${which}${held > 0 ? `, ${held} held` : ""}${more}`;
 }
 
 function total(decisions: readonly Decision[]): number {
@@ -139,11 +151,12 @@ export function outcomeJson(outcome: RunReport): unknown {
     max_lost: maxLost,
     moved: verdict.moved,
     held: verdict.held,
+    delayed: verdict.delayed,
     settled,
     groups: verdict.groups.map(({ group, came, gone, ...counts }) => ({
       ...groupJson(group),
-      came,
-      gone,
+      attached_meanwhile: came,
+      detached_meanwhile: gone,
       decisions: counts.decisions,
       dropped: counts.dropped,
       moved: counts.moved,
@@ -151,6 +164,7 @@ export function outcomeJson(outcome: RunReport): unknown {
       moved_into_older_or_gone: counts.olderOrGone,
       moved_by_kernel: counts.byKernel,
       held: counts.held,
+      reset: counts.reset,
     })),
     namespaces: verdict.namespaces,
   };

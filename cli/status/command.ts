@@ -3,8 +3,11 @@ import type { Argv, CommandModule } from "yargs";
 import type { Env } from "../env.ts";
 import { bpffsOf, type PinnedArguments, pinnedOptions } from "../options/pinned.ts";
 import { duration, OptionError, once, specs } from "../options/values.ts";
+import { painter } from "../output/colour.ts";
+import { widthOf } from "../output/columns.ts";
 import { statusJson } from "../output/status_json.ts";
 import { statusText } from "../output/status_text.ts";
+import { NOTHING_MATCHES } from "../process/exit.ts";
 import { watch } from "./watch.ts";
 
 const DEFAULT_INTERVAL = "1s";
@@ -21,7 +24,7 @@ function options(yargs: Argv): Argv<Arguments> {
     .option("watch", {
       type: "boolean",
       describe:
-        "continue until Ctrl-C: redraw in place on a terminal, otherwise print a line for each group that changed",
+        "continue until Ctrl-C: redraw in place on a terminal (q quits, arrows scroll, ? lists the keys), otherwise print a line for each group that changed",
     })
     .option("interval", {
       type: "string",
@@ -31,7 +34,7 @@ function options(yargs: Argv): Argv<Arguments> {
     });
   return pinnedOptions(
     watching,
-    "only these groups; also lists their listeners that are not attached",
+    "only these groups; also lists listeners that are not attached, and why; exit code 4 if nothing is attached for one of them",
   )
     .option("json", {
       type: "boolean",
@@ -51,7 +54,7 @@ function intervalOf({ watch, interval }: Arguments): number | null {
     : null;
 }
 
-async function run(env: Env, args: Arguments): Promise<void> {
+async function run(env: Env, args: Arguments, exitWith: (code: number) => void): Promise<void> {
   const intervalMs = intervalOf(args);
   const which = { specs: specs(args.spec), ...bpffsOf(args.bpffs) };
   const { StatusReader } = await import("../../loader/operate/status_reader.ts");
@@ -62,15 +65,23 @@ async function run(env: Env, args: Arguments): Promise<void> {
   }
   const status = reader.read();
   for (const error of status.errors) env.stderr.write(`reuseport-migrate: ${error}\n`);
-  const text = args.json ? JSON.stringify(statusJson(status), null, 2) : statusText(status);
+  const paint = painter("status", env.stdout, env.vars);
+  const text = args.json
+    ? JSON.stringify(statusJson(status), null, 2)
+    : paint(statusText(status, { width: widthOf(env) }));
   env.stdout.write(`${text}\n`);
+  if (status.unattached.length > 0) exitWith(NOTHING_MATCHES);
 }
 
-export function statusCommand(env: Env): CommandModule<object, Arguments> {
+/** @param exitWith called with 4 if nothing is attached for a SPEC */
+export function statusCommand(
+  env: Env,
+  exitWith: (code: number) => void,
+): CommandModule<object, Arguments> {
   return {
     command: "status [spec..]",
     describe: "Show groups, listeners and decisions, once or live; works without a sidecar",
     builder: options,
-    handler: (args) => run(env, args),
+    handler: (args) => run(env, args, exitWith),
   };
 }

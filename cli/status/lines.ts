@@ -2,6 +2,7 @@
 import { formatEndpoint } from "../../loader/core/address.ts";
 import type { GroupStatus } from "../../loader/operate/status.ts";
 import { nameOf, rateText } from "../output/decisions.ts";
+import { netnsText } from "../output/status_text.ts";
 import type { Reading } from "./reading.ts";
 
 /** Returns the changes since the last reading; of the first one, every group. */
@@ -19,8 +20,9 @@ export function changes(reading: Reading, time: string): string[] {
   return [...lines, ...detached].map((line) => `${time} ${line}`);
 }
 
-function nameText({ key }: GroupStatus): string {
-  return `${formatEndpoint(key.family, key.address, key.port)} (netns ${key.netns})`;
+function nameText(group: GroupStatus): string {
+  const { key } = group;
+  return `${formatEndpoint(key.family, key.address, key.port)} (netns ${netnsText(group)})`;
 }
 
 /** `1 target (generation 3), 1 draining (generation 2); queued 4, half-open 20`. */

@@ -5,16 +5,14 @@ import { NoMatchError, UsageError } from "../../loader/errors.ts";
 import type { FdStore } from "../../loader/store/fd_store.ts";
 import type { Env } from "../env.ts";
 import { specs } from "../options/values.ts";
-import { logger } from "../output/log.ts";
+import { lastingLog } from "../output/log.ts";
 import { commandAfter, requireCommand } from "../process/spec_command.ts";
 import { type Passed, runWith } from "./inherit.ts";
 import { names, storeOption, storePath, takeNameOption, timeoutOption } from "./options.ts";
 
 function options(yargs: Argv): Argv<Arguments> {
   return yargs
-    .usage(
-      "$0 store exec --store PATH --name NAME.. [--tcp SPEC..] -- COMMAND [ARG..]\n\nRun a server with listeners from the store; they stay there when it ends, even if it is killed.",
-    )
+    .usage("$0 store exec --store PATH --name NAME.. [--tcp SPEC..] -- COMMAND [ARG..]")
     .option("store", storeOption)
     .option("name", takeNameOption)
     .option("tcp", {
@@ -74,8 +72,8 @@ async function run(env: Env, args: Arguments): Promise<number> {
   const timeout = timeoutOption(args.timeout);
   requireCommand(command[0], env.vars["PATH"]);
   const { FdStore } = await import("../../loader/store/fd_store.ts");
-  const { notifyService } = await import("../../loader/host/sd_notify.ts");
-  const log = logger(env.stderr, args.json === true);
+  const { serviceNotifier } = await import("../../loader/host/sd_notify.ts");
+  const { log } = lastingLog(env, () => args.json === true);
   const say = (level: "info" | "warn", text: string) =>
     log({ level, event: "store", text, fields: {} });
   let lost = false;
@@ -85,7 +83,7 @@ async function run(env: Env, args: Arguments): Promise<number> {
   });
   const passed: Passed[] = [];
   for (const each of listeners) passed.push(...(await claim(store, each, timeout)));
-  notifyService("READY=1", env.vars["NOTIFY_SOCKET"]);
+  serviceNotifier(env.vars["NOTIFY_SOCKET"], (text) => say("warn", text))("READY=1");
   const code = await runWith(env, command, passed);
   if (lost) say("warn", `the store at ${store.path} is not back: the listeners are closed`);
   return code;

@@ -1,6 +1,6 @@
 /** store list: shows the names in the store. */
 import type { Argv, CommandModule } from "yargs";
-import type { StoredFd, StoredName } from "../../loader/store/protocol.ts";
+import type { StoredFd, StoredName } from "../../loader/store/stored_name.ts";
 import type { Env } from "../env.ts";
 import { jsonOption } from "../options/pinned.ts";
 import { table } from "../output/table.ts";

@@ -1,7 +1,6 @@
 /** store put: deposits file descriptors that the shell opened, and exits. */
-import { readlinkSync } from "node:fs";
 import type { Argv, CommandModule } from "yargs";
-import { UsageError } from "../../loader/errors.ts";
+import { AbsentError, UsageError } from "../../loader/errors.ts";
 import type { Env } from "../env.ts";
 import { jsonOption } from "../options/pinned.ts";
 import { integer } from "../options/values.ts";
@@ -56,24 +55,13 @@ interface Arguments {
 const notOpen = (fds: readonly number[]) =>
   `file descriptor ${fds.join(", ")} is not open: open it in the shell, as in '3<file'`;
 
-/**
- * Returns whether a descriptor is Node's: its event loop has the lowest numbers that the shell did
- * not open.
- */
-function isOurs(fd: number): boolean {
-  try {
-    return readlinkSync(`/proc/self/fd/${fd}`).startsWith("anon_inode:");
-  } catch {
-    return false;
-  }
-}
-
 async function run(env: Env, args: Arguments): Promise<void> {
   const fds = args.fd.map((text) => integer("fd", text, 0, MAX_FD));
   const [name = "", ...more] = names(args.name);
   if (more.length > 0) throw new UsageError("store put takes one --name");
-  const foreign = fds.find(isOurs);
-  if (foreign !== undefined) throw new UsageError(notOpen([foreign]));
+  const { inheritedFds } = env;
+  const foreign = inheritedFds ? fds.filter((fd) => !inheritedFds.has(fd)) : [];
+  if (foreign.length > 0) throw new AbsentError(notOpen(foreign));
   const { FdStore } = await import("../../loader/store/fd_store.ts");
   const { hasCode } = await import("../../loader/errors.ts");
   using store = await FdStore.connect(storePath(args.store));
@@ -82,7 +70,7 @@ async function run(env: Env, args: Arguments): Promise<void> {
     await store.put(name, fds, { ...timeoutOption(args.timeout), shared, add });
   } catch (error) {
     if (!hasCode(error, "EBADF")) throw error;
-    throw new UsageError(notOpen(fds));
+    throw new AbsentError(notOpen(fds));
   }
   env.stdout.write(
     args.json ? `${JSON.stringify({ put: fds.length, name })}\n` : `put ${fds.length} as ${name}\n`,

@@ -3,11 +3,17 @@ import type { Argv, CommandModule } from "yargs";
 import { UsageError } from "../../loader/errors.ts";
 import { STORE_LIMITS, type StoreLimits } from "../../loader/store/limits.ts";
 import type { StoreOptions, StoreServer } from "../../loader/store/server.ts";
+import { servedAt } from "../config/served_at.ts";
 import type { Env } from "../env.ts";
 import type { MetricsServer } from "../metrics/server.ts";
-import { type MetricsAddress, parseMetricsAddress } from "../options/metrics_address.ts";
+import {
+  type MetricsAddress,
+  parseMetricsAddress,
+  webConfigOption,
+} from "../options/metrics_address.ts";
 import { integer, once } from "../options/values.ts";
-import { logger } from "../output/log.ts";
+import { type LastingLog, lastingLog, warning } from "../output/log.ts";
+import { readyLine } from "../output/ready.ts";
 import { stopped } from "../process/stopped.ts";
 import { DEFAULT_TIMEOUT, mode, timeoutOption } from "./options.ts";
 
@@ -50,6 +56,7 @@ function options(yargs: Argv): Argv<Arguments> {
       default: DEFAULTS.metrics,
       describe: "where to serve /metrics: [ADDR:]PORT, or 'off'",
     })
+    .option("web-config", webConfigOption)
     .option("json", { type: "boolean", describe: "log in JSON, one object a line" })
     .example("$0 store --listen /run/fds.sock", "until Ctrl-C")
     .example("$0 store --listen /run/fds.sock --timeout 1m --metrics 9945", "keep for a minute")
@@ -68,6 +75,7 @@ interface Arguments {
   readonly "max-clients": string | undefined;
   readonly systemd: boolean | undefined;
   readonly metrics: string;
+  readonly "web-config": string | undefined;
   readonly json: boolean | undefined;
 }
 
@@ -97,27 +105,40 @@ function request(
 }
 
 async function run(env: Env, args: Arguments): Promise<void> {
-  const { store: options, metrics } = request(env, args);
-  const { notifyService } = await import("../../loader/host/sd_notify.ts");
+  const { store: options, metrics: address } = request(env, args);
+  const metrics = await servedAt(address, once("--web-config", args["web-config"]));
+  const { serviceNotifier } = await import("../../loader/host/sd_notify.ts");
   const { StoreServer } = await import("../../loader/store/server.ts");
-  using store = new StoreServer(options, logger(env.stderr, args.json === true));
-  const server = metrics ? await serve(metrics, store) : null;
+  const { Endpoint } = await import("../metrics/endpoint.ts");
+  const lasting = lastingLog(env, () => args.json === true);
+  const { log } = lasting;
+  using store = new StoreServer(options, log);
+  const endpoint = new Endpoint({ serve: (address) => serve(address, store, lasting), log });
   // The store keeps no process alive by itself.
   const alive = setInterval(() => {}, LONG_MS);
   try {
+    await endpoint.open(metrics);
     const summary = `names=${store.status().names.length}`;
-    const notify = (state: string) => notifyService(state, env.vars["NOTIFY_SOCKET"]);
-    env.stdout.write(`READY store=${store.path} ${summary} metrics=${server?.url ?? "off"}\n`);
+    const notify = serviceNotifier(env.vars["NOTIFY_SOCKET"], (text) =>
+      log(warning("service manager", text)),
+    );
+    await lasting.written();
+    const facts = `store=${store.path} ${summary} metrics=${endpoint.url}`;
+    env.stdout.write(readyLine("READY", facts, args.json === true));
     notify(`READY=1\nSTATUS=${summary}`);
     await stopped(env);
     notify("STOPPING=1");
   } finally {
     clearInterval(alive);
-    await server?.close();
+    await endpoint.close();
   }
 }
 
-async function serve(metrics: MetricsAddress, store: StoreServer): Promise<MetricsServer> {
+async function serve(
+  metrics: MetricsAddress,
+  store: StoreServer,
+  log: LastingLog,
+): Promise<MetricsServer> {
   const [{ serveText }, { ProcessMetrics }, { StoreMetrics }] = await Promise.all([
     import("../metrics/server.ts"),
     import("../metrics/process_metrics.ts"),
@@ -125,10 +146,8 @@ async function serve(metrics: MetricsAddress, store: StoreServer): Promise<Metri
   ]);
   const ofProcess = new ProcessMetrics();
   const ofStore = new StoreMetrics();
-  return serveText(metrics, async () => {
-    const stored = ofStore.text(store.status());
-    return `${stored}\n${await ofProcess.text()}`;
-  });
+  const scrape = async () => `${ofStore.text(store.status())}\n${await ofProcess.text()}\n`;
+  return serveText(metrics, scrape, log);
 }
 
 export function serveCommand(env: Env): CommandModule<object, Arguments> {

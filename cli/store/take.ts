@@ -8,9 +8,7 @@ import { names, storeOption, storePath, takeNameOption } from "./options.ts";
 
 function options(yargs: Argv): Argv<Arguments> {
   return yargs
-    .usage(
-      "$0 store take --store PATH --name NAME -- COMMAND [ARG..]\n\nRun a command with file descriptors, which leave the store.",
-    )
+    .usage("$0 store take --store PATH --name NAME -- COMMAND [ARG..]")
     .option("store", storeOption)
     .option("name", takeNameOption)
     .option("json", { type: "boolean", describe: "print the taken names in JSON, to stderr" })

@@ -18,15 +18,25 @@ export function openAdoption(pinTree: PinTree, cgroup: string): Adoption | null 
   return pinTree.has(name) ? Adoption.open(pinTree.directory(name)) : null;
 }
 
+/** As {@link openAdoption}, but null also if it cannot be read. */
+function openIfReadable(pinTree: PinTree, cgroup: string): Adoption | null {
+  try {
+    return openAdoption(pinTree, cgroup);
+  } catch (error) {
+    if (error instanceof AbiMismatchError) return null;
+    throw error;
+  }
+}
+
 /**
  * Adopts further `ports` of a cgroup (a path as in /proc/PID/cgroup, which need not exist yet).
  * Changes nothing if it throws.
  * @requires the pin tree's lock
- * @throws UsageError if the cgroup's parent does not exist, AbiMismatchError, ConflictError
+ * @throws UsageError if the cgroup's parent does not exist, ConflictError
  */
 export function adopt(pinTree: PinTree, cgroup: string, ports: Iterable<number>): void {
-  using existing = openAdoption(pinTree, cgroup);
-  if (existing?.inForce) {
+  using existing = openIfReadable(pinTree, cgroup);
+  if (existing?.inForce && existing.isOurs) {
     extend(existing, ports);
     return;
   }
@@ -34,8 +44,8 @@ export function adopt(pinTree: PinTree, cgroup: string, ports: Iterable<number>)
   const before = existing?.ports() ?? [];
   const known = new Set(before.map(({ port }) => port));
   const added = [...new Set(ports)].filter((port) => !known.has(port)).map(unbound);
-  // The parent was removed and created again: a new adoption continues the counts.
-  if (existing) removeAdoption(pinTree, adoptionName(cgroup));
+  // The parent was removed and created again, or another version adopted it: a new adoption
+  // continues the counts.
   create(pinTree, cgroup, [...before, ...added]);
 }
 
@@ -52,7 +62,14 @@ function create(pinTree: PinTree, cgroup: string, ports: readonly AdoptedPort[])
     undo(() => pinTree.removeUnfinished(name));
     undo(() => detachLinks(directory));
     Adoption.create(cgroup, ports, directory);
-    pinTree.publish(name);
+    if (!pinTree.has(name)) {
+      pinTree.publish(name);
+      return;
+    }
+    // No bind is without a program meanwhile.
+    pinTree.exchange(name);
+    detachLinks(directory);
+    pinTree.removeUnfinished(name);
   });
 }
 
@@ -72,7 +89,7 @@ export interface Unadopted {
  * Stops adopting `ports`, or every port, in `cgroup`, or every cgroup. Removes adoptions without
  * ports.
  * @requires the pin tree's lock
- * @throws AbiMismatchError if another version made the pins, unless every port is meant
+ * @throws AbiMismatchError if pins cannot be read, unless every port is meant
  */
 export function unadopt(
   pinTree: PinTree,
@@ -90,19 +107,23 @@ function unadoptOne(
   name: string,
   ports: ReadonlySet<number> | "all",
 ): Unadopted[] {
-  let adoption: Adoption;
-  try {
-    adoption = Adoption.open(pinTree.directory(name));
-  } catch (error) {
-    // The maps of another version cannot be read, but its links can be detached.
-    if (!(error instanceof AbiMismatchError) || ports !== "all") throw error;
-    removeAdoption(pinTree, name);
-    return [{ cgroup: name, ports: [] }];
-  }
-  using own = adoption;
+  using own = openOrRemove(pinTree, name, ports === "all");
+  if (own === null) return [{ cgroup: name, ports: [] }];
   const all = own.ports().map(({ port }) => port);
   const removed = all.filter((port) => ports === "all" || ports.has(port));
   if (removed.length === all.length) removeAdoption(pinTree, name);
   else for (const port of removed) own.remove(port);
   return removed.length > 0 ? [{ cgroup: own.record.path, ports: removed }] : [];
+}
+
+/** Opens an adoption; removes one that cannot be read, if it may, and returns null. */
+function openOrRemove(pinTree: PinTree, name: string, mayRemove: boolean): Adoption | null {
+  try {
+    return Adoption.open(pinTree.directory(name));
+  } catch (error) {
+    // What cannot be read can be detached nevertheless.
+    if (!(error instanceof AbiMismatchError) || !mayRemove) throw error;
+    removeAdoption(pinTree, name);
+    return null;
+  }
 }

@@ -2,18 +2,19 @@
  * The pinned state of an adopted cgroup: links that set SO_REUSEPORT at its binds, their ports, and
  * the counts by port.
  */
-import { closeSync, existsSync, openSync, readdirSync } from "node:fs";
+import { openSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { BpfMap } from "../bpf/map.ts";
 import { BpfObject } from "../bpf/object.ts";
-import { differ, obtain, pin } from "../bpf/pin.ts";
-import { ABI_VERSION, BIND_PROGRAMS } from "../core/abi.ts";
+import { differ, obtain, obtainIfAny, pin } from "../bpf/pin.ts";
+import { ABI_VERSION, BIND_PROGRAMS, LAYOUT } from "../core/abi.ts";
 import { ADOPTION_MAPS } from "../core/map_shapes.ts";
+import { fitted } from "../core/struct.ts";
 import { AbiMismatchError, ConflictError, hasCode } from "../errors.ts";
 import { locateCgroup } from "../host/cgroup.ts";
-import { checkPtr, checkRet } from "../sys/check.ts";
+import { Owned } from "../owned.ts";
+import { checkRet } from "../sys/check.ts";
 import * as bpf from "../sys/libbpf.ts";
-import * as libc from "../sys/libc.ts";
 import {
   type AdoptedPort,
   type AdoptionRecord,
@@ -33,12 +34,18 @@ export class Adoption implements Disposable {
   readonly record: AdoptionRecord;
   /** The links are attached to the parent cgroup; false after that was removed. */
   readonly inForce: boolean;
+  /** It is of this version; what another one has pinned can be read, but not extended. */
+  readonly isOurs: boolean;
   readonly #maps: Readonly<Record<AdoptionMap, BpfMap>>;
+  readonly #own: Disposable;
 
-  private constructor(maps: Record<AdoptionMap, BpfMap>, inForce: boolean) {
+  /** Takes everything that `own` has. */
+  private constructor(maps: Record<AdoptionMap, BpfMap>, inForce: boolean, own: Owned) {
     this.#maps = maps;
     this.inForce = inForce;
-    this.record = decodeAdoption(maps.adoption.lookup(0));
+    this.record = decodeAdoption(fitted(maps.adoption.lookup(0), LAYOUT.rm_adoption.size));
+    this.isOurs = this.record.abiVersion === ABI_VERSION;
+    this.#own = own.move();
   }
 
   /**
@@ -56,16 +63,12 @@ export class Adoption implements Disposable {
       { abiVersion: ABI_VERSION, path, name: location.name, parent: location.parent },
       ports,
     );
-    const fd = openSync(location.directory, "r");
+    using own = new Owned();
+    const fd = own.fd(openSync(location.directory, "r"));
     try {
       for (const name of BIND_PROGRAMS) {
-        const link = bpf.bpf_program__attach_cgroup(object.program(name), fd);
-        const own = checkPtr("bpf_program__attach_cgroup", link);
-        try {
-          pin(bpf.bpf_link__fd(own), join(unfinished, name));
-        } finally {
-          bpf.bpf_link__destroy(own);
-        }
+        using link = object.attachCgroup(name, fd);
+        pin(link.fd, join(unfinished, name));
       }
     } catch (error) {
       if (!hasCode(error, "EPERM")) throw error;
@@ -73,34 +76,34 @@ export class Adoption implements Disposable {
         `the cgroup ${path} cannot be adopted: a program attached to ${location.directory} or above allows no other; detach that one`,
         { cause: error },
       );
-    } finally {
-      closeSync(fd);
     }
   }
 
   /**
-   * Opens the pins in `directory`.
-   * @throws AbiMismatchError with every difference if another version made them
+   * Opens the pins in `directory`, of any version: their layout is append-only.
+   * @throws AbiMismatchError with every difference if they cannot be read
    */
   static open(directory: string): Adoption {
+    using own = new Owned();
     const differences: string[] = [];
     const maps: Partial<Record<AdoptionMap, BpfMap>> = {};
-    for (const pin of [...MAP_NAMES, ...BIND_PROGRAMS]) {
-      if (!existsSync(join(directory, pin))) differences.push(`${pin} is missing`);
+    for (const map of MAP_NAMES) {
+      const fd = obtainIfAny(join(directory, map));
+      if (fd === null) {
+        differences.push(`${map} is missing`);
+        continue;
+      }
+      maps[map] = own.use(new BpfMap(fd));
+      const { type, key } = ADOPTION_MAPS[map];
+      differences.push(...differ(map, { type, key }, maps[map].shape));
     }
-    for (const map of differences.length > 0 ? [] : MAP_NAMES) {
-      maps[map] = new BpfMap(obtain(join(directory, map)));
-      differences.push(...differ(map, ADOPTION_MAPS[map], maps[map].shape));
+    const links = BIND_PROGRAMS.map((name) => cgroupOfLink(join(directory, name)));
+    for (const [i, name] of BIND_PROGRAMS.entries()) {
+      if (links[i] === null) differences.push(`${name} is missing, or no link of a cgroup`);
     }
-    if (differences.length === 0) {
-      const inForce = BIND_PROGRAMS.every((name) => isAttached(join(directory, name)));
-      const adoption = new Adoption(maps as Record<AdoptionMap, BpfMap>, inForce);
-      const { abiVersion } = adoption.record;
-      if (abiVersion === ABI_VERSION) return adoption;
-      differences.push(`ABI version ${abiVersion}, not ${ABI_VERSION}`);
-    }
-    for (const map of Object.values(maps)) map[Symbol.dispose]();
-    throw new AbiMismatchError(directory, differences);
+    if (differences.length > 0) throw new AbiMismatchError(directory, differences);
+    const inForce = links.every((cgroup) => cgroup !== 0n);
+    return new Adoption(maps as Record<AdoptionMap, BpfMap>, inForce, own);
   }
 
   /** Returns the adopted ports in ascending order. */
@@ -109,8 +112,9 @@ export class Adoption implements Disposable {
       .keys()
       .flatMap((key) => {
         const value = this.#maps.ports.lookup(key);
-        return value ? [decodeCounts(key, value)] : [];
+        return value ? [decodeCounts(key, fitted(value, LAYOUT.rm_adopted_port.size))] : [];
       })
+      .filter(({ port }) => port !== 0)
       .sort((a, b) => a.port - b.port);
   }
 
@@ -128,7 +132,7 @@ export class Adoption implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const map of Object.values(this.#maps)) map[Symbol.dispose]();
+    this.#own[Symbol.dispose]();
   }
 }
 
@@ -139,11 +143,13 @@ export class Adoption implements Disposable {
 export function detachLinks(directory: string): void {
   for (const name of readdirSync(directory)) {
     if (!(BIND_PROGRAMS as readonly string[]).includes(name)) continue;
-    const fd = obtain(join(directory, name));
+    using own = new Owned();
+    const fd = own.fd(obtainIfAny(join(directory, name)));
+    if (fd === null) continue;
     try {
       checkRet("bpf_link_detach", bpf.bpf_link_detach(fd));
-    } finally {
-      libc.close(fd);
+    } catch (error) {
+      if (!hasCode(error, "EINVAL")) throw error; // no link: nothing is in force by it
     }
   }
 }
@@ -155,17 +161,21 @@ function fill(directory: string, record: AdoptionRecord, ports: readonly Adopted
   for (const port of ports) map.update(encodePort(port.port), encodeCounts(port));
 }
 
+/** BPF_LINK_TYPE_CGROUP of uapi/linux/bpf.h, and the member attach_type of a link to bind4|6. */
+const CGROUP_LINK = 3;
+const BIND_TYPES = [8, 9]; // BPF_CGROUP_INET4_BIND, BPF_CGROUP_INET6_BIND
+
 /**
- * Reads struct bpf_link_info (uapi/linux/bpf.h): the cgroup's id is 0 after the link was detached.
+ * Returns the id of the cgroup that a pinned link is attached to, by struct bpf_link_info (uapi/
+ * linux/bpf.h): 0n after it was detached; null if the path has no such link.
  */
-function isAttached(link: string): boolean {
+function cgroupOfLink(path: string): bigint | null {
   const info = Buffer.alloc(32);
   const len: [number] = [info.length];
-  const fd = obtain(link);
-  try {
-    checkRet("bpf_obj_get_info_by_fd", bpf.bpf_obj_get_info_by_fd(fd, info, len));
-  } finally {
-    libc.close(fd);
-  }
-  return info.readBigUInt64LE(16) !== 0n;
+  using own = new Owned();
+  const fd = own.fd(obtainIfAny(path));
+  if (fd === null) return null;
+  checkRet("bpf_obj_get_info_by_fd", bpf.bpf_obj_get_info_by_fd(fd, info, len));
+  const isOurs = info.readUInt32LE(0) === CGROUP_LINK && BIND_TYPES.includes(info.readUInt32LE(24));
+  return isOurs ? info.readBigUInt64LE(16) : null;
 }

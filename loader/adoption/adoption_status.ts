@@ -21,8 +21,7 @@ function statusOf(adoption: Adoption, ports: ReadonlySet<number>): AdoptionStatu
 }
 
 /**
- * Returns every adoption, or those with one of `ports`; adds to `errors` what another version
- * pinned.
+ * Returns every adoption, or those with one of `ports`; adds to `errors` what cannot be read.
  */
 export function readAdoptions(
   pinTree: PinTree,

@@ -2,7 +2,7 @@
 
 import type { PinTree } from "../bpf/pin_tree.ts";
 import { endpoint, isMember, type Listener } from "../core/listener.ts";
-import type { Spec } from "../core/spec.ts";
+import { portsOf, type Spec } from "../core/spec.ts";
 import type { Journal } from "../log.ts";
 import { excludedBy, type Filter, matchGroups, specOf } from "../observe/coverage.ts";
 import { adopt, unadopt } from "./adopt.ts";
@@ -29,7 +29,7 @@ export class AdoptedCgroup {
     this.#options = options;
     this.#specs = specs;
     this.#journal = journal;
-    this.#ports = new Set(specs.map(({ port }) => port));
+    this.#ports = new Set(portsOf(specs));
   }
 
   /** Adopts the ports. Changes nothing if it throws. @requires the pin tree's lock */

@@ -2,6 +2,7 @@
 
 import { type MapShape, MMAPABLE } from "../core/map_shapes.ts";
 import { hasCode } from "../errors.ts";
+import { Owned } from "../owned.ts";
 import { checkRet } from "../sys/check.ts";
 import * as guard from "../sys/guard.ts";
 import * as bpf from "../sys/libbpf.ts";
@@ -47,8 +48,10 @@ export class BpfMap implements Disposable {
 
   /** Takes ownership of `fd`. */
   constructor(fd: number) {
-    this.#fd = fd;
+    using own = new Owned();
+    this.#fd = own.fd(fd);
     this.shape = mapShape(fd);
+    own.release(this);
   }
 
   get fd(): number {
@@ -154,6 +157,15 @@ export class BpfMap implements Disposable {
   writeStart(bytes: Buffer): void {
     this.#memory ??= this.#map();
     this.#memory.writeStart(bytes);
+  }
+
+  /**
+   * Adds to 64-bit words of an array, beginning at byte `from`, while programs add to them.
+   * @throws SysError if the memory cannot be mapped
+   */
+  add(from: number, words: Float64Array): void {
+    this.#memory ??= this.#map();
+    this.#memory.add(from, words);
   }
 
   /** Returns the mapped memory, or null if the kernel refuses (too many mappings, for example). */

@@ -2,10 +2,33 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { hasCode, NotSupportedError, PermissionError, SysError, VerifierError } from "../errors.ts";
+import { forbidsKernelReads, HARDENED } from "../hardening.ts";
+import { Owned, requireFreeFds } from "../owned.ts";
 import { checkPtr, checkRet } from "../sys/check.ts";
+import * as guard from "../sys/guard.ts";
 import * as bpf from "../sys/libbpf.ts";
 import { takeMessages } from "../sys/print.ts";
+import { BpfLink } from "./link.ts";
 import { BpfMap } from "./map.ts";
+
+/**
+ * Descriptors that a load needs: for maps, programs and BTF. libbpf would report missing BTF, and
+ * take a feature of the kernel as absent from then on, when it finds none for its probe.
+ */
+const LOAD_FDS = 24;
+
+/**
+ * Sizes and offsets, bytes, of struct bpf_iter_attach_opts (libbpf.h) and union bpf_iter_link_info
+ * (uapi/linux/bpf.h): its `task`.
+ */
+const ITER_OPTIONS = 24;
+const TASK_INFO = { size: 12, pid: 4 } as const;
+
+function ofProcess(pid: number): bpf.IterOptions {
+  const info = Buffer.alloc(TASK_INFO.size);
+  info.writeUInt32LE(guard.pid(pid), TASK_INFO.pid);
+  return { sz: ITER_OPTIONS, link_info: info, link_info_len: info.length };
+}
 
 /** Returns the path of a prebuilt object: dist/bpf/NAME.bpf.o, beside the compiled loader. */
 export function objectPath(name: string): string {
@@ -16,8 +39,12 @@ export function objectPath(name: string): string {
 export class BpfObject implements Disposable {
   readonly #name: string;
   #ptr: bpf.Ptr<"bpf_object"> | null;
-  /** Maps that replace those of {@link useMap} before libbpf closes the object. */
-  readonly #standIns: { readonly pointer: bpf.Ptr<"bpf_map">; readonly map: BpfMap }[] = [];
+  /** Maps of {@link useMap}, and those that replace them before libbpf closes the object. */
+  readonly #replaced: {
+    readonly pointer: bpf.Ptr<"bpf_map">;
+    readonly map: BpfMap;
+    readonly standIn: BpfMap;
+  }[] = [];
 
   /** Opens `NAME.bpf.o` without loading anything into the kernel. */
   constructor(name: string, path = objectPath(name)) {
@@ -55,17 +82,20 @@ export class BpfObject implements Disposable {
   }
 
   /**
-   * Uses a map of any length for a data section, before load.
+   * Uses a map of any length for a data section, before load. Takes ownership of the map.
    *
    * libbpf maps memory of the section's length when it opens the object. When it closes the object,
    * it unmaps the length of the map it has then (bpf_map__destroy() of 1.1 and 1.7), including
    * whatever memory follows. So it gets a map of the section's length before it closes.
    */
   useMap(section: string, map: BpfMap): void {
+    using own = new Owned();
+    own.use(map);
     const pointer = this.#map(section);
     const shape = { ...map.shape, value: bpf.bpf_map__value_size(pointer), flags: 0 };
-    this.#standIns.push({ pointer, map: BpfMap.create("section", shape) });
+    const standIn = own.use(BpfMap.create("section", shape));
     checkRet("bpf_map__reuse_fd", bpf.bpf_map__reuse_fd(pointer, map.fd));
+    this.#replaced.push(own.release({ pointer, map, standIn }));
   }
 
   /** Sets the whole content of a data section such as `.rodata`, before load. */
@@ -78,9 +108,10 @@ export class BpfObject implements Disposable {
 
   /**
    * Loads maps and programs into the kernel.
-   * @throws PermissionError, NotSupportedError or {@link VerifierError} with the log.
+   * @throws PermissionError, NotSupportedError or {@link VerifierError} with the log; EMFILE
    */
   load(): void {
+    requireFreeFds(LOAD_FDS);
     try {
       checkRet("bpf_object__load", bpf.bpf_object__load(this.#object));
     } catch (cause) {
@@ -91,6 +122,10 @@ export class BpfObject implements Disposable {
           `loading BPF program ${this.#name} is not permitted: run as root, or with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN`,
           { cause },
         );
+      }
+      if (forbidsKernelReads()) {
+        const failed = `BPF program ${this.#name} cannot be loaded`;
+        throw new NotSupportedError("lockdown", `${failed}: ${HARDENED.memory}`, { cause });
       }
       if (cause instanceof SysError && /BTF|vmlinux/.test(log)) {
         throw new NotSupportedError(
@@ -118,6 +153,22 @@ export class BpfObject implements Disposable {
     return checkRet(`program ${name}`, bpf.bpf_program__fd(this.program(name)));
   }
 
+  /** Attaches a program to the cgroup behind `fd`, after load. */
+  attachCgroup(program: string, fd: number): BpfLink {
+    const link = bpf.bpf_program__attach_cgroup(this.program(program), fd);
+    return new BpfLink(checkPtr("bpf_program__attach_cgroup", link));
+  }
+
+  /**
+   * Attaches an iterator, after load.
+   * @param pid the process whose files it visits, which requires Linux 6.1; null: every one
+   */
+  attachIterator(program: string, pid: number | null): BpfLink {
+    const options = pid === null ? null : ofProcess(pid);
+    const link = bpf.bpf_program__attach_iter(this.program(program), options);
+    return new BpfLink(checkPtr("bpf_program__attach_iter", link));
+  }
+
   /** Returns the object's raw BTF, for the ABI test. */
   btf(): bpf.Ptr<"btf"> {
     return checkPtr("bpf_object__btf", bpf.bpf_object__btf(this.#object));
@@ -126,9 +177,10 @@ export class BpfObject implements Disposable {
   [Symbol.dispose](): void {
     if (this.#ptr === null) return;
     // If this fails the object stays open: a leak rather than a crash.
-    for (const { pointer, map } of this.#standIns) {
-      checkRet("bpf_map__reuse_fd", bpf.bpf_map__reuse_fd(pointer, map.fd));
-      map[Symbol.dispose]();
+    for (const { pointer, map, standIn } of this.#replaced) {
+      map[Symbol.dispose](); // frees the descriptor that libbpf needs now
+      checkRet("bpf_map__reuse_fd", bpf.bpf_map__reuse_fd(pointer, standIn.fd));
+      standIn[Symbol.dispose]();
     }
     bpf.bpf_object__close(this.#ptr);
     this.#ptr = null;

@@ -1,44 +1,47 @@
 /**
  * The pin tree: one directory for each group and each adopted cgroup, under
  * BPFFS/reuseport-migrate.
- * Locks are flock(2) on the directories, so the kernel drops them when their holder exits.
+ * No path below it is used before openOwnDirectory() has checked that directory.
  */
 import {
   closeSync,
   existsSync,
+  lstatSync,
   mkdirSync,
-  openSync,
   readdirSync,
   readFileSync,
   renameSync,
   rmdirSync,
   statfsSync,
-  statSync,
   unlinkSync,
   utimesSync,
 } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { mountPoint } from "../core/mounts.ts";
-import { hasCode, LockedError, NotSupportedError, UsageError } from "../errors.ts";
-import * as libc from "../sys/libc.ts";
+import { AbsentError, ConflictError, hasCode, LockedError, NotSupportedError } from "../errors.ts";
+import { Owned } from "../owned.ts";
+import { exchange } from "../sys/libc.ts";
+import { Lock } from "./directory_lock.ts";
+import { BPF_FS_MAGIC, openOwnDirectory } from "./own_directory.ts";
 
-const BPF_FS_MAGIC = 0xcafe4a11; // uapi/linux/magic.h
 const ROOT = "reuseport-migrate";
 /** First word of a directory that is still being filled; bpffs allows no dots. */
 const UNFINISHED = "new-";
 /** First word of an adoption's directory; a group's name begins with a number. */
 const ADOPTION = "adopt-";
+/** First word of a directory whose group has grown, between two steps of that. */
+const REPLACED = "old-";
 /** Longest pause between two tries to take a lock, ms: a sidecar frees it for 1 ms at a time. */
 const MAX_RETRY_MS = 8;
 
 /** Returns the bpffs to use: `path`, or the first one mounted. */
 export function findBpffs(path?: string): string {
   if (path !== undefined) {
-    if (!existsSync(path)) throw new UsageError(`--bpffs ${path}: there is no such directory`);
+    if (!existsSync(path)) throw new AbsentError(`--bpffs ${path}: there is no such directory`);
     if (statfsSync(path).type !== BPF_FS_MAGIC) {
-      throw new UsageError(
-        `--bpffs ${path} is not on a bpf file system: mount one there with 'mount -t bpf bpf ${path}'`,
+      throw new AbsentError(
+        `--bpffs ${path} is not on a bpf file system: mount one there with 'mount -t bpf -o mode=0700 bpf ${path}'`,
       );
     }
     return path;
@@ -47,55 +50,8 @@ export function findBpffs(path?: string): string {
   if (mount !== null) return mount;
   throw new NotSupportedError(
     "bpffs",
-    "no bpf file system is mounted: run 'mount -t bpf bpf /sys/fs/bpf', or name one with --bpffs",
+    "no bpf file system is mounted: run 'mount -t bpf -o mode=0700 bpf /sys/fs/bpf', or name one with --bpffs",
   );
-}
-
-/**
- * An exclusive lock on a directory, held until disposed or until the process exits. Never waits.
- */
-export class Lock implements Disposable {
-  #fd: number;
-
-  /**
-   * @param what names the directory in the error
-   * @throws LockedError if the lock is held already
-   */
-  constructor(directory: string, what: string) {
-    this.#fd = openSync(directory, "r");
-    try {
-      libc.flock(this.#fd);
-    } catch (error) {
-      const holder = lockHolder(directory);
-      closeSync(this.#fd);
-      if (!hasCode(error, "EAGAIN", "EWOULDBLOCK")) throw error;
-      throw new LockedError(
-        `${what} is managed by another reuseport-migrate${holder ? ` (pid ${holder})` : ""}: stop that one first`,
-        { cause: error },
-      );
-    }
-  }
-
-  [Symbol.dispose](): void {
-    if (this.#fd < 0) return;
-    closeSync(this.#fd);
-    this.#fd = -1;
-  }
-}
-
-/**
- * Returns the pid that holds the lock on `directory` (by /proc/locks); null if it is not locked.
- */
-export function lockHolder(directory: string): number | null {
-  const inode = statSync(directory).ino;
-  for (const line of readFileSync("/proc/locks", "utf8").split("\n")) {
-    const fields = line.trim().split(/\s+/);
-    const [, type] = fields;
-    const at = fields.findIndex((field) => /^[0-9a-f]+:[0-9a-f]+:\d+$/.test(field));
-    if (type !== "FLOCK" || fields.includes("->") || at < 1) continue;
-    if (fields[at]?.split(":")[2] === String(inode)) return Number(fields[at - 1]);
-  }
-  return null;
 }
 
 /** The directory of every group and adoption on one bpffs. */
@@ -108,7 +64,7 @@ export class PinTree {
 
   /** Returns the names of the pinned groups. */
   groups(): string[] {
-    return this.#names((name) => !name.startsWith(UNFINISHED) && !name.startsWith(ADOPTION));
+    return this.#names((name) => /^\d/.test(name));
   }
 
   /** Returns the names of the pinned adoptions. */
@@ -117,7 +73,21 @@ export class PinTree {
   }
 
   #names(matches: (name: string) => boolean): string[] {
-    return existsSync(this.root) ? readdirSync(this.root).filter(matches).sort() : [];
+    return this.exists ? readdirSync(this.root).filter(matches).sort() : [];
+  }
+
+  /**
+   * Whether anything was pinned here.
+   * @throws ConflictError if its directory is not ours
+   */
+  get exists(): boolean {
+    try {
+      closeSync(openOwnDirectory(this.root));
+      return true;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+      throw error;
+    }
   }
 
   directory(group: string): string {
@@ -157,6 +127,20 @@ export class PinTree {
     return directory;
   }
 
+  /**
+   * Puts a filled directory in the place of the published one, which is then the unfinished one.
+   * @requires the pin tree's lock
+   */
+  exchange(name: string): void {
+    const paths = [join(this.root, UNFINISHED + name), this.directory(name)] as const;
+    try {
+      exchange(...paths);
+    } catch (error) {
+      if (!hasCode(error, "EINVAL")) throw error; // bpffs before Linux 5.16
+      exchangeInSteps(...paths, join(this.root, REPLACED + name));
+    }
+  }
+
   /** Removes a directory of {@link makeUnfinished} that was not published. */
   removeUnfinished(group: string): void {
     removeDirectory(join(this.root, UNFINISHED + group));
@@ -166,7 +150,7 @@ export class PinTree {
    * Takes the lock on everything pinned here. Removes what an interrupted command left unfinished:
    * only the lock's holder can be making a directory.
    * @param timeoutMs how long to wait for another process that holds the lock
-   * @throws LockedError after `timeoutMs`
+   * @throws LockedError after `timeoutMs`, ConflictError if its directory is not ours
    */
   async lock(timeoutMs = 5_000): Promise<Lock> {
     mkdirSync(this.root, { recursive: true, mode: 0o700 });
@@ -184,16 +168,21 @@ export class PinTree {
   }
 
   #lockAndClear(): Lock {
-    const lock = new Lock(this.root, this.root);
-    try {
-      for (const name of readdirSync(this.root)) {
-        if (name.startsWith(UNFINISHED)) removeDirectory(join(this.root, name));
-      }
-      return lock;
-    } catch (error) {
-      lock[Symbol.dispose](); // the directory was removed after it was opened
-      throw error;
+    using own = new Owned();
+    const lock = own.use(new Lock(this.root, this.root, openOwnDirectory));
+    // Fails if the directory was removed after it was opened.
+    for (const name of readdirSync(this.root)) {
+      if (name.startsWith(REPLACED)) this.#putBack(name.slice(REPLACED.length));
+      if (name.startsWith(UNFINISHED)) removeDirectory(join(this.root, name));
     }
+    return own.release(lock);
+  }
+
+  /** Ends an interrupted {@link exchangeInSteps}: the group has what has its name, or had it. */
+  #putBack(group: string): void {
+    const replaced = join(this.root, REPLACED + group);
+    if (this.has(group)) removeDirectory(replaced);
+    else renameSync(replaced, this.directory(group));
   }
 
   /**
@@ -201,7 +190,7 @@ export class PinTree {
    * that reads it under the lock can later tell whether another process made a change.
    */
   get changes(): bigint {
-    return statSync(this.root, { bigint: true, throwIfNoEntry: false })?.mtimeNs ?? 0n;
+    return lstatSync(this.root, { bigint: true, throwIfNoEntry: false })?.mtimeNs ?? 0n;
   }
 
   /**
@@ -221,16 +210,30 @@ export class PinTree {
   /** Removes the root directory if it is empty. */
   tidy(): void {
     try {
-      rmdirSync(this.root);
+      if (this.exists) rmdirSync(this.root);
     } catch (error) {
+      if (error instanceof ConflictError) return; // it is not ours
       const code = (error as NodeJS.ErrnoException).code;
       if (code !== "ENOENT" && code !== "ENOTEMPTY" && code !== "EPERM") throw error;
     }
   }
 }
 
+/** Exchanges two directories. @param aside a free path */
+export function exchangeInSteps(path: string, other: string, aside: string): void {
+  renameSync(other, aside);
+  renameSync(path, other);
+  renameSync(aside, path);
+}
+
+/** Removes a directory of pins, or what lies in its place. Follows no link. */
 function removeDirectory(directory: string): void {
-  if (!existsSync(directory)) return;
-  for (const name of readdirSync(directory)) unlinkSync(join(directory, name));
+  const found = lstatSync(directory, { throwIfNoEntry: false });
+  if (!found) return;
+  if (!found.isDirectory()) {
+    unlinkSync(directory);
+    return;
+  }
+  for (const name of readdirSync(directory)) removeDirectory(join(directory, name));
   rmdirSync(directory);
 }

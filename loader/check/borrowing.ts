@@ -1,7 +1,8 @@
 /** The probe that borrows a listener of another process. */
-import { hasCode } from "../errors.ts";
+import { PermissionError } from "../errors.ts";
+import { forbidsTracing, HARDENED } from "../hardening.ts";
+import { borrow } from "../lender/lender.ts";
 import type { Lab } from "../selftest/lab.ts";
-import * as libc from "../sys/libc.ts";
 import { type Finding, no, ok } from "./probe.ts";
 
 /**
@@ -9,18 +10,16 @@ import { type Finding, no, ok } from "./probe.ts";
  * capability, so the lab makes itself as untraceable as another user's process meanwhile.
  */
 export async function borrowFromLab(lab: Lab): Promise<Finding> {
-  const { fd } = await lab.call("open", { port: 0, defer: false });
+  const { fd, cookie } = await lab.call("open", { port: 0, defer: false });
   await lab.call("hide", { hidden: true });
-  const pidfd = libc.pidfd_open(lab.pid);
   try {
-    libc.close(libc.pidfd_getfd(pidfd, fd));
+    const owner = { pid: lab.pid, fd, comm: "node", startMs: 0 };
+    if (!borrow({ cookie, owners: [owner] }, [])) return no("the lab does not lend its listener");
     return ok("borrowed a listener of an untraceable process");
   } catch (error) {
-    if (!hasCode(error, "EPERM")) throw error;
-    const advice = "run as root, or with CAP_SYS_PTRACE, and set kernel.yama.ptrace_scope below 3";
-    return no("not permitted", advice);
+    if (!(error instanceof PermissionError)) throw error;
+    return no("not permitted", forbidsTracing() ? HARDENED.ptrace : "grant CAP_SYS_PTRACE");
   } finally {
-    libc.close(pidfd);
     await lab.call("hide", { hidden: false });
     await lab.call("close", { fd });
   }

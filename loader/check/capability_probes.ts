@@ -2,6 +2,7 @@
 import {
   CAPABILITIES,
   effectiveCapabilities,
+  grantAdvice,
   hasCapability,
   missingCapabilities,
   OPTIONAL_CAPABILITIES,
@@ -32,7 +33,7 @@ function probe(
     required,
     run() {
       if (isGranted()) return ok(use);
-      return no(`${processText()} lacks it (needed ${use})`, "run as root, or grant it");
+      return no(`${processText()} lacks it (needed ${use})`, grantAdvice());
     },
   };
 }

@@ -22,7 +22,7 @@ export const WAKEUP_DEFECT: Defect = {
 /** Defects that no probe can find. */
 export const SILENT_DEFECTS: readonly Defect[] = [
   {
-    name: "CVE-2026-99270",
+    name: "timer after migration",
     what: "use after free when the SYN-ACK timer of a migrated request fires",
     fixedIn: ["6.12.117"],
     notIn: ["6.1.192"],
@@ -48,12 +48,19 @@ export function kernelVersion(release: string, version: string): string {
   return debian ?? /^\d+\.\d+(?:\.\d+)?/.exec(release)?.[0] ?? release;
 }
 
+/** Returns whether a kernel of this version may have the defect: it is not known to be fixed. */
+export function mayApply({ fixedIn }: Defect, kernel: string): boolean {
+  return !FIXED.includes(compare(kernel, fixedIn));
+}
+
 /** Describes a defect, its fixed versions, and `kernel` by its version number alone. */
 export function defectText({ what, fixedIn, notIn = [] }: Defect, kernel: string): string {
   const without = notIn.map((version) => `not in ${version}`);
   const where = [`fixed in ${fixedIn.join(", ")}`, ...without].join("; ");
   return `${what}; ${where}; this kernel says ${kernel}: ${compare(kernel, fixedIn)}`;
 }
+
+const FIXED: readonly string[] = ["newer than all of these", "has the fix"];
 
 function compare(kernel: string, fixedIn: readonly string[]): string {
   const [major = 0, minor = 0, patch = 0] = numbers(kernel);

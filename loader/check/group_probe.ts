@@ -1,15 +1,16 @@
 /** Probes of one group: whether attaching to it would work. */
 import { existsSync } from "node:fs";
-import { lockHolder, type PinTree } from "../bpf/pin_tree.ts";
+import { lockHolder } from "../bpf/directory_lock.ts";
+import type { PinTree } from "../bpf/pin_tree.ts";
 import { pinnedProgramId } from "../bpf/program.ts";
 import { endpoint, isSelectable, type Listener } from "../core/listener.ts";
 import { Group } from "../group/group.ts";
+import { countUnselectable, mptcpOf } from "../hold/members.ts";
 import { CAP_SYS_ADMIN, hasCapability } from "../host/capabilities.ts";
 import { hasLockedFilter, refuseForeign } from "../manage/attach.ts";
-import { countUnselectable, mptcpOf } from "../manage/members.ts";
-import { borrow } from "../net/borrow.ts";
-import { netnsInode } from "../net/netns_inode.ts";
-import { optionsDigest, type SocketOptions, socketOptionsOf } from "../net/socket_options.ts";
+import { socketOptionsOf } from "../net/foreign_listener.ts";
+import { ownNetns } from "../net/netns_inode.ts";
+import { optionsDigest, type SocketOptions } from "../net/socket_options.ts";
 import { ownersText } from "./owners.ts";
 import { type Finding, no, ok, type Probe, unknown } from "./probe.ts";
 
@@ -43,7 +44,7 @@ const owners = (members: readonly Listener[]) => members.flatMap((member) => mem
 
 function namespaceOf(members: readonly Listener[]): Finding {
   const inode = members[0]?.key.netns ?? 0;
-  if (inode === netnsInode("/proc/self/ns/net")) return ok(`${inode}, this process's`);
+  if (inode === ownNetns()) return ok(`${inode}, this process's`);
   return hasCapability(CAP_SYS_ADMIN)
     ? ok(`${inode}, another one`)
     : no(`${inode}, another one: attach works, --hold does not`, "grant CAP_SYS_ADMIN for --hold");
@@ -97,7 +98,7 @@ function allSelectable(members: readonly Listener[]): Finding {
 /** Reads SO_LOCK_FILTER of each listener that a program could be attached through. */
 function notLocked(members: readonly Listener[]): Finding {
   const plain = members.filter(isSelectable);
-  const locked = plain.filter((member) => borrow(member, hasLockedFilter));
+  const locked = plain.filter(hasLockedFilter);
   if (locked.length === 0) return ok("no listener has SO_LOCK_FILTER");
   const processes = ownersText(owners(locked));
   if (locked.length < plain.length) return ok(`SO_LOCK_FILTER on ${processes}, but not on all`);
@@ -114,17 +115,18 @@ function inNoOtherMap(members: readonly Listener[]): Finding {
 /** @throws ForeignProgramError */
 function noOtherProgram(members: readonly Listener[], directory: string | null): Finding {
   const ours = directory === null ? null : pinnedProgramId(directory);
-  refuseForeign(members, ours);
+  using group = directory === null ? null : Group.openOrNull(directory);
+  refuseForeign(members, (member) => group?.isAttachedTo(member) ?? member.programId === ours);
   const [attached] = members.filter(({ programId }) => programId !== null);
   return ok(attached ? `our program is attached (${attached.programId})` : "none is attached");
 }
 
-/** @throws AbiMismatchError */
 function pinned(directory: string | null): Finding {
   if (directory === null || !existsSync(directory)) return ok("nothing is pinned yet");
-  using opened = Group.open(directory);
+  using opened = Group.openOrNull(directory);
   const holder = lockHolder(directory);
-  const { service, key } = opened.record;
-  const group = `${endpoint(key)} as service ${service}`;
+  const group = opened
+    ? `${endpoint(opened.record.key)} as service ${opened.record.service}`
+    : "by another version of reuseport-migrate; attach replaces them";
   return ok(holder ? `${group}, by sidecar ${holder}` : `${group}, without a sidecar`);
 }

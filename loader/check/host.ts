@@ -4,7 +4,7 @@
  */
 import { release, version } from "node:os";
 import { capabilityProbes } from "./capability_probes.ts";
-import { defectText, kernelVersion, SILENT_DEFECTS, WAKEUP_DEFECT } from "./defects.ts";
+import { defectText, kernelVersion, mayApply, SILENT_DEFECTS, WAKEUP_DEFECT } from "./defects.ts";
 import { mountProbes } from "./mount_probes.ts";
 import {
   type Finding,
@@ -103,11 +103,17 @@ export async function checkHost(options: CheckOptions = {}): Promise<readonly Re
 export interface Note {
   readonly name: string;
   readonly text: string;
+  /** Whether this kernel may have the defect, by its version. */
+  readonly applies: boolean;
 }
 
 /** Returns the known defects, compared with this kernel's version. */
 export function kernelNotes(): readonly Note[] {
   const kernel = kernelVersion(release(), version());
   const all = [WAKEUP_DEFECT, ...SILENT_DEFECTS];
-  return all.map((defect) => ({ name: defect.name, text: defectText(defect, kernel) }));
+  return all.map((defect) => ({
+    name: defect.name,
+    text: defectText(defect, kernel),
+    applies: mayApply(defect, kernel),
+  }));
 }

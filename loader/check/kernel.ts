@@ -1,5 +1,5 @@
 /** Probes of the kernel's BPF. Each uses a feature, and undoes that at once. */
-import { closeSync, openSync } from "node:fs";
+import { openSync } from "node:fs";
 import { join } from "node:path";
 import { BpfObject } from "../bpf/object.ts";
 import { pin } from "../bpf/pin.ts";
@@ -11,8 +11,7 @@ import { type GroupPins, makeUnpinned } from "../group/pins.ts";
 import { cgroupOf, findCgroup2 } from "../host/cgroup.ts";
 import { BindEvents } from "../observe/bind_events.ts";
 import { Observer } from "../observe/observer.ts";
-import { checkPtr } from "../sys/check.ts";
-import * as bpf from "../sys/libbpf.ts";
+import { Owned } from "../owned.ts";
 import * as libc from "../sys/libc.ts";
 import { type Finding, no, ok } from "./probe.ts";
 
@@ -44,24 +43,20 @@ export class Instance implements Disposable {
   /** Puts a listener of this process into the sockmap and looks it up. */
   storeListener(): Finding {
     const { listeners } = this.#pins.maps;
-    const fd = libc.socket(libc.AF_INET, libc.SOCK_STREAM | libc.SOCK_CLOEXEC, 0);
-    try {
-      libc.bind(fd, libc.sockaddr(libc.AF_INET, Buffer.from([127, 0, 0, 1]), 0));
-      libc.listen(fd, 1);
-      const value = Buffer.alloc(8);
-      value.writeUInt32LE(fd);
-      listeners.update(0, value);
-      const cookie = libc.getsockopt(fd, libc.SOL_SOCKET, libc.SO_COOKIE, 8);
-      const found = listeners.lookup(0);
-      return found?.equals(cookie) ? ok("and returns it") : no("it returns another socket");
-    } finally {
-      libc.close(fd);
-    }
+    using own = new Owned();
+    const fd = own.fd(libc.socket(libc.AF_INET, libc.SOCK_STREAM | libc.SOCK_CLOEXEC, 0));
+    libc.bind(fd, libc.sockaddr(libc.AF_INET, Buffer.from([127, 0, 0, 1]), 0));
+    libc.listen(fd, 1);
+    const value = Buffer.alloc(8);
+    value.writeUInt32LE(fd);
+    listeners.update(0, value);
+    const cookie = libc.getsockopt(fd, libc.SOL_SOCKET, libc.SO_COOKIE, 8);
+    const found = listeners.lookup(0);
+    return found?.equals(cookie) ? ok("and returns it") : no("it returns another socket");
   }
 
   [Symbol.dispose](): void {
-    libc.close(this.#pins.programFd);
-    for (const map of Object.values(this.#pins.maps)) map[Symbol.dispose]();
+    this.#pins[Symbol.dispose]();
   }
 }
 
@@ -88,17 +83,13 @@ export function bindHooks(): Finding {
   const cgroup = join(findCgroup2() ?? "", path === "/" ? "" : path);
   using object = new BpfObject("adopt");
   object.load();
-  const fd = openSync(cgroup, "r");
+  using own = new Owned();
+  const fd = own.fd(openSync(cgroup, "r"));
   try {
-    for (const name of BIND_PROGRAMS) {
-      const link = bpf.bpf_program__attach_cgroup(object.program(name), fd);
-      bpf.bpf_link__destroy(checkPtr("bpf_program__attach_cgroup", link));
-    }
+    for (const name of BIND_PROGRAMS) object.attachCgroup(name, fd)[Symbol.dispose]();
     return ok(`cgroup/bind4 and 6 at ${cgroup}`);
   } catch (error) {
     if (!hasCode(error, "EPERM")) throw error;
     return no(`a program at ${cgroup} or above allows no other`, "detach that one for --adopt");
-  } finally {
-    closeSync(fd);
   }
 }

@@ -1,8 +1,9 @@
 /** Probes of mounted file systems and of libbpf itself. */
-import { closeSync, existsSync, openSync, readSync, statfsSync } from "node:fs";
+import { existsSync, openSync, readSync, statfsSync } from "node:fs";
 import { findBpffs } from "../bpf/pin_tree.ts";
 import { BTF } from "../host/capabilities.ts";
 import { findCgroup2 } from "../host/cgroup.ts";
+import { Owned } from "../owned.ts";
 import { type HostProbe, no, ok, unknown } from "./probe.ts";
 
 const BTF_MAGIC = 0xeb9f; // uapi/linux/btf.h
@@ -19,12 +20,8 @@ export function mountProbes(bpffs: string | undefined): HostProbe[] {
         const advice = "boot a kernel with CONFIG_DEBUG_INFO_BTF=y (Debian's have it)";
         if (!existsSync(BTF)) return no(`the kernel has none at ${BTF}`, advice);
         const magic = Buffer.alloc(2);
-        const fd = openSync(BTF, "r");
-        try {
-          readSync(fd, magic);
-        } finally {
-          closeSync(fd);
-        }
+        using own = new Owned();
+        readSync(own.fd(openSync(BTF, "r")), magic);
         return magic.readUInt16LE() === BTF_MAGIC ? ok(BTF) : no(`${BTF} is not BTF`, advice);
       },
     },

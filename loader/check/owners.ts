@@ -7,3 +7,15 @@ export function ownersText(owners: readonly Owner[]): string {
   for (const { comm, pid } of owners) pids.set(comm, (pids.get(comm) ?? new Set()).add(pid));
   return [...pids].map(([comm, of]) => `${comm} (pid ${[...of].join(", ")})`).join(", ");
 }
+
+/**
+ * Returns what makes a server set SO_REUSEPORT that does not.
+ * @param cgroup the server's, or null if it is not known
+ */
+export function adoptAdvice(port: number, cgroup: string | null): string {
+  if (cgroup === "/") {
+    // It has every process of the host: adoption would set the option for all of them.
+    return `start the server by 'reuseport-migrate exec :${port} -- COMMAND', or in a unit and attach with --adopt --unit NAME`;
+  }
+  return `run 'reuseport-migrate attach :${port} --adopt --cgroup ${cgroup ?? "PATH"}' and restart the server once`;
+}

@@ -22,6 +22,8 @@ export interface Finding {
   readonly detail: string;
   /** A remedy, as an imperative. */
   readonly advice?: string;
+  /** The probe was not run, because an earlier one failed. */
+  readonly skipped?: true;
 }
 
 export interface Probe<Name extends string = string> {
@@ -92,7 +94,7 @@ export async function runProbes(
 
 /** Returns the finding of a probe that needs the probe `name`, which was not ok. */
 export function skipped(name: string): Finding {
-  return unknown(`skipped: it depends on '${name}', which failed`);
+  return { ...unknown(`skipped: it depends on '${name}', which failed`), skipped: true };
 }
 
 /** Runs a probe. An error that names a missing feature is a "no", any other error is "unknown". */
@@ -113,7 +115,6 @@ async function attempt(probe: Probe): Promise<Finding> {
 }
 
 export const VERDICTS = ["fit", "not fit", "fit with warnings"] as const;
-/** In the order of `check`'s exit codes: 0, 1, 2. */
 export type CheckVerdict = (typeof VERDICTS)[number];
 
 /** Returns the verdict on a host and its groups. */

@@ -73,8 +73,8 @@ export class SelfTest implements Disposable {
     const { Observer } = await import("../observe/observer.ts");
     const { tryMigration } = await import("../selftest/migration.ts");
     const { wake } = await import("../selftest/wakeup.ts");
-    const observer = new Observer();
-    this.#observer = observer;
+    this.#observer = new Observer();
+    const observer = this.#observer;
     const findings = new Map<string, Promise<Finding>>();
     // The slowest stage starts first: the handshake timer takes a second.
     for (const stage of STAGES.toReversed()) {

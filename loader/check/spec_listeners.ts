@@ -1,12 +1,14 @@
 /** The groups and other listeners that match SPECs. Reads the host once and changes nothing. */
-import { findBpffs, lockHolder, PinTree } from "../bpf/pin_tree.ts";
+import { lockHolder } from "../bpf/directory_lock.ts";
+import { findBpffs, PinTree } from "../bpf/pin_tree.ts";
 import { byGroup, endpoint, isMember, type Listener } from "../core/listener.ts";
 import { matchesSpec, type Spec } from "../core/spec.ts";
 import { cgroupOf } from "../host/cgroup.ts";
+import { ownNetns } from "../net/netns_inode.ts";
 import { Observer } from "../observe/observer.ts";
 import { groupProbes } from "./group_probe.ts";
 import type { CheckOptions } from "./host.ts";
-import { ownersText } from "./owners.ts";
+import { adoptAdvice, ownersText } from "./owners.ts";
 import { type Finding, no, type Result, runProbes } from "./probe.ts";
 
 /** A group that matches a SPEC, or a listener that is in no group, or a SPEC without listeners. */
@@ -28,7 +30,9 @@ export async function checkSpecGroups(
   const all = readAll();
   const found: SpecGroup[] = [];
   for (const spec of specs) {
-    const matching = all.filter(({ key }) => matchesSpec(spec, key));
+    // Other namespaces have ports of all kinds; one port of theirs is worth a look.
+    const isNear = ({ key }: Listener) => spec.port !== null || key.netns === ownNetns();
+    const matching = all.filter((it) => matchesSpec(spec, it.key) && isNear(it));
     const groups = byGroup(matching);
     for (const [name, members] of groups) {
       const results = await runProbes(groupProbes(name, members, pinTree), pins?.signal);
@@ -38,12 +42,14 @@ export async function checkSpecGroups(
         results: [...results, conclusion(results, holder)],
       });
     }
-    for (const listener of matching.filter((it) => !isMember(it))) {
+    // Nothing was expected of a listener that a SPEC of every port happens to match.
+    const ungroupedOnes = spec.port === null ? [] : matching.filter((it) => !isMember(it));
+    for (const listener of ungroupedOnes) {
       // Only a warning if the SPEC also matches a group, which attach can cover.
       const results = [ungrouped(listener, groups.size === 0)];
       found.push({ ...headOf(spec, listener), results });
     }
-    if (matching.length === 0)
+    if (groups.size + ungroupedOnes.length === 0)
       found.push({ ...headOf(spec, undefined), results: [noListener(all, spec)] });
   }
   return found;
@@ -92,8 +98,7 @@ function lacksReuseport(listener: Listener, owners: string): Finding {
   const [owner] = listener.owners;
   const cgroup = owner ? cgroupOf(owner.pid) : null;
   const { port } = listener.key;
-  const adopt = `'reuseport-migrate attach :${port} --adopt --cgroup ${cgroup ?? "PATH"}'`;
-  return no(`${owners} does not set it`, `set it, or run ${adopt} and restart the server once`);
+  return no(`${owners} does not set it`, `set it, or ${adoptAdvice(port, cgroup)}`);
 }
 
 function noListener(all: readonly Listener[], { text, port }: Spec): Result {

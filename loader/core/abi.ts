@@ -1,10 +1,10 @@
 /**
- * The TypeScript twin of bpf/reuseport_migrate.h: numbers and layouts. tests/ffi/abi.test.ts
- * compares every line with the header and with the BTF of the built objects. Pure.
+ * The TypeScript twin of bpf/reuseport_migrate.h, records.h and reports.h: numbers and layouts.
+ * tests/ffi/abi.test.ts compares every line with them and with the BTF of the built objects. Pure.
  */
 import { array, bytes, count64, flag, oneOf, Struct, text, u8, u16, u32, u64 } from "./struct.ts";
 
-export const ABI_VERSION = 6;
+export const ABI_VERSION = 9;
 export const MAX_SLOTS = 1024;
 export const MAX_CLASSES = 16;
 export const TRIES = 8;
@@ -13,10 +13,12 @@ export const SOURCE_COOKIE_SHIFT = 16;
 export const SOURCE_ROW_SHIFT = 4;
 export const SOURCE_HASH = 2_654_435_769;
 export const LINE_SLOTS = 32;
+export const LINE_CPUS = 16;
 export const FIRST_TARGETS = 56;
 export const CANDIDATE_LINES = 3;
 export const SERVICE_LEN = 64;
 export const COMM_LEN = 16;
+export const BIND_BUDGET = 64;
 export const OPTIONS_LEN = 2032;
 export const CGROUP_NAME_LEN = 256;
 export const CGROUP_PATH_LEN = 1024;
@@ -71,8 +73,14 @@ export const MIGRATION_DECISIONS = MIGRATING_STAGES.length * OUTCOMES.length;
 export const HOLD_RESULTS = ["handed_over", "expired", "released"] as const;
 export type HoldResult = (typeof HOLD_RESULTS)[number];
 
+/** What became of the connections of a standby that closed. */
+export const HELD_RESULTS = ["handed_over", "reset"] as const;
+export type HeldResult = (typeof HELD_RESULTS)[number];
+
 /** Upper bounds of `rm_hold_counts.buckets`, seconds; longer holds are in no bucket. */
 export const HOLD_BUCKETS = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300] as const;
+
+const STANDBY_PORT = new Struct({ netns: u32, port: u32 });
 
 /** Every struct of the header. `encode` and `decode` leave out `pad`. */
 export const LAYOUT = {
@@ -82,6 +90,7 @@ export const LAYOUT = {
   }),
   rm_plan_line: new Struct({ as: bytes(2 * LINE_SLOTS) }),
   rm_candidates: new Struct({ first: u16, count: u16, total: u16, pad: u16 }),
+  rm_cpu_targets: new Struct({ first: u16, count: u16 }),
   rm_control: new Struct({
     plan: u16,
     probe: u16,
@@ -95,7 +104,7 @@ export const LAYOUT = {
     first_targets: array(u16, FIRST_TARGETS),
     counters: array(count64, 0), // of variable length
   }),
-  rm_sizes: new Struct({ counters: u32, cpu_counters: u32 }),
+  rm_sizes: new Struct({ counters: u32, cpu_counters: u32, cpu_line: u32 }),
   rm_move_report: new Struct({ pending: flag(u32), pad: u32, wakeups: count64 }),
   rm_slot: new Struct({
     cookie: u64,
@@ -105,7 +114,7 @@ export const LAYOUT = {
     generation: u32,
     class: u32,
     drained: flag(u32),
-    pad: u32,
+    incoming_cpu: u32,
     base_syn: count64,
     base_out: count64,
     base_into: count64,
@@ -124,6 +133,8 @@ export const LAYOUT = {
     addr: bytes(16),
     slots: u32,
     attachments: u32,
+    first_program: u32,
+    replaced_program: u32,
     hold_ms: u32,
     hold_max: u32,
     service: text(SERVICE_LEN),
@@ -136,6 +147,8 @@ export const LAYOUT = {
     released: count64,
     sum_ms: count64,
     buckets: array(count64, HOLD_BUCKETS.length),
+    connections_handed_over: count64,
+    connections_reset: count64,
   }),
   rm_listener: new Struct({
     cookie: u64,
@@ -160,9 +173,23 @@ export const LAYOUT = {
     sockarray: flag(u8),
     addr: bytes(16),
     comm: text(COMM_LEN),
+    keyed: flag(u8),
+    pad: bytes(3),
+    incoming_cpu: u32,
   }),
   rm_iter_options: new Struct({ pidns: u32, udp: flag(u8), pad: bytes(3) }),
+  rm_standby_port: STANDBY_PORT,
+  rm_standby_binds: new Struct({ uid: u32, pad: u32, reported_ns: u64 }),
+  rm_refused_bind: new Struct({
+    port: { ...bytes(STANDBY_PORT.size), alignment: 4 },
+    pid: u32,
+    uid: u32,
+    reuseport: flag(u8),
+    pad: bytes(3),
+  }),
+  rm_process: new Struct({ pid: u32, netns: u32, mntns: u32 }),
   rm_bind_event: new Struct({ port: u16, pad: u16, pid: u32 }),
+  rm_bind_budget: new Struct({ limit: count64, taken: count64, missed: count64 }),
   rm_adoption: new Struct({
     abi_version: u32,
     pad: u32,
@@ -178,6 +205,10 @@ export const CONTROL_SECTION = ".data.control";
 export const RODATA = ".rodata";
 export const SELECT_PROGRAM = "select_listener";
 export const ITERATOR_PROGRAM = "list_listeners";
+/** Programs of standby_binds.bpf.o. */
+export const BINDING_PROGRAMS = ["binding4", "binding6"] as const;
+export const PROCESSES_PROGRAM = "list_processes";
+export const CONNECTIONS_PROGRAM = "list_connections";
 export const BOUND_PROGRAMS = ["bound4", "bound6"] as const;
 /** Programs of adopt.bpf.o; the pins of their links have the same names. */
 export const BIND_PROGRAMS = ["bind4", "bind6"] as const;

@@ -3,9 +3,33 @@ import { isIPv4, isIPv6 } from "node:net";
 
 export type Family = "ipv4" | "ipv6";
 
-/** Returns the canonical text of an IPv6 address (RFC 5952; IPv4-mapped in hex), by WHATWG URL. */
+const MAPPED = "::ffff:";
+
+/** Returns the canonical text of an IPv6 address (RFC 5952; IPv4-mapped as `::ffff:192.0.2.7`). */
 export function canonicalIPv6(text: string): string {
+  const address = compressed(text);
+  const [high, low, ...rest] = address.startsWith(MAPPED)
+    ? address.slice(MAPPED.length).split(":")
+    : [];
+  if (high === undefined || low === undefined || rest.length > 0) return address;
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt16BE(Number.parseInt(high, 16), 0);
+  bytes.writeUInt16BE(Number.parseInt(low, 16), 2);
+  return MAPPED + formatAddress("ipv4", bytes);
+}
+
+/** Returns an IPv6 address in hex with its longest zeros compressed, by WHATWG URL. */
+function compressed(text: string): string {
   return new URL(`http://[${text}]`).hostname.slice(1, -1);
+}
+
+/**
+ * Returns the IPv4 address that a socket bound to `address` serves, and no other: of an IPv6 socket,
+ * the address that is mapped (RFC 4291, 2.5.5.2). Null if there is none.
+ */
+export function ipv4Of(family: Family, address: string): string | null {
+  if (family === "ipv4") return address;
+  return address.startsWith(MAPPED) && address.includes(".") ? address.slice(MAPPED.length) : null;
 }
 
 /** Returns the text of an address: 4 bytes for IPv4, 16 for IPv6, network byte order. */
@@ -23,7 +47,7 @@ export function addressBytes(family: Family, text: string): Buffer {
     for (const [i, part] of text.split(".").entries()) out.writeUInt8(Number(part), i);
     return out;
   }
-  const [head = "", tail] = canonicalIPv6(text).split("::");
+  const [head = "", tail] = compressed(text).split("::");
   const words = (s: string | undefined) => (s ? s.split(":") : []);
   const last = words(tail);
   for (const [i, word] of words(head).entries())

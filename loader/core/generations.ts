@@ -6,6 +6,9 @@ export const START_GAP_MS = 1_000;
 /** A listener that opens within this time of a departure from the newest generation replaces it. */
 export const RESPAWN_MS = 10_000;
 
+/** The last generation: a group begins one with each start of its server. */
+export const MAX_GENERATION = 2 ** 31;
+
 /** The generations of newcomers, which are given in the order in which they opened. */
 export class Generations {
   /** When listeners left, descending; without those up to the newcomer given before. */
@@ -48,7 +51,9 @@ function generationOf(slots: readonly Slot[], openedMs: number, arriving: number
   if (someListen && vacancies(members, openedMs) >= arriving) return newest;
   const lastMs = members.reduce((max, m) => Math.max(max, m.openedMs), Number.NEGATIVE_INFINITY);
   const someLeft = slots.some(({ closedMs }) => isWithin(closedMs, lastMs, openedMs));
-  return !someLeft && openedMs - lastMs <= START_GAP_MS ? newest : newest + 1;
+  return !someLeft && openedMs - lastMs <= START_GAP_MS
+    ? newest
+    : Math.min(newest + 1, MAX_GENERATION);
 }
 
 /** Returns how many of these left less than RESPAWN_MS before and have not been replaced. */

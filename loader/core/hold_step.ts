@@ -59,12 +59,12 @@ function alone({ hold, left, standby, heldSinceMs, nowMs }: Situation): Step {
     return { standby: standby === "deaf" ? "close" : "keep" };
   }
   if (standby === "deaf") return { standby: "close", ends: "released" };
-  if (nowMs - heldSinceMs >= hold.timeMs) return { standby: "close", ends: "expired" };
+  if (leftMs(hold, heldSinceMs, nowMs) === 0) return { standby: "close", ends: "expired" };
   // A sidecar was killed during a hold: the next one holds for the remaining time.
   return { standby: standby === "none" ? "open" : "keep" };
 }
 
-/** Returns the remaining time of a hold, ms. */
+/** Returns the remaining time of a hold, ms; 0 for one that would begin in the future. */
 export function leftMs(hold: HoldPolicy, heldSinceMs: number, nowMs: number): number {
-  return Math.max(0, heldSinceMs + hold.timeMs - nowMs);
+  return heldSinceMs > nowMs ? 0 : Math.max(0, heldSinceMs + hold.timeMs - nowMs);
 }

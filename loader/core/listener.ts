@@ -1,5 +1,5 @@
 /** Listeners, the processes that own them, and the key of the group they form. Pure. */
-import { type Family, formatEndpoint } from "./address.ts";
+import { type Family, familyOf, formatEndpoint } from "./address.ts";
 
 /**
  * What two listeners of one group have in common. Their uid is equal too: the kernel requires it.
@@ -47,6 +47,13 @@ export interface Listener {
    * sockmap.
    */
   readonly sockarray: boolean;
+  /** TCP_MD5SIG or TCP_AO keys are set: it answers only peers that have one. */
+  readonly keyed: boolean;
+  /**
+   * The CPU whose packets the kernel's hash gives it (SO_INCOMING_CPU, Linux 6.2 and newer);
+   * less than 0: none.
+   */
+  readonly incomingCpu: number;
   readonly owners: readonly Owner[];
 }
 
@@ -59,6 +66,9 @@ export interface Queues {
 
 /** The queues of a listener that no snapshot contains. */
 export const NO_QUEUES: Queues = { length: 0, limit: 0, halfOpen: 0 };
+
+/** No listener has a connection. */
+export const NOTHING_QUEUED: QueuesByCookie = new Map();
 
 /** Queues by the cookie of their listener. */
 export type QueuesByCookie = ReadonlyMap<bigint, Queues>;
@@ -77,6 +87,22 @@ export function groupName(key: GroupKey): string {
   const only = key.v6only ? "-v6only" : "";
   const address = key.address.replaceAll(".", "_");
   return `${key.netns}-${key.family}-${address}-${key.port}${device}${only}`;
+}
+
+/** Returns the key of the group with this name, or null if no group can have it. */
+export function groupKeyOf(name: string): GroupKey | null {
+  const [, netns, family, written = "", port, device = "0", only] =
+    /^(\d+)-(ipv4|ipv6)-(.+?)-(\d+)(?:-dev(\d+))?(-v6only)?$/.exec(name) ?? [];
+  const address = written.replaceAll("_", ".");
+  if (family === undefined || familyOf(address) !== family) return null;
+  return {
+    netns: Number(netns),
+    family: family as Family,
+    address,
+    port: Number(port),
+    ifindex: Number(device),
+    v6only: only !== undefined,
+  };
 }
 
 /** True for listeners that a service can cover: TCP or MPTCP members of a reuseport group. */

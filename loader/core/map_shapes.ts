@@ -1,5 +1,5 @@
 /** Shapes of the pinned maps, by a group's slots and the host's CPUs. Pure. */
-import { CANDIDATE_LINES, LAYOUT, LINE_SLOTS, OUTCOMES } from "./abi.ts";
+import { CANDIDATE_LINES, LAYOUT, LINE_CPUS, LINE_SLOTS, MAX_SLOTS, OUTCOMES } from "./abi.ts";
 
 /** The properties of a map that are checked before its memory is used. Sizes in bytes. */
 export interface MapShape {
@@ -48,19 +48,30 @@ export type GroupMap = keyof typeof GROUP_MAPS;
 /** Entries of `listeners` beyond the slots: for the standby, and for a readiness probe. */
 const EXTRA_ENTRIES = 2;
 
-/** Returns the number of lines in one of a group's two plans. */
-export function planLines(slots: number): number {
+/** Returns whether a group can have this many slots. */
+export function isCapacity(slots: number): boolean {
+  return slots >= LINE_SLOTS && slots <= MAX_SLOTS && Number.isInteger(Math.log2(slots));
+}
+
+/** Returns the line of a plan at which the targets by CPU begin. */
+export function cpuLine(slots: number): number {
   return CANDIDATE_LINES + (3 * slots) / LINE_SLOTS;
+}
+
+/** Returns the number of lines in one of a group's two plans. */
+export function planLines(slots: number, cpus: number): number {
+  return cpuLine(slots) + Math.ceil(cpus / LINE_CPUS);
 }
 
 /** Counters per cache line, which only one CPU writes. */
 const LINE_COUNTERS = 8;
 
 /**
- * Returns the number of counters per CPU: outcomes, slots and the standby, in whole cache lines.
+ * Returns the number of counters per CPU: outcomes, slots, the standby and, at the end, the
+ * sidecar's own connections; in whole cache lines.
  */
 export function cpuCounters(slots: number): number {
-  return Math.ceil((OUTCOMES.length + slots + 1) / LINE_COUNTERS) * LINE_COUNTERS;
+  return Math.ceil((OUTCOMES.length + slots + 2) / LINE_COUNTERS) * LINE_COUNTERS;
 }
 
 /**
@@ -74,8 +85,9 @@ export function groupShapes(slots: number, cpus: number): Record<GroupMap, Requi
     listeners: { entries: slots + EXTRA_ENTRIES },
     // At most a quarter full, so that a cookie finds a free entry among its SOURCE_TRIES.
     sources: { entries: 4 * slots },
-    plans: { entries: 2 * planLines(slots) },
-    control: { value: size + cpus * cpuCounters(slots) * 8 },
+    plans: { entries: 2 * planLines(slots, cpus) },
+    // One block for each CPU, and one for the programs that this one has replaced.
+    control: { value: size + (cpus + 1) * cpuCounters(slots) * 8 },
     migrations: { entries: slots + 2 }, // one row for unknown sources, one for the standby
     slots: { entries: slots },
   };

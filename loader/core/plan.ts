@@ -22,10 +22,19 @@ export interface Plan {
   readonly targets: Targets;
 }
 
-/** Returns the number of slots for a group: room for several generations. */
+/** Returns the number of slots for a new group: room for several generations. */
 export function capacityFor(listeners: number): number {
   const wanted = 2 ** Math.ceil(Math.log2(Math.max(1, listeners * 8)));
   return Math.min(Math.max(wanted, 64), MAX_SLOTS);
+}
+
+/**
+ * Returns the number of slots for a group that has `slots`: the same, or room for two generations
+ * if it has more listeners than that. At the ABI's limit it can have more listeners than slots.
+ */
+export function grownCapacity(slots: number, listeners: number): number {
+  if (listeners <= slots) return slots;
+  return Math.min(2 ** Math.ceil(Math.log2(2 * listeners)), MAX_SLOTS);
 }
 
 /**
@@ -47,11 +56,14 @@ export function makePlan(
   const slots = new Map(previous.map((s) => [s.slot, leaveOrStay(s, listening, nowMs)]));
   const classes = new Classes(slots.values());
   for (const slot of slots.values()) {
-    const optionsDigest = listening.get(slot.cookie)?.optionsDigest;
+    const one = listening.get(slot.cookie);
     // A server can set options after listen(), or at a reload.
-    if (!optionsDigest || optionsDigest === slot.optionsDigest) continue;
+    if (!one || hasSameOptions(slot, one)) continue;
+    const { incomingCpu } = one;
+    const optionsDigest = one.optionsDigest || slot.optionsDigest;
     classes.remove(slot);
-    const changed = { ...slot, optionsDigest, class: classes.of(optionsDigest) };
+    const number = optionsDigest === slot.optionsDigest ? slot.class : classes.of(optionsDigest);
+    const changed = { ...slot, optionsDigest, class: number, incomingCpu };
     classes.add(changed);
     slots.set(slot.slot, changed);
   }
@@ -65,7 +77,7 @@ export function makePlan(
   const free = freeSlots(slots, capacity, newcomers.length);
   const added: Slot[] = [];
   const forgotten: bigint[] = [];
-  for (const [i, { cookie, openedMs, optionsDigest }] of newcomers
+  for (const [i, { cookie, openedMs, optionsDigest, incomingCpu }] of newcomers
     .slice(0, free.length)
     .entries()) {
     const slot = free[i] ?? 0;
@@ -77,6 +89,7 @@ export function makePlan(
       optionsDigest: optionsDigest ?? 0n,
       generation: generations.next(slots.values(), openedMs, newcomers.length - i),
       class: classes.of(optionsDigest ?? 0n),
+      incomingCpu,
       drained: false,
     };
     const before = slots.get(slot);
@@ -93,19 +106,26 @@ export function makePlan(
   const next = [...slots.values()].toSorted((a, b) => a.slot - b.slot);
   const unchanged = new Set([...previous, ...added]);
   const changed = next.filter((slot) => !unchanged.has(slot));
-  return { slots: next, added, changed, forgotten, unplaced, targets: chooseTargets(next, policy) };
+  const targets = chooseTargets(next, policy, unplaced.length === 0);
+  return { slots: next, added, changed, forgotten, unplaced, targets };
 }
 
 /** Returns whether no listener came, left or changed its options, which is nearly always true. */
 function isSettled(slots: readonly Slot[], listening: ReadonlyMap<bigint, Seen>): boolean {
   let known = 0;
-  for (const { cookie, closedMs, optionsDigest } of slots) {
-    const one = listening.get(cookie);
-    if ((one === undefined) === (closedMs === null)) return false;
-    if (one?.optionsDigest && one.optionsDigest !== optionsDigest) return false;
+  for (const slot of slots) {
+    const one = listening.get(slot.cookie);
+    if ((one === undefined) === (slot.closedMs === null)) return false;
+    if (one && !hasSameOptions(slot, one)) return false;
     if (one) known++;
   }
   return known === listening.size;
+}
+
+/** Options that were not read, or could not be, are those from before. */
+function hasSameOptions(slot: Slot, { optionsDigest, incomingCpu }: Seen): boolean {
+  if (incomingCpu !== slot.incomingCpu) return false;
+  return !optionsDigest || optionsDigest === slot.optionsDigest;
 }
 
 /** Returns the slots, with closing times for listeners that are not in `listening`. */

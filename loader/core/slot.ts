@@ -13,9 +13,17 @@ export interface Slot {
   readonly generation: number;
   /** Settings class, from 1; 0: unknown. */
   readonly class: number;
+  /** The CPU that it prefers; less than 0: none. */
+  readonly incomingCpu: number;
   /** Drained by command, so not a target. */
   readonly drained: boolean;
 }
+
+/** Set in the digest of options that decide which peers are admitted. */
+export const GUARDS_BIT = 1n;
+
+/** Returns whether a listener with options of this digest admits only some peers. */
+export const guardsPeers = (optionsDigest: bigint): boolean => (optionsDigest & GUARDS_BIT) !== 0n;
 
 /** A listener in the snapshot. */
 export interface Seen {
@@ -24,6 +32,8 @@ export interface Seen {
   readonly openedMs: number;
   /** Digest of its socket options; 0n: they could not be read; null: not read, so unchanged. */
   readonly optionsDigest: bigint | null;
+  /** As {@link Slot.incomingCpu}. */
+  readonly incomingCpu: number;
 }
 
 /** The longest time, and the most connections, of a hold. */

@@ -1,30 +1,40 @@
 /** SPEC: the listen address on the command line. Pure. */
 
 import { UsageError } from "../errors.ts";
-import { canonicalIPv6, type Family, familyOf, formatEndpoint } from "./address.ts";
+import { canonicalIPv6, type Family, familyOf, formatEndpoint, ipv4Of } from "./address.ts";
 
-/** A listen address; without `address` it covers every address of both families. */
+/**
+ * A listen address; without `address` it covers every address of both families, without `port` every
+ * port.
+ */
 export interface Spec {
   /** Canonical text; it is the service's name. */
   readonly text: string;
   readonly family: Family | null;
   readonly address: string | null;
-  readonly port: number;
+  readonly port: number | null;
+  /** Addresses that it does not cover. */
+  readonly except?: readonly Spec[];
 }
+
+/** The text of a SPEC that covers every port. */
+const EVERY_PORT = ":*";
 
 const FORMS = "':443', '0.0.0.0:443', '192.0.2.7:443', '[::]:443' or '[2001:db8::1]:443'";
 
 /**
- * Parses `:PORT`, `IPV4:PORT` or `[IPV6]:PORT`.
+ * Parses `:PORT`, `IPV4:PORT`, `[IPV6]:PORT` or `:*`. `PORT` and `*:PORT`, as ss(8) prints it, are
+ * `:PORT`.
  * @throws UsageError with the mistake and the valid forms
  */
 export function parseSpec(text: string): Spec {
   const fail = (why: string): never => {
     throw new UsageError(`'${text}' is not a SPEC: ${why}; write ${FORMS}`);
   };
-  const match = /^(?:\[([^\]]*)\]|([^:[\]]*)):([^:]*)$/.exec(text);
+  const written = /^\d+$/.test(text) ? `:${text}` : text.replace(/^\*:/, ":");
+  if (written === EVERY_PORT) return { text: EVERY_PORT, family: null, address: null, port: null };
+  const match = /^(?:\[([^\]]*)\]|([^:[\]]*)):([^:]*)$/.exec(written);
   if (!match) {
-    if (/^\d+$/.test(text)) return fail(`a port is written ':${text}'`);
     if (familyOf(text) === "ipv6") return fail("an IPv6 address stands in brackets, with a port");
     return fail("it is not ADDRESS:PORT");
   }
@@ -43,11 +53,28 @@ export function parseSpec(text: string): Spec {
   return { text: formatEndpoint("ipv4", v4, port), family: "ipv4", address: v4, port };
 }
 
-/** Returns whether `spec` names this local address; `0.0.0.0` names only itself. */
+/**
+ * Returns whether `spec` names this local address. `0.0.0.0` names only itself; `192.0.2.7` also
+ * names an IPv6 socket that is bound to it (`::ffff:192.0.2.7`).
+ */
 export function matchesSpec(
   spec: Spec,
   at: { readonly family: Family; readonly address: string; readonly port: number },
 ): boolean {
-  if (spec.port !== at.port) return false;
-  return spec.address === null || (spec.family === at.family && spec.address === at.address);
+  if (spec.port !== null && spec.port !== at.port) return false;
+  if (spec.except?.some((each) => matchesSpec(each, at))) return false;
+  if (spec.address === null || (spec.family === at.family && spec.address === at.address))
+    return true;
+  return spec.family === "ipv4" && spec.address === ipv4Of(at.family, at.address);
+}
+
+/** Returns the port of a SPEC. @throws UsageError if it covers every port */
+export function portOf({ text, port }: Spec): number {
+  if (port !== null) return port;
+  throw new UsageError(`'${text}' names no port, which is needed here; write ${FORMS}`);
+}
+
+/** Returns the ports that SPECs name; none of one that covers every port. */
+export function portsOf(specs: readonly Spec[]): number[] {
+  return specs.flatMap(({ port }) => port ?? []);
 }

@@ -35,11 +35,13 @@ export const u64 = field<bigint>(
   (from, at) => from.readBigUInt64LE(at),
   (to, at, value) => to.writeBigUInt64LE(value, at),
 );
-/** A __u64 below 2^53, such as a count or a time. */
+const below2To53 = (count: number) => Math.min(count, Number.MAX_SAFE_INTEGER);
+
+/** A __u64 below 2^53, such as a count or a time; a larger one is read and written as 2^53 - 1. */
 export const count64 = field<number>(
   8,
-  (from, at) => from.readUInt32LE(at) + from.readUInt32LE(at + 4) * 2 ** 32,
-  (to, at, value) => to.writeBigUInt64LE(BigInt(value), at),
+  (from, at) => below2To53(from.readUInt32LE(at) + from.readUInt32LE(at + 4) * 2 ** 32),
+  (to, at, value) => to.writeBigUInt64LE(BigInt(below2To53(value)), at),
 );
 
 /** A __u8 or __u32 that is 0 or 1. */
@@ -65,8 +67,9 @@ export const text = (size: number, encoding: BufferEncoding = "utf8"): Field<str
   size,
   alignment: 1,
   read: (from, at) => {
-    const end = from.indexOf(0, at);
-    return from.toString(encoding, at, end < 0 ? at + size : Math.min(end, at + size));
+    const last = at + size - 1;
+    const end = from.subarray(at, last).indexOf(0);
+    return from.toString(encoding, at, end < 0 ? last : at + end);
   },
   write: (to, at, value) => void to.write(value, at, size - 1, encoding),
 });
@@ -94,6 +97,15 @@ type Fields = Readonly<Record<string, Field<never> | Field<unknown>>>;
 type ValueOf<F> = F extends Field<infer T> ? T : never;
 /** The members of a struct by name, without its padding. */
 export type Members<F> = { readonly [K in Exclude<keyof F, "pad">]: ValueOf<F[K]> };
+
+/**
+ * Returns a value of an append-only struct with the size it has here: of an older version's the rest
+ * is 0, of a newer one's it is left out.
+ */
+export function fitted<T extends Buffer | null>(value: T, size: number): T | Buffer {
+  if (value === null || value.length === size) return value;
+  return Buffer.concat([value], size);
+}
 
 export class Struct<F extends Fields> {
   readonly size: number;

@@ -1,6 +1,6 @@
 /** Chooses targets of new and of migrating connections from slots and policy. Pure. */
 import { MAX_CLASSES } from "./abi.ts";
-import type { Policy, Slot } from "./slot.ts";
+import { guardsPeers, type Policy, type Slot } from "./slot.ts";
 
 /** Slots for migrating connections. */
 export interface Candidates {
@@ -10,10 +10,20 @@ export interface Candidates {
   readonly rest: readonly number[];
 }
 
+/** Targets side by side in {@link Targets.syn} whose listeners prefer one CPU. */
+export interface CpuTargets {
+  readonly cpu: number;
+  /** Index of the first one. */
+  readonly from: number;
+  readonly count: number;
+}
+
 /** The slots that the program chooses from. */
 export interface Targets {
   /** For new connections; empty: the kernel's hash, or the standby if there is one. */
   readonly syn: readonly number[];
+  /** Those that get the new connections of a CPU (SO_INCOMING_CPU), as by the kernel's hash. */
+  readonly byCpu: readonly CpuTargets[];
   /** Every listener is drained and there is no standby: new connections are refused. */
   readonly refuse: boolean;
   /** For migrating connections, by settings class of the source. */
@@ -22,21 +32,33 @@ export interface Targets {
   readonly other: Candidates;
   /** Listening slots of any class that are not drained. */
   readonly count: number;
+  /** Migrating connections go to listeners with equal socket options, or nowhere. */
+  readonly strict: boolean;
 }
 
 const NO_CANDIDATES: Candidates = { best: [], rest: [] };
 
-export function chooseTargets(slots: readonly Slot[], policy: Policy): Targets {
+/** @param isComplete every listener has a slot */
+export function chooseTargets(slots: readonly Slot[], given: Policy, isComplete = true): Targets {
+  // Whatever the policy: another listener may admit peers that this one would not. One that has
+  // closed counts, as its connections are still to migrate.
+  const isGuarded = slots.some(({ optionsDigest }) => guardsPeers(optionsDigest));
+  const policy: Policy = isGuarded ? { ...given, settings: "strict" } : given;
   const live = slots.filter(({ closedMs }) => closedMs === null).toSorted(byPreference);
   const undrained = live.filter(({ drained }) => !drained);
   const newest = undrained[0]?.generation;
   const routed = policy.route === "newest" ? undrained.filter((s) => s.generation === newest) : [];
   // Without an explicit choice the kernel's hash gives a drained listener, or a standby, its share.
   const explicit = policy.hold || undrained.length < live.length;
+  // With one, a listener without a slot gets nothing, which is worse for all except a standby.
+  const leavesToKernel = !isComplete && !policy.hold;
   const any = candidatesOf(live, policy);
+  const chosen = policy.route === "kernel" && explicit ? undrained : routed;
+  const syn = leavesToKernel ? [] : chosen.toSorted((a, b) => a.incomingCpu - b.incomingCpu);
   return {
-    syn: numbers(policy.route === "kernel" && explicit ? undrained : routed),
-    refuse: undrained.length === 0 && live.length > 0 && !policy.hold,
+    syn: syn.map(({ slot }) => slot),
+    byCpu: cpuTargets(syn),
+    refuse: undrained.length === 0 && live.length > 0 && !policy.hold && isComplete,
     // A drained listener still accepts: it is a destination if there is no other.
     classes:
       undrained.length === 0 || undrained.length === live.length
@@ -44,6 +66,7 @@ export function chooseTargets(slots: readonly Slot[], policy: Policy): Targets {
         : candidatesByClass(undrained, candidatesOf(undrained, policy), policy),
     other: policy.settings === "strict" ? NO_CANDIDATES : any,
     count: undrained.length,
+    strict: policy.settings === "strict",
   };
 }
 
@@ -85,7 +108,16 @@ function candidatesOf(slots: readonly Slot[], { migrate }: Policy): Candidates {
   return { best, rest };
 }
 
-const numbers = (slots: readonly Slot[]): number[] => slots.map(({ slot }) => slot);
+/** Returns the runs of slots with one CPU. @param slots sorted by CPU */
+function cpuTargets(slots: readonly Slot[]): CpuTargets[] {
+  const runs: { cpu: number; from: number; count: number }[] = [];
+  for (const [from, { incomingCpu: cpu }] of slots.entries()) {
+    const last = runs.at(-1);
+    if (last?.cpu === cpu) last.count++;
+    else if (cpu >= 0) runs.push({ cpu, from, count: 1 });
+  }
+  return runs;
+}
 
 /** `draining`: drained by command; `superseded`: a newer generation is chosen instead. */
 export type Role = "target" | "draining" | "superseded" | "unknown";

@@ -12,7 +12,13 @@ import { BpfMap } from "../bpf/map.ts";
 import type { BpfObject } from "../bpf/object.ts";
 import { cpuNumbers } from "../bpf/possible_cpus.ts";
 import { CONTROL_SECTION, LAYOUT, RODATA } from "../core/abi.ts";
-import { cpuCounters, type GroupMap, groupShapes, RDONLY_PROG } from "../core/map_shapes.ts";
+import {
+  cpuCounters,
+  cpuLine,
+  type GroupMap,
+  groupShapes,
+  RDONLY_PROG,
+} from "../core/map_shapes.ts";
 
 /** Returns the name of a group's map in the object. */
 export function nameInObject(map: GroupMap): string {
@@ -22,11 +28,10 @@ export function nameInObject(map: GroupMap): string {
 /** Gives an object the `control` of a group with `slots` slots, before load. */
 export function useControlMap(object: BpfObject, slots: number): void {
   const cpus = cpuNumbers();
-  using control = BpfMap.create("control", groupShapes(slots, cpus).control);
-  object.useMap(CONTROL_SECTION, control);
+  object.useMap(CONTROL_SECTION, BpfMap.create("control", groupShapes(slots, cpus).control));
   const counters = cpuCounters(slots);
-  const sizes = LAYOUT.rm_sizes.encode({ counters: cpus * counters, cpu_counters: counters });
-  object.setData(RODATA, sizes);
+  const sizes = { counters: cpus * counters, cpu_counters: counters, cpu_line: cpuLine(slots) };
+  object.setData(RODATA, LAYOUT.rm_sizes.encode(sizes));
   // Not mappable: it would take whole pages.
   object.setFlags(RODATA, RDONLY_PROG);
 }

@@ -138,6 +138,11 @@ export function slotCounts(syn: number, cells: Float64Array, from = 0): SlotCoun
   return { syn, out, into };
 }
 
+/** Returns the number of decisions about connections in an accept queue. @param cells a slot's row */
+export function queueDecisions(cells: Float64Array): number {
+  return cells.subarray(0, OUTCOMES.length).reduce((sum, count) => sum + count, 0);
+}
+
 /** The part of a map that is read here. Offsets in bytes. */
 export interface Bytes {
   readonly shape: { readonly value: number };
@@ -166,5 +171,11 @@ export class Counters {
       addWords(sums, this.#control.readPart(cpu + from * WORD, cpu + to * WORD));
     }
     return sums;
+  }
+
+  /** Returns how many connections of the sidecar's own a listener was selected for. */
+  own(): number {
+    const last = this.#stride / WORD - 1;
+    return this.sum(last, last + 1)[0] ?? 0;
   }
 }

@@ -10,7 +10,7 @@ import {
   type Mode,
   SYN_REFUSE,
 } from "../core/abi.ts";
-import { planLines } from "../core/map_shapes.ts";
+import { cpuLine, planLines } from "../core/map_shapes.ts";
 import type { Candidates, Targets } from "../core/targets.ts";
 
 /** Size of a slot number, bytes. */
@@ -18,10 +18,10 @@ const SLOT_SIZE = LAYOUT.rm_plan_line.size / LINE_SLOTS;
 /** Index of the first target of new connections. */
 const SYN_INDEX = CANDIDATE_LINES * LINE_SLOTS;
 
-/** Returns the lines of a plan for a group with `slots` slots. */
-export function encodePlan(targets: Targets, slots: number): Buffer {
+/** Returns the lines of a plan. */
+export function encodePlan(targets: Targets, { slots, cpus }: PlanSize): Buffer {
   const { size, members: at } = LAYOUT.rm_candidates;
-  const out = Buffer.alloc(planLines(slots) * LAYOUT.rm_plan_line.size);
+  const out = Buffer.alloc(planLines(slots, cpus) * LAYOUT.rm_plan_line.size);
   const put = (list: readonly number[], index: number) => {
     for (const [i, slot] of list.entries()) out.writeUInt16LE(slot, (index + i) * SLOT_SIZE);
   };
@@ -44,12 +44,24 @@ export function encodePlan(targets: Targets, slots: number): Buffer {
   };
   for (const [number, candidates] of targets.classes.entries()) place(candidates, number);
   place(targets.other, MAX_CLASSES);
+  const byCpu = cpuLine(slots) * LAYOUT.rm_plan_line.size;
+  for (const { cpu, from, count } of targets.byCpu) {
+    if (cpu >= cpus) continue; // no packet arrives there
+    const entry = LAYOUT.rm_cpu_targets.encode({ first: SYN_INDEX + from, count });
+    entry.copy(out, byCpu + cpu * entry.length);
+  }
   return out;
 }
 
-/** Sizes of the group's maps, for `control`. */
-export interface Tables {
+/** The sizes of a plan. */
+export interface PlanSize {
   readonly slots: number;
+  /** Upper bound of CPU numbers. */
+  readonly cpus: number;
+}
+
+/** Sizes of the group's maps, for `control`. */
+export interface Tables extends PlanSize {
   /** Entries of `sources` - 1. */
   readonly sourceMask: number;
 }
@@ -79,12 +91,12 @@ export function encodeControl(
   targets: Targets,
   control: Control,
   probe: ProbeTarget,
-  { slots, sourceMask }: Tables,
+  { slots, cpus, sourceMask }: Tables,
 ): Buffer {
   const { syn, refuse } = targets;
   const { mode, standby, reportMoves } = control;
   return LAYOUT.rm_control.encode({
-    plan: active * planLines(slots),
+    plan: active * planLines(slots, cpus),
     probe: probe.port,
     probe_slot: probe.slot,
     source_mask: sourceMask,
@@ -102,8 +114,12 @@ export function encodeControl(
  * Returns the number of targets that the fast path chooses from, 0 for the kernel's hash, or
  * FAST_PATH_NONE.
  */
-function fastPathOf({ syn, refuse }: Targets, { standby }: Control, { port }: ProbeTarget): number {
-  if (port !== 0 || refuse) return FAST_PATH_NONE;
+function fastPathOf(
+  { syn, byCpu, refuse }: Targets,
+  { standby }: Control,
+  { port }: ProbeTarget,
+): number {
+  if (port !== 0 || refuse || byCpu.length > 0) return FAST_PATH_NONE;
   return syn.length === 0 && standby !== 0 ? FAST_PATH_NONE : syn.length;
 }
 

@@ -4,6 +4,7 @@ import type { BpfMap } from "../bpf/map.ts";
 import { LAYOUT } from "../core/abi.ts";
 import { planLines } from "../core/map_shapes.ts";
 import type { Targets } from "../core/targets.ts";
+import { Counters } from "./counters.ts";
 import {
   type Control,
   decodeControl,
@@ -17,6 +18,7 @@ import {
 export class PlanTable {
   readonly #plans: BpfMap;
   readonly #map: BpfMap;
+  readonly #counters: Counters;
   readonly #tables: Tables;
   #targets: Targets | null = null;
   #plan: Buffer | null = null;
@@ -30,6 +32,7 @@ export class PlanTable {
   constructor(maps: { readonly plans: BpfMap; readonly control: BpfMap }, tables: Tables) {
     this.#plans = maps.plans;
     this.#map = maps.control;
+    this.#counters = new Counters(maps.control, tables.slots);
     this.#tables = tables;
     this.invalidate();
   }
@@ -51,7 +54,7 @@ export class PlanTable {
 
   /** Writes the plan to the inactive half, then activates it with one write. */
   set(targets: Targets, control: Control): void {
-    const plan = encodePlan(targets, this.#tables.slots);
+    const plan = encodePlan(targets, this.#tables);
     this.#plan ??= this.#read();
     if (!this.#plan.equals(plan)) {
       this.#active = 1 - this.#active;
@@ -63,14 +66,19 @@ export class PlanTable {
     this.#setControl();
   }
 
-  /** Steers connections from one client port, in addition to the plan; effective at once. */
-  steer(probe: ProbeTarget): void {
+  /**
+   * Steers connections from one client port, in addition to the plan; effective at once. Returns a
+   * function that tells whether one has been steered since.
+   */
+  steer(probe: ProbeTarget): () => boolean {
     this.#probe = probe;
     this.#setControl();
+    const before = this.#counters.own();
+    return () => this.#counters.own() > before;
   }
 
   get #lines(): number {
-    return planLines(this.#tables.slots);
+    return planLines(this.#tables.slots, this.#tables.cpus);
   }
 
   #read(): Buffer {

@@ -1,7 +1,8 @@
 /** The pinned slots of one group: the listener of each, and its counts at the time it came. */
 
 import type { BpfMap } from "../bpf/map.ts";
-import { LAYOUT } from "../core/abi.ts";
+import { LAYOUT, MAX_CLASSES } from "../core/abi.ts";
+import { MAX_GENERATION } from "../core/generations.ts";
 import type { Slot } from "../core/slot.ts";
 import type { SlotCounts } from "./counters.ts";
 
@@ -73,6 +74,7 @@ export function encodeSlot({ slot, base }: SlotRecord): Buffer {
     generation: slot.generation,
     class: slot.class,
     drained: slot.drained,
+    incoming_cpu: slot.incomingCpu + 1,
     base_syn: base.syn,
     base_out: base.out,
     base_into: base.into,
@@ -80,12 +82,13 @@ export function encodeSlot({ slot, base }: SlotRecord): Buffer {
 }
 
 /**
- * Returns the record of slot `number` in the bytes of the whole map, or null if it was never used.
+ * Returns the record of slot `number` in the bytes of the whole map, or null if it was never used,
+ * or if this program cannot have written it.
  */
 export function decodeSlot(values: Buffer, number: number): SlotRecord | null {
   const value = LAYOUT.rm_slot.decode(values, number * LAYOUT.rm_slot.size);
   const { cookie, opened_ms: openedMs, closed_ms, generation, drained } = value;
-  if (cookie === 0n) return null;
+  if (cookie === 0n || value.class >= MAX_CLASSES || generation > MAX_GENERATION) return null;
   return {
     slot: {
       slot: number,
@@ -95,6 +98,7 @@ export function decodeSlot(values: Buffer, number: number): SlotRecord | null {
       optionsDigest: value.options_digest,
       generation,
       class: value.class,
+      incomingCpu: value.incoming_cpu - 1,
       drained,
     },
     base: { syn: value.base_syn, out: value.base_out, into: value.base_into },

@@ -42,6 +42,15 @@ export class Sources {
     this.#words = null;
   }
 
+  /** Returns every listener, also those that have closed. */
+  all(): Pick<Slot, "cookie" | "slot" | "class">[] {
+    return [...this.#read()].flatMap((word) => {
+      const low = Number(BigInt.asUintN(SOURCE_COOKIE_SHIFT, word));
+      const slot = (low >> SOURCE_ROW_SHIFT) - 1;
+      return word === 0n ? [] : { cookie: word >> COOKIE, slot, class: low % MAX_CLASSES };
+    });
+  }
+
   /** Adds a listener. Returns false if there is no room: it is then an unknown source. */
   set({ cookie, slot, class: number }: Pick<Slot, "cookie" | "slot" | "class">): boolean {
     const words = this.#read();

@@ -24,6 +24,20 @@ export const OPTIONAL_CAPABILITIES = [
 ] as const;
 export const CAP_SYS_ADMIN = 21n;
 
+type Capability = (typeof CAPABILITIES)[number]["name"];
+
+/** The capabilities without which a command does nothing, by what it does (docs/SECURITY.md). */
+const READ = ["CAP_PERFMON", "CAP_BPF"] as const;
+const CHANGE = ["CAP_SYS_PTRACE", ...READ] as const;
+export const RIGHTS = {
+  /** Reads pins and listeners. */
+  read: READ,
+  /** Changes pinned groups. */
+  change: CHANGE,
+  /** Loads programs, and attaches them. */
+  attach: ["CAP_NET_ADMIN", ...CHANGE],
+} as const satisfies Record<string, readonly Capability[]>;
+
 /** The kernel's BTF. */
 export const BTF = "/sys/kernel/btf/vmlinux";
 
@@ -50,18 +64,18 @@ export function effectiveCapabilities(): bigint {
 }
 
 /**
- * Checks capabilities and BTF.
- * @throws PermissionError, which names the first missing capability; NotSupportedError without BTF
+ * Checks the capabilities of a command, and BTF.
+ * @throws PermissionError, which names the missing ones; NotSupportedError without BTF
  */
-export function requireHost(): void {
-  const missing = missingCapabilities(effectiveCapabilities());
+export function requireHost(right: keyof typeof RIGHTS): void {
+  const needed: readonly string[] = RIGHTS[right];
+  const missing = missingCapabilities(effectiveCapabilities()).filter(({ name }) =>
+    needed.includes(name),
+  );
   const [first] = missing;
   if (first) {
     const list = missing.map(({ name, use }) => `${name} (${use})`).join(", ");
-    throw new PermissionError(
-      first.name,
-      `${processText()} lacks ${list}: run as root, or grant ${missing.length === 1 ? "it" : "them"}`,
-    );
+    throw new PermissionError(first.name, `${processText()} lacks ${list}: ${grantAdvice()}`);
   }
   if (!existsSync(BTF)) {
     throw new NotSupportedError(
@@ -69,6 +83,13 @@ export function requireHost(): void {
       `the kernel has no BTF at ${BTF}: boot one with CONFIG_DEBUG_INFO_BTF=y (Debian's have it)`,
     );
   }
+}
+
+/** Returns what to do about missing capabilities. Root lacks some only if they were taken away. */
+export function grantAdvice(): string {
+  return process.geteuid?.() === 0
+    ? "grant what is missing (unit: CapabilityBoundingSet=, container: --cap-add)"
+    : "run as root, or grant what is missing";
 }
 
 /** Describes this process in errors about capabilities: a root process may lack some, too. */

@@ -3,7 +3,7 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { CGROUP_NAME_LEN, CGROUP_PATH_LEN } from "../core/abi.ts";
 import { mountPoint } from "../core/mounts.ts";
-import { NotSupportedError, UsageError } from "../errors.ts";
+import { AbsentError, isExhausted, NotSupportedError, UsageError } from "../errors.ts";
 
 /** Returns the mount point of cgroup v2, or null if it is not mounted. */
 export function findCgroup2(): string | null {
@@ -20,13 +20,13 @@ export function requireCgroup2(): string {
 /**
  * Returns the path of an existing cgroup as /proc/PID/cgroup writes it.
  * @param text that path, or the cgroup's directory
- * @throws UsageError if the cgroup does not exist, NotSupportedError without cgroup v2
+ * @throws AbsentError if the cgroup does not exist, NotSupportedError without cgroup v2
  */
 export function cgroupPath(text: string): string {
   const mount = requireCgroup2();
   const path = belowMount(text, mount);
   if (!path.startsWith("/") || !existsSync(join(mount, path))) {
-    throw new UsageError(`cgroup '${text}' does not exist below ${mount}`);
+    throw new AbsentError(`cgroup '${text}' does not exist below ${mount}`);
   }
   return path;
 }
@@ -64,7 +64,7 @@ interface CgroupLocation {
 
 /**
  * Returns where the cgroup `path` is, or will be.
- * @throws UsageError if its parent does not exist, NotSupportedError without cgroup v2
+ * @throws AbsentError if its parent does not exist, NotSupportedError without cgroup v2
  */
 export function locateCgroup(path: string): CgroupLocation {
   const mount = requireCgroup2();
@@ -74,7 +74,7 @@ export function locateCgroup(path: string): CgroupLocation {
   if (!found?.isDirectory()) {
     const isSlice = directory.endsWith(".slice");
     const command = isSlice ? `systemctl start ${basename(directory)}` : `mkdir ${directory}`;
-    throw new UsageError(
+    throw new AbsentError(
       `the cgroup ${path} cannot be adopted: its parent ${directory} does not exist; run '${command}'`,
     );
   }
@@ -104,11 +104,15 @@ function isCanonical(path: string): boolean {
   );
 }
 
-/** Returns the cgroup of a process, or null if it has ended or cgroup v2 is not mounted. */
+/**
+ * Returns the cgroup of a process, or null if it has ended or cgroup v2 is not mounted.
+ * @throws EMFILE
+ */
 export function cgroupOf(pid: number): string | null {
   try {
     return /^0::(.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, "utf8"))?.[1] ?? null;
-  } catch {
+  } catch (error) {
+    if (isExhausted(error)) throw error;
     return null;
   }
 }

@@ -8,7 +8,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { ConflictError, NotSupportedError, PermissionError } from "../errors.ts";
+import { ConflictError, isExhausted, NotSupportedError, PermissionError } from "../errors.ts";
 import { cgroupOf, findCgroup2, isBelow } from "./cgroup.ts";
 
 /**
@@ -75,13 +75,20 @@ export class ServerCgroup implements Disposable {
     return /^populated 0$/m.test(readFileSync(join(this.#directory, "cgroup.events"), "utf8"));
   }
 
-  /** Sends `signal` to each process. */
-  signal(signal: NodeJS.Signals): void {
-    for (const pid of this.pids()) {
+  /** Returns the processes whose parent is not in the cgroup, such as the master of a daemon. */
+  roots(): number[] {
+    const pids = this.pids();
+    return pids.filter((pid) => !pids.includes(parentOf(pid)));
+  }
+
+  /** Sends `signal` to its processes, except those of other users without CAP_KILL. */
+  signal(signal: NodeJS.Signals, pids: readonly number[] = this.pids()): void {
+    for (const pid of pids) {
       try {
         process.kill(pid, signal);
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+        const { code } = error as NodeJS.ErrnoException;
+        if (code !== "ESRCH" && code !== "EPERM") throw error;
       }
     }
   }
@@ -144,5 +151,16 @@ export class ServerCgroup implements Disposable {
       "cgroup v2",
       `cgroup ${this.path} cannot have processes (its type is '${type}'): start exec from another cgroup`,
     );
+  }
+}
+
+/** Returns the parent of a process (proc_pid_stat(5)); 0 if the process has ended. */
+function parentOf(pid: number): number {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    return Number(stat.slice(stat.lastIndexOf(")")).split(" ")[2]);
+  } catch (error) {
+    if (isExhausted(error)) throw error;
+    return 0;
   }
 }

@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { type Dirent, existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { UsageError } from "../errors.ts";
+import { AbsentError, isExhausted } from "../errors.ts";
 import { requireCgroup2 } from "./cgroup.ts";
 
 /** Unit types other than services (systemd.unit(5)). */
@@ -28,7 +28,8 @@ const systemctlShow: ShowUnit = (unit) => {
         return [name, value.join("=")];
       }),
     );
-  } catch {
+  } catch (error) {
+    if (isExhausted(error)) throw error;
     return null;
   }
 };
@@ -36,11 +37,11 @@ const systemctlShow: ShowUnit = (unit) => {
 /**
  * Returns the cgroup of service `name` (`app` or `app.service`), as /proc/PID/cgroup writes it.
  * Searches the tree of cgroups if systemd does not answer.
- * @throws UsageError if the service does not exist, NotSupportedError without cgroup v2
+ * @throws AbsentError if the service does not exist, NotSupportedError without cgroup v2
  */
 export function unitCgroup(name: string, show: ShowUnit = systemctlShow): string {
   const fail = (why: string): never => {
-    throw new UsageError(`unit ${name}: ${why}`);
+    throw new AbsentError(`unit ${name}: ${why}`);
   };
   if (!/^[\w:.\\@-]+$/.test(name) || name.startsWith("-")) fail("not a valid unit name");
   if (NO_SERVICE.test(name)) fail("not a service; give its cgroup with --cgroup");
@@ -80,7 +81,8 @@ function* cgroupsBelow(mount: string, path = ""): Generator<string> {
   let entries: Dirent[] = [];
   try {
     entries = readdirSync(join(mount, path), { withFileTypes: true });
-  } catch {
+  } catch (error) {
+    if (isExhausted(error)) throw error;
     // The cgroup was removed meanwhile.
   }
   for (const entry of entries) {

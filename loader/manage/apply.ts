@@ -1,15 +1,15 @@
 /** Puts a plan in force for a group, in an order that is safe to be interrupted at every step. */
 
 import type { Mode } from "../core/abi.ts";
-import { endpoint, isSelectable, type Listener } from "../core/listener.ts";
+import { isSelectable, type Listener } from "../core/listener.ts";
 import { makePlan, type Plan } from "../core/plan.ts";
 import type { Slot } from "../core/slot.ts";
-import { AlreadyManagedError, hasCode } from "../errors.ts";
+import type { Targets } from "../core/targets.ts";
 import { NO_COUNTS } from "../group/counters.ts";
 import type { Group } from "../group/group.ts";
 import type { GroupRecord } from "../group/group_record.ts";
 import type { SlotRecord } from "../group/slots.ts";
-import { borrow } from "../net/borrow.ts";
+import { placeListener } from "../hold/members.ts";
 import { migratesByItself } from "../net/netns.ts";
 import { boottimeMs } from "../sys/libc.ts";
 import { OptionSchedule } from "./option_schedule.ts";
@@ -48,6 +48,7 @@ export function applyGroup(
   const seen = members.map((member, i) => ({
     cookie: member.cookie,
     openedMs: openedMs[i] ?? nowMs,
+    incomingCpu: member.incomingCpu,
     optionsDigest:
       hasNewcomers && known.has(member.cookie)
         ? null
@@ -72,22 +73,23 @@ export function applyGroup(
   const byCookie = new Map(members.map((member) => [member.cookie, member]));
   for (const slot of plan.slots) {
     const member = byCookie.get(slot.cookie);
-    if (member && group.cookieIn(slot.slot) !== slot.cookie) place(group, slot, member);
+    if (member && group.cookieIn(slot.slot) !== slot.cookie)
+      placeListener(group, slot.slot, member);
   }
   // Then the targets, all at once.
   const standby = record.hold ? group.standbySlot : 0;
   const { reportMoves = group.reportsMoves } = options;
-  group.setPlan(plan.targets, { mode: modeOf(record), standby, reportMoves });
+  group.setPlan(plan.targets, { mode: modeOf(record, plan.targets), standby, reportMoves });
   return plan;
 }
 
 /**
  * Returns the program's mode for migrating connections; `observe` does what the kernel would do.
  */
-function modeOf({ migrate, settings, key }: GroupRecord): Mode {
+function modeOf({ migrate, key }: GroupRecord, { strict }: Targets): Mode {
   if (migrate === "off") return "drop";
   if (migrate === "observe") return migratesByItself(key.netns) ? "pass" : "drop";
-  return settings === "strict" ? "strict" : "select";
+  return strict ? "strict" : "select";
 }
 
 /**
@@ -113,21 +115,4 @@ function change(group: Group, slot: Slot, was: SlotRecord | undefined): void {
   const again = was.slot.closedMs !== null && slot.closedMs === null;
   if (slot.class !== was.slot.class) group.setSource(slot);
   group.setSlot({ slot, base: again ? group.slotCounts(slot.slot) : was.base });
-}
-
-function place(group: Group, slot: Slot, member: Listener): void {
-  borrow(member, (fd) => {
-    try {
-      group.setListener(slot.slot, fd);
-    } catch (error) {
-      if (hasCode(error, "EBUSY")) {
-        throw new AlreadyManagedError(
-          `the listener of pid ${member.owners[0]?.pid} on ${endpoint(member.key)} is already managed by another BPF map (REUSEPORT_SOCKARRAY or sockmap); remove it from that map first`,
-          { cause: error },
-        );
-      }
-      // It stopped listening after the snapshot; the next one shows that.
-      if (!hasCode(error, "EOPNOTSUPP", "EINVAL")) throw error;
-    }
-  });
 }

@@ -1,18 +1,20 @@
 /** A group under a sidecar's management, from its first refresh until it is detached or left. */
-
-import { Lock, type PinTree } from "../bpf/pin_tree.ts";
-import { endpoint, type GroupMatch, type Listener, type QueuesByCookie } from "../core/listener.ts";
+import type { Lock } from "../bpf/directory_lock.ts";
+import type { PinTree } from "../bpf/pin_tree.ts";
+import { type Listener, NOTHING_QUEUED, type QueuesByCookie } from "../core/listener.ts";
 import type { Plan } from "../core/plan.ts";
-import { Group } from "../group/group.ts";
-import { newRecord, recorded } from "../group/group_record.ts";
-import { allOrNothing } from "../rollback.ts";
+import type { Group } from "../group/group.ts";
+import { recorded } from "../group/group_record.ts";
+import { placed, splitStandby } from "../hold/members.ts";
+import { placeOf } from "../observe/netns_label.ts";
 import { boottimeMs } from "../sys/libc.ts";
 import { applyGroup } from "./apply.ts";
-import { attachGroup, detachProgram, refuseForeign } from "./attach.ts";
+import { attachGroup } from "./attach.ts";
 import { detachGroup } from "./detach_group.ts";
 import { GroupHold } from "./group_hold.ts";
-import type { ManageOptions, Refreshed } from "./manage_options.ts";
-import { refuseUnselectable, splitStandby } from "./members.ts";
+import { GroupNews } from "./group_news.ts";
+import { Growth } from "./grow.ts";
+import type { ManageOptions, Origin, Refreshed } from "./manage_options.ts";
 import { differingClasses } from "./option_differences.ts";
 import { OptionSchedule } from "./option_schedule.ts";
 import { type LastRefresh, needsReread, nextRereadMs } from "./refresh_schedule.ts";
@@ -21,27 +23,37 @@ import { Waker } from "./waker.ts";
 /** Owns the group's pins: no other sidecar can manage the group meanwhile. */
 export class ManagedGroup implements Disposable {
   readonly group: Group;
-  /** It was not pinned before. */
-  readonly isNew: boolean;
-  readonly #lock: Lock;
+  readonly origin: Origin;
+  readonly #pinTree: PinTree;
+  #lock: Lock;
   #options: ManageOptions;
   readonly #optionSchedule = new OptionSchedule();
   /** Pairs of settings classes whose difference was reported. */
   readonly #reportedDifferences = new Set<string>();
-  readonly #hold: GroupHold;
+  readonly hold: GroupHold;
+  readonly #growth: Growth;
+  readonly #news = new GroupNews();
   #waker: Waker | null = null;
   /** The listeners the plan in force is for; null: this process has not applied one. */
   #targets: readonly Listener[] | null = null;
   #last: LastRefresh | null = null;
-  /** Since when there has been no target; null: there is one. */
+  /** Since when nothing has listened; null: something does. */
   #emptySinceMs: number | null = boottimeMs();
 
-  private constructor(group: Group, lock: Lock, isNew: boolean, options: ManageOptions) {
+  /** Owns `group` and `lock`, the lock on the directory of its pins. */
+  constructor(
+    pinTree: PinTree,
+    group: Group,
+    lock: Lock,
+    { origin, options }: { readonly origin: Origin; readonly options: ManageOptions },
+  ) {
+    this.#pinTree = pinTree;
     this.group = group;
     this.#lock = lock;
-    this.isNew = isNew;
+    this.origin = origin;
     this.#options = options;
-    this.#hold = new GroupHold(group, options);
+    this.hold = new GroupHold(group, options);
+    this.#growth = new Growth(pinTree, group);
   }
 
   /** The options in force. */
@@ -49,72 +61,14 @@ export class ManagedGroup implements Disposable {
     return this.#options;
   }
 
-  /** `0.0.0.0:443` */
+  /** `0.0.0.0:443`, with the network namespace if that is not our own. */
   get label(): string {
-    return endpoint(this.group.record.key);
+    return placeOf(this.group.record.key, this.#last?.members[0]?.owners ?? []);
   }
 
-  /**
-   * Takes over the pins of a group, or loads, fills and pins it; then attaches. Changes nothing if
-   * it throws.
-   * @requires the pin tree's lock
-   * @throws ForeignProgramError, AlreadyManagedError, StandbyError, LockedError, AbiMismatchError
-   */
-  static takeOn(
-    pinTree: PinTree,
-    match: GroupMatch,
-    options: ManageOptions,
-  ): [ManagedGroup, Refreshed] {
-    const { name, members } = match;
-    if (options.hold) refuseUnselectable(members);
-    if (pinTree.has(name)) return ManagedGroup.#takeOver(pinTree, match, options);
-    if (!options.replace) refuseForeign(members, null);
-    return allOrNothing((undo) => {
-      const directory = pinTree.makeUnfinished(name);
-      undo(() => pinTree.removeUnfinished(name));
-      const lock = new Lock(directory, name);
-      undo(() => lock[Symbol.dispose]());
-      const group = Group.create(name, newRecord(match, options), directory);
-      undo(() => group[Symbol.dispose]());
-      const managed = new ManagedGroup(group, lock, true, options);
-      undo(() => managed.#hold[Symbol.dispose]());
-      const plan = managed.#apply(members, boottimeMs());
-      pinTree.publish(name);
-      undo(() => pinTree.remove(name));
-      undo(() => group.record.attachments > 0 && detachProgram(members));
-      return [managed, { ...managed.#firstRefresh(members), plan }];
-    });
-  }
-
-  static #takeOver(
-    pinTree: PinTree,
-    match: GroupMatch,
-    options: ManageOptions,
-  ): [ManagedGroup, Refreshed] {
-    const { name, members, service } = match;
-    const { replace } = options;
-    return allOrNothing((undo) => {
-      const directory = pinTree.directory(name);
-      const lock = new Lock(directory, `the group ${name}`);
-      undo(() => lock[Symbol.dispose]());
-      const group = Group.open(directory);
-      undo(() => group[Symbol.dispose]());
-      if (!replace) refuseForeign(members, group.programId);
-      const before = group.record;
-      const { listeners } = splitStandby(group, members);
-      undo(() => applyGroup(group, listeners));
-      undo(() => group.setRecord(before));
-      group.setRecord({ ...group.record, ...recorded(options), service });
-      group.pruneSources();
-      const managed = new ManagedGroup(group, lock, false, options);
-      undo(() => managed.#hold[Symbol.dispose]());
-      return [managed, managed.#firstRefresh(members)];
-    });
-  }
-
-  /** Needs no queues: neither the standby nor a candidate has received a connection yet. */
-  #firstRefresh(members: readonly Listener[]): Refreshed {
-    return this.refresh(members, new Map());
+  /** Puts a plan in force on a group whose program is not attached yet. */
+  prepare(members: readonly Listener[]): Plan {
+    return this.#apply(members, boottimeMs());
   }
 
   /** What the last {@link refresh} saw; null: it has failed so far. */
@@ -131,7 +85,11 @@ export class ManagedGroup implements Disposable {
    * Plans, applies and attaches for these members; attaches again if the kernel re-created the
    * group.
    */
-  refresh(members: readonly Listener[], queues: QueuesByCookie): Refreshed {
+  refresh(
+    members: readonly Listener[],
+    queues: QueuesByCookie,
+    instead: Listener | null = null,
+  ): Refreshed {
     const { group } = this;
     const nowMs = boottimeMs();
     const last = needsReread(this.#last, nowMs) ? null : this.#last;
@@ -139,8 +97,9 @@ export class ManagedGroup implements Disposable {
       group.invalidate();
       this.#optionSchedule.invalidate(nowMs);
     }
+    const hasGrown = this.#grow(members, nowMs);
     const { attachments } = group.record;
-    const { attached, ...polled } = this.#hold.poll(members, queues, nowMs, (targets) => ({
+    const { attached, ...polled } = this.hold.poll(members, queues, nowMs, instead, (targets) => ({
       plan: this.#apply(targets, nowMs),
       attached: attachGroup(group, members, this.#options.replace),
     }));
@@ -148,12 +107,19 @@ export class ManagedGroup implements Disposable {
     const optionDifferences = differingClasses(slots, members, this.#reportedDifferences);
     const standby = group.standby.cookie;
     // A hold is polled in every pass, not only when it is due: a ready check may have ended.
-    const refreshDueMs = this.#hold.dueMs(nowMs) === null ? this.#optionSchedule.dueMs : nowMs;
+    const news = this.#news.take(group, polled.plan, members, nowMs);
+    const dues = [this.#optionSchedule.dueMs, this.#growth.dueMs, this.#news.dueMs];
+    const othersDueMs = Math.min(...dues);
+    const refreshDueMs = this.hold.dueMs(nowMs) === null ? othersDueMs : nowMs;
     const standbyQueues = queues.get(standby);
+    this.#emptySinceMs = this.isEmpty(members) ? (this.#emptySinceMs ?? nowMs) : null;
     const rereadDueMs = last?.rereadDueMs ?? nextRereadMs(nowMs, Math.random());
     this.#last = { members, standby, standbyQueues, refreshDueMs, rereadDueMs };
     const reattached = attached === "attached" && attachments > 0;
-    return { ...polled, reattached, unreachable: attached === "unreachable", optionDifferences };
+    const unreachable = attached === "unreachable";
+    const growthFailure = this.#growth.failure;
+    const result = { ...polled, hasGrown, growthFailure, reattached, unreachable };
+    return { ...result, optionDifferences, news };
   }
 
   /**
@@ -165,9 +131,10 @@ export class ManagedGroup implements Disposable {
   change(service: string, options: ManageOptions, members: readonly Listener[]): void {
     this.invalidate();
     this.group.invalidate();
-    this.#hold.change(options, members);
+    this.hold.change(options, members);
     this.#options = options;
     this.group.setRecord({ ...this.group.record, ...recorded(options), service });
+    this.#news.expect(this.group.record);
   }
 
   /**
@@ -183,63 +150,84 @@ export class ManagedGroup implements Disposable {
     this.#apply(targets(), boottimeMs());
   }
 
-  /**
-   * Returns when its hold is due to be polled (ms, CLOCK_BOOTTIME), or null if none is under way.
-   */
-  holdDueMs(nowMs: number): number | null {
-    return this.#hold.dueMs(nowMs);
+  /** Its policy has a standby. */
+  get holds(): boolean {
+    return Boolean(this.#options.hold);
   }
 
   /** Returns true if no process listens: there is at most the standby. */
   isEmpty(members: readonly Listener[]): boolean {
-    const { cookie: standby } = this.group.standby;
-    return members.every(({ cookie }) => cookie === standby);
+    return splitStandby(this.group, members).listeners.length === 0;
   }
 
-  /** Returns how long there has been no target, ms. */
+  /** Returns how long nothing has listened, ms. */
   idleMs(nowMs: number): number {
     return this.#emptySinceMs === null ? 0 : nowMs - this.#emptySinceMs;
+  }
+
+  /** A connection has migrated in it, or a hold has begun. */
+  get hasMigrated(): boolean {
+    const { out, into } = this.group.counts().total();
+    return out + into + this.group.holdCounts.started > 0;
   }
 
   /**
    * Detaches from the kernel's group, then unpins: in this order it is safe to be interrupted.
    * @throws ConflictError if no owner lends a listener; nothing is removed then
    */
-  detach(pinTree: PinTree, members: readonly Listener[]): void {
+  detach(members: readonly Listener[]): void {
     const { listeners } = splitStandby(this.group, members);
-    this.#hold[Symbol.dispose]();
-    detachGroup(pinTree, this.group, listeners);
+    this.hold.close("the group is detached");
+    detachGroup(this.#pinTree, this.group, listeners, NOTHING_QUEUED);
   }
 
   /**
-   * Ends the management. Program and pins stay in force; the standby closes, as it needs a sidecar.
+   * Ends the management. Program and pins stay in force. A standby that holds is left to the keeper.
    */
   leave(members: readonly Listener[]): void {
     this.group.invalidate();
     const { listeners } = splitStandby(this.group, members);
     this.#waker?.[Symbol.dispose]();
     this.#waker = null;
-    this.#hold.end();
+    this.hold.leave(listeners);
     this.#apply(listeners, boottimeMs());
     this[Symbol.dispose]();
   }
 
   [Symbol.dispose](): void {
     this.#waker?.[Symbol.dispose]();
-    this.#hold[Symbol.dispose]();
+    this.hold[Symbol.dispose]();
     this.group[Symbol.dispose]();
     this.#lock[Symbol.dispose]();
   }
 
+  /** Grows the group if it has more listeners than slots. Returns whether it has grown. */
+  #grow(members: readonly Listener[], nowMs: number): boolean {
+    const { replace } = this.#options;
+    const fill = (next: Group) => {
+      this.#applyTo(next, placed(this.group, members), nowMs);
+      this.hold.enter(next, members);
+      this.#waker?.enter(next);
+    };
+    const lock = this.#growth.step({ members, replace, fill }, nowMs);
+    if (lock === null) return false;
+    this.#lock[Symbol.dispose]();
+    this.#lock = lock;
+    return true;
+  }
+
   #apply(targets: readonly Listener[], nowMs: number): Plan {
-    const plan = applyGroup(this.group, targets, {
+    const plan = this.#applyTo(this.group, targets, nowMs);
+    this.#targets = targets;
+    return plan;
+  }
+
+  #applyTo(group: Group, targets: readonly Listener[], nowMs: number): Plan {
+    return applyGroup(group, targets, {
       schedule: this.#optionSchedule,
       watched: this.#targets !== null,
       reportMoves: this.#waker !== null,
       nowMs,
     });
-    this.#targets = targets;
-    this.#emptySinceMs = targets.length > 0 ? null : (this.#emptySinceMs ?? nowMs);
-    return plan;
   }
 }

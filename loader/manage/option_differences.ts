@@ -2,7 +2,9 @@
 
 import type { Listener } from "../core/listener.ts";
 import type { Slot } from "../core/slot.ts";
-import { socketOptionsOf } from "../net/socket_options.ts";
+import { PermissionError } from "../errors.ts";
+import { socketOptionsOf } from "../net/foreign_listener.ts";
+import type { SocketOptions } from "../net/socket_options.ts";
 
 /** Two settings classes of a group, the lower number first. */
 export interface OptionDifference {
@@ -34,15 +36,25 @@ export function differingClasses(
   for (const pair of pairs) {
     if (reported.has(pair.join(" "))) continue;
     const names = differing(samples.get(pair[0]), samples.get(pair[1]));
-    if (names === null) continue; // it closed after the snapshot
+    if (names === null) continue; // it closed after the snapshot, or may not be read
     reported.add(pair.join(" "));
     found.push({ classes: pair, names });
   }
   return found;
 }
 
+/** Returns undefined if no owner lends it, or none may be traced: `status` needs no right to. */
+function optionsOf(listener: Listener): SocketOptions | undefined {
+  try {
+    return socketOptionsOf(listener);
+  } catch (error) {
+    if (error instanceof PermissionError) return undefined;
+    throw error;
+  }
+}
+
 function differing(a: Listener | undefined, b: Listener | undefined): string[] | null {
-  const [x, y] = [a && socketOptionsOf(a), b && socketOptionsOf(b)];
+  const [x, y] = [a && optionsOf(a), b && optionsOf(b)];
   if (!x || !y) return null;
   return Object.keys({ ...x, ...y }).filter((name) => x[name] !== y[name]);
 }

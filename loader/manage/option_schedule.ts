@@ -3,7 +3,8 @@
  */
 
 import type { Listener, Owner } from "../core/listener.ts";
-import { optionsDigest, socketOptionsOf } from "../net/socket_options.ts";
+import { socketOptionsOf } from "../net/foreign_listener.ts";
+import { optionsDigest } from "../net/socket_options.ts";
 
 /**
  * Ages (ms) at which a young listener's options are read again: servers (nginx) set some after
@@ -23,6 +24,7 @@ interface Reading {
   /** When to read it next. */
   readonly nextMs: number;
   readonly owners: readonly Owner[];
+  readonly keyed: boolean;
 }
 
 /** Remembers when the options of each listener were read. */
@@ -30,20 +32,22 @@ export class OptionSchedule {
   readonly #readings = new Map<bigint, Reading>();
 
   /**
-   * Returns the digest of a listener's options; 0n if no owner lends it, null if it is not due.
+   * Returns the digest of a listener's options; null if it is not due, or known and no owner lends
+   * it; 0n if it is new and no owner lends it.
    * @param known it has a slot, and so a digest
    */
   read(listener: Listener, known: boolean, nowMs: number): bigint | null {
-    const { cookie, owners } = listener;
+    const { cookie, owners, keyed } = listener;
     const before = this.#readings.get(cookie);
-    const same = before?.owners === owners;
+    const same = before?.owners === owners && before.keyed === keyed;
     if (same && known && nowMs < before.nextMs) return null;
     const sinceMs = same ? before.sinceMs : nowMs;
     const age = YOUNG_AGES_MS.find((ms) => nowMs < sinceMs + ms);
     const nextMs = age === undefined ? nowMs + SETTLED_MS : sinceMs + age;
-    this.#readings.set(cookie, { sinceMs, nextMs, owners });
+    this.#readings.set(cookie, { sinceMs, nextMs, owners, keyed });
     const options = socketOptionsOf(listener);
-    return options ? optionsDigest(options) : 0n;
+    if (options) return optionsDigest(options);
+    return known ? null : 0n;
   }
 
   /** Makes every young listener due at once. */

@@ -1,13 +1,16 @@
 /** The kernel's own counts of migrations, by network namespace. */
 import { closeSync, openSync, readFileSync, readSync } from "node:fs";
 import type { GroupKey, Owner } from "../core/listener.ts";
+import { isExhausted } from "../errors.ts";
 import { TimeSlices } from "../time_slices.ts";
-import { netnsInode } from "./netns_inode.ts";
+import { ownNetns } from "./netns_inode.ts";
 
 /** TcpExt counters (net/ipv4/proc.c): they count hops, and intended drops as failures. */
 export interface KernelMigrations {
   readonly success: number;
   readonly failure: number;
+  /** SYNs and final ACKs that found an accept queue full (ListenOverflows), migrating or not. */
+  readonly overflows: number;
 }
 
 /** A group and its listeners, whose owners are processes of its network namespace. */
@@ -25,7 +28,7 @@ const CHUNK = 64 * 1024;
  */
 export class KernelCounts implements Disposable {
   readonly #fds = new Map<number, number>();
-  readonly #own = netnsInode("/proc/self/ns/net");
+  readonly #own = ownNetns();
 
   /** Returns the counts in every namespace of these groups, and of those of earlier calls. */
   read(groups: readonly OwnedGroup[]): ReadonlyMap<number, KernelMigrations> {
@@ -44,7 +47,8 @@ export class KernelCounts implements Disposable {
       if (this.#fds.has(key.netns)) return;
       try {
         this.#fds.set(key.netns, openSync(netstatOf(pid), "r"));
-      } catch {
+      } catch (error) {
+        if (isExhausted(error)) throw error;
         // This process has exited; another one of the namespace may still run.
       }
     }
@@ -99,5 +103,6 @@ function parse(text: string): KernelMigrations | null {
   const success = value("TCPMigrateReqSuccess");
   const failure = value("TCPMigrateReqFailure");
   if (success === undefined || failure === undefined) return null;
-  return { success: Number(success), failure: Number(failure) };
+  const overflows = Number(value("ListenOverflows") ?? 0);
+  return { success: Number(success), failure: Number(failure), overflows };
 }

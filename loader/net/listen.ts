@@ -2,6 +2,7 @@
 import { addressBytes } from "../core/address.ts";
 import { endpoint, type GroupKey } from "../core/listener.ts";
 import { hasCode, PermissionError, StandbyError } from "../errors.ts";
+import { Owned } from "../owned.ts";
 import * as libc from "../sys/libc.ts";
 import { inNetns } from "./netns.ts";
 
@@ -28,28 +29,24 @@ export function listenIn(
   backlog: number,
   prepare: (fd: number) => void,
 ): number {
-  const fd = openTcp(key);
-  try {
-    own(fd, key, uid, what);
-    // Accepted connections inherit SO_REUSEADDR, up to TIME_WAIT. Without it a server that does not
-    // set SO_REUSEPORT could not listen for a minute after its adoption has ended.
-    libc.setsockopt(fd, libc.SOL_SOCKET, libc.SO_REUSEADDR, 1);
-    libc.setsockopt(fd, libc.SOL_SOCKET, libc.SO_REUSEPORT, 1);
-    if (key.family === "ipv6") {
-      libc.setsockopt(fd, libc.IPPROTO_IPV6, libc.IPV6_V6ONLY, key.v6only ? 1 : 0);
-    }
-    if (key.ifindex) libc.setsockopt(fd, libc.SOL_SOCKET, libc.SO_BINDTOIFINDEX, key.ifindex);
-    prepare(fd);
-    bindAndListen(fd, key, what, backlog);
-    return fd;
-  } catch (error) {
-    libc.close(fd);
-    throw error;
+  using own = new Owned();
+  const fd = own.fd(openTcp(key));
+  setOwner(fd, key, uid, what);
+  // Accepted connections inherit SO_REUSEADDR, up to TIME_WAIT. Without it a server that does not
+  // set SO_REUSEPORT could not listen for a minute after its adoption has ended.
+  libc.setsockopt(fd, libc.SOL_SOCKET, libc.SO_REUSEADDR, 1);
+  libc.setsockopt(fd, libc.SOL_SOCKET, libc.SO_REUSEPORT, 1);
+  if (key.family === "ipv6") {
+    libc.setsockopt(fd, libc.IPPROTO_IPV6, libc.IPV6_V6ONLY, key.v6only ? 1 : 0);
   }
+  if (key.ifindex) libc.setsockopt(fd, libc.SOL_SOCKET, libc.SO_BINDTOIFINDEX, key.ifindex);
+  prepare(fd);
+  bindAndListen(fd, key, what, backlog);
+  return own.release(fd);
 }
 
 /** Gives the socket the group's uid: the kernel compares the uids of sockets, not of processes. */
-function own(fd: number, key: GroupKey, uid: number, what: string): void {
+function setOwner(fd: number, key: GroupKey, uid: number, what: string): void {
   if (uid === process.geteuid?.()) return;
   try {
     libc.fchown(fd, uid);

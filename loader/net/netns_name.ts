@@ -1,5 +1,5 @@
 /** A network namespace by its configured name, which may resolve later, or to another one. */
-import { UsageError } from "../errors.ts";
+import { HungError, UsageError } from "../errors.ts";
 import { netnsInode } from "./netns_inode.ts";
 
 export class NetnsName {
@@ -33,7 +33,7 @@ export class NetnsName {
     try {
       return netnsInode(this.name);
     } catch (error) {
-      if (!(error instanceof UsageError)) throw error;
+      if (!(error instanceof UsageError || error instanceof HungError)) throw error;
       this.#failure = error.message;
       return null;
     }
@@ -42,6 +42,11 @@ export class NetnsName {
   /** Why the name resolved to null. */
   get failure(): string {
     return this.#hasEnded ? `${this.name}: that network namespace has ended` : this.#failure;
+  }
+
+  /** It was a process's, and no longer exists: it will never resolve again. */
+  get hasEnded(): boolean {
+    return this.#hasEnded;
   }
 
   /** Forgets the resolved namespace if it is one of `ended`: the kernel may reuse its number. */

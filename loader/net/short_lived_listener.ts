@@ -1,10 +1,11 @@
 /**
- * A short-lived listener of our own, for groups whose listeners are all MPTCP: the kernel lets no
- * program attach through those. The program stays with the group after this listener has closed.
+ * A short-lived listener of our own, for groups none of whose listeners can be used: the kernel lets
+ * no program attach through MPTCP ones, and the others may belong to processes that hang. The
+ * program stays with the group after this listener has closed.
  */
 import type { GroupKey } from "../core/listener.ts";
+import { Owned } from "../owned.ts";
 import { attachReturnZero, SO_ATTACH_FILTER } from "../sys/classic_filter.ts";
-import * as libc from "../sys/libc.ts";
 import { listenIn } from "./listen.ts";
 
 /**
@@ -18,11 +19,7 @@ export function throughShortLivedListener(
   uid: number,
   use: (fd: number) => void,
 ): void {
-  const what = "a short-lived listener, as MPTCP ones cannot be attached through,";
-  const fd = listenIn(key, uid, what, 1, (it) => attachReturnZero(it, SO_ATTACH_FILTER));
-  try {
-    use(fd);
-  } finally {
-    libc.close(fd);
-  }
+  const what = "a short-lived listener, as others are MPTCP or hang,";
+  using own = new Owned();
+  use(own.fd(listenIn(key, uid, what, 1, (it) => attachReturnZero(it, SO_ATTACH_FILTER))));
 }

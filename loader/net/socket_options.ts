@@ -5,10 +5,9 @@
  */
 import { createHash } from "node:crypto";
 import type { Family } from "../core/address.ts";
-import type { Listener } from "../core/listener.ts";
+import { GUARDS_BIT } from "../core/slot.ts";
 import { hasCode, SysError } from "../errors.ts";
 import * as libc from "../sys/libc.ts";
-import { borrow } from "./borrow.ts";
 
 interface Option {
   readonly name: string;
@@ -19,6 +18,8 @@ interface Option {
   readonly family?: Family;
   /** Bit of SO_BUF_LOCK; without it the value is the system's default, and is left out. */
   readonly lock?: number;
+  /** Unless it is 0, it decides which peers are admitted. */
+  readonly guards?: true;
 }
 
 const { SOL_SOCKET, IPPROTO_TCP, IPPROTO_IPV6 } = libc;
@@ -54,32 +55,63 @@ const OPTIONS: readonly Option[] = [
   { name: "TCP_ULP", level: IPPROTO_TCP, option: 31, size: 16 },
   { name: "IP_TOS", level: IPPROTO_IP, option: 1 },
   { name: "IP_TTL", level: IPPROTO_IP, option: 2 },
+  { name: "IP_MINTTL", level: IPPROTO_IP, option: 21, guards: true },
   { name: "IP_FREEBIND", level: IPPROTO_IP, option: 15 },
   { name: "IP_TRANSPARENT", level: IPPROTO_IP, option: 19 },
   { name: "IPV6_UNICAST_HOPS", level: IPPROTO_IPV6, option: 16, family: "ipv6" },
   { name: "IPV6_TCLASS", level: IPPROTO_IPV6, option: 67, family: "ipv6" },
+  { name: "IPV6_MINHOPCOUNT", level: IPPROTO_IPV6, option: 73, family: "ipv6", guards: true },
 ];
+
+/** Not read by getsockopt(2), but by the iterator: some keys are set, which cannot be copied. */
+export const KEYS = "TCP_MD5SIG or TCP_AO";
 
 /** Option name to its bytes in hex, without the options that this kernel does not know. */
 export type SocketOptions = Readonly<Record<string, string>>;
 
-/** Reads the options of a listener that is not ours; undefined if no owner lends it any longer. */
-export function socketOptionsOf(listener: Listener): SocketOptions | undefined {
-  return borrow(listener, (fd) => readSocketOptions(fd, listener.key.family));
+/** A call of getsockopt(2). */
+export interface OptionQuery {
+  readonly level: number;
+  readonly name: number;
+  /** Bytes. */
+  readonly size: number;
 }
 
-/** Reads the options of a listener's fd. */
-export function readSocketOptions(fd: number, family: Family): SocketOptions {
-  const locks = read(fd, SOL_SOCKET, SO_BUF_LOCK, 4)?.readUInt32LE() ?? 0;
+/** Returns the queries whose answers {@link socketOptionsFrom} takes, in this order. */
+export function optionQueries(family: Family): OptionQuery[] {
+  const locks = { level: SOL_SOCKET, name: SO_BUF_LOCK, size: 4 };
+  return [
+    locks,
+    ...optionsOf(family).map(({ level, option: name, size = 4 }) => ({ level, name, size })),
+  ];
+}
+
+/** @param answers the bytes of each option; null: this kernel or socket does not have it */
+export function socketOptionsFrom(
+  [lockBits, ...answers]: readonly (Buffer | null)[],
+  family: Family,
+): SocketOptions {
+  const locks = lockBits?.readUInt32LE() ?? 0;
   const options: Record<string, string> = {};
-  for (const { name, level, option, size = 4, family: only, lock } of OPTIONS) {
-    if (only && only !== family) continue;
+  for (const [i, { name, lock }] of optionsOf(family).entries()) {
     if (lock && !(locks & lock)) continue; // the system's default, which may change at any time
-    const value = read(fd, level, option, size);
+    const value = answers[i];
     if (value) options[name] = value.toString("hex");
   }
   return options;
 }
+
+/** Codes of getsockopt(2) for an option that this kernel or socket does not have. */
+export const NO_SUCH_OPTION = ["ENOPROTOOPT", "EOPNOTSUPP", "EINVAL", "EPERM"] as const;
+
+/** Reads the options of one of our sockets. */
+export function readSocketOptions(fd: number, family: Family): SocketOptions {
+  const answers = optionQueries(family).map(({ level, name, size }) => read(fd, level, name, size));
+  return socketOptionsFrom(answers, family);
+}
+
+const optionsOf = (family: Family): Option[] =>
+  OPTIONS.filter(({ family: only }) => !only || only === family);
 
 /**
  * Options that set SO_SNDBUF and SO_RCVBUF beyond the sysctl's limit; they need CAP_NET_ADMIN (asm-
@@ -121,7 +153,7 @@ function read(fd: number, level: number, option: number, size: number): Buffer |
   try {
     return libc.getsockopt(fd, level, option, size);
   } catch (error) {
-    if (hasCode(error, "ENOPROTOOPT", "EOPNOTSUPP", "EINVAL", "EPERM")) return null;
+    if (hasCode(error, ...NO_SUCH_OPTION)) return null;
     throw error;
   }
 }
@@ -130,13 +162,25 @@ function read(fd: number, level: number, option: number, size: number): Buffer |
 const DIGESTS = new Map<string, bigint>();
 const MAX_DIGESTS = 256;
 
-/** Returns the 64-bit digest of options, never 0n: equal digests are one settings class. */
+/**
+ * Returns the 64-bit digest of options, never 0n: equal digests are one settings class. It says
+ * whether the options decide which peers are admitted ({@link GUARDS_BIT}).
+ */
 export function optionsDigest(options: SocketOptions): bigint {
   const text = JSON.stringify(options);
   const known = DIGESTS.get(text);
   if (known !== undefined) return known;
-  const digest = createHash("sha256").update(text).digest().readBigUInt64LE() || 1n;
+  const hash = createHash("sha256").update(text).digest().readBigUInt64LE() & ~GUARDS_BIT;
+  const digest = hash | (admitsSome(options) ? GUARDS_BIT : 0n) || 2n;
   if (DIGESTS.size === MAX_DIGESTS) DIGESTS.clear();
   DIGESTS.set(text, digest);
   return digest;
 }
+
+/** The options that decide which peers are admitted, without those that admit every peer. */
+export function guardsIn(options: SocketOptions): string[] {
+  const guards = OPTIONS.filter((option) => option.guards).map(({ name }) => name);
+  return [KEYS, ...guards].filter((name) => !/^0*$/.test(options[name] ?? ""));
+}
+
+const admitsSome = (options: SocketOptions): boolean => guardsIn(options).length > 0;

@@ -1,85 +1,148 @@
 /** Bind events: a BPF program reports each bind() of a TCP socket to a watched port. */
-import { closeSync, openSync, statSync } from "node:fs";
+import { openSync, statSync } from "node:fs";
+import { BpfMap } from "../bpf/map.ts";
 import { BpfObject } from "../bpf/object.ts";
-import { BOUND_PROGRAMS, LAYOUT, RODATA } from "../core/abi.ts";
-import { checkPtr, checkRet } from "../sys/check.ts";
+import { BIND_BUDGET, BOUND_PROGRAMS, LAYOUT, RODATA } from "../core/abi.ts";
+import { Owned } from "../owned.ts";
 import * as guard from "../sys/guard.ts";
-import * as bpf from "../sys/libbpf.ts";
+import * as libc from "../sys/libc.ts";
 import { RingBuffer } from "../sys/ring_buffer.ts";
 
 /** Ports per bit of `ranges`, and bits per word of `ports`: as in bpf/bind_events.bpf.c. */
 const RANGE = 1024;
 const WORD_BITS = 64;
+const ALL_BITS = 2n ** BigInt(WORD_BITS) - 1n;
+/** The words of `ports` with every bit. */
+const EVERY_PORT: ReadonlyMap<number, bigint> = new Map(
+  Array.from({ length: 65_536 / WORD_BITS }, (_, word) => [word, ALL_BITS]),
+);
+/** A value of `netns_ports`, whose keys are all that counts. */
+const PRESENT = Buffer.alloc(1);
 
-/** Reports binds to its ports by processes below a cgroup. The kernel detaches it when we exit. */
+/** Instead of the inode number of a network namespace: every one. */
+export const EVERY_NETNS = 0;
+
+/** The binds to one port, or to every port. */
+export interface WatchedPort {
+  readonly port: number | null;
+  /** Inode number of the network namespace, or {@link EVERY_NETNS}. */
+  readonly netns: number;
+}
+
+/**
+ * Receives a batch of binds.
+ * @param pids the processes; 0 stands for a process outside our pid namespace
+ * @param tookMs time it took to read the batch
+ */
+export type Bound = (pids: ReadonlySet<number>, tookMs: number) => void;
+
+/**
+ * Reports binds by processes below a cgroup: BIND_BUDGET of them, and as many again after each
+ * {@link permit}. The kernel detaches it when we exit.
+ */
 export class BindEvents implements Disposable {
-  readonly #object = new BpfObject("bind_events");
-  /** The words of the map `ports` that are not 0. */
+  readonly #object: BpfObject;
+  readonly #own: Disposable;
+  readonly #maps = new Map<string, BpfMap>();
+  /** The words of the map `ports` that are not 0, and the keys of `netns_ports`. */
   #words: ReadonlyMap<number, bigint> = new Map();
-  readonly #links: bpf.Ptr<"bpf_link">[] = [];
-  #ring: RingBuffer | null = null;
+  #keys: ReadonlySet<bigint> = new Set();
+  /** {@link missed} at the last call of {@link permit}, and when it is disposed. */
+  #missedBefore = 0;
+  #isDisposed = false;
 
   /**
    * @param cgroup path of a cgroup v2 directory
-   * @param bound called once for each batch of binds, with the pids of the processes; 0 stands for
-   *   a process outside our pid namespace
    * @throws SysError if the kernel refuses
    */
-  constructor(cgroup: string, ports: Iterable<number>, bound: (pids: ReadonlySet<number>) => void) {
+  constructor(cgroup: string, watched: Iterable<WatchedPort>, bound: Bound) {
     let pids = new Set<number>();
+    let beganMs = 0;
     const batch = () => {
       const reported = pids;
       pids = new Set();
-      bound(reported);
+      bound(reported, performance.now() - beganMs);
     };
     const { pid } = LAYOUT.rm_bind_event.members;
-    const record = (bytes: Buffer) => pids.add(bytes.readUInt32LE(pid));
-    try {
-      this.#object.setData(RODATA, ownPidns());
-      this.#object.load();
-      this.setPorts(ports);
-      this.#ring = new RingBuffer(this.#object.mapFd("events"), batch, record);
-      const fd = openSync(cgroup, "r");
-      try {
-        for (const name of BOUND_PROGRAMS) {
-          const link = bpf.bpf_program__attach_cgroup(this.#object.program(name), fd);
-          this.#links.push(checkPtr("bpf_program__attach_cgroup", link));
-        }
-      } finally {
-        closeSync(fd);
-      }
-    } catch (error) {
-      this[Symbol.dispose]();
-      throw error;
-    }
+    const record = (bytes: Buffer) => {
+      if (pids.size === 0) beganMs = performance.now();
+      pids.add(bytes.readUInt32LE(pid));
+    };
+    using own = new Owned();
+    this.#object = own.use(new BpfObject("bind_events"));
+    own.defer(() => {
+      for (const map of this.#maps.values()) map[Symbol.dispose]();
+    });
+    this.#object.setData(RODATA, ownPidns());
+    this.#object.load();
+    this.permit();
+    this.watch(watched);
+    own.use(new RingBuffer(this.#object.mapFd("events"), batch, record));
+    using opened = new Owned();
+    const fd = opened.fd(openSync(cgroup, "r"));
+    for (const name of BOUND_PROGRAMS) own.use(this.#object.attachCgroup(name, fd));
+    this.#own = own.move();
   }
 
-  /** Replaces the ports. Binds to a port that stays are reported throughout. */
-  setPorts(ports: Iterable<number>): void {
-    const numbers = [...ports].map(guard.port);
-    const words = bitsOf(numbers);
-    for (const [word, bits] of words) {
-      if (this.#words.get(word) !== bits) this.#write("ports", word, bits);
-    }
-    for (const word of this.#words.keys()) if (!words.has(word)) this.#write("ports", word, 0n);
+  /** Replaces what is watched. Binds that stay watched are reported throughout. */
+  watch(watched: Iterable<WatchedPort>): void {
+    const all = [...watched];
+    const byNetns = this.#map("netns_ports");
+    const local = all.filter(({ netns, port }) => netns !== EVERY_NETNS && port !== null);
+    let keys = new Set(local.map(keyOf));
+    const hasRoom = keys.size <= byNetns.shape.entries;
+    if (!hasRoom) keys = new Set();
+    const everywhere = all.filter(({ netns }) => !hasRoom || netns === EVERY_NETNS);
+
+    const isAll = all.some(({ port }) => port === null);
+    const words = isAll ? EVERY_PORT : bitsOf(portsIn(everywhere));
+    for (const [word, bits] of words) this.#setPorts(word, bits);
+    for (const key of keys) if (!this.#keys.has(key)) byNetns.update(bytesOf(key), PRESENT);
+    const ranges = bitsOf(portsIn(all).map((port) => Math.floor(port / RANGE)));
+    this.#map("ranges").update(0, bytesOf(isAll ? ALL_BITS : (ranges.get(0) ?? 0n)));
+    for (const word of this.#words.keys()) if (!words.has(word)) this.#setPorts(word, 0n);
+    for (const key of this.#keys) if (!keys.has(key)) byNetns.delete(bytesOf(key));
     this.#words = words;
-    const ranges = bitsOf(numbers.map((port) => Math.floor(port / RANGE)));
-    this.#write("ranges", 0, ranges.get(0) ?? 0n);
+    this.#keys = keys;
   }
 
-  #write(map: "ports" | "ranges", word: number, bits: bigint): void {
-    const [key, value] = [Buffer.alloc(4), Buffer.alloc(8)];
-    key.writeUInt32LE(word);
-    value.writeBigUInt64LE(bits);
-    const fd = this.#object.mapFd(map);
-    checkRet("bpf_map_update_elem", bpf.bpf_map_update_elem(fd, key, value, 0));
+  #setPorts(word: number, bits: bigint): void {
+    if (this.#words.get(word) !== bits) this.#map("ports").update(word, bytesOf(bits));
+  }
+
+  /**
+   * Permits BIND_BUDGET more reports. Returns how many binds since the last call were not reported.
+   * @requires a batch since the last call, so that the ring buffer has room
+   */
+  permit(): number {
+    const { taken } = this.#budget();
+    this.#map("budget").writeStart(bytesOf(BigInt(taken + BIND_BUDGET)));
+    const before = this.#missedBefore;
+    this.#missedBefore = this.missed; // read last, so that none before the limit is left out
+    return this.#missedBefore - before;
+  }
+
+  /** Binds that were not reported, since the start. */
+  get missed(): number {
+    return this.#isDisposed ? this.#missedBefore : this.#budget().missed;
+  }
+
+  #budget() {
+    return LAYOUT.rm_bind_budget.decode(this.#map("budget").read());
+  }
+
+  #map(name: string): BpfMap {
+    const known = this.#maps.get(name);
+    if (known) return known;
+    const map = new BpfMap(libc.duplicate(this.#object.mapFd(name)));
+    this.#maps.set(name, map);
+    return map;
   }
 
   [Symbol.dispose](): void {
-    for (const link of this.#links.splice(0)) bpf.bpf_link__destroy(link);
-    this.#ring?.[Symbol.dispose]();
-    this.#ring = null;
-    this.#object[Symbol.dispose]();
+    if (!this.#isDisposed) this.#missedBefore = this.missed;
+    this.#isDisposed = true;
+    this.#own[Symbol.dispose]();
   }
 }
 
@@ -90,6 +153,16 @@ function ownPidns(): Buffer {
   return out;
 }
 
+const portsIn = (watched: readonly WatchedPort[]): number[] =>
+  watched.flatMap(({ port }) => (port === null ? [] : guard.port(port)));
+
+/** Returns the key of `netns_ports`. */
+function keyOf({ port, netns }: WatchedPort): bigint {
+  return (
+    (BigInt(guard.uint32("a network namespace", netns)) << 16n) | BigInt(guard.port(port ?? 0))
+  );
+}
+
 /** Returns the words, by index, in which the bit of each number is set. */
 function bitsOf(numbers: Iterable<number>): Map<number, bigint> {
   const words = new Map<number, bigint>();
@@ -98,4 +171,11 @@ function bitsOf(numbers: Iterable<number>): Map<number, bigint> {
     words.set(word, (words.get(word) ?? 0n) | (1n << BigInt(number % WORD_BITS)));
   }
   return words;
+}
+
+/** Returns the bytes of a 64-bit number. */
+function bytesOf(value: bigint): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64LE(value);
+  return bytes;
 }

@@ -7,19 +7,28 @@ import {
   type GroupMatch,
   isMember,
   type Listener,
+  type Owner,
 } from "../core/listener.ts";
-import { matchesSpec, type Spec } from "../core/spec.ts";
+import { matchesSpec, portsOf, type Spec } from "../core/spec.ts";
 import { NoMatchError } from "../errors.ts";
 import { cgroupOf, isBelow } from "../host/cgroup.ts";
 
 /** A group is covered if one of its listeners passes every filter. */
 export interface Filter {
   readonly pid?: number;
+  /** Start of that process (ms, CLOCK_BOOTTIME): another one may get its pid later. */
+  readonly pidStartMs?: number;
   /** A cgroup v2 path as in /proc/PID/cgroup; its children pass too. */
   readonly cgroup?: string;
   /** Inode number of a network namespace. */
   readonly netns?: number;
 }
+
+/**
+ * Most owners of a listener whose cgroups are read: 1 ms. A server's processes are in one cgroup,
+ * and any user can make a listener with thousands of owners.
+ */
+const MAX_OWNERS = 64;
 
 /** Returns the first SPEC that matches this address. */
 export function specOf(specs: readonly Spec[], key: GroupKey): Spec | undefined {
@@ -29,13 +38,16 @@ export function specOf(specs: readonly Spec[], key: GroupKey): Spec | undefined 
 /** Returns why the filter excludes a listener; null if it passes. */
 export function excludedBy(filter: Filter, listener: Listener): string | null {
   if (filter.netns !== undefined && listener.key.netns !== filter.netns) {
-    return `it is in another network namespace (${listener.key.netns})`;
+    return `it is in another network namespace (${listener.key.netns}; --netns all covers it)`;
   }
-  if (filter.pid !== undefined && !listener.owners.some(({ pid }) => pid === filter.pid)) {
-    return `process ${filter.pid} does not hold it`;
+  const { pid, pidStartMs, cgroup } = filter;
+  const isNamed = (owner: Owner) =>
+    owner.pid === pid && (pidStartMs === undefined || owner.startMs === pidStartMs);
+  if (pid !== undefined && !listener.owners.some(isNamed)) {
+    return `process ${pid} does not hold it`;
   }
-  const { cgroup } = filter;
-  if (cgroup !== undefined && !listener.owners.some(({ pid }) => isBelow(cgroupOf(pid), cgroup))) {
+  const owners = cgroup === undefined ? [] : listener.owners.slice(0, MAX_OWNERS);
+  if (cgroup !== undefined && !owners.some((owner) => isBelow(cgroupOf(owner.pid), cgroup))) {
     return `no process of cgroup ${cgroup} holds it`;
   }
   return null;
@@ -76,20 +88,22 @@ export function noMatch(
   filter: Filter,
 ): NoMatchError {
   const reasons = explainNoMatch(listeners, specs, filter);
-  const found = reasons.length ? `found ${reasons.join("; ")}` : "nothing listens on that port";
+  const isAll = specs.some(({ port }) => port === null);
+  const nothing = isAll ? "no TCP listener sets it" : "nothing listens on that port";
+  const found = reasons.length ? `found ${reasons.join("; ")}` : nothing;
   const names = specs.map(({ text }) => text).join(", ");
   return new NoMatchError(
     `no listener with SO_REUSEPORT matches ${names}: ${found} (--wait starts before the server)`,
   );
 }
 
-/** Returns one sentence for each listener on the ports of `specs`: why it is not covered. */
+/** Returns one sentence for each listener on the ports that `specs` name: why it is not covered. */
 export function explainNoMatch(
   listeners: readonly Listener[],
   specs: readonly Spec[],
   filter: Filter,
 ): string[] {
-  const ports = new Set(specs.map(({ port }) => port));
+  const ports = new Set(portsOf(specs));
   return listeners
     .filter(({ key }) => ports.has(key.port))
     .map((listener) => {

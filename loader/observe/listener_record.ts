@@ -2,6 +2,7 @@
 import { COMM_LEN, LAYOUT } from "../core/abi.ts";
 import { type Family, formatAddress } from "../core/address.ts";
 import type { Listener, Owner, Protocol, Queues } from "../core/listener.ts";
+import { printableBytes } from "../printable.ts";
 import { AF_INET, IPPROTO_MPTCP, IPPROTO_TCP, IPPROTO_UDP } from "../sys/constants.ts";
 
 const RECORD = LAYOUT.rm_listener.size;
@@ -35,6 +36,8 @@ export function decodeListener(bytes: Buffer, offsets: readonly number[]): Liste
     groupSize: r.readUInt16LE(AT.group_size),
     programId: r.readUInt8(AT.has_prog) ? r.readUInt32LE(AT.prog_id) : null,
     sockarray: r.readUInt8(AT.sockarray) !== 0,
+    keyed: r.readUInt8(AT.keyed) !== 0,
+    incomingCpu: r.readUInt32LE(AT.incoming_cpu) - 1,
     owners: offsets.map((offset) => decodeOwner(bytes.subarray(offset, offset + RECORD))),
   };
 }
@@ -48,11 +51,11 @@ export function decodeQueues(bytes: Buffer, offset: number): Queues {
 }
 
 function decodeOwner(r: Buffer): Owner {
-  const comm = r.toString("utf8", AT.comm, AT.comm + COMM_LEN);
+  const comm = r.subarray(AT.comm, AT.comm + COMM_LEN);
   return {
     pid: r.readUInt32LE(AT.pid),
     fd: r.readUInt32LE(AT.fd),
-    comm: comm.slice(0, comm.indexOf("\0")),
+    comm: printableBytes(comm.subarray(0, comm.indexOf(0))),
     startMs: Number(r.readBigUInt64LE(AT.start_ns) / 1_000_000n),
   };
 }

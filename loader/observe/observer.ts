@@ -1,18 +1,11 @@
 /** Reads every listener of the host, by the task_file iterator. */
-import { read, readSync, statSync } from "node:fs";
+import { read, statSync } from "node:fs";
+import { type BpfLink, READ_BYTES, type ReadInto, readSyncAgain } from "../bpf/link.ts";
 import { BpfObject } from "../bpf/object.ts";
 import { ITERATOR_PROGRAM, LAYOUT, RODATA } from "../core/abi.ts";
 import { hasCode } from "../errors.ts";
-import { checkPtr, checkRet } from "../sys/check.ts";
-import * as guard from "../sys/guard.ts";
-import * as bpf from "../sys/libbpf.ts";
-import * as libc from "../sys/libc.ts";
+import { Owned } from "../owned.ts";
 import { type Snapshot, SnapshotReader } from "./snapshot.ts";
-
-/**
- * Room for a read(2), bytes: the kernel fills at most half of it at a time (kernel/bpf/bpf_iter.c).
- */
-const CHUNK = 64 * 1024;
 
 /**
  * After a read of the host that took longer, ms of CPU time, the next is made in the libuv pool:
@@ -21,18 +14,12 @@ const CHUNK = 64 * 1024;
  */
 const SLOW_MS = 20;
 
-/**
- * Sizes and offsets, bytes, of struct bpf_iter_attach_opts (libbpf.h) and union bpf_iter_link_info
- * (uapi/linux/bpf.h): its `task`.
- */
-const ITER_OPTIONS = 24;
-const TASK_INFO = { size: 12, pid: 4 } as const;
-
 /** Reads listeners; keeps the iterator loaded between reads. */
 export class Observer implements Disposable {
+  readonly #own: Disposable;
   readonly #object: BpfObject;
   readonly #snapshots = new SnapshotReader();
-  #link: bpf.Ptr<"bpf_link"> | null;
+  readonly #link: BpfLink;
   readonly #hostBuffer = new ReadBuffer();
   readonly #buffer = new ReadBuffer();
   /** The kernel can read the files of one process: since Linux 6.1. */
@@ -48,23 +35,17 @@ export class Observer implements Disposable {
 
   /** @param options.udp also read bound UDP sockets */
   constructor(options: { readonly udp?: boolean } = {}) {
-    this.#object = new BpfObject("listeners");
-    try {
-      this.#object.setData(RODATA, parameters(options.udp === true));
-      this.#object.load();
-      this.#link = checkPtr(
-        "bpf_program__attach_iter",
-        bpf.bpf_program__attach_iter(this.#object.program(ITERATOR_PROGRAM), null),
-      );
-    } catch (error) {
-      this.#object[Symbol.dispose]();
-      throw error;
-    }
+    using own = new Owned();
+    this.#object = own.use(new BpfObject("listeners"));
+    this.#object.setData(RODATA, parameters(options.udp === true));
+    this.#object.load();
+    this.#link = own.use(this.#object.attachIterator(ITERATOR_PROGRAM, null));
+    this.#own = own.move();
   }
 
   /** Reads the whole host and blocks the event loop meanwhile: for commands. */
   read(): Snapshot {
-    return this.#snapshots.next(this.#readRecords(this.#opened));
+    return this.#snapshots.next(this.#readRecords(this.#link));
   }
 
   /** Reads the whole host. Callers that wait for the same read share it. */
@@ -102,7 +83,7 @@ export class Observer implements Disposable {
     this.#readMeanwhile.clear();
     const before = process.cpuUsage();
     const isSlow = this.#hostMs > SLOW_MS;
-    const bytes = isSlow ? await this.#readInPool() : this.#readRecords(this.#opened);
+    const bytes = isSlow ? await this.#readInPool() : this.#readRecords(this.#link);
     const { user, system } = process.cpuUsage(before);
     this.#hostMs = (user + system) / 1_000;
     let snapshot = this.#snapshots.next(bytes);
@@ -112,77 +93,48 @@ export class Observer implements Disposable {
   }
 
   async #readInPool(): Promise<Buffer> {
-    const fd = checkRet("bpf_iter_create", bpf.bpf_iter_create(bpf.bpf_link__fd(this.#opened)));
+    using own = new Owned();
+    const fd = own.fd(this.#link.createIterator());
     const buffer = this.#hostBuffer;
-    try {
-      buffer.empty();
-      while (buffer.fill(await readInPool(fd, buffer))) {}
-      return buffer.bytes;
-    } finally {
-      libc.close(fd);
-    }
+    buffer.empty();
+    while (buffer.fill(await readInPool(fd, buffer))) {}
+    return buffer.bytes;
   }
 
   #readProcess(pid: number): Snapshot | null {
     if (!this.#readsProcesses) return null;
-    const info = Buffer.alloc(TASK_INFO.size);
-    info.writeUInt32LE(guard.pid(pid), TASK_INFO.pid);
-    const options = { sz: ITER_OPTIONS, link_info: info, link_info_len: info.length };
-    const program = this.#object.program(ITERATOR_PROGRAM);
-    let link: bpf.Ptr<"bpf_link">;
+    using link = this.#attach(pid);
+    return link && this.#snapshots.ofProcess(pid, this.#readRecords(link));
+  }
+
+  /** Returns the iterator over one process; null if this kernel has none, or it cannot be had. */
+  #attach(pid: number): BpfLink | null {
     try {
-      link = checkPtr("bpf_program__attach_iter", bpf.bpf_program__attach_iter(program, options));
+      return this.#object.attachIterator(ITERATOR_PROGRAM, pid);
     } catch (error) {
       this.#readsProcesses = !hasCode(error, "E2BIG", "EINVAL");
       return null;
     }
-    try {
-      return this.#snapshots.ofProcess(pid, this.#readRecords(link));
-    } finally {
-      bpf.bpf_link__destroy(link);
-    }
   }
 
   /** Returns every record of an iterator; they are overwritten by the next read. */
-  #readRecords(link: bpf.Ptr<"bpf_link">): Buffer {
-    const fd = checkRet("bpf_iter_create", bpf.bpf_iter_create(bpf.bpf_link__fd(link)));
+  #readRecords(link: BpfLink): Buffer {
+    using own = new Owned();
+    const fd = own.fd(link.createIterator());
     const buffer = this.#buffer;
-    try {
-      buffer.empty();
-      while (buffer.fill(readSyncAgain(fd, buffer))) {}
-      return buffer.bytes;
-    } finally {
-      libc.close(fd);
-    }
-  }
-
-  get #opened(): bpf.Ptr<"bpf_link"> {
-    if (this.#link === null) throw new Error("Observer is closed");
-    return this.#link;
+    buffer.empty();
+    while (buffer.fill(readSyncAgain(fd, ...buffer.free))) {}
+    return buffer.bytes;
   }
 
   [Symbol.dispose](): void {
-    if (this.#link === null) return;
-    bpf.bpf_link__destroy(this.#link);
-    this.#link = null;
-    this.#object[Symbol.dispose]();
+    this.#own[Symbol.dispose]();
   }
 }
 
 /** Returns the options of the iterator program. */
 function parameters(udp: boolean): Buffer {
   return LAYOUT.rm_iter_options.encode({ pidns: statSync("/proc/self/ns/pid").ino, udp });
-}
-
-/** read(2) fails with EAGAIN after a million files without a listener (kernel/bpf/bpf_iter.c). */
-function readSyncAgain(fd: number, buffer: ReadBuffer): number {
-  for (;;) {
-    try {
-      return readSync(fd, ...buffer.free);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error;
-    }
-  }
 }
 
 /** As {@link readSyncAgain}, in a thread of the libuv pool. */
@@ -200,7 +152,7 @@ function readInPool(fd: number, buffer: ReadBuffer): Promise<number> {
 
 /** Collects the bytes of successive reads; grows to what a host needs. */
 class ReadBuffer {
-  #buffer = Buffer.allocUnsafe(CHUNK);
+  #buffer = Buffer.allocUnsafe(READ_BYTES);
   #used = 0;
 
   empty(): void {
@@ -211,10 +163,10 @@ class ReadBuffer {
     return this.#buffer.subarray(0, this.#used);
   }
 
-  /** Arguments of read(2) for the free part, at least CHUNK bytes. */
-  get free(): [buffer: Buffer, at: number, length: number, position: null] {
-    if (this.#buffer.length - this.#used < CHUNK) {
-      const buffer = Buffer.allocUnsafe(2 * this.#buffer.length + CHUNK);
+  /** Arguments of read(2) for the free part, at least READ_BYTES. */
+  get free(): ReadInto {
+    if (this.#buffer.length - this.#used < READ_BYTES) {
+      const buffer = Buffer.allocUnsafe(2 * this.#buffer.length + READ_BYTES);
       this.#buffer.copy(buffer, 0, 0, this.#used);
       this.#buffer = buffer;
     }

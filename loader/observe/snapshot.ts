@@ -56,9 +56,11 @@ export class SnapshotReader {
   /**
    * Returns the snapshot of a read; the same object as before if it says the same.
    * @param read whole records; the caller may overwrite them afterwards
+   * @throws Error if they are not; the reader stays as it was
    */
   next(read: Buffer): Snapshot {
     if (read.equals(this.#bytes)) return this.#snapshot;
+    requireWhole(read);
     // Not from the pool: that memory need not be aligned.
     const bytes = Buffer.allocUnsafeSlow(read.length);
     read.copy(bytes);
@@ -91,8 +93,8 @@ export class SnapshotReader {
   /**
    * Returns a snapshot in which one process has the listeners of `read` and every other process
    * those of the last read; null if only a whole read can tell: the records of the process are in
-   * more than one place (a thread with its own file table).
-   * @param read records of the process
+   * more than one place (a thread with its own file table), or a listener would have no owner.
+   * @param read records of the process, as for {@link next}
    */
   ofProcess(pid: number, read: Buffer): Snapshot | null {
     const all = this.#bytes;
@@ -104,7 +106,26 @@ export class SnapshotReader {
       to = at + RECORD;
     }
     if (from < 0) from = to = all.length;
+    if (this.#wouldLose(from, to, read)) return null;
     return this.next(Buffer.concat([all.subarray(0, from), read, all.subarray(to)]));
+  }
+
+  /**
+   * Returns whether a listener has records from `from` to `to` only, and none in `read`. It need not
+   * have closed: a server that becomes a daemon listens, forks and exits, and a process that was
+   * not read yet has the listener.
+   */
+  #wouldLose(from: number, to: number, read: Buffer): boolean {
+    const kept = new Set<bigint>();
+    for (let at = 0; at + RECORD <= read.length; at += RECORD) {
+      kept.add(read.readBigUInt64LE(at + AT.cookie));
+    }
+    const isOurs = (offset: number) => offset >= from && offset < to;
+    for (let at = from; at < to; at += RECORD) {
+      const cookie = this.#bytes.readBigUInt64LE(at + AT.cookie);
+      if (!kept.has(cookie) && this.#entries.get(cookie)?.offsets.every(isOurs)) return true;
+    }
+    return false;
   }
 
   /** Notes where the records of each listener are. */
@@ -146,6 +167,13 @@ export class SnapshotReader {
     for (const [cookie, { queues }] of this.#entries) found.set(cookie, queues);
     return found;
   }
+}
+
+function requireWhole({ length }: Buffer): void {
+  if (length % RECORD === 0) return;
+  throw new Error(
+    `the listeners cannot be read: the kernel returned ${length} bytes, which are no whole records of ${RECORD}; install the program and its BPF objects again`,
+  );
 }
 
 /** What of a listener differs between two reads. */

@@ -1,17 +1,19 @@
 /** detach: detaches groups from the kernel, whether their sidecar runs or was killed. */
-import { existsSync } from "node:fs";
 import { type Unadopted, unadopt } from "../adoption/adopt.ts";
+import { lockHolder } from "../bpf/directory_lock.ts";
 import { findBpffs, PinTree } from "../bpf/pin_tree.ts";
-import { pinnedProgramId } from "../bpf/program.ts";
-import { byGroup, type Listener } from "../core/listener.ts";
-import type { Spec } from "../core/spec.ts";
-import { AbiMismatchError } from "../errors.ts";
+import type { Listener, QueuesByCookie } from "../core/listener.ts";
+import { portsOf, type Spec } from "../core/spec.ts";
 import { Group } from "../group/group.ts";
+import { type HeldConnections, NO_CONNECTIONS } from "../group/hold_record.ts";
+import { readRecords } from "../group/records.ts";
 import { requireHost } from "../host/capabilities.ts";
-import { detachProgram } from "../manage/attach.ts";
+import { endOrphans, noteOrphans } from "../keeper/orphans.ts";
 import { detachGroup } from "../manage/detach_group.ts";
+import { detachOther } from "../manage/other_version.ts";
 import { specOf } from "../observe/coverage.ts";
 import { Observer } from "../observe/observer.ts";
+import { everyStep } from "../rollback.ts";
 import { nothingAttached } from "./pinned_groups.ts";
 
 export interface DetachOptions {
@@ -21,56 +23,70 @@ export interface DetachOptions {
   readonly bpffs?: string;
 }
 
+/** A group, and what became of the connections that its standby held. */
+export interface DetachedGroup {
+  readonly name: string;
+  readonly held: HeldConnections;
+}
+
 /** What a detach undid. */
 export interface Detached {
-  /** Names of groups. */
-  readonly groups: readonly string[];
+  readonly groups: readonly DetachedGroup[];
   readonly unadopted: readonly Unadopted[];
+  /** Pids of sidecars that managed them: each leaves them alone until it is restarted. */
+  readonly sidecars: readonly number[];
 }
 
 /** Detaches and unpins groups, and ends adoptions. @throws NoMatchError if no SPEC matches a pin */
 export async function detach(options: DetachOptions): Promise<Detached> {
-  requireHost();
+  requireHost("change");
   const pinTree = new PinTree(findBpffs(options.bpffs));
   const specs = options.specs ?? [];
-  const groups: string[] = [];
+  const groups: DetachedGroup[] = [];
   const unadopted: Unadopted[] = [];
-  if (existsSync(pinTree.root)) {
+  const sidecars = new Set<number>();
+  if (pinTree.exists) {
     using observer = new Observer();
     using _lock = await pinTree.lock();
-    const members = byGroup(observer.read().listeners);
-    for (const name of pinTree.groups()) {
-      if (detachOne(pinTree, name, members.get(name) ?? [], options)) groups.push(name);
-    }
-    const ports = options.all ? "all" : new Set(specs.map(({ port }) => port));
-    unadopted.push(...unadopt(pinTree, ports));
+    const { groups: members, queues } = observer.read();
+    const isAll = options.all || specs.some(({ port }) => port === null);
+    const ports = isAll ? "all" : new Set(portsOf(specs));
+    await everyStep([
+      ...pinTree.groups().map((name) => () => {
+        const sidecar = lockHolder(pinTree.directory(name));
+        const found = { members: members.get(name) ?? [], queues };
+        const held = detachOne(pinTree, name, found, options);
+        if (held === null) return;
+        groups.push({ name, held });
+        if (sidecar !== null) sidecars.add(sidecar);
+      }),
+      () => void unadopted.push(...unadopt(pinTree, ports)),
+    ]);
+    endOrphans();
   }
   pinTree.tidy();
   if (groups.length + unadopted.length === 0 && !options.all) {
     throw nothingAttached(specs);
   }
-  return { groups, unadopted };
+  return { groups, unadopted, sidecars: [...sidecars] };
 }
 
+/**
+ * Returns null if the group is not one of those to detach.
+ * @throws ConflictError; AbiMismatchError if it is not known of which group the pins are
+ */
 function detachOne(
   pinTree: PinTree,
   name: string,
-  members: readonly Listener[],
-  options: DetachOptions,
-): boolean {
-  let group: Group;
-  try {
-    group = Group.open(pinTree.directory(name));
-  } catch (error) {
-    // Pinned by another version: only the id of its program can be read.
-    if (!(error instanceof AbiMismatchError) || !options.all) throw error;
-    const id = pinnedProgramId(pinTree.directory(name));
-    if (id !== null && members.some(({ programId }) => programId === id)) detachProgram(members);
-    pinTree.remove(name);
-    return true;
-  }
-  using own = group;
-  if (!options.all && !specOf(options.specs ?? [], own.record.key)) return false;
-  detachGroup(pinTree, own, members);
-  return true;
+  { members, queues }: { members: readonly Listener[]; queues: QueuesByCookie },
+  { all, specs = [] }: DetachOptions,
+): HeldConnections | null {
+  const directory = pinTree.directory(name);
+  const records = readRecords(directory);
+  if (!all && records && !specOf(specs, records.record.key)) return null;
+  using group = all || records ? Group.openOrNull(directory) : Group.open(directory);
+  const held = group ? detachGroup(pinTree, group, members, queues) : NO_CONNECTIONS;
+  if (group === null) detachOther(pinTree, name, members);
+  if (all) noteOrphans(members); // else their keeper may have the standby of a group that stays
+  return held;
 }

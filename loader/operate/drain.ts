@@ -1,10 +1,12 @@
 /** Drains listeners: they get no new connections, so that closing them has nothing to migrate. */
 
+import { MAX_SLOTS } from "../core/abi.ts";
 import { endpoint, NO_QUEUES } from "../core/listener.ts";
 import type { Spec } from "../core/spec.ts";
 import { ConflictError, NoMatchError } from "../errors.ts";
 import type { SlotRecord } from "../group/slots.ts";
-import { shutDown } from "../manage/members.ts";
+import { countUnplaced } from "../hold/members.ts";
+import { shutDown } from "../net/foreign_listener.ts";
 import type { Observer } from "../observe/observer.ts";
 import { applyChanged, type Changeable, withGroups } from "./pinned_groups.ts";
 
@@ -21,7 +23,8 @@ export interface Drained {
   readonly cookie: bigint;
   readonly slot: number;
   readonly generation: number;
-  readonly pid: number | null;
+  /** Every process that holds it: a server that hands its sockets over shares them. */
+  readonly pids: readonly number[];
   /** Connections in its accept queue, and requests in handshake. */
   readonly queued: number;
   readonly halfOpen: number;
@@ -48,6 +51,7 @@ export function drain(
   return withGroups(specs, options, (groups) => {
     const chosen = groups.map((group) => ({ group, slots: select(group, selector) }));
     if (chosen.every(({ slots }) => slots.length === 0)) throw noListener(selector);
+    for (const { group, slots } of chosen) if (slots.length > 0) refuseUnplaced(group);
     if (!options.force) for (const { group, slots } of chosen) refuseLast(group, slots);
     return chosen.flatMap(({ group, slots }) => mark(group, slots, true));
   });
@@ -92,7 +96,7 @@ export function drainedNow(drained: readonly Drained[], observer: Observer): Dra
  */
 export function emptyStuck(drained: Drained, observer: Observer): boolean {
   const listener = observer.read().listeners.find(({ cookie }) => cookie === drained.cookie);
-  return listener !== undefined && shutDown(listener);
+  return listener !== undefined && shutDown(listener) !== null;
 }
 
 function select({ group, listeners }: Changeable, selector: Selector | null): SlotRecord[] {
@@ -105,6 +109,18 @@ function select({ group, listeners }: Changeable, selector: Selector | null): Sl
     if ("cookie" in selector) return slot.cookie === selector.cookie;
     return slot.generation === selector.generation;
   });
+}
+
+/** Where listeners have no slot, the kernel's hash would go on choosing a drained one. */
+function refuseUnplaced({ group, listeners }: Changeable): void {
+  const count = countUnplaced(group, listeners);
+  if (count === 0) return;
+  const { key, slots } = group.record;
+  const advice =
+    slots < MAX_SLOTS ? "try again once a sidecar has made room" : `use at most ${slots} listeners`;
+  throw new ConflictError(
+    `nothing can be drained on ${endpoint(key)}: ${count} of its listeners have no slot, so the kernel's hash chooses among all; ${advice}`,
+  );
 }
 
 function refuseLast({ group, listeners }: Changeable, leaving: readonly SlotRecord[]): void {
@@ -130,9 +146,9 @@ function mark(changeable: Changeable, slots: readonly SlotRecord[], drained: boo
     const listener = listeners.find((each) => each.cookie === cookie);
     if (!listener) return [];
     const { length: queued, halfOpen } = changeable.queues.get(cookie) ?? NO_QUEUES;
-    const pid = listener.owners[0]?.pid ?? null;
+    const pids = listener.owners.map(({ pid }) => pid);
     const place = { group: group.name, endpoint: endpoint(listener.key), slot: slot.slot };
-    return [{ ...place, cookie, generation, pid, queued, halfOpen }];
+    return [{ ...place, cookie, generation, pids, queued, halfOpen }];
   });
 }
 

@@ -2,18 +2,20 @@
  * Changes pinned groups without their sidecar: the policy, and drained listeners. A change is in
  * force when the call returns; a running sidecar reads it from the pins.
  */
-import { existsSync } from "node:fs";
 import { findBpffs, PinTree } from "../bpf/pin_tree.ts";
 import type { Listener, QueuesByCookie } from "../core/listener.ts";
 import type { Plan } from "../core/plan.ts";
 import type { Spec } from "../core/spec.ts";
 import { NoMatchError } from "../errors.ts";
 import { Group } from "../group/group.ts";
+import { readRecords } from "../group/records.ts";
+import { splitStandby } from "../hold/members.ts";
 import { requireHost } from "../host/capabilities.ts";
 import { applyGroup } from "../manage/apply.ts";
-import { splitStandby } from "../manage/members.ts";
+import { attachGrown } from "../manage/attach.ts";
 import { specOf } from "../observe/coverage.ts";
 import { Observer } from "../observe/observer.ts";
+import { Owned } from "../owned.ts";
 
 /** A group to change, and its listeners. */
 export interface Changeable {
@@ -25,24 +27,30 @@ export interface Changeable {
 
 /**
  * Calls `work` with the groups that `specs` match, under the pin tree's lock.
- * @throws NoMatchError
+ * @throws NoMatchError, AbiMismatchError if another version pinned one of them
  */
 export async function withGroups<T>(
   specs: readonly Spec[],
   options: { readonly bpffs?: string },
   work: (groups: readonly Changeable[]) => T,
 ): Promise<T> {
-  requireHost();
+  requireHost("change");
   const pinTree = new PinTree(findBpffs(options.bpffs));
-  if (!existsSync(pinTree.root)) throw nothingAttached(specs);
+  if (!pinTree.exists) throw nothingAttached(specs);
   using observer = new Observer();
   using _lock = await pinTree.lock();
   const { groups: members, queues } = observer.read();
+  using own = new Owned();
   const groups: Changeable[] = [];
   try {
     for (const name of pinTree.groups()) {
-      const group = Group.openOrNull(pinTree.directory(name));
-      if (group === null) continue;
+      const directory = pinTree.directory(name);
+      const group = own.use(Group.openOrNull(directory));
+      if (group === null) {
+        const records = readRecords(directory);
+        if (records && specOf(specs, records.record.key)) own.use(Group.open(directory)); // throws
+        continue;
+      }
       const { listeners } = splitStandby(group, members.get(name) ?? []);
       groups.push({ group, listeners, queues });
     }
@@ -51,14 +59,15 @@ export async function withGroups<T>(
     return work(matching);
   } finally {
     pinTree.mark();
-    for (const { group } of groups) group[Symbol.dispose]();
     pinTree.tidy();
   }
 }
 
 /** Puts the pinned state of a group in force. */
 export function applyChanged({ group, listeners }: Changeable): Plan {
-  return applyGroup(group, listeners);
+  const plan = applyGroup(group, listeners);
+  attachGrown(group, listeners);
+  return plan;
 }
 
 export function nothingAttached(specs: readonly Spec[]): NoMatchError {

@@ -2,6 +2,7 @@
 
 import type { AdoptionStatus } from "../adoption/adoption_status.ts";
 import type { Migrate, Route, SettingsPolicy } from "../core/abi.ts";
+import type { GroupLimits } from "../core/group_budget.ts";
 import { leftMs } from "../core/hold_step.ts";
 import {
   type GroupKey,
@@ -12,16 +13,18 @@ import {
   type QueuesByCookie,
 } from "../core/listener.ts";
 import { slotsNow } from "../core/plan.ts";
+import type { Spec } from "../core/spec.ts";
 import { chooseTargets, type Role, rolesOf } from "../core/targets.ts";
 import { countsSince, type Decision, NO_COUNTS, type SlotCounts } from "../group/counters.ts";
 import type { Group } from "../group/group.ts";
 import type { HoldCounts } from "../group/hold_record.ts";
-import { splitStandby } from "../manage/members.ts";
+import { placeable, splitStandby } from "../hold/members.ts";
 import { differingClasses, type OptionDifference } from "../manage/option_differences.ts";
 import type { KernelMigrations } from "../net/kernel_migrations.ts";
+import { netnsLabel } from "../observe/netns_label.ts";
 import { boottimeMs } from "../sys/libc.ts";
 
-/** A group's standby and its holds. Times: ms. */
+/** A group's standby. Times: ms. */
 export interface HoldStatus {
   readonly timeMs: number;
   readonly max: number;
@@ -34,7 +37,6 @@ export interface HoldStatus {
   readonly connections: number;
   /** Connections it ever received: new ones, and migrated ones. */
   readonly received: { readonly syn: number; readonly migrated: number };
-  readonly holds: HoldCounts;
 }
 
 export interface ListenerStatus {
@@ -60,10 +62,14 @@ export interface GroupStatus {
   readonly name: string;
   readonly service: string;
   readonly key: GroupKey;
+  /** Name of its network namespace: a path, a container, a unit, or its number; null: our own. */
+  readonly netnsName: string | null;
   readonly uid: number;
   /** Our program is attached to the kernel's group; false while no process listens. */
   readonly attached: boolean;
   readonly programId: number;
+  /** The program that began the counts. Another one continues them when the group grows. */
+  readonly firstProgramId: number;
   readonly migrate: Migrate;
   readonly route: Route;
   readonly settings: SettingsPolicy;
@@ -80,6 +86,7 @@ export interface GroupStatus {
   readonly wakeups: number;
   /** null: its policy has no standby. */
   readonly hold: HoldStatus | null;
+  readonly holds: HoldCounts;
   /** Migrations of listeners that have closed. */
   readonly closed: { readonly out: number; readonly into: number };
   /** Nanoseconds and runs of the program, while kernel.bpf_stats_enabled is 1; else 0. */
@@ -89,10 +96,29 @@ export interface GroupStatus {
 export interface Status {
   readonly groups: readonly GroupStatus[];
   readonly adoptions: readonly AdoptionStatus[];
-  /** Listeners with SO_REUSEPORT that match the requested SPECs and belong to no attached group. */
+  /** Requested SPECs that name no attached group. */
+  readonly unattached: readonly Spec[];
+  /** TCP listeners that match the requested SPECs and belong to no attached group. */
   readonly unmanaged: readonly Listener[];
+  /** Sidecars that run with this bpf file system, and the number of groups that each manages. */
+  readonly sidecars: readonly { readonly pid: number; readonly groups: number }[];
   /** The kernel's own counters by network namespace (inode number). */
   readonly kernel: ReadonlyMap<number, KernelMigrations>;
+  /** What a running sidecar did not take on; absent without one. */
+  readonly admission?: {
+    /** Groups that a service covers and that are not attached, by the reason. */
+    readonly refused: ReadonlyMap<string, number>;
+    /** Most groups in all, and of one user in one network namespace. */
+    readonly limits: GroupLimits;
+    /** Processes that are left alone now, because a call on a listener of theirs hung. */
+    readonly hung: number;
+  };
+  /** Binds that a running sidecar did not see one by one, as there were too many; absent without one. */
+  readonly missedBinds?: number;
+  /** Names of a running sidecar's services, also of those without a group; absent without one. */
+  readonly services?: readonly string[];
+  /** Whether the kernel leaves destinations asleep; absent unless a running sidecar tested it. */
+  readonly wakeupDefect?: boolean;
   /** Why pinned groups and adoptions could not be read. */
   readonly errors: readonly string[];
 }
@@ -118,7 +144,8 @@ export function groupStatus(group: Group, context: GroupContext): GroupStatus {
   const split = splitStandby(group, members);
   const listening = new Set(split.listeners.map(({ cookie }) => cookie));
   // What a plan for these listeners would choose.
-  const targets = chooseTargets(slotsNow(slots, listening, boottimeMs()), record);
+  const isComplete = placeable(group, members).length <= record.slots;
+  const targets = chooseTargets(slotsNow(slots, listening, boottimeMs()), record, isComplete);
   const roleOf = rolesOf(targets);
   const open = { out: 0, into: 0 };
   const listeners = members.map((member): ListenerStatus => {
@@ -134,7 +161,7 @@ export function groupStatus(group: Group, context: GroupContext): GroupStatus {
       protocol,
       slot: own?.slot.slot ?? null,
       generation: own?.slot.generation ?? null,
-      role: member === split.standby ? "standby" : role,
+      role: split.standbys.includes(member) ? "standby" : role,
       class: own?.slot.class ?? null,
       owners,
       queueLength: length,
@@ -150,9 +177,11 @@ export function groupStatus(group: Group, context: GroupContext): GroupStatus {
     name: group.name,
     service: record.service,
     key: record.key,
+    netnsName: netnsLabel(record.key.netns, members[0]?.owners ?? []),
     uid: record.uid,
-    attached: members.some(({ programId }) => programId === group.programId),
+    attached: members.some((member) => group.isAttachedTo(member)),
     programId: group.programId,
+    firstProgramId: record.firstProgram,
     migrate: record.migrate,
     route: record.route,
     settings: record.settings,
@@ -164,6 +193,7 @@ export function groupStatus(group: Group, context: GroupContext): GroupStatus {
     decisions: counts.decisions(),
     wakeups: group.moveEvents.wakeups,
     hold: holdStatus(group, context, counts.slotCounts(group.standbySlot)),
+    holds: group.holdCounts,
     closed: { out: all.out - open.out, into: all.into - open.into },
     run: { timeNs: info?.runTimeNs ?? 0, count: info?.runCount ?? 0 },
   };
@@ -182,6 +212,5 @@ function holdStatus(group: Group, context: GroupContext, counts: SlotCounts): Ho
     leftMs: holding ? leftMs(hold, heldSinceMs, boottimeMs()) : null,
     connections: standby ? (context.queues.get(standby.cookie)?.length ?? 0) : 0,
     received: { syn: counts.syn, migrated: counts.into },
-    holds: group.holdCounts,
   };
 }

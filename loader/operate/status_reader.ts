@@ -1,15 +1,18 @@
 /** Reads status from the pins and the kernel, once or repeatedly. Requires no sidecar. */
 import { readAdoptions } from "../adoption/adoption_status.ts";
-import { findBpffs, lockHolder, PinTree } from "../bpf/pin_tree.ts";
+import { lockHolder } from "../bpf/directory_lock.ts";
+import { findBpffs, PinTree } from "../bpf/pin_tree.ts";
 import { countsRuns } from "../bpf/program.ts";
-import { isMember, type Listener, type QueuesByCookie } from "../core/listener.ts";
-import type { Spec } from "../core/spec.ts";
+import { runningSidecars } from "../bpf/sidecar_marks.ts";
+import { groupName, isMember, type Listener, type QueuesByCookie } from "../core/listener.ts";
+import { matchesSpec, portsOf, type Spec } from "../core/spec.ts";
 import { AbiMismatchError } from "../errors.ts";
 import { Group } from "../group/group.ts";
 import { requireHost } from "../host/capabilities.ts";
 import { KernelCounts } from "../net/kernel_migrations.ts";
 import { specOf } from "../observe/coverage.ts";
 import { Observer } from "../observe/observer.ts";
+import { Owned } from "../owned.ts";
 import { type GroupStatus, groupStatus, type Status } from "./status.ts";
 
 export interface StatusOptions {
@@ -28,20 +31,23 @@ export interface StatusOptions {
 export class StatusReader implements Disposable {
   readonly #pinTree: PinTree;
   readonly #specs: readonly Spec[];
+  readonly #own: Disposable;
   readonly #observer: Observer;
   /** null: made for each reading. */
   readonly #counts: KernelCounts | null;
 
   constructor(options: StatusOptions = {}) {
-    requireHost();
+    requireHost("read");
     this.#pinTree = new PinTree(findBpffs(options.bpffs));
     this.#specs = options.specs ?? [];
-    this.#observer = new Observer();
-    this.#counts = options.keepNetns ? new KernelCounts() : null;
+    using own = new Owned();
+    this.#observer = own.use(new Observer());
+    this.#counts = options.keepNetns ? own.use(new KernelCounts()) : null;
+    this.#own = own.move();
   }
 
   read(): Status {
-    const { groups: members, queues } = this.#observer.read();
+    const { groups: members, listeners, queues } = this.#observer.read();
     const specs = this.#specs;
     const groups: GroupStatus[] = [];
     const errors: string[] = [];
@@ -56,13 +62,25 @@ export class StatusReader implements Disposable {
         errors.push(error.message);
       }
     }
-    const unmanaged = [...members].flatMap(([name, list]) =>
-      managed.has(name) ? [] : list.filter((l) => isMember(l) && specOf(specs, l.key)),
+    const unattached = specs.filter((spec) => !groups.some(({ key }) => matchesSpec(spec, key)));
+    const unmanaged = listeners.filter(
+      (listener) => specOf(specs, listener.key) && !managed.has(groupNameOf(listener)),
     );
-    const ports = new Set(specs.map(({ port }) => port));
+    const ports = new Set(portsOf(specs));
     const adoptions = readAdoptions(this.#pinTree, ports, errors);
     const kernel = this.#readKernelCounts(groups);
-    return { groups, adoptions, unmanaged, kernel, errors };
+    const sidecars = this.#sidecars(managed);
+    return { groups, adoptions, unattached, unmanaged, sidecars, kernel, errors };
+  }
+
+  /** @param groups names of all groups */
+  #sidecars(groups: ReadonlySet<string>): Status["sidecars"] {
+    const counts = new Map(runningSidecars(this.#pinTree).map((pid) => [pid, 0]));
+    for (const name of groups) {
+      const pid = this.#pinTree.has(name) ? lockHolder(this.#pinTree.directory(name)) : null;
+      if (pid !== null) counts.set(pid, (counts.get(pid) ?? 0) + 1);
+    }
+    return [...counts].map(([pid, count]) => ({ pid, groups: count }));
   }
 
   #readKernelCounts(groups: readonly GroupStatus[]): Status["kernel"] {
@@ -79,9 +97,13 @@ export class StatusReader implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#observer[Symbol.dispose]();
-    this.#counts?.[Symbol.dispose]();
+    this.#own[Symbol.dispose]();
   }
+}
+
+/** Returns the name of a listener's group; empty: it is in none. */
+function groupNameOf(listener: Listener): string {
+  return isMember(listener) ? groupName(listener.key) : "";
 }
 
 /** Reads status once. */

@@ -6,9 +6,12 @@ import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { PermissionError } from "../errors.ts";
+import { requireFreeFds } from "../owned.ts";
 import type { CallName, Calls, Greeting, LabReply, Whereabouts } from "./lab_protocol.ts";
 
 const MAIN = fileURLToPath(new URL("./lab_main.js", import.meta.url));
+/** Descriptors that fork() needs; Node leaves its channel open when it finds too few. */
+export const FORK_FDS = 8;
 /** Without CAP_SYS_ADMIN a network namespace can still be made in a user namespace (util-linux). */
 const IN_USER_NAMESPACE = ["unshare", "--user", "--keep-caps", "--net"];
 
@@ -51,6 +54,7 @@ export class Lab implements Disposable {
 
   static async #start(where: Whereabouts, under: readonly string[] = []): Promise<Lab> {
     const [execPath = process.execPath, ...rest] = [...under, process.execPath];
+    requireFreeFds(FORK_FDS);
     const child = fork(MAIN, [where], {
       execPath,
       execArgv: rest,

@@ -6,9 +6,10 @@
 import { statSync } from "node:fs";
 import { createServer } from "node:net";
 import { SysError } from "../errors.ts";
+import { Owned } from "../owned.ts";
 import { type Waiting, waitFor } from "../sys/blocking_wait.ts";
 import * as libc from "../sys/libc.ts";
-import { setDumpable, setLoopbackUp, unshareNetns } from "../sys/namespace.ts";
+import { setDumpable, setLoopbackUp, unshareNetns } from "../sys/own_process.ts";
 import { LabClient } from "./lab_client.ts";
 import type {
   CallName,
@@ -35,13 +36,14 @@ const sleepers = new Map<number, { waiting: Waiting; woken: boolean | null }>();
 
 const handlers: Handlers = {
   open({ port, defer }) {
-    const fd = libc.socket(libc.AF_INET, libc.SOCK_STREAM | libc.SOCK_CLOEXEC, 0);
+    using own = new Owned();
+    const fd = own.fd(libc.socket(libc.AF_INET, libc.SOCK_STREAM | libc.SOCK_CLOEXEC, 0));
     libc.setsockopt(fd, libc.SOL_SOCKET, libc.SO_REUSEPORT, 1);
     if (defer) libc.setsockopt(fd, libc.IPPROTO_TCP, TCP_DEFER_ACCEPT, DEFER_S);
     libc.bind(fd, libc.sockaddr(libc.AF_INET, LOOPBACK, port));
     libc.listen(fd, BACKLOG);
     const cookie = libc.getsockopt(fd, libc.SOL_SOCKET, libc.SO_COOKIE, 8).readBigUInt64LE();
-    return { fd, port: libc.localPort(fd), cookie };
+    return own.release({ fd, port: libc.localPort(fd), cookie });
   },
   async connect({ port, count }) {
     const batch = await Promise.all(Array.from({ length: count }, () => LabClient.open(port)));

@@ -7,10 +7,12 @@ import { type Migrate, STAGES } from "../core/abi.ts";
 import { isMember, type Listener } from "../core/listener.ts";
 import { capacityFor } from "../core/plan.ts";
 import { Group } from "../group/group.ts";
+import { NOT_LOADED } from "../group/group_record.ts";
 import { applyGroup } from "../manage/apply.ts";
 import { attachProgram } from "../manage/attach.ts";
 import { OptionSchedule } from "../manage/option_schedule.ts";
 import type { Observer } from "../observe/observer.ts";
+import { Owned } from "../owned.ts";
 import type { Lab } from "./lab.ts";
 import type { Opened } from "./lab_protocol.ts";
 
@@ -50,22 +52,15 @@ export class Trial implements Disposable {
     const [first] = members;
     if (!first) throw new Error("self-test: its listener is in no snapshot");
     const { key, uid } = first;
-    const record = { abiVersion: 0, key, uid, migrate, hold: null, attachments: 0, service: "" };
-    this.#group = Group.load("self-test", {
-      ...record,
-      route: "kernel",
-      settings: "prefer",
-      slots: capacityFor(2),
-    });
-    try {
-      this.apply();
-      if (!attachProgram(members, this.#group.programFd)) {
-        throw new Error("self-test: no process lends its listener");
-      }
-    } catch (error) {
-      this.#group[Symbol.dispose]();
-      throw error;
+    const record = { ...NOT_LOADED, key, uid, migrate, hold: null, service: "" };
+    const rest = { route: "kernel", settings: "prefer", slots: capacityFor(2) } as const;
+    using own = new Owned();
+    this.#group = own.use(Group.load("self-test", { ...record, ...rest }));
+    this.apply();
+    if (!attachProgram(members, this.#group.programFd)) {
+      throw new Error("self-test: no process lends its listener");
     }
+    own.release(this);
   }
 
   /** Makes a group of one listener, and attaches. */

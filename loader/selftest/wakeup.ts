@@ -6,8 +6,9 @@ import { fork } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { Observer } from "../observe/observer.ts";
+import { requireFreeFds } from "../owned.ts";
 import { WAITS, type Wait } from "../sys/blocking_wait.ts";
-import { Lab } from "./lab.ts";
+import { FORK_FDS, Lab } from "./lab.ts";
 import type { Sleep } from "./lab_protocol.ts";
 import { becomes, Trial } from "./trial.ts";
 
@@ -40,8 +41,10 @@ export async function probeWakeup(): Promise<Wakeup> {
 /**
  * As {@link probeWakeup}, in a child process: it loads programs, and the verifier would block the
  * event loop.
+ * @throws EMFILE
  */
 export function probeWakeupApart(): Promise<Wakeup> {
+  requireFreeFds(FORK_FDS);
   const child = fork(MAIN, { stdio: ["ignore", "ignore", "ignore", "ipc"] });
   child.unref();
   child.channel?.unref();

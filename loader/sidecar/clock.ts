@@ -18,3 +18,24 @@ export const SYSTEM_CLOCK: Clock = {
     return () => clearTimeout(timer);
   },
 };
+
+/** Pauses that end early when something happens. */
+export class Pause {
+  #end = () => {};
+
+  /** Ends the pause, if there is one. */
+  end(): void {
+    this.#end();
+  }
+
+  /** Resolves after this time, or after {@link end}. */
+  for(clock: Clock, delayMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = clock.after(delayMs, resolve);
+      this.#end = () => {
+        cancel();
+        resolve();
+      };
+    });
+  }
+}

@@ -1,14 +1,13 @@
 /** Every group that a sidecar manages, by name. A failure of one does not stop another. */
-
 import type { PinTree } from "../bpf/pin_tree.ts";
+import { BackOff } from "../core/back_off.ts";
+import type { GroupLimits } from "../core/group_budget.ts";
 import type { Listener } from "../core/listener.ts";
 import type { Journal } from "../log.ts";
 import { detachGroupWithRetries } from "../manage/detach_group.ts";
-import { ManagedGroup } from "../manage/managed_group.ts";
-import { hasChanged, isDue } from "../manage/refresh_schedule.ts";
+import type { ManagedGroup } from "../manage/managed_group.ts";
+import { takeOnGroup } from "../manage/take_on.ts";
 import { everyStep } from "../rollback.ts";
-import { boottimeMs } from "../sys/libc.ts";
-import * as journal from "./journal.ts";
 import {
   type ManagedEntry,
   nextOwner,
@@ -16,8 +15,13 @@ import {
   type PassConditions,
   reasonToGiveUp,
   type ServicesByPort,
-} from "./ownership.ts";
-import type { Service } from "./service.ts";
+  servingInstead,
+} from "../service/ownership.ts";
+import type { Service } from "../service/service.ts";
+import { boottimeMs } from "../sys/libc.ts";
+import { Admission } from "./admission.ts";
+import { dueGroups, REFRESH_TIMES } from "./due_groups.ts";
+import * as journal from "./journal.ts";
 import type { Wakeups } from "./wakeups.ts";
 
 type Members = ReadonlyMap<string, readonly Listener[]>;
@@ -30,10 +34,13 @@ export class ManagedGroups implements Disposable {
   readonly #journal: Journal;
   readonly #wakeups: Wakeups;
   readonly #entries = new Map<string, ManagedEntry>();
+  readonly #failures = new BackOff(REFRESH_TIMES);
+  readonly admission: Admission;
   /** Groups that `detach` took from a service: that service does not take them on again. */
   readonly #detached = new Map<string, Service>();
 
-  constructor(pinTree: PinTree, journal: Journal, wakeups: Wakeups) {
+  constructor(pinTree: PinTree, journal: Journal, wakeups: Wakeups, limits: GroupLimits) {
+    this.admission = new Admission(limits, journal);
     this.#pinTree = pinTree;
     this.#journal = journal;
     this.#wakeups = wakeups;
@@ -50,39 +57,44 @@ export class ManagedGroups implements Disposable {
   get(name: string): ManagedGroup | undefined {
     return this.#entries.get(name)?.managed;
   }
-
-  /** Names of every group. */
   get names(): string[] {
     return [...this.#entries.keys()];
   }
 
-  /** Returns whether `detach` took this group from this service. */
   isDetached({ name, owner }: OwnedMatch): boolean {
     return this.#detached.get(name) === owner;
   }
 
   /** Returns when the first hold is due (ms, CLOCK_BOOTTIME), or null if none is under way. */
   get holdDueMs(): number | null {
-    let first: number | null = null;
     const nowMs = boottimeMs();
-    for (const { managed } of this.#entries.values()) {
-      const due = managed.holdDueMs(nowMs);
-      if (due !== null && (first === null || due < first)) first = due;
-    }
-    return first;
+    const due = [...this.#entries.values()].flatMap((e) => e.managed.hold.dueMs(nowMs) ?? []);
+    return due.length > 0 ? Math.min(...due) : null;
   }
 
-  /** Takes over or makes a group, and attaches it. @throws as {@link ManagedGroup.takeOn} */
-  takeOn(match: OwnedMatch): void {
-    const { name, owner, members } = match;
-    const [managed, refreshed] = ManagedGroup.takeOn(this.#pinTree, match, owner.manage);
-    this.#entries.set(name, { managed, service: owner });
-    this.#wakeups.apply(managed, owner);
-    journal.takenOn(this.#journal, managed, match);
-    journal.refreshed(this.#journal, managed, members, refreshed);
+  /**
+   * Returns the groups to take on now: not those that were refused lately, nor those that `detach`
+   * took from their service.
+   * @param matches every group that a service covers and that is not managed
+   */
+  select(matches: readonly OwnedMatch[]): OwnedMatch[] {
+    return this.admission.select(matches.filter((match) => !this.isDetached(match)));
   }
 
-  /** Starts or stops waking the destinations of every group, after {@link Wakeups.probe}. */
+  /** Takes over or makes a group, and attaches it. Returns the error of a refusal, or null. */
+  takeOn(match: OwnedMatch): unknown {
+    return this.admission.admit(match, () => {
+      const { name, owner, members } = match;
+      const [managed, refreshed] = takeOnGroup(this.#pinTree, match, owner.manage);
+      this.#entries.set(name, { managed, service: owner });
+      this.#wakeups.apply(managed, owner);
+      journal.takenOn(this.#journal, managed, match);
+      journal.refreshed(this.#journal, managed, members, refreshed);
+      const { record } = managed.group;
+      return { uid: record.uid, netns: record.key.netns };
+    });
+  }
+
   applyWakeups(): void {
     for (const { managed, service } of this.#entries.values()) {
       if (service) this.#wakeups.apply(managed, service);
@@ -91,37 +103,33 @@ export class ManagedGroups implements Disposable {
 
   /**
    * Finds the owner of each group after the services were replaced. The next {@link refresh} puts
-   * the owner's policy in force, or detaches a group without an owner.
+   * the owner's policy in force, or detaches a group without an owner. Changes nothing if it throws.
    */
   reassign(groups: Members, services: ServicesByPort): void {
-    for (const [name, entry] of this.#entries) {
-      const members = groups.get(name) ?? NONE;
-      entry.service = nextOwner(entry, members, services);
-      entry.managed.invalidate();
-    }
+    const owners = [...this.#entries].map(([name, entry]) => {
+      return [entry, nextOwner(entry, groups.get(name) ?? NONE, services)] as const;
+    });
+    for (const [entry, owner] of owners) entry.service = owner;
+    this.invalidate();
   }
 
-  /** Makes every group due: another process may have changed its pins. */
+  /** Makes every group due: another process may have changed its pins, or what refused it. */
   invalidate(): void {
+    this.admission.refusals.makeDue();
     for (const { managed } of this.#entries.values()) managed.invalidate();
+  }
+
+  /** Closes every standby: nothing shows any longer whether a server listens. */
+  failOpen(): void {
+    for (const { managed } of this.#entries.values()) {
+      managed.hold.close("the host cannot be read");
+      journal.holdChanged(this.#journal, managed);
+    }
   }
 
   /** Returns the names of the groups to refresh; first those whose listeners changed. */
   due(groups: Members, conditions: PassConditions): string[] {
-    const changed: string[] = [];
-    const unchanged: string[] = [];
-    const { nowMs, queues } = conditions;
-    for (const [name, entry] of this.#entries) {
-      const { last, options } = entry.managed;
-      const members = groups.get(name) ?? NONE;
-      const isDueNow = () =>
-        options !== entry.service?.manage ||
-        isDue(last, members, queues, nowMs) ||
-        reasonToGiveUp(entry, members, conditions) !== null;
-      if (hasChanged(last, members, queues)) changed.push(name);
-      else if (isDueNow()) unchanged.push(name);
-    }
-    return [...changed, ...unchanged];
+    return dueGroups(this.#entries, groups, conditions, this.#failures);
   }
 
   /** Brings one group in line with its members; or gives it up ({@link reasonToGiveUp}). */
@@ -130,20 +138,22 @@ export class ManagedGroups implements Disposable {
     if (!entry) return;
     const { managed, service } = entry;
     if (service === null) {
-      this.#journal.attempt(name, () => this.#leaveToKernel(name, managed, members));
+      const why = "no service covers it any longer";
+      this.#giveUp(managed, members, "detached", `detached from ${managed.label}: ${why}`);
       return;
     }
     this.#applyPolicy(name, managed, service, members);
-    this.#journal.attempt(name, () =>
-      journal.refreshed(
-        this.#journal,
-        managed,
-        members,
-        managed.refresh(members, conditions.queues),
-      ),
-    );
+    this.#wakeups.apply(managed, service);
+    const isDone = this.#journal.attempt(name, () => {
+      const instead = servingInstead(managed, conditions);
+      const refreshed = managed.refresh(members, conditions.queues, instead);
+      journal.refreshed(this.#journal, managed, members, refreshed);
+    });
+    if (isDone) this.#failures.settle(name);
+    else this.#failures.fail(name, members, conditions.nowMs);
     const reason = reasonToGiveUp(entry, members, conditions);
-    if (reason !== null) this.#giveUp(name, managed, reason);
+    const text = `${managed.label}: ${reason}; unpinned`;
+    if (reason !== null) this.#giveUp(managed, [], "given_up", text);
   }
 
   /** Returns the network namespaces of groups in which nothing listens. */
@@ -159,10 +169,9 @@ export class ManagedGroups implements Disposable {
   dropDetached(): boolean {
     const gone = [...this.#entries].filter(([name]) => !this.#pinTree.has(name));
     for (const [name, { managed, service }] of gone) {
-      const text = `${managed.label} was detached by another command; leaving it alone`;
-      this.#journal.say("detached_elsewhere", text, { group: name });
       if (service) this.#detached.set(name, service);
       this.#drop(name, managed);
+      journal.detachedElsewhere(this.#journal, managed, this.#entries.size);
     }
     return gone.length > 0;
   }
@@ -181,7 +190,7 @@ export class ManagedGroups implements Disposable {
     await everyStep(
       entries.map(([name, { managed }]) => async () => {
         await detachGroupWithRetries(
-          (members) => managed.detach(this.#pinTree, members),
+          (members) => managed.detach(members),
           groups.get(name) ?? NONE,
           async () => (await read()).get(name) ?? NONE,
         );
@@ -190,19 +199,14 @@ export class ManagedGroups implements Disposable {
     );
   }
 
-  /**
-   * Leaves every group attached and pinned.
-   * @throws the first error, after every group was tried
-   */
+  /** Leaves every group attached and pinned. @throws as {@link detach} */
   async leave(groups: Members): Promise<void> {
-    await everyStep(
-      [...this.#entries].map(([name, { managed }]) => {
-        return () => managed.leave(groups.get(name) ?? NONE);
-      }),
-    );
+    const leave = ([name, { managed }]: [string, ManagedEntry]) =>
+      managed.leave(groups.get(name) ?? NONE);
+    await everyStep([...this.#entries].map((entry) => () => leave(entry)));
+    journal.left(this.#journal, this.#entries.size);
   }
 
-  /** Drops the cached content of every group's pins. */
   invalidatePins(): void {
     for (const { managed } of this.#entries.values()) managed.group.invalidate();
   }
@@ -219,31 +223,28 @@ export class ManagedGroups implements Disposable {
     members: readonly Listener[],
   ): void {
     if (managed.options === service.manage) return;
-    const { key } = managed.group.record;
-    const label = service.nameFor(members) ?? service.nameAt(key) ?? managed.group.record.service;
+    const { key, service: before } = managed.group.record;
     this.#journal.attempt(`${name} policy`, () => {
+      const label = service.nameFor(members) ?? service.nameAt(key) ?? before;
       managed.change(label, service.manage, members);
-      this.#wakeups.apply(managed, service);
       journal.policyChanged(this.#journal, managed);
     });
   }
 
-  #leaveToKernel(name: string, managed: ManagedGroup, members: readonly Listener[]): void {
-    managed.detach(this.#pinTree, members);
+  /** Detaches, and removes the pins too, so that containers leave nothing; retried if it fails. */
+  #giveUp(managed: ManagedGroup, members: readonly Listener[], event: string, text: string): void {
+    const { name } = managed.group;
+    if (!this.#journal.attempt(`${name} end`, () => managed.detach(members))) return;
     this.#drop(name, managed);
-    const text = `detached from ${managed.label}: no service covers it any longer`;
-    this.#journal.say("detached", text, { group: name });
-  }
-
-  /** Removes the pins too, so that containers leave nothing behind. */
-  #giveUp(name: string, managed: ManagedGroup, reason: string): void {
-    managed.detach(this.#pinTree, []);
-    this.#drop(name, managed);
-    this.#journal.say("given_up", `${managed.label}: ${reason}; unpinned`, { group: name });
+    this.#journal.say(event, text, { group: name });
   }
 
   #drop(name: string, managed: ManagedGroup): void {
     this.#entries.delete(name);
+    this.admission.release(name);
+    this.#failures.settle(name);
+    this.#journal.forget(name);
     managed[Symbol.dispose]();
+    journal.holdChanged(this.#journal, managed);
   }
 }

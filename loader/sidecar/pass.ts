@@ -1,11 +1,10 @@
 /** What one poll found to do: worked off in slices, under the pin tree's lock. */
-
 import type { PinTree } from "../bpf/pin_tree.ts";
-import type { Journal } from "../log.ts";
+import { endOrphans } from "../keeper/orphans.ts";
 import type { Snapshot } from "../observe/snapshot.ts";
+import type { OwnedMatch, PassConditions } from "../service/ownership.ts";
+import type { Service } from "../service/service.ts";
 import type { ManagedGroups } from "./managed_groups.ts";
-import type { OwnedMatch, PassConditions } from "./ownership.ts";
-import type { Service } from "./service.ts";
 
 /** The groups as a pass sees them; a class of its own in tests. */
 export type ReconciledGroups = Pick<
@@ -13,11 +12,13 @@ export type ReconciledGroups = Pick<
   | "size"
   | "has"
   | "isDetached"
+  | "select"
   | "holdDueMs"
   | "due"
   | "refresh"
   | "takeOn"
   | "emptyNetns"
+  | "failOpen"
   | "invalidate"
   | "dropDetached"
 >;
@@ -75,7 +76,7 @@ export class Pass {
    * Works until `isOver` says so, and on one group at least.
    * @requires the pin tree's lock
    */
-  work(pinTree: PinTree, journal: Journal, isOver: () => boolean): void {
+  work(pinTree: PinTree, isOver: () => boolean): void {
     const { snapshot, conditions } = this.#found;
     for (let name = this.#due.shift(); name !== undefined; name = this.#due.shift()) {
       this.#groups.refresh(name, snapshot.groups.get(name) ?? [], conditions);
@@ -85,8 +86,9 @@ export class Pass {
     this.#adopting = [];
     while (!isOver()) {
       const match = this.#matches.shift();
-      if (!match) return;
-      journal.attempt(match.name, () => this.#groups.takeOn(match));
+      if (!match) break;
+      this.#groups.takeOn(match);
     }
+    if (this.isDone) endOrphans();
   }
 }

@@ -1,37 +1,30 @@
 /** Polls the host and brings the groups in line, in slices between which the event loop turns. */
-import type { PinTree } from "../bpf/pin_tree.ts";
 import { LockedError } from "../errors.ts";
-import { type Journal, message } from "../log.ts";
-import { NetnsLiveness } from "../net/netns_liveness.ts";
-import type { Observer } from "../observe/observer.ts";
+import { message } from "../log.ts";
+import type { BindEvents } from "../observe/bind_events.ts";
+import { NetnsLiveness } from "../observe/netns_liveness.ts";
+import { OtherListeners } from "../observe/other_listeners.ts";
 import type { Snapshot } from "../observe/snapshot.ts";
-import { SLICE_MS } from "../time_slices.ts";
-import { type Clock, SYSTEM_CLOCK } from "./clock.ts";
-import { matchOwner, type OwnedMatch, ServicesByPort } from "./ownership.ts";
-import { Pass, type ReconciledGroups } from "./pass.ts";
+import { matchOwners, type OwnedMatch, ServicesByPort } from "../service/ownership.ts";
+import type { Service } from "../service/service.ts";
+import { SLICE_MS, SLICE_PAUSE_MS } from "../time_slices.ts";
+import { type Clock, Pause, SYSTEM_CLOCK } from "./clock.ts";
+import { Pass } from "./pass.ts";
 import { PollSchedule, RECONCILE_MS } from "./poll_schedule.ts";
-import type { Service } from "./service.ts";
+import type { ReconcilerEvents, ReconcilerOptions } from "./sidecar_options.ts";
 
-/** Pause between two slices, ms: a command can take the lock. */
-const PAUSE_MS = 1;
 /** How long a slice waits for the lock, ms; the host is then polled again. */
 const LOCK_TIMEOUT_MS = 20;
 /** Slices in a row that may find the lock taken without a warning. */
 const LOCKED_SLICES = 50;
-
-export interface ReconcilerOptions {
-  readonly pinTree: PinTree;
-  readonly observer: Pick<Observer, "snapshot" | "snapshotProcesses">;
-  readonly groups: ReconciledGroups;
-  readonly journal: Journal;
-  /** A group is given up after nothing has listened in it for this long. */
-  readonly idleMs: number;
-  readonly clock?: Clock;
-}
+/** Pause after a failure, ms. */
+const RETRY_MS = 200;
+/** After so long without a pass, ms, no standby may take clients: a server may listen unseen. */
+const BLIND_MS = 2_000;
 
 export class Reconciler implements Disposable {
-  /** Every bind() is reported by {@link addBinds}, so polls of the host can be rare at rest. */
-  hasBindEvents = false;
+  /** Reports to {@link addBinds}, so that polls of the host can be rare at rest; or null. */
+  binds: Pick<BindEvents, "permit" | "watch"> | null = null;
   readonly #options: ReconcilerOptions;
   readonly #clock: Clock;
   readonly #schedule: PollSchedule;
@@ -45,10 +38,12 @@ export class Reconciler implements Disposable {
   /** {@link PinTree.changes} at the end of the last slice. */
   #pinChanges: bigint | null = null;
   #lockedSlices = 0;
+  /** Since when every pass failed; null: the last one did not. */
+  #failingSinceMs: number | null = null;
   #isDisposed = false;
-  /** Wakes the loop, which then asks the schedule again. */
-  #wake = () => {};
-  #released = () => {};
+  /** Of the loop; at its end the schedule is asked again. */
+  readonly #pause = new Pause();
+  #events: ReconcilerEvents = {};
 
   constructor(options: ReconcilerOptions, services: readonly Service[]) {
     this.#options = options;
@@ -57,22 +52,19 @@ export class Reconciler implements Disposable {
     this.replaceServices(services);
   }
 
-  /** Replaces the services and drops the pass under way. */
   replaceServices(services: readonly Service[]): void {
     this.#services = services;
     this.#byPort = new ServicesByPort(services);
     this.#pass = null;
   }
 
-  /**
-   * Polls until disposed. Does not reject: errors go to the journal.
-   * @param released called after `detach` has taken the last group from us
-   */
-  async run(released: () => void = () => {}): Promise<void> {
-    this.#released = released;
+  /** Polls until disposed. Does not reject: errors go to the journal. */
+  async run(events: ReconcilerEvents = {}): Promise<void> {
+    this.#events = events;
     this.pollNow();
     while (await this.#isNextDue()) {
       const beganMs = this.#clock.now();
+      this.#schedule.permitIfDue(beganMs, () => this.binds?.permit() ?? 0);
       const scope = this.#schedule.take(beganMs, () => this.#mayRest());
       // Not awaited: polls of processes do not wait for one of the host (bench row 9).
       if (scope === "host") void this.#pollHost(beganMs);
@@ -82,16 +74,23 @@ export class Reconciler implements Disposable {
     }
   }
 
-  /** Processes called bind(). */
-  addBinds(pids: ReadonlySet<number>): void {
-    this.#schedule.addBinds(pids, this.#clock.now());
-    this.#wake();
+  /** Processes called bind(); reading that took `tookMs`. */
+  addBinds(pids: ReadonlySet<number>, tookMs: number): void {
+    this.#schedule.addBinds(pids, tookMs, this.#clock.now());
+    this.#pause.end();
+  }
+
+  /** Selects the binds to report: those that may be of a listener of a service. */
+  watch(): void {
+    const watched = this.#services.flatMap((service) => service.watched);
+    const { journal } = this.#options;
+    if (!journal.attempt("binds", () => this.binds?.watch(watched))) this.binds = null;
   }
 
   /** Polls the whole host as soon as the schedule permits. */
   pollNow(): void {
     this.#schedule.pollHostBy(this.#clock.now());
-    this.#wake();
+    this.#pause.end();
   }
 
   /** Polls the host and makes the first slice; {@link run} makes the others. Does not reject. */
@@ -120,7 +119,9 @@ export class Reconciler implements Disposable {
   [Symbol.dispose](): void {
     this.#isDisposed = true;
     this.#pass = null;
-    this.#wake();
+    this.#netns[Symbol.dispose]();
+    this.binds = null;
+    this.#pause.end();
   }
 
   /** Waits until a poll or the next slice is due. Returns false after the end. */
@@ -129,32 +130,28 @@ export class Reconciler implements Disposable {
       const resumeMs = this.#pass ? this.#resumeMs : Infinity;
       const delayMs = Math.min(this.#schedule.dueMs, resumeMs) - this.#clock.now();
       if (delayMs <= 0) return true;
-      await new Promise<void>((resolve) => {
-        const cancel = this.#clock.after(Math.min(delayMs, RECONCILE_MS), resolve);
-        this.#wake = () => {
-          cancel();
-          resolve();
-        };
-      });
+      await this.#pause.for(this.#clock, Math.min(delayMs, RECONCILE_MS));
     }
     return false;
   }
 
   /** Every change is reported: polling can wait. */
   #mayRest(): boolean {
-    const isReported = this.hasBindEvents && !this.hasForeignChanges;
-    return isReported && !this.#services.some(({ isUnsettled }) => isUnsettled);
+    if (this.binds === null || this.hasForeignChanges) return false;
+    return !this.#services.some(({ isUnsettled }) => isUnsettled);
   }
 
   async #pollHost(beganMs: number): Promise<void> {
     try {
       const snapshot = await this.#options.observer.snapshot();
-      if (!this.#isDisposed) this.#begin(snapshot, true);
+      if (this.#isDisposed) return;
+      this.#events.observed?.();
+      this.#begin(snapshot, true);
     } catch (error) {
       this.#fail(error);
     }
     this.#schedule.finish("host", beganMs, this.#clock.now());
-    this.#wake();
+    this.#pause.end();
   }
 
   #pollProcesses(pids: ReadonlySet<number>): void {
@@ -184,25 +181,22 @@ export class Reconciler implements Disposable {
     const { groups, idleMs } = this.#options;
     const nowMs = this.#clock.boottimeMs();
     const goneNetns = this.#netns.findEnded(groups.emptyNetns(snapshot.groups), nowMs);
-    for (const service of this.#services) {
-      service.forget(goneNetns);
-      service.locate();
-    }
+    const moved = this.#services.filter((service) => service.locate(goneNetns));
+    if (moved.length > 0) this.watch();
+    const { queues, listeners } = snapshot;
+    const others = new OtherListeners(listeners);
     return new Pass(groups, {
       snapshot,
-      conditions: { nowMs, queues: snapshot.queues, idleMs, goneNetns },
+      conditions: { nowMs, queues, others, idleMs, goneNetns },
       adopting: isWhole ? this.#services.filter(({ adopts }) => adopts) : [],
       matches: isWhole ? this.#matches(snapshot) : [],
     });
   }
 
-  /** Returns the groups that a service covers and that are not managed yet. */
+  /** Returns the groups to take on: a service covers them, and they are not managed yet. */
   #matches(snapshot: Snapshot): OwnedMatch[] {
     const { groups } = this.#options;
-    return [...snapshot.groups].flatMap(([name, members]) => {
-      const match = groups.has(name) ? null : matchOwner(name, members, this.#byPort);
-      return match && !groups.isDetached(match) ? [match] : [];
-    });
+    return groups.select(matchOwners(snapshot.groups, this.#byPort, (name) => groups.has(name)));
   }
 
   async #slice(): Promise<void> {
@@ -211,8 +205,10 @@ export class Reconciler implements Disposable {
     try {
       using _lock = await this.#options.pinTree.lock(LOCK_TIMEOUT_MS);
       if (this.#pass !== pass) return; // replaced or dropped meanwhile
-      this.#work(pass, this.#clock.now() + SLICE_MS);
-      this.#resumeMs = this.#clock.now() + PAUSE_MS;
+      const beganMs = this.#clock.now();
+      this.#work(pass, beganMs + SLICE_MS);
+      this.#resumeMs = this.#clock.now() + SLICE_PAUSE_MS;
+      this.#schedule.noteSlice(this.#resumeMs - SLICE_PAUSE_MS - beganMs);
       if (pass.isDone) this.#finish();
     } catch (error) {
       this.#fail(error);
@@ -221,10 +217,10 @@ export class Reconciler implements Disposable {
 
   /** @requires the pin tree's lock */
   #work(pass: Pass, endMs: number): void {
-    const { pinTree, journal } = this.#options;
+    const { pinTree } = this.#options;
     const isEmptied = this.hasForeignChanges && pass.readForeignChanges();
-    if (isEmptied && !this.#services.some(({ waits }) => waits)) this.#released();
-    pass.work(pinTree, journal, () => this.#clock.now() >= endMs);
+    if (isEmptied && !this.#services.some(({ waits }) => waits)) this.#events.released?.();
+    pass.work(pinTree, () => this.#clock.now() >= endMs);
     this.#pinChanges = pinTree.changes;
   }
 
@@ -232,6 +228,7 @@ export class Reconciler implements Disposable {
   #finish(): void {
     this.#pass = null;
     this.#lockedSlices = 0;
+    this.#failingSinceMs = null;
     this.#options.journal.settled("reconcile");
     const { holdDueMs } = this.#options.groups;
     if (holdDueMs === null) return;
@@ -241,10 +238,11 @@ export class Reconciler implements Disposable {
   #fail(error: unknown): void {
     if (this.#isDisposed) return;
     this.#pass = null;
-    if (error instanceof LockedError && ++this.#lockedSlices <= LOCKED_SLICES) {
-      this.#schedule.pollHostBy(this.#clock.now() + LOCK_TIMEOUT_MS);
-      return;
-    }
-    this.#options.journal.warn("reconcile", message(error));
+    const isLocked = error instanceof LockedError && ++this.#lockedSlices <= LOCKED_SLICES;
+    if (!isLocked) this.#options.journal.warn("reconcile", message(error));
+    const nowMs = this.#clock.now();
+    this.#failingSinceMs ??= nowMs;
+    if (nowMs - this.#failingSinceMs >= BLIND_MS) this.#options.groups.failOpen();
+    this.#schedule.pollHostBy(nowMs + (isLocked ? LOCK_TIMEOUT_MS : RETRY_MS));
   }
 }

@@ -1,14 +1,21 @@
 /** What a sidecar has from its start to its close. */
 import { findBpffs, PinTree } from "../bpf/pin_tree.ts";
-import { NotSupportedError } from "../errors.ts";
+import { markSidecar } from "../bpf/sidecar_marks.ts";
+import type { GroupLimits } from "../core/group_budget.ts";
+import { AbsentError, NotSupportedError } from "../errors.ts";
 import { findCgroup2 } from "../host/cgroup.ts";
+import { openFilesLimit } from "../host/open_files.ts";
+import { watchHangs } from "../lender/hangs.ts";
+import { keepLender } from "../lender/lender.ts";
 import type { Journal } from "../log.ts";
 import type { ManagedGroup } from "../manage/managed_group.ts";
-import { BindEvents } from "../observe/bind_events.ts";
+import { BindEvents, type Bound } from "../observe/bind_events.ts";
 import { Observer } from "../observe/observer.ts";
+import { Owned } from "../owned.ts";
+import type { Service } from "../service/service.ts";
+import { STORE_LIMITS } from "../store/limits.ts";
 import { ManagedGroups } from "./managed_groups.ts";
 import { Reconciler } from "./reconciler.ts";
-import type { Service } from "./service.ts";
 import type { HostOptions } from "./sidecar_options.ts";
 import { Wakeups } from "./wakeups.ts";
 
@@ -26,31 +33,66 @@ export interface Running {
   /** Resolved when polling has stopped; null until it begins. */
   watching: Promise<void> | null;
   events: BindEvents | null;
+  /** Ends the lender, warnings about processes that hang, and the mark of a sidecar. */
+  readonly releaseLender: () => void;
   isClosing: boolean;
 }
 
 export function openRunning(
-  { bpffs, idleMs = IDLE_MS }: HostOptions,
+  options: HostOptions,
   services: readonly Service[],
   journal: Journal,
 ): Running {
+  const { bpffs, idleMs = IDLE_MS } = options;
+  const limits = groupLimits(options);
   const pinTree = new PinTree(findBpffs(bpffs));
-  const observer = new Observer();
+  using own = new Owned();
+  const observer = own.use(new Observer());
   const wakeups = new Wakeups(journal);
-  const groups = new ManagedGroups(pinTree, journal, wakeups);
+  const groups = new ManagedGroups(pinTree, journal, wakeups, limits);
   const reconciler = new Reconciler({ pinTree, observer, groups, journal, idleMs }, services);
-  const state = { watching: null, events: null, isClosing: false };
-  return { pinTree, observer, groups, wakeups, reconciler, ...state };
+  const steps = [
+    markSidecar(pinTree),
+    watchHangs(({ about, text }) => journal.warn(about, text)),
+    keepLender(),
+  ];
+  const releaseLender = () => {
+    for (const step of steps) step();
+  };
+  const state = { watching: null, events: null, isClosing: false, releaseLender };
+  return own.release({ pinTree, observer, groups, wakeups, reconciler, ...state });
+}
+
+/** Limits of the number of groups, unless others are given. */
+const MAX_GROUPS = 1_024;
+const MAX_GROUPS_PER_USER = 64;
+/** Descriptors of a group: 12 for its maps and program, a lock, a standby, a ready check, a waker. */
+const GROUP_FDS = 17;
+/** Descriptors for everything else: 32 clients of /metrics, the iterator, bind events, borrowing. */
+const OTHER_FDS = 128;
+
+/** @throws AbsentError if the process may not open the files for so many groups */
+function groupLimits({ maxGroups, maxGroupsPerUser, store }: HostOptions): GroupLimits {
+  const { fds, clients } = { ...STORE_LIMITS, ...store?.limits };
+  const others = OTHER_FDS + (store ? fds + clients : 0);
+  const open = openFilesLimit();
+  const possible = Math.max(1, Math.floor((open - others) / GROUP_FDS));
+  if (maxGroups !== undefined && maxGroups > possible) {
+    throw new AbsentError(
+      `${maxGroups} groups require ${maxGroups * GROUP_FDS + others} open files, but the limit is ${open}: lower --max-groups, or raise the limit (ulimit -n, LimitNOFILE=)`,
+    );
+  }
+  return {
+    total: maxGroups ?? Math.min(MAX_GROUPS, possible),
+    perUser: maxGroupsPerUser ?? MAX_GROUPS_PER_USER,
+  };
 }
 
 /** @throws NotSupportedError without cgroup v2, SysError if the kernel refuses */
-export function openBindEvents(
-  ports: Iterable<number>,
-  bound: (pids: ReadonlySet<number>) => void,
-): BindEvents {
+export function openBindEvents(bound: Bound): BindEvents {
   const cgroup = findCgroup2();
   if (cgroup === null) throw new NotSupportedError("cgroup v2", "no cgroup v2 is mounted");
-  return new BindEvents(cgroup, ports, bound);
+  return new BindEvents(cgroup, [], bound);
 }
 
 /**

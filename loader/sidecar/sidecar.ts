@@ -4,14 +4,15 @@ import { requireHost } from "../host/capabilities.ts";
 import { Journal, type Log, message } from "../log.ts";
 import type { GroupStatus, Status } from "../operate/status.ts";
 import { everyStep } from "../rollback.ts";
+import { type OwnedMatch, ServicesByPort } from "../service/ownership.ts";
+import { Service, type ServiceOptions } from "../service/service.ts";
+import { diffServices, type Reloaded } from "../service/service_diff.ts";
+import { UnmatchedSpecs } from "../service/unmatched.ts";
 import { StoreServer } from "../store/server.ts";
-import { trimMemory } from "../sys/malloc.ts";
-import { type OwnedMatch, ServicesByPort } from "./ownership.ts";
+import { trimMemory } from "../sys/own_process.ts";
 import { RECONCILE_MS } from "./poll_schedule.ts";
 import { detachGroups, openBindEvents, openRunning, type Running } from "./running.ts";
-import { Service, type ServiceOptions } from "./service.ts";
-import { diffServices, type Reloaded } from "./service_diff.ts";
-import type { ServicesOptions, SidecarOptions } from "./sidecar_options.ts";
+import type { ReconcilerEvents, ServicesOptions, SidecarOptions } from "./sidecar_options.ts";
 import { sidecarStatus } from "./sidecar_status.ts";
 import { takeOnAtStart } from "./startup.ts";
 
@@ -26,45 +27,60 @@ export class Sidecar implements AsyncDisposable {
   #running: Running | null = null;
   #store: StoreServer | null = null;
   #closed: Promise<void> = Promise.resolve();
+  /** SPECs that covered no group at the start, or at the last reload. */
+  readonly unmatched: UnmatchedSpecs;
 
   constructor(options: SidecarOptions | ServicesOptions, log: Log = () => {}) {
     this.#options = options;
     this.#log = log;
     this.#journal = new Journal(log);
+    this.unmatched = new UnmatchedSpecs(this.#journal);
     const services = "services" in options ? options.services : [options];
     this.#services = services.map((service) => this.#service(service));
   }
 
   /**
-   * Attaches to every group that matches. With one service, it is all or nothing: after a refusal,
-   * the groups that were attached before are given back. With several, a conflict of one service is
-   * logged and retried. A {@link close} meanwhile ends it.
-   * @throws NoMatchError, ForeignProgramError, AlreadyManagedError, StandbyError, LockedError,
-   *   AbiMismatchError, PermissionError, NotSupportedError
+   * Attaches to every group that matches. A refusal concerns one group: it is logged and tried
+   * again. A {@link close} meanwhile ends it.
+   * @throws NoMatchError, LockedError, PermissionError, NotSupportedError; and the first refusal
+   *   (ForeignProgramError, AlreadyManagedError, StandbyError, AbiMismatchError, ...) if no group
+   *   could be attached and no service waits
    */
   async start(): Promise<void> {
-    requireHost();
+    requireHost("attach");
     const running = openRunning(this.#options, this.#services, this.#journal);
     this.#running = running;
     const { pinTree, observer, groups } = running;
     try {
       this.#store = this.#options.store ? new StoreServer(this.#options.store, this.#log) : null;
       for (const service of this.#services) service.locate();
-      const context = { pinTree, observer, isClosing: () => running.isClosing };
-      const takeOn = (match: OwnedMatch) => this.#attempt(match.name, () => groups.takeOn(match));
+      const refused: unknown[] = [];
+      const takeOn = (match: OwnedMatch) => {
+        const error = groups.takeOn(match);
+        if (error !== null) refused.push(error);
+      };
+      const context = {
+        pinTree,
+        observer,
+        isClosing: () => running.isClosing,
+        select: groups.select.bind(groups),
+      };
       const listeners = await takeOnAtStart(context, this.#services, takeOn);
       if (running.isClosing) return;
+      const isRefused = groups.size === 0 && refused.length > 0;
+      if (isRefused && !this.#services.some(({ waits }) => waits)) throw refused[0];
       using _lock = await pinTree.lock();
       for (const service of running.isClosing ? [] : this.#services) {
         const about = `adoption ${service.label}`;
         this.#attempt(about, () => service.adopt(pinTree, listeners));
       }
+      await this.unmatched.find(this.#services, listeners, groups);
     } catch (error) {
       if (running.isClosing) return;
       await this.#end(running, async () => {
         if (groups.size === 0) return;
         using _lock = await pinTree.lock();
-        await detachGroups(running, ({ isNew }) => isNew);
+        await detachGroups(running, ({ origin }) => origin === "new");
       });
       throw error;
     } finally {
@@ -72,14 +88,11 @@ export class Sidecar implements AsyncDisposable {
     }
   }
 
-  /**
-   * Polls the host after bind events, and once every RECONCILE_MS at least, until closed.
-   * @param released called after `detach` has taken the last group from us
-   */
-  watch(released: () => void = () => {}): void {
+  /** Polls the host after bind events, and once every RECONCILE_MS at least, until closed. */
+  watch(events: ReconcilerEvents = {}): void {
     const running = this.#use();
     this.#listen(running);
-    running.watching = running.reconciler.run(released);
+    running.watching = running.reconciler.run(events);
     trimMemory(); // libbpf has read the kernel's BTF, which is large, for each program
     void this.#probeWakeups(running);
   }
@@ -97,6 +110,8 @@ export class Sidecar implements AsyncDisposable {
       void this.#probeWakeups(running);
     }
     await running.reconciler.pollOnce();
+    const { listeners } = await running.observer.snapshot();
+    await this.unmatched.find(this.#services, listeners, running.groups);
     return report;
   }
 
@@ -168,13 +183,13 @@ export class Sidecar implements AsyncDisposable {
     const { services, retired, report } = diffServices(this.#services, requested, (options) =>
       this.#service(options),
     );
-    this.#services = services;
     for (const service of services) service.locate();
+    groups.reassign(members, new ServicesByPort(services));
+    this.#services = services;
     for (const service of retired) {
       this.#journal.attempt("adoption", () => service.unadopt(pinTree, services));
       service.retire();
     }
-    groups.reassign(members, new ServicesByPort(services));
     reconciler.replaceServices(services);
     return report;
   }
@@ -191,16 +206,15 @@ export class Sidecar implements AsyncDisposable {
   }
 
   #listen(running: Running): void {
-    const ports = new Set(this.#services.flatMap((service) => service.ports));
     const { reconciler } = running;
     try {
-      if (running.events) running.events.setPorts(ports);
-      else running.events = openBindEvents(ports, (pids) => reconciler.addBinds(pids));
+      running.events ??= openBindEvents((pids, tookMs) => reconciler.addBinds(pids, tookMs));
+      reconciler.binds = running.events;
+      reconciler.watch();
     } catch (error) {
       const effect = `a new listener becomes a target within ${RECONCILE_MS} ms`;
       this.#journal.warn("events", `no bind events (${message(error)}): ${effect}`);
     }
-    reconciler.hasBindEvents = running.events !== null;
   }
 
   async #probeWakeups(running: Running): Promise<void> {
@@ -225,6 +239,7 @@ export class Sidecar implements AsyncDisposable {
       groups[Symbol.dispose]();
       await running.watching;
       await observer.close();
+      running.releaseLender();
       this.#running = null;
       pinTree.tidy();
     });

@@ -4,13 +4,14 @@
 import { setImmediate as turn } from "node:timers/promises";
 import type { PinTree } from "../bpf/pin_tree.ts";
 import type { Listener } from "../core/listener.ts";
-import { Group } from "../group/group.ts";
-import { countUnselectable } from "../manage/members.ts";
+import { type GroupRecords, readRecords } from "../group/records.ts";
+import { countUnselectable } from "../hold/members.ts";
+import { endOrphans } from "../keeper/orphans.ts";
 import { noMatch } from "../observe/coverage.ts";
 import { Observer } from "../observe/observer.ts";
+import { matchOwners, type OwnedMatch, ServicesByPort } from "../service/ownership.ts";
+import type { Service } from "../service/service.ts";
 import { SLICE_MS } from "../time_slices.ts";
-import { matchOwner, type OwnedMatch, ServicesByPort } from "./ownership.ts";
-import type { Service } from "./service.ts";
 
 /**
  * A read may miss a listener that is just opening; it then looks unselectable ({@link
@@ -23,6 +24,8 @@ interface StartContext {
   readonly observer: Observer;
   /** Ends the start early. */
   isClosing(): boolean;
+  /** Returns the groups in the order in which they are taken on. */
+  select(matches: readonly OwnedMatch[]): OwnedMatch[];
 }
 
 interface Found {
@@ -45,9 +48,11 @@ export async function takeOnAtStart(
   let found: Found | null = null;
   for (;;) {
     found = await takeOnSome(context, services, found, takeOn);
-    if (found.matches.length === 0 || context.isClosing()) return found.listeners;
+    if (found.matches.length === 0 || context.isClosing()) break;
     await turn();
   }
+  endOrphans();
+  return found.listeners;
 }
 
 async function takeOnSome(
@@ -69,20 +74,19 @@ async function takeOnSome(
 }
 
 async function findAtStart(
-  { pinTree, observer }: StartContext,
+  { pinTree, observer, select }: StartContext,
   services: readonly Service[],
 ): Promise<Found> {
   const byPort = new ServicesByPort(services);
   for (let reads = 1; ; reads++) {
     const { listeners, groups } = await observer.snapshot();
-    const matches = [...groups].flatMap(
-      ([name, members]) => matchOwner(name, members, byPort) ?? [],
-    );
+    const matches = matchOwners(groups, byPort);
     const isWhole = matches.every(
       ({ owner, members }) => !holds(owner) || countUnselectable(members) === 0,
     );
     if (isWhole || reads === READS) {
-      return { listeners, matches: [...matches, ...heldBefore(pinTree, services, matches)] };
+      const held = heldBefore(pinTree, services, matches, groups);
+      return { listeners, matches: [...select(matches), ...held] };
     }
   }
 }
@@ -107,26 +111,29 @@ function heldBefore(
   pinTree: PinTree,
   services: readonly Service[],
   matches: readonly OwnedMatch[],
+  groups: ReadonlyMap<string, readonly Listener[]>,
 ): OwnedMatch[] {
   const held: OwnedMatch[] = [];
   if (!services.some(holds)) return held;
   const found = new Set(matches.map(({ name }) => name));
   for (const name of pinTree.groups()) {
     if (found.has(name)) continue;
-    using group = Group.openOrNull(pinTree.directory(name));
-    if (group === null || !continuesHold(group)) continue;
-    const { key, service: before } = group.record;
+    const records = readRecords(pinTree.directory(name));
+    if (records === null || !continuesHold(records)) continue;
+    const { key, service: before } = records.record;
     const candidates = services.filter((each) => holds(each) && each.nameAt(key) !== null);
     const owner = candidates.find((each) => each.nameAt(key) === before) ?? candidates[0];
     const service = owner?.nameAt(key);
-    if (owner && service) held.push({ name, service, members: [], owner });
+    if (!owner || !service) continue;
+    // Its only member is the standby of a keeper, which passes no filter of a server.
+    held.push({ name, service, members: groups.get(name) ?? [], owner });
   }
   return held;
 }
 
 /** Returns whether a hold is under way, or its last listener left before a sidecar noticed. */
-function continuesHold(group: Group): boolean {
-  if (group.standby.heldSinceMs !== null) return true;
-  const hasOpenSlot = group.slots().some(({ slot }) => slot.closedMs === null);
-  return hasOpenSlot && group.record.hold !== null;
+function continuesHold({ record, standby, slots }: GroupRecords): boolean {
+  if (standby.heldSinceMs !== null) return true;
+  const hasOpenSlot = slots.some(({ slot }) => slot.closedMs === null);
+  return hasOpenSlot && record.hold !== null;
 }

@@ -1,25 +1,30 @@
 /** Wakes the destinations of migrations: where a service asks for it, and the kernel does not. */
 import { type Journal, message } from "../log.ts";
 import type { ManagedGroup } from "../manage/managed_group.ts";
-import type { Service } from "./service.ts";
+import type { Service } from "../service/service.ts";
 
 export class Wakeups {
   readonly #journal: Journal;
   #isProbed = false;
-  /** The kernel leaves a destination asleep. */
-  #kernelNeverWakes = false;
+  /** The kernel leaves a destination asleep; null: not tested. */
+  #kernelNeverWakes: boolean | null = null;
 
   constructor(journal: Journal) {
     this.#journal = journal;
   }
 
-  /** Starts or stops waking the destinations of one group. */
+  /** Whether the kernel leaves a destination asleep; null: not tested, or the test failed. */
+  get kernelNeverWakes(): boolean | null {
+    return this.#kernelNeverWakes;
+  }
+
+  /** Starts or stops waking the destinations of one group; a failure is logged. */
   apply(managed: ManagedGroup, { options }: Service): void {
     const { wake = "never" } = options;
-    const wakes = wake === "always" || (wake === "auto" && this.#kernelNeverWakes);
-    const about = `wake ${managed.group.name}`;
+    const wakes = wake === "always" || (wake === "auto" && this.#kernelNeverWakes === true);
+    const about = `${managed.group.name} wake`;
     const failed = (error: unknown) => this.#journal.warn(about, message(error));
-    managed.wake(wakes, failed);
+    this.#journal.attempt(about, () => managed.wake(wakes, failed));
   }
 
   /**
@@ -28,11 +33,12 @@ export class Wakeups {
    */
   async probe(services: readonly Service[]): Promise<boolean> {
     if (this.#isProbed || !services.some(({ options }) => options.wake === "auto")) return false;
-    this.#isProbed = true;
     const { probeWakeupApart } = await import("../selftest/wakeup.ts");
-    const found = await probeWakeupApart();
-    this.#kernelNeverWakes = found === "asleep";
-    if (!this.#kernelNeverWakes) {
+    const probing = probeWakeupApart();
+    this.#isProbed = true;
+    const found = await probing;
+    if (found !== "unknown") this.#kernelNeverWakes = found === "asleep";
+    if (found !== "asleep") {
       const text = `probed whether this kernel wakes destinations of migrations: ${found}`;
       this.#journal.say("wakeup_tried_out", text, { found });
       return false;

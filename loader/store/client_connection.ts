@@ -1,4 +1,5 @@
 /** The client's side of a connection to a store: one request at a time, each with its reply. */
+import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   hasCode,
@@ -7,11 +8,27 @@ import {
   StoreGoneError,
   StoreRefusedError,
 } from "../errors.ts";
+import { Owned } from "../owned.ts";
 import * as libc from "../sys/libc.ts";
 import { onReadable } from "../sys/readable.ts";
-import { MAX_MESSAGE, type Message, recvmsg, SOCK_SEQPACKET, sendmsg } from "../sys/unix_socket.ts";
-import { decodeReply, encode, goneName, type StoreReply, type StoreRequest } from "./protocol.ts";
-import { requirePath } from "./socket_path.ts";
+import {
+  isTrustedUid,
+  MAX_MESSAGE,
+  type Message,
+  peerOf,
+  recvmsg,
+  SOCK_SEQPACKET,
+  sendmsg,
+} from "../sys/unix_socket.ts";
+import {
+  decodeReply,
+  encode,
+  goneName,
+  MalformedError,
+  type StoreReply,
+  type StoreRequest,
+} from "./protocol.ts";
+import { isDirectoryOf, requirePath } from "./socket_path.ts";
 
 /** Timeout of a request, ms. A store replies at once, so a slower one hangs. */
 const REPLY_TIMEOUT_MS = 10_000;
@@ -53,18 +70,23 @@ export class StoreConnection implements Disposable {
   /** @throws UsageError, NoMatchError, PermissionError, StoreGoneError */
   static async open(path: string, events: ConnectionEvents): Promise<StoreConnection> {
     const address = libc.sockaddrUnix(requirePath(path));
-    const type = SOCK_SEQPACKET | libc.SOCK_NONBLOCK | libc.SOCK_CLOEXEC;
     for (const until = Date.now() + REPLY_TIMEOUT_MS; ; await sleep(RETRY_MS)) {
-      const fd = libc.socket(libc.AF_UNIX, type, 0);
       try {
-        libc.connect(fd, address);
-        return new StoreConnection(path, fd, events);
+        return StoreConnection.#connect(path, address, events);
       } catch (error) {
-        libc.close(fd);
         if (!hasCode(error, "EAGAIN", "EWOULDBLOCK") || Date.now() > until)
           throw connectError(path, error);
       }
     }
+  }
+
+  static #connect(path: string, address: Buffer, events: ConnectionEvents): StoreConnection {
+    const type = SOCK_SEQPACKET | libc.SOCK_NONBLOCK | libc.SOCK_CLOEXEC;
+    using own = new Owned();
+    const fd = own.fd(libc.socket(libc.AF_UNIX, type, 0));
+    libc.connect(fd, address);
+    requireTrusted(path, peerOf(fd).uid);
+    return own.release(new StoreConnection(path, fd, events));
   }
 
   get isOpen(): boolean {
@@ -96,6 +118,10 @@ export class StoreConnection implements Disposable {
     try {
       this.#send(encode(request), fds);
       return this.#read(await message, request);
+    } catch (error) {
+      if (!(error instanceof MalformedError)) throw error;
+      this.#lost("its reply is malformed");
+      throw this.#goneError(`its reply is malformed: ${error.message}`);
     } finally {
       clearTimeout(timer);
       this.#pending = null;
@@ -113,10 +139,11 @@ export class StoreConnection implements Disposable {
   }
 
   #read({ data, fds, truncated }: Message, { op }: StoreRequest): Answered {
+    using own = new Owned();
+    own.fds(fds);
     const reply = decodeReply(data);
     const expected = op === "take" && reply.ok && "fds" in reply ? reply.fds : 0;
-    if (reply.ok && !truncated && fds.length === expected) return { reply, fds };
-    for (const fd of fds) libc.close(fd);
+    if (reply.ok && !truncated && fds.length === expected) return own.release({ reply, fds });
     if (reply.ok) throw new StoreGoneError("this process has too few free file descriptors");
     if (reply.reason === "peer")
       throw new PermissionError("CAP_SETUID", `${this.#path}: ${reply.error}`);
@@ -133,11 +160,15 @@ export class StoreConnection implements Disposable {
       return;
     }
     if (message === null) return;
+    using own = new Owned();
+    own.fds(message.fds);
     const gone = goneName(message.data);
     if (message.data.length === 0) this.#lost("it closed the connection");
     else if (gone !== null) this.#events.nameGone(gone);
-    else if (this.#pending) this.#pending.resolve(message);
-    else this.#refusal = message;
+    else if (this.#pending) {
+      this.#pending.resolve(own.release(message));
+      this.#pending = null;
+    } else this.#refusal = { ...message, fds: [] };
   }
 
   #lost(why: string): void {
@@ -159,7 +190,21 @@ export class StoreConnection implements Disposable {
   }
 }
 
+/**
+ * No other user may get listeners. Root may use a user's store in a directory to which only that
+ * user can write: there, no third user can have put a socket.
+ */
+function requireTrusted(path: string, uid: number): void {
+  if (isTrustedUid(uid)) return;
+  if (process.geteuid?.() === 0 && isDirectoryOf(uid, dirname(path))) return;
+  throw new PermissionError(
+    "CAP_SETUID",
+    `the store at ${path} runs as uid ${uid}: run as that user, or choose the path of your own store`,
+  );
+}
+
 function connectError(path: string, error: unknown): Error {
+  if (error instanceof PermissionError) return error;
   const options = { cause: error };
   if (hasCode(error, "ENOENT", "ECONNREFUSED", "ENOTDIR")) {
     const start = `start one with 'reuseport-migrate store --listen ${path}'`;
@@ -168,7 +213,7 @@ function connectError(path: string, error: unknown): Error {
   if (hasCode(error, "EACCES", "EPERM")) {
     return new PermissionError(
       "CAP_DAC_OVERRIDE",
-      `the store at ${path} belongs to another user: run as that user, or as root`,
+      `the store at ${path} belongs to another user: run as that user`,
       options,
     );
   }

@@ -1,7 +1,8 @@
 /** The listener of a server's first start, when the store has none yet. */
 import { addressBytes } from "../core/address.ts";
-import type { Spec } from "../core/spec.ts";
+import { portOf, type Spec } from "../core/spec.ts";
 import { ConflictError, hasCode, PermissionError } from "../errors.ts";
+import { Owned } from "../owned.ts";
 import * as libc from "../sys/libc.ts";
 
 const BACKLOG = 4096; // net.core.somaxconn bounds it
@@ -27,7 +28,7 @@ export function listenOn(spec: Spec, { backlog = BACKLOG }: ListenOptions = {}):
 }
 
 function open(
-  { text, port }: Spec,
+  spec: Spec,
   family: "ipv4" | "ipv6",
   address: string,
   v6only: boolean,
@@ -35,16 +36,16 @@ function open(
 ): number {
   const domain = family === "ipv6" ? libc.AF_INET6 : libc.AF_INET;
   const type = libc.SOCK_STREAM | libc.SOCK_NONBLOCK | libc.SOCK_CLOEXEC;
-  const fd = libc.socket(domain, type, 0);
+  using own = new Owned();
   try {
+    const fd = own.fd(libc.socket(domain, type, 0));
     libc.setsockopt(fd, libc.SOL_SOCKET, libc.SO_REUSEADDR, 1);
     if (family === "ipv6") libc.setsockopt(fd, libc.IPPROTO_IPV6, libc.IPV6_V6ONLY, v6only ? 1 : 0);
-    libc.bind(fd, libc.sockaddr(domain, addressBytes(family, address), port));
+    libc.bind(fd, libc.sockaddr(domain, addressBytes(family, address), portOf(spec)));
     libc.listen(fd, backlog);
-    return fd;
+    return own.release(fd);
   } catch (error) {
-    libc.close(fd);
-    throw listenError(text, error);
+    throw listenError(spec.text, error);
   }
 }
 

@@ -1,9 +1,10 @@
 /** Descriptions of file descriptors for `store list`, read from the kernel. */
 import { fstatSync, readlinkSync } from "node:fs";
 import { formatAddress, formatEndpoint } from "../core/address.ts";
+import { printable, printableBytes } from "../printable.ts";
 import * as libc from "../sys/libc.ts";
 import { SOCK_SEQPACKET } from "../sys/unix_socket.ts";
-import type { StoredFd } from "./protocol.ts";
+import type { StoredFd } from "./stored_name.ts";
 
 /** Offset of tcpi_unacked: a listener's accept queue (net/ipv4/tcp.c, tcp_get_info). */
 const TCPI_UNACKED = 24;
@@ -67,8 +68,7 @@ function describeFile(fd: number): StoredFd {
 }
 
 function plain(type: string, address: string): StoredFd {
-  // Control characters must not reach a terminal.
-  const clean = address.replaceAll(/[^ -~]/g, "?").slice(0, MAX_ADDRESS);
+  const clean = printable(address).slice(0, MAX_ADDRESS);
   return { type, listening: false, address: clean, queue: null };
 }
 
@@ -82,7 +82,7 @@ function ipEndpoint(domain: number, name: Buffer): string {
 function unixPath(name: Buffer): string {
   const path = name.subarray(2);
   if (path.length === 0) return "";
-  if (path[0] === 0) return `@${path.toString("utf8", 1)}`;
+  if (path[0] === 0) return `@${printableBytes(path.subarray(1))}`;
   const end = path.indexOf(0);
-  return path.toString("utf8", 0, end < 0 ? path.length : end);
+  return printableBytes(path.subarray(0, end < 0 ? path.length : end));
 }

@@ -2,11 +2,13 @@
 
 import { parseSpec, type Spec } from "../core/spec.ts";
 import { NoMatchError, StoreGoneError, StoreRefusedError } from "../errors.ts";
+import { Owned } from "../owned.ts";
 import * as libc from "../sys/libc.ts";
 import type { Answered } from "./client_connection.ts";
 import { StoreLink } from "./client_link.ts";
 import { type ListenOptions, listenOn } from "./client_listen.ts";
-import { requireName, requireTimeout, type StoredName, type StoreRequest } from "./protocol.ts";
+import { requireName, requireTimeout, type StoreRequest } from "./protocol.ts";
+import type { StoredName } from "./stored_name.ts";
 
 export interface PutOptions {
   /** How long the store keeps the name after its last holder ended, ms; default: the store's. */
@@ -71,8 +73,10 @@ export class FdStore implements Disposable {
    * @throws StoreRefusedError, StoreGoneError, UsageError
    */
   async put(name: string, fds: readonly number[], options: PutOptions = {}): Promise<void> {
+    using own = new Owned();
+    const copies = fds.map((fd) => own.fd(libc.duplicate(fd)));
     await this.#put(name, fds, options);
-    const copies = fds.map(libc.duplicate);
+    own.release(copies);
     if (options.add)
       this.#keep(name, [...(this.#kept.get(name)?.fds ?? []), ...copies], options, []);
     else this.#keep(name, copies, options);
@@ -88,21 +92,19 @@ export class FdStore implements Disposable {
     const { keep = false, timeoutMs = null } = options;
     requireName(name);
     if (timeoutMs !== null) requireTimeout(timeoutMs);
+    using own = new Owned();
     try {
-      const { fds, reply } = await this.#ask({
-        op: "take",
-        name,
-        keep,
-        timeoutMs,
-      });
+      const { fds, reply } = await this.#ask({ op: "take", name, keep, timeoutMs });
+      own.fds(fds);
       const shared = "fds" in reply && reply.shared === true;
-      if (!keep && !shared) await this.confirm(name);
+      if (!keep && !shared) await this.#confirmOrClose(name, fds);
       // After a restart of the store the depositor of a shared name puts it again, not its takers.
       if (keep && !shared) {
         const options = { taken: true, ...(timeoutMs === null ? {} : { timeoutMs }) };
-        this.#keep(name, fds.map(libc.duplicate), options);
+        const copies = fds.map((fd) => own.fd(libc.duplicate(fd)));
+        this.#keep(name, own.release(copies), options);
       }
-      return [...fds];
+      return own.release([...fds]);
     } catch (error) {
       if (error instanceof StoreRefusedError && error.reason === "absent") return null;
       throw error;
@@ -117,6 +119,15 @@ export class FdStore implements Disposable {
     } catch (error) {
       // The store ended, or the name was dropped: this process has the only descriptors.
       if (!(error instanceof StoreGoneError || error instanceof StoreRefusedError)) throw error;
+    }
+  }
+
+  async #confirmOrClose(name: string, fds: readonly number[]): Promise<void> {
+    try {
+      await this.confirm(name);
+    } catch (error) {
+      for (const fd of fds) libc.close(fd);
+      throw error;
     }
   }
 
@@ -136,14 +147,10 @@ export class FdStore implements Disposable {
     const [first, ...more] = taken ?? [];
     for (const fd of more) libc.close(fd);
     if (first !== undefined) return first;
-    const fd = listenOn(where, options);
-    try {
-      await this.put(name, [fd], { taken: true, ...limit });
-      return fd;
-    } catch (error) {
-      libc.close(fd);
-      throw error;
-    }
+    using own = new Owned();
+    const fd = own.fd(listenOn(where, options));
+    await this.put(name, [fd], { taken: true, ...limit });
+    return own.release(fd);
   }
 
   /**
@@ -169,6 +176,9 @@ export class FdStore implements Disposable {
       if (!("names" in reply))
         throw new StoreGoneError(`the server that listens on ${this.path} is not a store`);
       names.push(...reply.names);
+      // A page begins behind the one before, so the pages come to an end.
+      if (reply.next !== null && reply.next <= after)
+        throw new StoreGoneError(`the store at ${this.path} lists the same names again`);
       after = reply.next;
     }
     return names;

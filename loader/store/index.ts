@@ -8,6 +8,6 @@ export {
   type TakeOptions,
 } from "./fd_store.ts";
 export { STORE_LIMITS, type StoreLimits } from "./limits.ts";
-export type { StoredFd, StoredName } from "./protocol.ts";
 export { type StoreOptions, StoreServer, type StoreStatus } from "./server.ts";
 export type { StoreCounts } from "./store.ts";
+export type { StoredFd, StoredName } from "./stored_name.ts";

@@ -1,6 +1,6 @@
 /** Limits of a store, and of its process. */
-import { readFileSync } from "node:fs";
-import { UsageError } from "../errors.ts";
+import { AbsentError } from "../errors.ts";
+import { openFilesLimit } from "../host/open_files.ts";
 import type { Limits } from "./deposits.ts";
 import { MAX_FDS } from "./protocol.ts";
 
@@ -14,14 +14,13 @@ const OTHER_FDS = 64 + MAX_FDS;
 
 /**
  * Checks the process's limit of open files, so that clients cannot exhaust it.
- * @throws UsageError
+ * @throws AbsentError
  */
 export function requireDescriptors({ fds, clients }: StoreLimits): void {
-  const limits = readFileSync("/proc/self/limits", "utf8");
-  const open = /^Max open files\s+(\d+|unlimited)/m.exec(limits)?.[1];
+  const open = openFilesLimit();
   const required = fds + clients + OTHER_FDS;
-  if (open === undefined || open === "unlimited" || Number(open) >= required) return;
-  throw new UsageError(
+  if (open >= required) return;
+  throw new AbsentError(
     `${fds} fds and ${clients} clients require ${required} open files, but the limit is ${open}: lower them, or raise it (ulimit -n, LimitNOFILE=)`,
   );
 }

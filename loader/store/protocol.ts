@@ -3,6 +3,8 @@
  * message, and so is its reply: a JSON object, with file descriptors in SCM_RIGHTS. Pure.
  */
 import { UsageError } from "../errors.ts";
+import { printable } from "../printable.ts";
+import { isStoredName, type StoredName } from "./stored_name.ts";
 
 const VERSION = 1;
 /** Longest request, bytes; a reply may be as long as a message can be. */
@@ -63,32 +65,6 @@ export type StoreRequest =
   /** `confirm`: the taken descriptors have arrived. */
   | { readonly op: "confirm" | "drop"; readonly name: string }
   | { readonly op: "list"; readonly after: string };
-
-/** One file descriptor in a list. */
-export interface StoredFd {
-  /** `tcp`, `udp`, `unix-stream`, ..., `file`, `pipe`: see describe.ts. */
-  readonly type: string;
-  readonly listening: boolean;
-  readonly address: string;
-  /** Connections in the accept queue of a TCP listener; null for all other types. */
-  readonly queue: number | null;
-}
-
-/** One name in a list. */
-export interface StoredName {
-  readonly name: string;
-  readonly fds: readonly StoredFd[];
-  readonly shared: boolean;
-  readonly timeoutMs: number;
-  /** Pids of the connected processes that deposited the name, or took it with `keep`. */
-  readonly holders: readonly number[];
-  /** Pids of the connected processes that took the name. */
-  readonly takers: readonly number[];
-  /** Time since the last put, ms. */
-  readonly ageMs: number;
-  /** Time until the name expires, ms, or null while a process holds it. */
-  readonly leftMs: number | null;
-}
 
 export type StoreReply =
   /** How many descriptors were put, taken or closed; whether those taken are shared. */
@@ -205,11 +181,11 @@ export function decodeReply(data: Buffer): StoreReply {
   const { ok, fds, shared, names, reason, error, next } = fields;
   if (ok === true && Number.isInteger(fds))
     return { ok, fds: Number(fds), shared: shared === true };
-  if (ok === true && Array.isArray(names)) {
+  if (ok === true && Array.isArray(names) && names.every(isStoredName)) {
     return { ok, names, next: typeof next === "string" ? next : null };
   }
   if (ok === false && REASONS.includes(reason as Reason)) {
-    return { ok, reason: reason as Reason, error: String(error) };
+    return { ok, reason: reason as Reason, error: printable(String(error)) };
   }
   throw new MalformedError("it is not a reply");
 }

@@ -1,20 +1,16 @@
 /** The server of a store: its socket, its clients, and its timer. */
-import { hasCode, UsageError } from "../errors.ts";
+import { AbsentError, hasCode } from "../errors.ts";
 import type { Log } from "../log.ts";
+import { Owned } from "../owned.ts";
 import * as libc from "../sys/libc.ts";
 import { onReadable } from "../sys/readable.ts";
 import { accept, getpeername, type Message } from "../sys/unix_socket.ts";
 import { requireDescriptors, STORE_LIMITS, type StoreLimits } from "./limits.ts";
-import {
-  decodeRequest,
-  FATAL,
-  MalformedError,
-  requireTimeout,
-  type StoredName,
-} from "./protocol.ts";
+import { decodeRequest, FATAL, MalformedError, requireTimeout } from "./protocol.ts";
 import { ServerSession } from "./server_session.ts";
 import { StorePath } from "./socket_path.ts";
 import { type Answer, Store, type StoreCounts } from "./store.ts";
+import type { StoredName } from "./stored_name.ts";
 import { FdStoreManager } from "./systemd_fdstore.ts";
 
 const DEFAULT_TIMEOUT_MS = 10_000;
@@ -67,14 +63,12 @@ export class StoreServer implements Disposable {
     });
     this.path = options.path;
     this.#socket = StorePath.listen(options.path, options.mode ?? DEFAULT_MODE);
-    try {
-      if (manager) this.#restore(manager, options.systemd ?? {}, log);
-      this.#accept();
-      this.#setTimer();
-    } catch (error) {
-      this[Symbol.dispose]();
-      throw error;
-    }
+    using own = new Owned();
+    own.use(this);
+    if (manager) this.#restore(manager, options.systemd ?? {}, log);
+    this.#accept();
+    this.#setTimer();
+    own.release(this);
   }
 
   status(): StoreStatus {
@@ -120,24 +114,21 @@ export class StoreServer implements Disposable {
   }
 
   #welcome(fd: number): void {
-    const client = new ServerSession(fd);
+    using own = new Owned();
+    const client = own.use(new ServerSession(fd));
     const { clients } = this.#limits;
     if (!client.isTrusted) {
       const error = `only processes of uid ${process.geteuid?.()} and root may use this store`;
-      this.#reject(client, this.#store.refuse("peer", error));
+      client.send(this.#store.refuse("peer", error));
     } else if (this.#clients.size >= clients && !this.#evictIdle()) {
       const error = `the store has ${clients} clients, its limit`;
-      this.#reject(client, this.#store.refuse("clients", error));
+      client.send(this.#store.refuse("clients", error));
     } else {
       const id = ++this.#lastClient;
       this.#clients.set(id, client);
       client.watch(() => this.#serve(id, client));
+      own.release(client);
     }
-  }
-
-  #reject(client: ServerSession, answer: Answer): void {
-    client.send(answer);
-    client[Symbol.dispose]();
   }
 
   /** Closes the longest idle client that holds no name; returns false if every client holds one. */
@@ -156,12 +147,13 @@ export class StoreServer implements Disposable {
   #serve(id: number, client: ServerSession): void {
     const message = client.receive();
     if (message === null) return;
+    using own = new Owned();
+    own.fds(message.fds);
     if (message.data.length === 0) {
-      closeAll(message.fds);
       this.#close(id);
       return;
     }
-    const answer = this.#answer(id, message);
+    const answer = this.#answer(id, message, own);
     const { reply, gone } = answer;
     if (!client.send(answer)) this.#closeSlow(id);
     else if (!reply.ok && FATAL.has(reply.reason)) this.#close(id);
@@ -177,21 +169,20 @@ export class StoreServer implements Disposable {
     this.#close(id);
   }
 
-  #answer(id: number, { data, fds, truncated }: Message): Answer {
+  /** @param own owns the message's descriptors, until the store does */
+  #answer(id: number, { data, fds, truncated }: Message, own: Owned): Answer {
     try {
       if (!truncated) {
         const request = decodeRequest(data, fds.length);
         // The store itself would keep such a connection open, so its names would never expire.
         if (fds.some((fd) => isConnectedTo(fd, this.path)))
           throw new MalformedError("a connection to this store cannot be put into it");
-        return this.#store.answer(id, request, fds);
+        return this.#store.answer(id, request, own.release(fds));
       }
     } catch (error) {
       if (!(error instanceof MalformedError)) throw error;
-      closeAll(fds);
       return this.#store.refuse("malformed", `the message is malformed: ${error.message}`);
     }
-    closeAll(fds);
     return this.#store.refuse("truncated", "the message is too long, or lost file descriptors");
   }
 
@@ -222,12 +213,8 @@ function isConnectedTo(fd: number, path: string): boolean {
   }
 }
 
-function closeAll(fds: readonly number[]): void {
-  for (const fd of fds) libc.close(fd);
-}
-
 function managerOf(vars: Readonly<Record<string, string | undefined>>): FdStoreManager {
   const path = vars["NOTIFY_SOCKET"];
   if (path) return new FdStoreManager(path);
-  throw new UsageError("--systemd requires a systemd service: NOTIFY_SOCKET is not set");
+  throw new AbsentError("--systemd requires a systemd service: NOTIFY_SOCKET is not set");
 }

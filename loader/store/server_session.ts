@@ -1,8 +1,9 @@
 /** One client of the store: its connection and process. No call here waits for the client. */
 import { hasCode } from "../errors.ts";
+import { Owned } from "../owned.ts";
 import * as libc from "../sys/libc.ts";
 import { onReadable } from "../sys/readable.ts";
-import { type Message, recvmsg, SO_PEERCRED, sendmsg } from "../sys/unix_socket.ts";
+import { isTrustedUid, type Message, peerOf, recvmsg, sendmsg } from "../sys/unix_socket.ts";
 import { encode, MAX_REQUEST } from "./protocol.ts";
 import type { Answer } from "./store.ts";
 
@@ -14,18 +15,19 @@ export class ServerSession implements Disposable {
   #heardMs = performance.now();
   #stopWatching: () => void = () => {};
 
-  /** @param fd an accepted connection */
+  /** Takes ownership of `fd`, an accepted connection. */
   constructor(fd: number) {
-    this.#fd = fd;
-    // struct ucred: pid and uid of the client when it connected (unix(7)).
-    const credentials = libc.getsockopt(fd, libc.SOL_SOCKET, SO_PEERCRED, 12);
-    this.pid = credentials.readInt32LE(0);
-    this.#uid = credentials.readUInt32LE(4);
+    using own = new Owned();
+    this.#fd = own.fd(fd);
+    const { pid, uid } = peerOf(fd);
+    this.pid = pid;
+    this.#uid = uid;
+    own.release(this);
   }
 
   /** True if the client runs as the store's user, or as root. */
   get isTrusted(): boolean {
-    return this.#uid === 0 || this.#uid === process.geteuid?.();
+    return isTrustedUid(this.#uid);
   }
 
   /** Time of its last message, or of its connection (ms, performance.now()). */

@@ -1,11 +1,15 @@
 /** The store's socket in the file system. A stale path of a killed store is replaced. */
-import { chmodSync, closeSync, lstatSync, openSync, statSync, unlinkSync } from "node:fs";
+import { chmodSync, lstatSync, type Stats, statSync, unlinkSync } from "node:fs";
 import { dirname } from "node:path";
-import { ConflictError, hasCode, PermissionError, UsageError } from "../errors.ts";
+import { AbsentError, ConflictError, hasCode, PermissionError, UsageError } from "../errors.ts";
+import { LockFile } from "../host/lock_file.ts";
+import { Owned } from "../owned.ts";
 import * as libc from "../sys/libc.ts";
 import { SOCK_SEQPACKET } from "../sys/unix_socket.ts";
 
 const BACKLOG = 4096; // net.core.somaxconn bounds it
+/** Permission of the group or of others to write. */
+const OTHERS_WRITE = 0o022;
 
 /** @throws UsageError */
 export function requirePath(path: string): string {
@@ -21,15 +25,17 @@ export function requirePath(path: string): string {
   return path;
 }
 
-/** Owns a listening socket and its path. */
+/** Owns a listening socket, its path and its lock. */
 export class StorePath implements Disposable {
   readonly path: string;
   readonly #inode: number;
+  readonly #lock: LockFile;
   #fd: number;
 
-  private constructor(path: string, fd: number) {
+  private constructor(path: string, fd: number, lock: LockFile) {
     this.path = path;
     this.#fd = fd;
+    this.#lock = lock;
     this.#inode = lstatSync(path).ino;
   }
 
@@ -39,22 +45,14 @@ export class StorePath implements Disposable {
    */
   static listen(path: string, mode: number): StorePath {
     requirePath(path);
-    const directory = openDirectory(path);
-    try {
-      lock(directory, path); // two stores may find the same stale path
-      const fd = openSocket();
-      try {
-        removeStale(path);
-        bind(fd, path, mode);
-        libc.listen(fd, BACKLOG);
-        return new StorePath(path, fd);
-      } catch (error) {
-        libc.close(fd);
-        throw error;
-      }
-    } finally {
-      closeSync(directory);
-    }
+    requireOwnDirectory(path);
+    using own = new Owned();
+    const lock = own.use(takeLock(path));
+    const fd = own.fd(openSocket());
+    removeStale(path);
+    bind(fd, path, mode);
+    libc.listen(fd, BACKLOG);
+    return own.release(new StorePath(path, fd, lock));
   }
 
   get fd(): number {
@@ -71,6 +69,7 @@ export class StorePath implements Disposable {
     } catch {
       // already removed, or no longer permitted
     }
+    this.#lock[Symbol.dispose]();
   }
 }
 
@@ -79,32 +78,47 @@ function openSocket(): number {
   return libc.socket(libc.AF_UNIX, type, 0);
 }
 
-function openDirectory(path: string): number {
-  try {
-    return openSync(dirname(path), "r");
-  } catch (error) {
-    throw socketError(path, error);
-  }
+/** Returns whether only this user, and root, may write to a directory. */
+export function isDirectoryOf(uid: number | undefined, directory: string): boolean {
+  const found = statSync(directory, { throwIfNoEntry: false });
+  return found !== undefined && isOwnedBy(uid, found);
 }
 
-function lock(directory: number, path: string): void {
+function isOwnedBy(uid: number | undefined, found: Stats): boolean {
+  return (found.uid === 0 || found.uid === uid) && (found.mode & OTHERS_WRITE) === 0;
+}
+
+/** @throws AbsentError if another user could replace the socket, or what lies beside it */
+function requireOwnDirectory(path: string): void {
+  const directory = dirname(path);
+  const found = statSync(directory, { throwIfNoEntry: false });
+  if (!found) throw socketError(path, { code: "ENOENT" });
+  if (isOwnedBy(process.geteuid?.(), found)) return;
+  throw new AbsentError(
+    `the socket ${path} cannot be created: other users may write to ${directory}; choose a directory that only you may write to, such as /run/reuseport-migrate or $XDG_RUNTIME_DIR`,
+  );
+}
+
+function takeLock(path: string): LockFile {
   try {
-    libc.flock(directory);
+    return LockFile.take(`${path}.lock`);
   } catch (error) {
-    if (!hasCode(error, "EAGAIN", "EWOULDBLOCK")) throw error;
-    throw new ConflictError(`the directory of ${path} is locked by another process: try again`);
+    if (!hasCode(error, "EAGAIN", "EWOULDBLOCK")) throw socketError(path, error);
+    throw new ConflictError(
+      `another store already listens on ${path}: stop it, or choose another path`,
+    );
   }
 }
 
 function removeStale(path: string): void {
-  const found = statSync(path, { throwIfNoEntry: false });
+  const found = lstatSync(path, { throwIfNoEntry: false });
   if (!found) return;
   if (!found.isSocket()) {
     throw new ConflictError(`${path} exists and is not a socket: choose another path`);
   }
-  const probe = openSocket();
+  using own = new Owned();
   try {
-    libc.connect(probe, libc.sockaddrUnix(path));
+    libc.connect(own.fd(openSocket()), libc.sockaddrUnix(path));
   } catch (error) {
     if (hasCode(error, "ECONNREFUSED")) {
       remove(path);
@@ -112,8 +126,6 @@ function removeStale(path: string): void {
     }
     // EAGAIN: its backlog is full. EPROTOTYPE: another type of socket.
     if (!hasCode(error, "EAGAIN", "EWOULDBLOCK", "EPROTOTYPE")) throw socketError(path, error);
-  } finally {
-    libc.close(probe);
   }
   throw new ConflictError(
     `another store or server already listens on ${path}: stop it, or choose another path`,
@@ -152,7 +164,7 @@ function socketError(path: string, error: unknown): Error {
     );
   }
   if (code === "ENOENT" || code === "ENOTDIR") {
-    return new UsageError(
+    return new AbsentError(
       `the socket ${path} cannot be created: its directory does not exist; create it first`,
       options,
     );

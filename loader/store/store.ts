@@ -1,17 +1,12 @@
 /** The store without its socket: handles requests, closes file descriptors, and counts. */
 import { StoreRefusedError } from "../errors.ts";
 import type { Log } from "../log.ts";
+import { Owned } from "../owned.ts";
 import * as libc from "../sys/libc.ts";
 import { type ClientId, type Deposit, Deposits, type Limits } from "./deposits.ts";
 import { describeFd, sameSocket } from "./describe.ts";
-import {
-  PAGE,
-  REASONS,
-  type Reason,
-  type StoredName,
-  type StoreReply,
-  type StoreRequest,
-} from "./protocol.ts";
+import { PAGE, REASONS, type Reason, type StoreReply, type StoreRequest } from "./protocol.ts";
+import type { StoredName } from "./stored_name.ts";
 import type { FdStoreManager } from "./systemd_fdstore.ts";
 
 /** Counts of file descriptors and refusals since the start. */
@@ -136,18 +131,15 @@ export class Store implements Disposable {
   }
 
   #put(client: ClientId, request: StoreRequest & { op: "put" }, received: readonly number[]): void {
+    using own = new Owned();
+    own.fds(received);
     const present = request.add ? (this.#deposits.get(request.name)?.fds ?? []) : [];
     // After a restart the store may have restored a socket that its depositor adds again.
     const isNew = (fd: number) => !present.some((other) => sameSocket(fd, other));
     const fds = received.filter(isNew);
+    const { replaced } = this.#deposits.put(client, request, fds, performance.now());
+    own.release(fds);
     for (const fd of received) if (!fds.includes(fd)) libc.close(fd);
-    let replaced: readonly number[];
-    try {
-      ({ replaced } = this.#deposits.put(client, request, fds, performance.now()));
-    } catch (error) {
-      for (const fd of fds) libc.close(fd);
-      throw error;
-    }
     const deposit = this.#deposits.get(request.name);
     if (deposit) this.#notifyManager((manager) => manager.keep(deposit));
     for (const fd of replaced) libc.close(fd);

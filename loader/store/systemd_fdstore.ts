@@ -3,6 +3,7 @@
  * run, and passes them to the next start as LISTEN_FDS. The name of a descriptor there encodes its
  * deposit: name, index and count, timeout (ms), `s` for shared or `x`; such as `web;0/2;10000;x`.
  */
+import { Owned } from "../owned.ts";
 import * as libc from "../sys/libc.ts";
 import { closeOnExec, sendmsg } from "../sys/unix_socket.ts";
 import type { Deposit } from "./deposits.ts";
@@ -115,11 +116,8 @@ export class FdStoreManager {
    * Blocks while the manager's queue is full: a deposit not sent would be lost with the process.
    */
   #send(state: string, fds: readonly number[] = []): void {
-    const fd = libc.socket(libc.AF_UNIX, libc.SOCK_DGRAM | libc.SOCK_CLOEXEC, 0);
-    try {
-      sendmsg(fd, Buffer.from(state), fds, { to: this.#address, wait: true });
-    } finally {
-      libc.close(fd);
-    }
+    using own = new Owned();
+    const fd = own.fd(libc.socket(libc.AF_UNIX, libc.SOCK_DGRAM | libc.SOCK_CLOEXEC, 0));
+    sendmsg(fd, Buffer.from(state), fds, { to: this.#address, wait: true });
   }
 }

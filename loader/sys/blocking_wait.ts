@@ -6,6 +6,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { arch } from "node:process";
 import koffi, { type KoffiFunc } from "koffi";
+import { Owned } from "../owned.ts";
 import { checkSys } from "./check.ts";
 import * as guard from "./guard.ts";
 import * as libc from "./libc.ts";
@@ -72,16 +73,15 @@ export function waitFor(fd: number, how: Wait, timeoutMs: number): Waiting {
     const woken = blocking<number>((done) => poll.async(fds, 1, timeoutMs, done));
     return { woken: woken.then((got) => got > 0 && fds.length > 0), sleeps: () => asleep(how) };
   }
-  const epfd = checkSys("epoll_create1", epoll_create1(EPOLL_CLOEXEC));
+  using own = new Owned();
+  const epfd = own.fd(checkSys("epoll_create1", epoll_create1(EPOLL_CLOEXEC)));
   const event = Buffer.alloc(16); // struct epoll_event, packed on x86_64
   event.writeUInt32LE(EPOLLIN, 0);
   checkSys("epoll_ctl", epoll_ctl(epfd, EPOLL_CTL_ADD, guard.fd(fd), event));
   const woken = blocking<number>((done) => epoll_wait.async(epfd, event, 1, timeoutMs, done));
+  const opened = own.move();
   return {
-    woken: woken.then((got) => {
-      libc.close(epfd);
-      return got > 0 && event.length > 0; // keeps the buffer alive until the call has ended
-    }),
+    woken: woken.finally(() => opened[Symbol.dispose]()).then((got) => got > 0 && event.length > 0), // keeps the buffer alive until the call has ended
     sleeps: () => asleep(how, epfd),
   };
 }

@@ -23,7 +23,7 @@ interface MapOptions {
 }
 
 /** struct bpf_iter_attach_opts; libbpf reads `link_info` during the call only. */
-interface IterOptions {
+export interface IterOptions {
   readonly sz: number;
   readonly link_info: Buffer;
   readonly link_info_len: number;

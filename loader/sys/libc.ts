@@ -5,7 +5,7 @@
 import koffi from "koffi";
 import { hasCode } from "../errors.ts";
 import { checkSys } from "./check.ts";
-import { AF_INET, IPPROTO_TCP } from "./constants.ts";
+import { AF_INET, AT_FDCWD, IPPROTO_TCP, RENAME_EXCHANGE } from "./constants.ts";
 import * as guard from "./guard.ts";
 
 export * from "./constants.ts";
@@ -61,6 +61,9 @@ const c = {
     type: "int",
     argument: number,
   ) => number,
+  renameat2: lib.func(
+    "int renameat2(int from, const char *path, int to, const char *other, uint32_t flags)",
+  ) as (from: number, path: string, to: number, other: string, flags: number) => number,
   flock: lib.func("int flock(int fd, int operation)") as (fd: number, operation: number) => number,
 };
 
@@ -85,6 +88,7 @@ export const IPPROTO_IPV6 = 41;
 export const IPV6_V6ONLY = 26;
 export const TCP_INFO = 11;
 export const TCP_FASTOPEN = 23;
+export const SHUT_WR = 1;
 export const SHUT_RDWR = 2;
 /** Size of sun_path in struct sockaddr_un, bytes, its final NUL included (uapi/linux/un.h). */
 export const SUN_PATH_SIZE = 108;
@@ -93,6 +97,7 @@ const KEEP_GID = 0xffffffff; // -1
 const SYS_PIDFD_OPEN = 434;
 const SYS_PIDFD_GETFD = 438;
 const CLOCK_BOOTTIME = 7;
+const LOCK_SH = 1;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 const F_DUPFD_CLOEXEC = 1030;
@@ -227,9 +232,14 @@ export function sendto(fd: number, data: Buffer, path: string): void {
   checkSys("sendto", sent);
 }
 
-/** flock(2), exclusive. @throws SysError EWOULDBLOCK (EAGAIN) if another process holds the lock */
-export function flock(fd: number): void {
-  checkSys("flock", c.flock(guard.fd(fd), LOCK_EX | LOCK_NB));
+/** flock(2). @throws SysError EWOULDBLOCK (EAGAIN) if another process holds the lock */
+export function flock(fd: number, shared = false): void {
+  checkSys("flock", c.flock(guard.fd(fd), (shared ? LOCK_SH : LOCK_EX) | LOCK_NB));
+}
+
+/** renameat2(2), RENAME_EXCHANGE: each of two files gets the path of the other, atomically. */
+export function exchange(path: string, other: string): void {
+  checkSys("renameat2", c.renameat2(AT_FDCWD, path, AT_FDCWD, other, RENAME_EXCHANGE));
 }
 
 /** clock_gettime(2): returns CLOCK_BOOTTIME in whole ms, the clock of process start times. */

@@ -1,5 +1,6 @@
 /** Memory shared with the kernel: mmap(2). */
 import koffi from "koffi";
+import { Owned } from "../owned.ts";
 import { checkSys } from "./check.ts";
 import * as guard from "./guard.ts";
 
@@ -31,7 +32,7 @@ const MAP_FAILED = 2n ** 64n - 1n;
  * Buffer outlives the mapping it points into.
  */
 export class Mapping implements Disposable {
-  readonly #address: bigint;
+  readonly #own: Disposable;
   readonly #length: number;
   #bytes: Buffer | null;
 
@@ -42,9 +43,11 @@ export class Mapping implements Disposable {
   constructor(fd: number, length: number) {
     const address = c.mmap(null, length, PROT_READ | PROT_WRITE, MAP_SHARED, guard.fd(fd), 0);
     checkSys("mmap", address === MAP_FAILED ? -1 : 0);
-    this.#address = address;
+    using own = new Owned();
+    own.defer(() => checkSys("munmap", c.munmap(address, length)));
     this.#length = length;
-    this.#bytes = Buffer.from(koffi.view(this.#address, length));
+    this.#bytes = Buffer.from(koffi.view(address, length));
+    this.#own = own.move();
   }
 
   /** Returns a copy of the bytes from `from` up to `to`. */
@@ -72,9 +75,21 @@ export class Mapping implements Disposable {
     Atomics.store(new BigUint64Array(buffer, byteOffset, 1), 0, bytes.readBigUInt64LE());
   }
 
+  /**
+   * Adds to 64-bit words, beginning at byte `from`. Each is added to atomically, as programs do with
+   * __sync_fetch_and_add().
+   */
+  add(from: number, words: Float64Array): void {
+    if (this.#bytes === null) throw new Error("the mapping is closed");
+    const { buffer, byteOffset } = this.#bytes;
+    const memory = new BigUint64Array(buffer, byteOffset + from, words.length);
+    for (const [i, count] of words.entries()) {
+      if (count !== 0) Atomics.add(memory, i, BigInt(count));
+    }
+  }
+
   [Symbol.dispose](): void {
-    if (this.#bytes === null) return;
     this.#bytes = null;
-    checkSys("munmap", c.munmap(this.#address, this.#length));
+    this.#own[Symbol.dispose]();
   }
 }

@@ -6,7 +6,14 @@ import koffi from "koffi";
 import { hasCode } from "../errors.ts";
 import { checkSys } from "./check.ts";
 import * as guard from "./guard.ts";
-import { SOCK_CLOEXEC, SOCK_NONBLOCK, SOL_SOCKET, SUN_PATH_SIZE } from "./libc.ts";
+import {
+  AF_UNIX,
+  getsockopt,
+  SOCK_CLOEXEC,
+  SOCK_NONBLOCK,
+  SOL_SOCKET,
+  SUN_PATH_SIZE,
+} from "./libc.ts";
 
 const lib = koffi.load(null);
 const c = {
@@ -31,6 +38,17 @@ const c = {
     addr: Buffer,
     len: [number],
   ) => number,
+  socketpair: lib.func("int socketpair(int domain, int type, int protocol, _Out_ int *fds)") as (
+    domain: number,
+    type: number,
+    protocol: number,
+    fds: number[],
+  ) => number,
+  poll: lib.func("int poll(void *fds, unsigned long n, int timeout)") as (
+    fds: Buffer,
+    n: number,
+    timeoutMs: number,
+  ) => number,
   fcntl: lib.func("int fcntl(int fd, int command, ...)") as (
     fd: number,
     command: number,
@@ -39,13 +57,14 @@ const c = {
 };
 
 export const SOCK_SEQPACKET = 5;
-export const SO_PEERCRED = 17;
+const SO_PEERCRED = 17;
 /** Most file descriptors of one message (include/net/scm.h). */
 export const SCM_MAX_FD = 253;
 
 const SCM_RIGHTS = 1;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
+const POLLIN = 1;
 const MSG_CTRUNC = 0x8;
 const MSG_TRUNC = 0x20;
 const MSG_DONTWAIT = 0x40;
@@ -166,6 +185,29 @@ function readRights(used: number): number[] {
   return fds;
 }
 
+/** socketpair(2): returns two ends of a connection that keeps messages apart, close-on-exec. */
+export function socketpair(): readonly [number, number] {
+  const fds = [-1, -1];
+  checkSys("socketpair", c.socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds));
+  return [fds[0] as number, fds[1] as number];
+}
+
+/**
+ * poll(2): blocks this thread until a message is pending or the peer has closed the connection.
+ * Returns false after `timeoutMs`, or earlier if a signal arrived.
+ */
+export function waitReadable(fd: number, timeoutMs: number): boolean {
+  const pollfd = Buffer.alloc(8);
+  pollfd.writeInt32LE(guard.fd(fd), 0);
+  pollfd.writeInt16LE(POLLIN, 4);
+  try {
+    return checkSys("poll", c.poll(pollfd, 1, timeoutMs)) > 0;
+  } catch (error) {
+    if (hasCode(error, "EINTR")) return false;
+    throw error;
+  }
+}
+
 /** accept4(2): returns a non-blocking connection, close-on-exec, or null if none is pending. */
 export function accept(fd: number): number | null {
   try {
@@ -183,6 +225,20 @@ export function getpeername(fd: number): Buffer {
   const len: [number] = [name.length];
   checkSys("getpeername", c.getpeername(guard.fd(fd), name, len));
   return name.subarray(0, len[0]);
+}
+
+/**
+ * Returns the process at a connection's other end, as it was at connect(2) or listen(2): struct
+ * ucred (unix(7)).
+ */
+export function peerOf(fd: number): { readonly pid: number; readonly uid: number } {
+  const credentials = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, 12);
+  return { pid: credentials.readInt32LE(0), uid: credentials.readUInt32LE(4) };
+}
+
+/** True if a peer with this uid may have our descriptors: it is this user, or root. */
+export function isTrustedUid(uid: number): boolean {
+  return uid === 0 || uid === process.geteuid?.();
 }
 
 /** fcntl(2), F_SETFD: sets close-on-exec, so that no child process inherits `fd`. */

@@ -31,5 +31,6 @@ export function scrapeBytes(used: number, cpus: number): number {
   const counters = OUTCOMES.length + used + standby;
   const group = 1;
   const rows = group + used + standby;
-  return cpus * counters * 8 + rows * LAYOUT.rm_migrations.size;
+  const replaced = 1; // a block of counters, as each CPU has one
+  return (cpus + replaced) * counters * 8 + rows * LAYOUT.rm_migrations.size;
 }

@@ -6,7 +6,7 @@ import { mkdirSync, rmdirSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { adopt, unadopt } from "../../loader/adoption/adopt.ts";
 import { PinTree } from "../../loader/bpf/pin_tree.ts";
-import { BindEvents } from "../../loader/observe/bind_events.ts";
+import { BindEvents, EVERY_NETNS } from "../../loader/observe/bind_events.ts";
 import { BPFFS } from "../helpers/scene/scene.ts";
 import { Nginx } from "../helpers/servers/nginx.ts";
 import { compare, inTurn } from "./figures.ts";
@@ -54,7 +54,8 @@ class Cgroups implements AsyncDisposable {
     this.hooked = join(sandbox, "hooked", "load");
     this.plain = join(sandbox, "plain", "load");
     for (const each of [this.hooked, this.plain]) mkdirSync(each, { recursive: true });
-    this.#events = new BindEvents(join(this.hooked, ".."), [PORT], () => {});
+    const watched = [{ port: PORT, netns: EVERY_NETNS }];
+    this.#events = new BindEvents(join(this.hooked, ".."), watched, () => {});
   }
 
   /** Adopts the cgroup beside the one of the load. */

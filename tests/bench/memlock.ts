@@ -25,15 +25,16 @@ export function countsMaps(): boolean {
   return memlock(map.fd) % PAGE !== 0;
 }
 
-/** Returns this process's descriptors of maps. */
+/** Returns a descriptor of each map that this process has open. */
 export function mapFds(): number[] {
-  return readdirSync("/proc/self/fd")
-    .map(Number)
-    .filter((fd) => {
-      try {
-        return /^map_type:/m.test(fdinfo(fd));
-      } catch {
-        return false; // the descriptor that reads the list
-      }
-    });
+  const byId = new Map<string, number>();
+  for (const fd of readdirSync("/proc/self/fd").map(Number)) {
+    try {
+      const id = /^map_id:\s*(\d+)/m.exec(fdinfo(fd))?.[1];
+      if (id !== undefined && !byId.has(id)) byId.set(id, fd);
+    } catch {
+      // the descriptor that reads the list
+    }
+  }
+  return [...byId.values()];
 }

@@ -1,5 +1,6 @@
 /** 4: the cost of the program per connection that migrates out of an accept queue. */
 import { setTimeout as sleep } from "node:timers/promises";
+import { addressBytes } from "../../loader/core/address.ts";
 import { START_GAP_MS } from "../../loader/core/generations.ts";
 import type { GroupKey } from "../../loader/index.ts";
 import { connectTo, openSocket } from "../../loader/net/connect.ts";
@@ -26,7 +27,7 @@ class Clients implements Disposable {
     for (let i = 0; i < count; i++) {
       const fd = openSocket(key);
       this.#fds.push(fd);
-      connectTo(fd, key);
+      connectTo(fd, key, addressBytes("ipv4", ADDRESS));
     }
   }
 

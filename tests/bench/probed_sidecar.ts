@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import { BIN, HERE, runCli } from "../helpers/product/cli.ts";
+import { BIN, runCli } from "../helpers/product/cli.ts";
 import type { Probed } from "./loop_probe.ts";
 
 const PROBE = fileURLToPath(new URL("./loop_probe.js", import.meta.url));
@@ -13,7 +13,7 @@ export class ProbedSidecar implements AsyncDisposable {
   #output = "";
 
   private constructor(args: readonly string[]) {
-    const argv = ["--import", PROBE, BIN, "attach", ...args, ...HERE];
+    const argv = ["--import", PROBE, BIN, "attach", ...args];
     this.#child = spawn(process.execPath, argv, { stdio: ["ignore", "pipe", "pipe", "ipc"] });
     this.#exited = once(this.#child, "exit");
     for (const stream of [this.#child.stdout, this.#child.stderr]) {

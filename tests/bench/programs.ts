@@ -6,8 +6,11 @@ import koffi from "koffi";
 import { BpfObject, objectPath } from "../../loader/bpf/object.ts";
 import {
   BIND_PROGRAMS,
+  BINDING_PROGRAMS,
   BOUND_PROGRAMS,
+  CONNECTIONS_PROGRAM,
   ITERATOR_PROGRAM,
+  PROCESSES_PROGRAM,
   SELECT_PROGRAM,
 } from "../../loader/core/abi.ts";
 import { capacityFor } from "../../loader/core/plan.ts";
@@ -32,7 +35,10 @@ const setLog = libbpf.func(
 const PROGRAMS = {
   select: [SELECT_PROGRAM],
   listeners: [ITERATOR_PROGRAM],
+  processes: [PROCESSES_PROGRAM],
+  connections: [CONNECTIONS_PROGRAM],
   bind_events: BOUND_PROGRAMS,
+  standby_binds: BINDING_PROGRAMS,
   adopt: BIND_PROGRAMS,
 } as const;
 export type ObjectName = keyof typeof PROGRAMS;

@@ -2,7 +2,7 @@
  * 13: the duration of `attach --once` from its start to its exit; each is undone before the next.
  */
 import { spawnSync } from "node:child_process";
-import { BIN, HERE } from "../helpers/product/cli.ts";
+import { BIN } from "../helpers/product/cli.ts";
 import { ListenerProcess } from "../helpers/servers/listener.ts";
 import { compare, inTurn } from "./figures.ts";
 import type { Question } from "./question.ts";
@@ -28,7 +28,7 @@ function attach(): number {
   const spec = `127.0.0.1:${PORT}`;
   try {
     const says = `ATTACHED groups=1 listeners=${LISTENERS}`;
-    return timed([BIN, "attach", spec, "--once", ...HERE], says);
+    return timed([BIN, "attach", spec, "--once"], says);
   } finally {
     timed([BIN, "detach", "--all"], "detached");
   }

@@ -5,8 +5,8 @@ import { BpfMap } from "../../loader/bpf/map.ts";
 import { BpfObject } from "../../loader/bpf/object.ts";
 import type { Listener } from "../../loader/core/listener.ts";
 import { drain, parseSpec, Sidecar, type SidecarOptions } from "../../loader/index.ts";
+import { borrow } from "../../loader/lender/lender.ts";
 import { attachProgram } from "../../loader/manage/attach.ts";
-import { borrow } from "../../loader/net/borrow.ts";
 import * as libc from "../../loader/sys/libc.ts";
 import { BPFFS, PLAIN } from "../helpers/scene/scene.ts";
 import { ADDRESS, type OneGroup } from "./one_group.ts";
@@ -96,10 +96,6 @@ export function mapOf(object: BpfObject, name: string): BpfMap {
 export function fillSockets(object: BpfObject, members: readonly Listener[]): void {
   using map = mapOf(object, "sockets");
   for (const [i, listener] of members.entries()) {
-    borrow(listener, (fd) => {
-      const value = Buffer.alloc(8);
-      value.writeUInt32LE(fd);
-      map.update(i, value);
-    });
+    borrow(listener, [{ kind: "place", value: i }], map.fd);
   }
 }

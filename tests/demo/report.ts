@@ -41,7 +41,10 @@ export function samples(metrics: string): string {
     .split("\n")
     .filter((line) => line.startsWith("reuseport_migrate_") && !line.endsWith(" 0"))
     .filter((line) => !line.includes("_bucket{"))
-    .map((line) => `  ${line.replace(/,?service="[^"]*",group="[^"]*"/, "").replace("{}", "")}`)
+    .map(
+      (line) =>
+        `  ${line.replace(/,?service="[^"]*",address="[^"]*",port="\d+",netns="[^"]*"/, "").replace("{}", "")}`,
+    )
     .join("\n");
 }
 

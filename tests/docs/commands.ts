@@ -1,103 +1,59 @@
 /** docs/COMMANDS.md, made from the definitions that --help is made from. */
-import type { Argv, CommandModule, Options } from "yargs";
-import { COMMANDS, COMPLETION, NAME } from "../../cli/main.ts";
+import type { Options } from "yargs";
+import type { Entry, Page } from "../../cli/help/page.ts";
+import { NAME, pages } from "../../cli/line/command_list.ts";
 import { EXIT } from "../../cli/process/exit.ts";
-import { Recorder } from "./recorder.ts";
 
 const WIDTH = 100;
 
 const INTRO = [
-  "A SPEC names the address of listeners: `:443` (every address), `192.0.2.7:443`, `[::1]:443`. Every command also has `--help` and `--version`; an option with a value is written `--option VALUE` or `--option=VALUE`. [Exit codes](#exit-codes) are at the end.",
+  "A SPEC names the address of listeners: `:443` (every address), `192.0.2.7:443`, `[::1]:443`, `:*` (every listener with SO_REUSEPORT). Every command also has `--help` (`-h`) and `--version` (`-V`); an option with a value is written `--option VALUE` or `--option=VALUE`. [Exit codes](#exit-codes) are at the end.",
   "Generated from the source: change a description there, then run `make docs`.",
 ];
 
 /** Returns the text of docs/COMMANDS.md. */
 export async function commandsDoc(): Promise<string> {
-  const all: CommandModule[] = [];
-  const recorder = new Recorder();
-  // A builder reads nothing of the environment.
-  const env = {} as Parameters<Awaited<ReturnType<LoadCommand>>>[1];
-  for (const load of COMMANDS.values()) {
-    (await load())(recorder as unknown as Argv, env, () => {});
-  }
-  all.push(...recorder.commands);
-  const sections = all.flatMap((command) => section(command, []));
-  const [completion, completionText] = COMPLETION;
+  const all = (await pages()).flatMap((page) => [page, ...page.children]);
   const blocks = [
     "# Commands",
     ...INTRO.map((text) => wrap(text)),
-    sections
-      .map(({ title, summary }) => item(`[${title}](#${anchor(title)}): ${summary}`))
+    all
+      .map((page) => item(`[${title(page)}](#${anchor(title(page))}): ${page.summary}`))
       .join("\n"),
-    ...sections.flatMap(({ title, blocks }) => [`## ${title}`, ...blocks]),
-    `## ${completion}`,
-    wrap(`${completionText}.`),
-    code([`${NAME} ${completion}`]),
+    ...all.flatMap((page) => [`## ${title(page)}`, ...section(page)]),
     "## Exit codes",
     EXIT.map(({ code, meaning }) => item(`\`${code}\`: ${meaning}`)).join("\n"),
   ];
   return `${blocks.filter(Boolean).join("\n\n")}\n`;
 }
 
-type LoadCommand = typeof COMMANDS extends ReadonlyMap<string, infer L> ? L : never;
+const title = ({ path }: Page): string => path.join(" ");
 
-interface Section {
-  readonly title: string;
-  readonly summary: string;
-  readonly blocks: readonly string[];
-}
-
-/** Returns the section of a command, and those of its sub-commands. */
-function section(module: CommandModule, parents: readonly string[]): Section[] {
-  const [syntax = ""] = [module.command ?? ""].flat();
-  const [word = "", ...positionals] = syntax.split(" ");
-  // `$0` is what the parent does without a sub-command.
-  const path = word === "$0" ? parents : [...parents, word];
-  const recorder = Recorder.of(module);
-  const summary = String(module.describe);
-  const own = recorder.commands.find(({ command }) => command === "$0");
-  const others = recorder.commands.filter((command) => command !== own);
-  const children = others.flatMap((command) => section(command, path));
-  const title = path.join(" ");
-  if (own) {
-    const [parent] = section(own, path);
-    return [
-      { title, summary, blocks: [wrap(`${summary}.`), ...(parent?.blocks.slice(1) ?? [])] },
-      ...children,
-    ];
-  }
-  const [usage] = (
-    recorder.usageText ?? `$0 ${[...path, ...positionals].join(" ")} [options]`
-  ).split("\n");
-  const blocks = [
+function section({ usage, summary, positionals, options, examples, notes }: Page): string[] {
+  return [
     wrap(`${summary}.`),
-    code([usage ?? ""]),
-    list(recorder.positionals, (name) => positionals.find((it) => it.includes(name)) ?? name),
-    list(recorder.optionsByName, (name) => `--${name}`),
-    code(recorder.examples.flatMap(({ command, text }) => [`# ${text}`, command])),
-    ...recorder.notes.flatMap((note) => note.split("\n").map((line) => wrap(line))),
+    code([`$0 ${usage}`]),
+    list(positionals, (name) => name.toUpperCase()),
+    list(options, (name) => `--${name}`),
+    code(examples.flatMap(({ command, text }) => [`# ${text}`, command])),
+    ...notes.flatMap((note) => note.split("\n").map((line) => wrap(line))),
   ];
-  return [{ title, summary, blocks }, ...children];
 }
 
-function list(all: ReadonlyMap<string, Options>, nameOf: (name: string) => string): string {
-  return [...all]
-    .map(([key, options]) => {
-      const name = nameOf(key);
-      const isRequired = options.demandOption === true || name.startsWith("<");
-      return item(`\`${name}\` (${kind(options, isRequired)}): ${options.describe}`);
-    })
+function list(all: readonly Entry[], nameOf: (name: string) => string): string {
+  return all
+    .map(({ name, options }) => item(`\`${nameOf(name)}\` (${kind(options)}): ${options.describe}`))
     .join("\n");
 }
 
 /** `string, required`, or ``one of `kernel`, `newest`; default `kernel` ``. */
-function kind(options: Options, isRequired: boolean): string {
+function kind(options: Options): string {
   const { type, array, choices, default: value, defaultDescription } = options;
   const quoted = (words: readonly unknown[]) => words.map((word) => `\`${word}\``).join(", ");
   const preset = defaultDescription ?? value;
   return [
     choices ? `one of ${quoted(choices)}` : `${type}${array ? ", repeatable" : ""}`,
-    ...(isRequired ? ["required"] : []),
+    ...(options.demandOption === true ? ["required"] : []),
     ...(preset === undefined ? [] : [`default ${/ /.test(preset) ? preset : `\`${preset}\``}`]),
   ].join("; ");
 }
@@ -130,4 +86,4 @@ function wrap(text: string, indent = ""): string {
   return lines.join(`\n${indent}`);
 }
 
-const anchor = (title: string): string => title.replaceAll(" ", "-");
+const anchor = (text: string): string => text.replaceAll(" ", "-");

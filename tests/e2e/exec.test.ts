@@ -51,7 +51,7 @@ async function restartWithExec({ port, options, command }: OrdinaryServer): Prom
   for (let n = 1; n <= RESTARTS; n++) {
     await sleep(PAUSE_MS);
     exec.child.kill("SIGHUP");
-    await exec.wrote(`start ${n + 1} listens`);
+    await exec.wrote(`start ${n + 1} is ready`);
     await exec.wrote(`start ${n} ended`);
   }
   const tally = await client.stop();
@@ -70,7 +70,7 @@ async function crash({ port, command }: OrdinaryServer, ...args: string[]): Prom
     await sleep(PAUSE_MS);
     for (const pid of exec.processes()) process.kill(pid, "SIGKILL");
     await exec.wrote(`start ${n} ended by SIGKILL`);
-    await exec.wrote(`start ${n + 1} listens`);
+    await exec.wrote(`start ${n + 1} is ready`);
   }
   return await client.stop();
 }

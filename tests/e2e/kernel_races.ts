@@ -23,13 +23,10 @@ const RACE = "inet_csk_complete_hashdance";
 
 /** Reads the tracepoint in its own trace buffer. Without the tracepoint it counts no race. */
 export class KernelRaces implements Disposable {
-  readonly #from: string;
   readonly #directory = mkdtempSync(join(tmpdir(), "reuseport-migrate-"));
   #instance: string | null = null;
 
-  /** @param port the port of the IPv4 listeners */
-  constructor(port: number) {
-    this.#from = `:${port} `;
+  constructor() {
     const path = this.#directory;
     if (spawnSync("mount", ["-t", "tracefs", "tracefs", path]).status !== 0) return;
     const instances = join(path, "instances");
@@ -48,13 +45,13 @@ export class KernelRaces implements Disposable {
     }
   }
 
-  /** The number of resets by the race since this was made. */
-  get count(): number {
+  /** Returns the number of resets by listeners of a port that the race made since this was made. */
+  countAt(port: number): number {
     if (this.#instance === null) return 0;
     const [, ...events] = readFileSync(join(this.#instance, "trace"), "utf8").split(EVENT);
     return events.filter((event) => {
       const [src = ""] = /src=\S+ /.exec(event) ?? [];
-      return src.endsWith(this.#from) && event.includes(RACE);
+      return src.endsWith(`:${port} `) && event.includes(RACE);
     }).length;
   }
 

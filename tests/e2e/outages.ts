@@ -3,7 +3,10 @@ import assert from "node:assert/strict";
 import { after, before, describe, type TestContext, test } from "node:test";
 import { lost } from "../helpers/load/client.ts";
 import { setSysctl } from "../helpers/net/sysctl.ts";
+import { keepersLeft } from "../helpers/product/keepers.ts";
 import { holds, SidecarProcess } from "../helpers/product/sidecar.ts";
+import { KernelRaces } from "./kernel_races.ts";
+import { Killer, type Moment, SEED } from "./killer.ts";
 import { Restartable } from "./restartable.ts";
 import { recipe, type ServerName } from "./restartable_recipes.ts";
 import { table } from "./scenario.ts";
@@ -30,15 +33,20 @@ const HOLD = "15s";
 /** Generous on purpose: it only ends a test that hangs. */
 const TIMEOUT_MS = 60_000;
 
-/** Returns HOLD_CYCLES, or `fallback` if it is not set. */
-export function times(fallback: number): number {
+/** Returns HOLD_CYCLES, which `make soak` sets, or `fallback`. */
+export function cycles(fallback: number): number {
   return Number(process.env["HOLD_CYCLES"] ?? fallback);
+}
+
+interface Case {
+  readonly outage: Outage;
+  readonly port: number;
 }
 
 /** @param firstPort the first of consecutive ports, one for each outage */
 export function outages(title: string, firstPort: number, all: readonly Outage[]): void {
   const cases = all.map((outage, i) => ({ outage, port: firstPort + i }));
-  const patience = Math.max(...all.map(({ times, gapMs }) => times * (gapMs + 5000)));
+  const patience = Math.max(...all.map(({ times, gapMs }) => cycles(times) * (gapMs + 15_000)));
   const options = { concurrency: true, timeout: TIMEOUT_MS + patience };
   // The kernel's own migration has no effect while no server listens.
   setSysctl("net.ipv4.tcp_migrate_req", 0);
@@ -56,37 +64,107 @@ export function outages(title: string, firstPort: number, all: readonly Outage[]
   });
 
   describe(`${title}, with a sidecar that holds`, options, () => {
-    const servers = cases.map(({ outage, port }) => serverOf(outage, port));
-    let sidecar: SidecarProcess | undefined;
-    before(async () => {
-      await Promise.all(servers.map((server) => server.start()));
-      const specs = cases.map(({ outage, port }) => specOf(outage, port));
-      sidecar = await SidecarProcess.attach(...specs, "--hold", HOLD);
-    });
-    after(async () => {
-      try {
-        await sidecar?.stop();
-      } finally {
-        await sidecar?.[Symbol.asyncDispose]();
-        for (const server of servers) await server[Symbol.asyncDispose]();
-      }
-    });
-    for (const [i, { outage, port }] of cases.entries()) {
+    const held = new Held(cases);
+    before(() => held.start());
+    after(() => held.end());
+    for (const one of cases) {
+      const { outage, port } = one;
       test(nameOf(outage), async (t) => {
-        const measured = await stopAndStart(servers[i] as Restartable, outage);
-        const ended = holds((await sidecar?.metrics()) ?? "", specOf(outage, port));
+        const measured = await held.stopAndStart(one, outage.times);
+        const ended = await held.holds(one);
         report(t, "with", measured);
         t.diagnostic(`holds: ${JSON.stringify(ended)}`);
-        for (const line of sidecar?.warnings() ?? []) {
+        for (const line of held.sidecar.warnings()) {
           if (line.includes(`:${port}:`)) t.diagnostic(line);
         }
-        assertHeld(measured, outage.way);
+        held.assertNoneLost(one, measured);
         // A service of two groups has a hold in each group.
         const each = outage.times * (outage.spec === "" ? (outage.addresses?.length ?? 1) : 1);
         assert.deepEqual(ended, { started: each, handed_over: each, expired: 0, released: 0 });
       });
     }
   });
+
+  describe(`${title}, with a sidecar that is killed: SOAK_SEED=${SEED}`, options, () => {
+    const held = new Held(cases);
+    let killer: Killer | undefined;
+    before(async () => {
+      await held.start();
+      killer = new Killer(held.sidecar, firstPort);
+    });
+    after(async () => {
+      try {
+        await killer?.end();
+        for (const one of cases) {
+          const { expired, released } = await held.holds(one);
+          assert.deepEqual({ expired, released }, { expired: 0, released: 0 }, nameOf(one.outage));
+        }
+      } finally {
+        await held.end();
+      }
+    });
+    for (const one of cases) {
+      const { outage } = one;
+      test(nameOf(outage), async (t) => {
+        const tell = (moment: Moment) => killer?.emit(moment);
+        const measured = await held.stopAndStart(one, cycles(outage.times), tell);
+        report(t, "killed", measured);
+        t.diagnostic(`kills so far: ${JSON.stringify(killer?.kills)}`);
+        if (measured.unproven.length > 0) t.diagnostic(held.sidecar.allOutput());
+        held.assertNoneLost(one, measured);
+      });
+    }
+  });
+}
+
+/** The servers of all cases, and one sidecar that holds. */
+class Held {
+  readonly #servers: ReadonlyMap<Case, Restartable>;
+  #sidecar: SidecarProcess | undefined;
+  #races: KernelRaces | undefined;
+
+  constructor(cases: readonly Case[]) {
+    this.#servers = new Map(cases.map((one) => [one, serverOf(one.outage, one.port)]));
+  }
+
+  get sidecar(): SidecarProcess {
+    if (this.#sidecar === undefined) throw new Error("the sidecar was not started");
+    return this.#sidecar;
+  }
+
+  async start(): Promise<void> {
+    this.#races = new KernelRaces();
+    await Promise.all([...this.#servers.values()].map((server) => server.start()));
+    const specs = [...this.#servers.keys()].map(({ outage, port }) => specOf(outage, port));
+    this.#sidecar = await SidecarProcess.attach(...specs, "--hold", HOLD);
+  }
+
+  stopAndStart(
+    one: Case,
+    times: number,
+    tell: (moment: Moment) => void = () => {},
+  ): Promise<Measured> {
+    return stopAndStart(this.#servers.get(one) as Restartable, { ...one.outage, times }, tell);
+  }
+
+  async holds({ outage, port }: Case): Promise<Record<string, number>> {
+    return holds(await this.sidecar.metrics(), specOf(outage, port));
+  }
+
+  assertNoneLost({ outage, port }: Case, measured: Measured): void {
+    assertHeld(measured, outage.way, this.#races?.countAt(port) ?? 0);
+  }
+
+  async end(): Promise<void> {
+    try {
+      await this.#sidecar?.stop();
+      await keepersLeft(0);
+    } finally {
+      this.#races?.[Symbol.dispose]();
+      await this.#sidecar?.[Symbol.asyncDispose]();
+      for (const server of this.#servers.values()) await server[Symbol.asyncDispose]();
+    }
+  }
 }
 
 function serverOf({ server, addresses, under }: Outage, port: number): Restartable {

@@ -1,6 +1,8 @@
 /** A real Prometheus server scrapes a sidecar while its server is reloaded. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { TempDir } from "../helpers/host/child.ts";
+import { FIRST, writeWebConfig } from "../helpers/product/certificates.ts";
 import { Prometheus, promtoolCheck } from "../helpers/product/prometheus.ts";
 import { migrated, SidecarProcess } from "../helpers/product/sidecar.ts";
 import { Haproxy } from "../helpers/servers/haproxy.ts";
@@ -33,5 +35,32 @@ test("Prometheus scrapes the metrics, and promtool accepts them", {
   });
   const decisions = await prometheus.query("reuseport_migrate_decisions_total > 0");
   for (const { metric, value } of decisions) t.diagnostic(`${value} ${JSON.stringify(metric)}`);
+  await sidecar.stop();
+});
+
+test("Prometheus scrapes over TLS with the right password, and not with another", {
+  timeout: 120_000,
+}, async () => {
+  using dir = new TempDir();
+  const file = writeWebConfig(dir.path, FIRST, ["prom", "secret"]);
+  await using sidecar = await SidecarProcess.attach(
+    ...["127.0.0.1:8084", "--wait", "--metrics", "9945", "--web-config", file],
+  );
+  for (const [password, up] of [
+    ["secret", 1],
+    ["wrong", 0],
+  ] as const) {
+    const scrape = {
+      basic_auth: { username: "prom", password },
+      tls_config: { ca_file: dir.file("cert.pem") },
+    };
+    await using prometheus = await Prometheus.start(sidecar.metricsUrl, { scrape });
+    await prometheus.until(`up is ${up}`, async () => {
+      const [found] = await prometheus.query("up");
+      return found?.value === up;
+    });
+    const series = await prometheus.query("reuseport_migrate_build_info");
+    assert.equal(series.length, up);
+  }
   await sidecar.stop();
 });

@@ -51,11 +51,19 @@ export interface ReloadSuite<Server extends AsyncDisposable> {
   /** The subject of the test names. */
   readonly name: string;
   readonly port: number;
+  /** Default: the port on 127.0.0.1. */
+  readonly spec?: string;
   readonly start: (port: number) => Promise<Server>;
+  /** With the sidecar; default: 100. */
+  readonly reloads?: number;
   /** Does the n-th reload, counted from 1; returns when the old listeners are closed. */
   readonly reload: (server: Server, n: number) => Promise<void>;
   /** Whether some reloads find connections in the accept queue, so that they must be migrated. */
   readonly isBehind?: boolean;
+  /** More arguments of `attach`. */
+  readonly options?: readonly string[];
+  /** Called with the sidecar before the first reload; what it returns ends after the last. */
+  readonly around?: (sidecar: SidecarProcess) => Promise<AsyncDisposable>;
   /** Called with the sidecar before the n-th reload. */
   readonly beforeReload?: (sidecar: SidecarProcess, n: number) => Promise<void>;
   /** Checks the metrics at the end. */
@@ -64,7 +72,8 @@ export interface ReloadSuite<Server extends AsyncDisposable> {
 
 /** Reloads without the sidecar, which must lose connections, and with it, which must lose none. */
 export function reloadSuite<Server extends AsyncDisposable>(suite: ReloadSuite<Server>): void {
-  const { name, port, start, reload, isBehind = false, beforeReload, check } = suite;
+  const { name, port, start, reload, isBehind = false, beforeReload, check, around } = suite;
+  const spec = suite.spec ?? `127.0.0.1:${port}`;
 
   test(`${name}: reloads without the sidecar lose connections`, { timeout: 120_000 }, async (t) => {
     await using server = await start(port);
@@ -75,10 +84,11 @@ export function reloadSuite<Server extends AsyncDisposable>(suite: ReloadSuite<S
 
   test(`${name}: reloads with the sidecar lose none`, { timeout: 240_000 }, async (t) => {
     await using server = await start(port);
-    await using sidecar = await SidecarProcess.attach(`127.0.0.1:${port}`);
+    await using sidecar = await SidecarProcess.attach(spec, ...(suite.options ?? []));
+    await using _around = await around?.(sidecar);
     const measured = await reloadUnderLoad({
       port,
-      reloads: 100,
+      reloads: suite.reloads ?? 100,
       reload: async (n) => {
         await beforeReload?.(sidecar, n);
         await reload(server, n);
@@ -98,7 +108,7 @@ export async function reloadUnderLoad({ port, reloads, reload }: Scenario): Prom
   // The kernel's own migration would hide the losses.
   setSysctl("net.ipv4.tcp_migrate_req", 0);
   await using filter = await HalfOpen.install(port);
-  using races = new KernelRaces(port);
+  using races = new KernelRaces();
   using client = await LoadClient.start({ ...LOAD, port });
   const batches: { held: Held; long: boolean; released: Promise<void> }[] = [];
   for (let n = 1; n <= reloads; n++) {
@@ -116,7 +126,7 @@ export async function reloadUnderLoad({ port, reloads, reload }: Scenario): Prom
     add(long ? measured.heldLong : measured.held, await held.tally);
   }
   measured.load = await client.stop();
-  measured.raced = races.count;
+  measured.raced = races.countAt(port);
   return measured;
 }
 

@@ -1,6 +1,6 @@
 /**
  * The two sides of the ABI: loader/core/abi.ts against the BTF of the built objects and the
- * header's numbers.
+ * headers' numbers.
  */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -10,10 +10,10 @@ import { BpfObject } from "../../loader/bpf/object.ts";
 import * as abi from "../../loader/core/abi.ts";
 import { readStructs } from "../helpers/btf.ts";
 
-const header = readFileSync(
-  fileURLToPath(new URL("../../../bpf/reuseport_migrate.h", import.meta.url)),
-  "utf8",
-);
+const header = ["reuseport_migrate", "records", "reports"]
+  .map((name) => new URL(`../../../bpf/${name}.h`, import.meta.url))
+  .map((url) => readFileSync(fileURLToPath(url), "utf8"))
+  .join("");
 const defines = new Map(
   [...header.matchAll(/^#define (RM_[A-Z_]+) (\d+)/gm)].map(([, name = "", n]) => [
     name,
@@ -22,7 +22,7 @@ const defines = new Map(
 );
 
 const structs = new Map<string, { size: number; members: Record<string, number> }>();
-for (const name of ["select", "listeners", "bind_events", "adopt"]) {
+for (const name of ["select", "listeners", "processes", "bind_events", "standby_binds", "adopt"]) {
   using object = new BpfObject(name);
   for (const [struct, layout] of readStructs(object)) structs.set(struct, layout);
 }
@@ -33,7 +33,7 @@ for (const [name, { size, members }] of Object.entries(abi.LAYOUT)) {
   });
 }
 
-test("no struct of the header is without a twin", () => {
+test("no struct of the headers is without a twin", () => {
   const ours = [...header.matchAll(/^struct (rm_\w+) \{/gm)].map(([, name]) => name);
   assert.deepEqual(ours.toSorted(), Object.keys(abi.LAYOUT).toSorted());
 });
@@ -54,12 +54,14 @@ test("numbers are the same in C and in TypeScript", () => {
     ["RM_SOURCE_ROW_SHIFT", abi.SOURCE_ROW_SHIFT],
     ["RM_SOURCE_HASH", abi.SOURCE_HASH],
     ["RM_LINE_SLOTS", abi.LINE_SLOTS],
+    ["RM_LINE_CPUS", abi.LINE_CPUS],
     ["RM_FIRST_TARGETS", abi.FIRST_TARGETS],
     ["RM_CANDIDATE_LINES", abi.CANDIDATE_LINES],
     ["RM_HOLD_BUCKETS", abi.HOLD_BUCKETS.length],
     ["RM_OPTIONS_LEN", abi.OPTIONS_LEN],
     ["RM_SERVICE_LEN", abi.SERVICE_LEN],
     ["RM_COMM_LEN", abi.COMM_LEN],
+    ["RM_BIND_BUDGET", abi.BIND_BUDGET],
     ["RM_CGROUP_NAME_LEN", abi.CGROUP_NAME_LEN],
     ["RM_CGROUP_PATH_LEN", abi.CGROUP_PATH_LEN],
     ["RM_STAGES", abi.STAGES.length],

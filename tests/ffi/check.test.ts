@@ -46,5 +46,5 @@ test("numbers that C would truncate are refused", () => {
 test("an fd that is no map is an error with a code, not a crash", () => {
   const fd = openSync("/dev/null", "r");
   assert.throws(() => new BpfMap(fd), SysError);
-  libc.close(fd);
+  assert.throws(() => libc.close(fd), /EBADF/, "it owned the fd");
 });

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the packages that the named sets of targets require and this machine lacks:
-#   deps.sh build|sandbox|check|test|bench...
+#   deps.sh build|sandbox|check|test|bench|package|packages-test...
 # A package is missing if its command or file is missing, however it was installed. apt starts no
 # service of a package, neither now nor at boot.
 set -eu
@@ -52,6 +52,21 @@ need_test() {
 	file_of python3 /usr/bin/python3
 }
 
+need_package() {
+	command_of binutils strip
+	command_of dpkg dpkg-deb
+	command_of xz-utils xz
+}
+
+need_packages_test() {
+	command_of debootstrap debootstrap
+	command_of lintian lintian
+	command_of zsh zsh
+	command_of fish fish
+	command_of man-db man
+	file_of bash-completion /usr/share/bash-completion/bash_completion
+}
+
 need_bench() {
 	command_of wrk wrk
 	command_of apache2-utils ab
@@ -60,7 +75,7 @@ need_bench() {
 
 enough_node() { node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)'; }
 
-for set; do "need_$set"; done
+for set; do "need_$(echo "$set" | tr - _)"; done
 
 if [ -n "$packages" ]; then
 	if [ "$(id -u)" != 0 ]; then

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
 /** Generous on purpose: it only ends a test that hangs. */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 60_000;
 
 /** Resolves with the first value of `probe` that is neither false, null nor undefined. */
 export async function until<T>(

@@ -6,7 +6,15 @@ import { test } from "node:test";
 import { TempDir } from "../helpers/host/child.ts";
 import { inSandbox, output, pathWithNodeOnly } from "./installed.ts";
 
-const OBJECTS = ["adopt.bpf.o", "bind_events.bpf.o", "listeners.bpf.o", "select.bpf.o"];
+const OBJECTS = [
+  "adopt.bpf.o",
+  "bind_events.bpf.o",
+  "connections.bpf.o",
+  "listeners.bpf.o",
+  "processes.bpf.o",
+  "select.bpf.o",
+  "standby_binds.bpf.o",
+];
 
 test("the npm package attaches on a host without clang", async () => {
   using dir = new TempDir();
@@ -20,7 +28,7 @@ test("the npm package attaches on a host without clang", async () => {
   await output("npm", ["install", ...quiet, "--prefix", home, dir.file(tarball)], home);
   const installed = join(home, "node_modules/reuseport-migrate");
   assert.deepEqual(readdirSync(join(installed, "dist/bpf")).sort(), OBJECTS);
-  assert.deepEqual(readdirSync(join(installed, "dist")).sort(), ["bpf", "cli", "loader"]);
+  assert.deepEqual(readdirSync(join(installed, "dist")).sort(), ["bpf", "cli", "loader", "share"]);
 
   const command = join(home, "node_modules/.bin/reuseport-migrate");
   await inSandbox("attach_main.js", command, pathWithNodeOnly(dir.path));

@@ -18,7 +18,10 @@ import { overBudget, programCosts, readBudget } from "../bench/programs.ts";
 
 test("no program takes more than its budget", () => {
   const costs = programCosts();
-  assert.ok(costs.every(({ instructions, maps }) => instructions > 0 && maps > 0));
+  const hasMaps = (program: string) => readBudget()[program]?.maps !== 0;
+  for (const { program, instructions, maps } of costs) {
+    assert.ok(instructions > 0 && (maps > 0 || !hasMaps(program)), program);
+  }
   // What an older kernel says of maps is not what they take.
   const known = countsMaps() ? costs : costs.map((cost) => ({ ...cost, maps: 0 }));
   assert.deepEqual(overBudget(known, readBudget()), []);

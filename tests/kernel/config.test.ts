@@ -134,7 +134,7 @@ test(
   scene(async (s) => {
     const hosts = await Hosts.start(s);
     const [first, second] = hosts.ports;
-    const web = { listen: `:${first}`, cgroup };
+    const web = { listen: `:${first}`, cgroup, netns: "all" };
     const api = { listen: [`127.0.0.1:${second}`, `[::1]:${second}`], cgroup, netns: "all" };
     const sidecar = await ConfiguredSidecar.start(s, { web });
     assert.equal(on(first).length, 6);

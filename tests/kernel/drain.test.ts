@@ -3,14 +3,18 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { START_GAP_MS } from "../../loader/core/generations.ts";
+import { Child } from "../helpers/host/child.ts";
+import { PYTHON } from "../helpers/host/script.ts";
 import { lost } from "../helpers/load/client.ts";
 import { LoadClient } from "../helpers/load/client_load.ts";
 import { tally } from "../helpers/load/peer.ts";
+import { tempDir } from "../helpers/net/netns.ts";
 import { runCli } from "../helpers/product/cli.ts";
 import { type Scene, scene } from "../helpers/scene/scene.ts";
 import { decisions, groupOf, listenerOf, migratingDecisions } from "../helpers/scene/status.ts";
 import type { Listener } from "../helpers/servers/listener.ts";
 import { ReloadingServer } from "../helpers/servers/reloading_server.ts";
+import { until } from "../helpers/until.ts";
 
 const COUNT = 100;
 
@@ -43,6 +47,38 @@ describe("drain", () => {
         assert.equal((await runCli(["undrain", s.spec])).code, 0);
         assert.equal(Object.keys(await tally(await s.peers(COUNT))).length, 2);
       }
+    }),
+  );
+
+  test(
+    "--pid of a process that shares its listener: that is said, with the other process",
+    scene(async (s) => {
+      const script = [
+        "import os, socket, time",
+        "s = socket.socket(); s.setsockopt(1, 15, 1)",
+        `s.bind(("${s.address}", ${s.port})); s.listen()`,
+        "r, w = os.pipe()",
+        "pid = os.fork()",
+        "if pid == 0: os.close(w); os.read(r, 1); os._exit(0)",
+        "print(pid, flush=True); time.sleep(600)",
+      ].join("\n");
+      const old = new Child(PYTHON, ["-c", script], tempDir(s).file("log"));
+      s.defer(() => old.stop());
+      await until("it listens", () => old.output() !== "");
+      const alone = await s.listener();
+      await s.sidecar();
+      const child = old.output().trim();
+      const run = await drain(s, "--pid", String(old.pid));
+      assert.equal(run.code, 0, run.stderr);
+      assert.match(run.stderr, new RegExp(`pid ${child} also holds ${s.spec} slot \\d+`));
+      assert.match(
+        run.stdout,
+        new RegExp(`pid (${old.pid} and ${child}|${child} and ${old.pid}):`),
+      );
+      await runCli(["undrain", s.spec]);
+      const quiet = await drain(s, "--pid", pidOf(alone));
+      assert.equal(quiet.code, 0, quiet.stderr);
+      assert.equal(quiet.stderr, "", "no other process holds that one");
     }),
   );
 

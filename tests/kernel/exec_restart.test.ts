@@ -5,7 +5,7 @@ import { writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { describe, test } from "node:test";
 import { readStatus } from "../../loader/index.ts";
-import { establishedConnections } from "../../loader/net/accepted_connections.ts";
+import { ServerSockets } from "../../loader/observe/server_sockets.ts";
 import { Child, TempDir } from "../helpers/host/child.ts";
 import { visit } from "../helpers/load/client.ts";
 import { ExecProcess, httpServer, served, whoServes } from "../helpers/product/exec.ts";
@@ -42,8 +42,8 @@ describe("exec --restart", () => {
       s.defer(() => exec[Symbol.asyncDispose]());
       const first = await served(s.port);
       const answer = fetch(`http://127.0.0.1:${s.port}/slow`).then((response) => response.text());
-      const ports = new Set([s.port]);
-      await until("it is accepted", () => establishedConnections([first], ports) > 0);
+      using sockets = new ServerSockets();
+      await until("it is accepted", () => sockets.accepted([first]) > 0);
       exec.child.kill("SIGHUP");
       await served(s.port, first);
       assert.equal(await answer, "/slow");
@@ -108,7 +108,7 @@ describe("exec --restart", () => {
       const first = await served(s.port);
       writeFileSync(dir.file("switch"), "hang");
       exec.child.kill("SIGHUP");
-      await exec.wrote("start 2 does not listen after 500ms: stopping it, start 1 stays");
+      await exec.wrote("start 2 is not ready after 500ms: stopping it, start 1 stays");
       await exec.wrote("start 2 ended by SIGTERM");
       assert.deepEqual(exec.processes(), [first]);
       assert.equal(await whoServes(s.port), first);
@@ -151,11 +151,11 @@ describe("exec --restart", () => {
       s.defer(() => client.destroy());
       const ended = once(client, "close");
       client.resume().write("GET / HTTP/1.1\r\n"); // the server waits for the rest
-      const ports = new Set([s.port]);
-      await until("it is accepted", () => establishedConnections([first], ports) === 1);
+      using sockets = new ServerSockets();
+      await until("it is accepted", () => sockets.accepted([first]) === 1);
       exec.child.kill("SIGHUP");
-      await exec.wrote("start 2 listens");
-      assert.equal(establishedConnections([first], ports), 1);
+      await exec.wrote("start 2 is ready");
+      assert.equal(sockets.accepted([first]), 1);
       await exec.wrote("start 1 still has connections after 1s: stopping it");
       await ended;
       await exec.wrote("start 1 ended by SIGTERM");

@@ -68,7 +68,7 @@ describe("groups", () => {
       await s.listener({ address: "0.0.0.0" });
       await s.listener({ address: "0.0.0.0" }, far);
       const netns = () => readStatus({ bpffs: BPFFS }).groups.map(({ key }) => key.netns);
-      const both = await s.sidecar({ spec, filter: {} });
+      const both = await s.sidecar({ spec, netns: "all" });
       assert.deepEqual(
         netns().toSorted(),
         [netnsInode(process.pid), netnsInode(far.pid)].toSorted(),

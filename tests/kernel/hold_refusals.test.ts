@@ -125,7 +125,7 @@ describe("other network namespaces", () => {
     scene(async (s) => {
       const elsewhere = await s.process(["unshare", "--net"]);
       const last = await s.listener({}, elsewhere);
-      const sidecar = await s.sidecar({ hold: HOLD, filter: { pid: elsewhere.pid } });
+      const sidecar = await s.sidecar({ hold: HOLD, netns: "all", filter: { pid: elsewhere.pid } });
       assert.equal(groupOf(s.port).hold?.standby, true);
       assert.equal(listening(s.port), 0, "not here");
       await last.close();

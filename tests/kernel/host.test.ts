@@ -11,7 +11,7 @@ const without = (script: string) => [
 ];
 
 const lacking: [what: string, script: string, says: RegExp][] = [
-  ["a bpf file system", `umount ${BPFFS}`, /run 'mount -t bpf bpf \/sys\/fs\/bpf'/],
+  ["a bpf file system", `umount ${BPFFS}`, /run 'mount -t bpf -o mode=0700 bpf \/sys\/fs\/bpf'/],
   ["BTF", "mount -t tmpfs none /sys/kernel/btf", /CONFIG_DEBUG_INFO_BTF=y/],
   [
     "libbpf",
@@ -48,7 +48,7 @@ describe("a host without", () => {
 describe("--bpffs", () => {
   for (const [directory, says] of [
     ["/no/such/directory", /there is no such directory/],
-    ["/tmp", /is not on a bpf file system.*mount -t bpf bpf \/tmp/],
+    ["/tmp", /is not on a bpf file system.*mount -t bpf -o mode=0700 bpf \/tmp/],
   ] as const) {
     test(
       `${directory} is refused`,

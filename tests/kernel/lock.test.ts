@@ -16,7 +16,7 @@ const HELD_MS = 600;
 /** Has another process take the lock. @returns when it has, with what releases it */
 async function lockElsewhere(s: Scene): Promise<() => Promise<void>> {
   const { root } = new PinTree(BPFFS);
-  mkdirSync(root, { recursive: true });
+  mkdirSync(root, { recursive: true, mode: 0o700 });
   const child = spawn("flock", [root, "sh", "-c", "echo; read line"], {
     stdio: ["pipe", "pipe", "ignore"],
   });

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { readStatus } from "../../loader/index.ts";
-import { NETNS_RESCAN_MS } from "../../loader/net/netns_liveness.ts";
+import { NETNS_RESCAN_MS } from "../../loader/observe/netns_liveness.ts";
 import { RECONCILE_MS } from "../../loader/sidecar/poll_schedule.ts";
 import { TestNetns, tempDir } from "../helpers/net/netns.ts";
 import { ConfiguredSidecar } from "../helpers/scene/configured.ts";
@@ -34,12 +34,12 @@ test(
       TestNetns,
     ];
     mounted.mount(s, tempDir(s).file("mounted"));
-    const of = (netns: TestNetns, hold = {}) => ({ listen: s.spec, netns: netns.pid, ...hold });
-    const hold = { hold: "60s" };
+    // Without a hold they would soon go as groups in which nothing ever migrated.
+    const of = (netns: TestNetns) => ({ listen: s.spec, netns: netns.pid, hold: "60s" });
     const sidecar = await ConfiguredSidecar.start(s, {
       gone: of(gone),
-      held: of(held, hold),
-      kept: of(kept, hold),
+      held: of(held),
+      kept: of(kept),
       mounted: of(mounted),
     });
     assert.equal(groups().length, 4);

@@ -1,19 +1,18 @@
 /** What is refused, in which words, and that nothing is left behind (the scene looks). */
 import assert from "node:assert/strict";
 import { mkdirSync, rmdirSync } from "node:fs";
-import { createServer } from "node:net";
 import { describe, test } from "node:test";
 import {
   AlreadyManagedError,
   ForeignProgramError,
   LockedError,
   NoMatchError,
-  readStatus,
 } from "../../loader/index.ts";
 import { tally } from "../helpers/load/peer.ts";
 import { runCli } from "../helpers/product/cli.ts";
 import { BPFFS, type Scene, scene } from "../helpers/scene/scene.ts";
 import { groupOf } from "../helpers/scene/status.ts";
+import { until } from "../helpers/until.ts";
 
 /** A second directory to pin in: a sidecar there knows nothing of the first one's. */
 function otherBpffs(s: Scene): string {
@@ -94,22 +93,59 @@ describe("a second sidecar of the same group", () => {
   );
 });
 
-describe("all or nothing", () => {
+describe("a refusal concerns one group", () => {
   test(
-    "when one group of a SPEC refuses, the others are given back",
+    "when one group of a SPEC refuses, the others are attached",
     scene(async (s) => {
       const process = await s.process();
       await s.listener({}, process);
       const other = await s.listener({ address: "::1" }, process);
       await other.filter();
-      const spec = `:${s.port}`;
-      await assert.rejects(() => s.sidecar({ spec }), ForeignProgramError);
-      assert.deepEqual(readStatus({ bpffs: BPFFS }).groups, []);
+      const sidecar = await s.sidecar({ spec: `:${s.port}` });
+      const { groups, admission } = await sidecar.status();
+      assert.deepEqual(
+        groups.map(({ key, attached }) => [key.family, attached]),
+        [["ipv4", true]],
+      );
+      assert.equal(admission?.refused.get("foreign_program"), 1);
+      const [warning = ""] = s.log.flatMap(({ level, text }) => (level === "warn" ? text : []));
+      const who = `pid ${process.pid}, uid 0`;
+      assert.match(
+        warning,
+        new RegExp(`^\\[::1\\]:${s.port} in netns own \\(\\d+\\) \\(.*${who}.*--replace`),
+      );
+    }),
+  );
 
-      await s.sidecar({ spec: `[::1]:${s.port}`, replace: true });
+  test(
+    "it is attached as soon as the reason is gone, and every other group stays attached",
+    scene(async (s) => {
+      const process = await s.process();
+      await s.listener({}, process);
+      const other = await s.listener({ address: "::1" }, process);
+      await other.filter();
+      const sidecar = await s.sidecar({ spec: `:${s.port}` });
+      sidecar.watch();
+      await other.close();
+      await s.listener({ address: "::1" }, process);
+      await until("both are attached", async () => {
+        const { groups } = await sidecar.status();
+        return groups.length === 2 && groups.every(({ attached }) => attached);
+      });
+    }),
+  );
+
+  test(
+    "a group of another sidecar stays with it",
+    scene(async (s) => {
+      const process = await s.process();
+      await s.listener({}, process);
+      await s.listener({ address: "::1" }, process);
+      const spec = `:${s.port}`;
+      await s.sidecar({ spec: `[::1]:${s.port}` });
+      const second = await s.sidecar({ spec });
+      assert.equal((await second.status()).groups.length, 1);
       await assert.rejects(() => s.sidecar({ spec }), LockedError);
-      assert.equal(groupOf(s.port).key.family, "ipv6");
-      await s.sidecar(); // no program of theirs is left on the IPv4 group
     }),
   );
 });
@@ -178,7 +214,11 @@ describe("filters", () => {
 });
 
 describe("malformed", () => {
-  for (const args of [["attach", "8080"], ["attach"], ["attach", ":1", "--migrate", "maybe"]]) {
+  for (const args of [
+    ["attach", "localhost:8080"],
+    ["attach"],
+    ["attach", ":1", "--migrate", "maybe"],
+  ]) {
     test(
       args.join(" "),
       scene(async () => {
@@ -188,22 +228,4 @@ describe("malformed", () => {
       }),
     );
   }
-});
-
-describe("the port of /metrics is taken", () => {
-  test(
-    "exit 7, nothing attached",
-    scene(async (s) => {
-      await s.listener();
-      const server = createServer().listen(0, "127.0.0.1");
-      await new Promise((resolve) => server.once("listening", resolve));
-      const { port } = server.address() as { port: number };
-      const run = await runCli(["attach", s.spec, "--metrics", String(port)]);
-      server.close();
-      assert.equal(run.code, 7, run.stderr);
-      assert.match(run.stderr, new RegExp(`\\b${port}\\b`));
-      // Nothing of it stays in the group: no program is foreign to the next one.
-      await s.sidecar();
-    }),
-  );
 });

@@ -160,3 +160,33 @@ test("a depositor that adds its socket again does not add a second", async () =>
   libc.close(fd);
   closeSync(file);
 });
+
+test("put takes what the shell opened, and none of Node's", async () => {
+  const file = store.dir.file("own");
+  writeFileSync(file, "");
+  // Numbers among and beyond those that Node gets.
+  const opened = [3, 7, 12, 30, 40];
+  const open = opened.map((fd) => `exec ${fd}<"${file}"`).join("; ");
+  const bash = (line: string) =>
+    promisify(execFile)("bash", ["-c", line], {
+      env: { ...process.env, M: `${process.execPath} ${BIN} store`, S: store.path },
+    });
+  const all = await bash(`${open}; $M put --store $S --name own ${opened.join(" ")}`);
+  assert.equal(all.stdout, "put 5 as own\n");
+  await cli("drop", "own");
+  const others = Array.from({ length: 22 }, (_, fd) => fd + 3).filter((fd) => !opened.includes(fd));
+  const tries = others.map((fd) => `$M put --store $S --name not ${fd} 2>&1 && echo TOOK ${fd}`);
+  for (let at = 0; at < tries.length; at += 10) {
+    const { stdout } = await bash(`${open}; ${tries.slice(at, at + 10).join("; ")}; true`);
+    assert.doesNotMatch(stdout, /TOOK/);
+    assert.equal(
+      stdout.match(/is not open: open it in the shell/g)?.length,
+      Math.min(10, tries.length - at),
+    );
+  }
+  assert.equal((await cli("list")).stdout, "the store is empty\n");
+
+  const pipe = "$M put --store $S --name in 5 5<&0";
+  assert.equal((await bash(`echo hi | ${pipe}`)).stdout, "put 1 as in\n");
+  assert.equal(await shell("$M take --store $S --name in -- sh -c 'cat <&3'"), "hi\n");
+});

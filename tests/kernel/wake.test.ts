@@ -11,7 +11,7 @@ import { probeWakeup } from "../../loader/selftest/wakeup.ts";
 import { tally } from "../helpers/load/peer.ts";
 import { type Scene, scene } from "../helpers/scene/scene.ts";
 import { bringTo } from "../helpers/scene/stages.ts";
-import { decisions, groupOf } from "../helpers/scene/status.ts";
+import { decisions, groupOf, listenerOf } from "../helpers/scene/status.ts";
 import { until } from "../helpers/until.ts";
 
 const COUNT = 50;
@@ -59,15 +59,58 @@ describe("--wake", () => {
       const slow = await s.listener();
       await sidecar.reconcile();
       await old.close();
-      await until("it is woken", () => groupOf(s.port).wakeups === 1);
-      const { listeners } = groupOf(s.port);
-      assert.equal(listeners[0]?.queueLength, COUNT + 1, "with a connection of ours");
+      await until("it is woken, by a connection of ours", () => {
+        const { wakeups, listeners } = groupOf(s.port);
+        return wakeups > 0 && listeners[0]?.queueLength === COUNT + wakeups;
+      });
+      const { wakeups } = groupOf(s.port);
+      assert.ok(wakeups < COUNT, `a burst is not ${wakeups} wake-ups long`);
       assert.equal(decisions(groupOf(s.port))["accept_queue/selected"], COUNT);
       assert.equal(decisions(groupOf(s.port))["syn/kernel"], COUNT, "ours is not counted");
       await slow.serve();
       assert.deepEqual(await tally(peers), { [slow.process.pid]: COUNT });
-      assert.equal(groupOf(s.port).wakeups, 1);
+      assert.equal(groupOf(s.port).wakeups, wakeups);
     }),
+  );
+
+  test(
+    "always: a migration while another destination is being woken is not missed",
+    scene(async (s) => {
+      const SO_KEEPALIVE = { options: [{ level: 1, name: 9, value: 1 }] }; // a settings class
+      const old = [await s.listener(), await s.listener(SO_KEEPALIVE)] as const;
+      const sidecar = await s.sidecar({ wake: "always" });
+      await bringTo("accept queue", 2 * COUNT, s);
+      const other = await s.listener(SO_KEEPALIVE);
+      await s.listener({ backlog: 1 }); // it is full then, and cannot be woken for 20 ms
+      await sidecar.reconcile();
+      await old[0].close();
+      await sleep(12);
+      await old[1].close();
+      // One for the second old listener, which had a queue, and one for the destination of that.
+      await until("it is woken too", () => groupOf(s.port).wakeups === 2);
+      const { queueLength, migratedInto } = listenerOf(groupOf(s.port), other.cookie);
+      assert.equal(queueLength, migratedInto + 1, "with a connection of ours");
+    }),
+  );
+
+  test(
+    "always: also a destination on every address, while another server has 127.0.0.1",
+    scene(
+      async (s) => {
+        const other = await s.listener({ address: "127.0.0.1" });
+        await other.serve();
+        const old = await s.listener();
+        const sidecar = await s.sidecar({ wake: "always" });
+        await bringTo("accept queue", COUNT, s);
+        await s.listener();
+        await sidecar.reconcile();
+        await old.close();
+        await until("it is woken", () => groupOf(s.port).wakeups === 1);
+        assert.equal(groupOf(s.port).listeners[0]?.queueLength, COUNT + 1, "and not the other one");
+      },
+      "0.0.0.0",
+      "127.0.0.2",
+    ),
   );
 
   test(

@@ -21,7 +21,7 @@ function listener(cookie: bigint): Listener {
   } as const;
   return {
     ...{ cookie, key, protocol: "tcp", uid: 0, reuseport: true, group: 1n, groupSize: 2 },
-    ...{ programId: 5, sockarray: false },
+    ...{ programId: 5, sockarray: false, keyed: false, incomingCpu: -1 },
     owners: [{ pid: 7, fd: 3, comm: "server", startMs: 1 }],
   };
 }

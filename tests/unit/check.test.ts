@@ -5,10 +5,20 @@ import { checkText } from "../../cli/output/check_text.ts";
 import {
   defectText,
   kernelVersion,
+  mayApply,
   SILENT_DEFECTS,
   WAKEUP_DEFECT,
 } from "../../loader/check/defects.ts";
-import { checkVerdict, no, ok, type Probe, runProbes, unknown } from "../../loader/check/probe.ts";
+import { adoptAdvice } from "../../loader/check/owners.ts";
+import {
+  checkVerdict,
+  no,
+  ok,
+  type Probe,
+  runProbes,
+  skipped,
+  unknown,
+} from "../../loader/check/probe.ts";
 import { NotSupportedError } from "../../loader/errors.ts";
 
 const probe = (name: string, run: Probe["run"], more: Partial<Probe> = {}): Probe => ({
@@ -80,19 +90,83 @@ test("the verdict: a required no, any other doubt, or none", () => {
   assert.equal(checkVerdict([result(false, no(""))]), "fit with warnings");
 });
 
-test("one aligned line a probe, with what to do", () => {
-  const text = checkText({
-    verdict: "not fit",
-    host: [
-      { name: "BTF", use: "", required: true, ...ok("/sys") },
-      { name: "libbpf", use: "", required: true, ...no("not there", "install it") },
-      { name: "x", use: "", required: true, ...unknown("skipped") },
-    ],
-    groups: [],
-    defects: [],
-  });
-  assert.match(text, /^ok {4}BTF {5}\/sys\nno {4}libbpf {2}not there: install it\n\? {5}x /);
-  assert.match(text, /\n\nnot fit$/);
+const capability = (name: string) => ({
+  name,
+  use: "",
+  required: true,
+  ...no("this process (not root) lacks it", "run as root, or grant what is missing"),
+});
+const DEFECTS = [
+  { name: "one", text: "is there", applies: true },
+  { name: "other", text: "is not", applies: false },
+];
+const REPORT = {
+  verdict: "not fit" as const,
+  host: [
+    { name: "BTF", use: "", required: true, ...ok("/sys") },
+    capability("CAP_BPF"),
+    capability("CAP_CHOWN"),
+    { name: "libbpf", use: "", required: true, ...no("not there", "install it") },
+    { name: "cgroup v2", use: "", required: false, ...no("not mounted") },
+    { name: "self", use: "", required: true, ...unknown("EIO") },
+    { name: "pins", use: "", required: true, ...skipped("libbpf") },
+    { name: "wakes", use: "", required: true, ...skipped("libbpf") },
+  ],
+  groups: [
+    {
+      spec: ":80",
+      name: "0.0.0.0:80",
+      netns: 7,
+      results: [{ name: "attach", use: "", required: true, ...ok("would work") }],
+    },
+  ],
+  defects: DEFECTS,
+};
+
+test("verdicts, then problems with what to do: capabilities and skipped probes in a line each", () => {
+  assert.deepEqual(checkText(REPORT, { verbose: false, width: 80 }).split("\n"), [
+    "host: not fit (1 of 8 probes ok)",
+    "  no    capabilities are missing: CAP_BPF, CAP_CHOWN",
+    "        -> run as root, or grant what is missing",
+    "  no    libbpf: not there",
+    "        -> install it",
+    "  warn  cgroup v2: not mounted",
+    "  ?     self: EIO",
+    "  skip  not run without those: pins, wakes",
+    "",
+    "0.0.0.0:80, netns 7: ready",
+    "",
+    "known kernel defects",
+    "  one: is there",
+  ]);
+});
+
+test("--verbose lists every probe and defect; no line is wider than asked for", () => {
+  const text = checkText(REPORT, { verbose: true, width: 80 });
+  assert.match(text, /^ {2}ok {4}BTF {8}\/sys$/m);
+  assert.match(text, /^ {2}no {4}CAP_BPF {4}this process/m);
+  assert.match(text, /^ {2}skip {2}pins {7}skipped: /m);
+  assert.match(text, /^ {2}ok {4}attach {2}would work$/m);
+  assert.match(text, /^ {2}other: is not$/m);
+  const narrow = checkText(REPORT, { verbose: true, width: 50 }).split("\n");
+  assert.ok(narrow.every((line) => line.length <= 50));
+});
+
+test("a defect applies to a kernel that is older than its fix, or of another series", () => {
+  const applies = (kernel: string) => mayApply(WAKEUP_DEFECT, kernel);
+  assert.deepEqual(["6.1.174", "6.1.175", "6.17.1", "7.2"].map(applies), [
+    true,
+    false,
+    true,
+    false,
+  ]);
+});
+
+test("adoption is advised for the server's cgroup, never for that of the whole host", () => {
+  assert.match(adoptAdvice(80, "/app"), /attach :80 --adopt --cgroup \/app'/);
+  assert.match(adoptAdvice(80, null), /--adopt --cgroup PATH'/);
+  assert.doesNotMatch(adoptAdvice(80, "/"), /--cgroup/);
+  assert.match(adoptAdvice(80, "/"), /exec :80 -- COMMAND.*--adopt --unit NAME/);
 });
 
 test("a kernel's version is what Debian says it is, or its release", () => {

@@ -1,16 +1,21 @@
 import assert from "node:assert/strict";
+import { release } from "node:os";
 import { test } from "node:test";
+import type { Env } from "../../cli/env.ts";
 import { main } from "../../cli/main.ts";
 import { parseMetricsAddress } from "../../cli/options/metrics_address.ts";
+import { ABI_VERSION } from "../../loader/core/abi.ts";
 import { STORE_LIMITS } from "../../loader/index.ts";
 
-async function run(...argv: string[]) {
+const run = (...argv: string[]) => runWith({}, ...argv);
+
+async function runWith(vars: Env["vars"], ...argv: string[]) {
   const out = { stdout: "", stderr: "" };
   const code = await main(
     {
       stdout: { write: (text) => (out.stdout += text) },
       stderr: { write: (text) => (out.stderr += text) },
-      vars: {},
+      vars,
       terminal: false,
       stop: new AbortController().signal,
       unread: new AbortController().signal,
@@ -54,7 +59,7 @@ for (const verb of ["", "put", "take", "list", "drop", "exec"]) {
 test("store --help states the loader's own limits", async () => {
   const { stdout } = await run("store", "--help");
   for (const [name, value] of Object.entries(STORE_LIMITS)) {
-    assert.match(stdout, new RegExp(`--max-${name} [^[]*\\[string\\] \\[default: ${value}\\]`));
+    assert.match(stdout, new RegExp(`--max-${name} N [^-]*\\(default: ${value}\\)`));
   }
 });
 
@@ -83,7 +88,7 @@ test("--help lists every command and every exit code", async () => {
 
 test("check --help says what its exit codes are", async () => {
   const { stdout } = await run("check", "--help");
-  assert.match(stdout, /0 fit, 1 not fit .*2 fit with warnings/);
+  assert.match(stdout, /0 fit, also with warnings; 1 not fit; with --strict, 1 for\s+warnings too/);
 });
 
 test("attach --help states the risk of --adopt", async () => {
@@ -92,22 +97,119 @@ test("attach --help states the risk of --adopt", async () => {
   assert.match(stdout, /--adopt --unit app/);
 });
 
-test("--version is the package's", async () => {
-  const { code, stdout } = await run("--version");
-  assert.equal(code, 0);
-  assert.match(stdout, /^\d+\.\d+\.\d+\n$/);
+for (const argv of [["--version"], ["-V"], ["version"], ["attach", "-V"]]) {
+  test(`'${argv.join(" ")}' prints the versions that a report needs`, async () => {
+    const { code, stdout } = await run(...argv);
+    assert.equal(code, 0);
+    const lines = stdout.split("\n");
+    assert.match(lines[0] ?? "", /^reuseport-migrate \d+\.\d+\.\d+$/);
+    assert.ok(lines.includes(`ABI of the pins: ${ABI_VERSION}`));
+    assert.ok(lines.some((line) => line.startsWith(`kernel: Linux ${release()}`)));
+    assert.match(stdout, /^libbpf: \d+\.\d+$|^libbpf: none/m);
+  });
+}
+
+test("-h, --help and help say the same of a command, and of the program", async () => {
+  for (const words of [[], ["attach"], ["store"], ["store", "put"]]) {
+    const texts = await Promise.all([
+      run(...words, "--help"),
+      run(...words, "-h"),
+      run("help", ...words),
+      run(...words, ":80", "--json", "--help").then((it) => (words.length > 0 ? it : null)),
+    ]);
+    const [first] = texts;
+    assert.match(first.stdout, new RegExp(`^Usage: ${["reuseport-migrate", ...words].join(" ")} `));
+    for (const it of texts) if (it) assert.deepEqual(it, first);
+  }
+});
+
+test("help of a command that does not exist is refused, with the one that was meant", async () => {
+  for (const argv of [
+    ["help", "atach"],
+    ["atach", "--help"],
+  ]) {
+    const { code, stdout, stderr } = await run(...argv);
+    assert.deepEqual([code, stdout], [2, ""]);
+    assert.match(stderr, /unknown command 'atach': did you mean 'attach'\?/);
+  }
+});
+
+test("what follows -- is for the command, --help and --version too", async () => {
+  const { code, stderr } = await run("exec", "localhost", "--", "true", "--help", "-V");
+  assert.equal(code, 2);
+  assert.match(stderr, /is not a SPEC/);
+});
+
+test("help is as wide as COLUMNS says, and 80 columns wide if it does not", async () => {
+  const widest = async (vars: Env["vars"]) => {
+    const { stdout } = await runWith(vars, "attach", "--help");
+    return Math.max(...stdout.split("\n").map((line) => line.length));
+  };
+  assert.ok((await widest({})) <= 80);
+  assert.ok((await widest({ COLUMNS: "60" })) < 80);
+  const wide = await widest({ COLUMNS: "200" });
+  assert.ok(wide > 80 && wide <= 100, `${wide}`);
+});
+
+test("the language is English, whatever the locale says", async () => {
+  // yargs reads the locale of this process.
+  const { LC_ALL } = process.env;
+  process.env["LC_ALL"] = "de_DE.UTF-8";
+  try {
+    const { stderr } = await run("attach", ":443", "--foo");
+    assert.match(stderr, /^reuseport-migrate: unknown option --foo\n/);
+    const missing = await run("store", "put", "3");
+    assert.match(missing.stderr, /--store and --name are missing/);
+  } finally {
+    if (LC_ALL === undefined) delete process.env["LC_ALL"];
+    else process.env["LC_ALL"] = LC_ALL;
+  }
+});
+
+test("help is offered where it helps, of the command that was meant", async () => {
+  const offered = async (...argv: string[]) => {
+    const { code, stderr } = await run(...argv);
+    assert.equal(code, 2, stderr);
+    return /^Try '(.*)'\.$/m.exec(stderr)?.[1] ?? null;
+  };
+  assert.equal(await offered("atach"), "reuseport-migrate --help");
+  assert.equal(await offered("run", "--max-lst", "1"), "reuseport-migrate run --help");
+  assert.equal(await offered("store", "put", "3"), "reuseport-migrate store put --help");
+  assert.equal(await offered("store", "--mode", "x"), "reuseport-migrate store --help");
+  for (const argv of [
+    ["attach", ":443", "--pid", "4194000"],
+    ["attach", ":443", "--netns", "/etc/passwd"],
+    ["attach", ":443", "--cgroup", "/no/such"],
+    ["attach", ":443", "--unit", "app.socket"],
+    ["attach", "--config", "/no/such.yaml"],
+    ["store", "--listen", "/no/such/s"],
+    ["store", "--listen", "/s", "--systemd"],
+  ]) {
+    assert.equal(await offered(...argv), null, argv.join(" "));
+  }
 });
 
 const wrong: [argv: string[], says: RegExp][] = [
   [[], /name a command/],
-  [["atach", ":443"], /unknown command: did you mean 'attach'\?/],
+  [["atach", ":443"], /unknown command 'atach': did you mean 'attach'\?/],
+  [["nonsense"], /unknown command 'nonsense'\n/],
   [["attach"], /a SPEC is missing/],
-  [["attach", "443"], /a port is written ':443'/],
+  [["attach", "localhost:443"], /names are not looked up/],
   [["attach", ":443", "--rout", "newest"], /unknown option --rout: did you mean --route\?/],
   [
     ["attach", ":443", "--route", "newst"],
-    /--route cannot be "newst": write one of "kernel", "newest"/,
+    /--route must be kernel or newest, not 'newst': did you mean 'newest'\?/,
   ],
+  [["attach", ":443", "--metric", "off"], /unknown option --metric: did you mean --metrics\?/],
+  [["attach", ":*", "--adopt", "--cgroup", "/a"], /--adopt requires a port: ':\*' names none/],
+  [["attach", ":*", "--except", ""], /--except requires a SPEC, such as :22/],
+  [["attach", ":*", "--except", ":22,ssh"], /'ssh' is not a SPEC/],
+  [["exec", ":*", "--", "true"], /':\*' names no port/],
+  [["attach", ":443", "--no-metrics"], /unknown option --no-metrics\n/],
+  [["attach", ":443", "--keep=maybe"], /--keep is on or absent: write --keep, not --keep=maybe\n/],
+  [["store", "put", "3", "--add=1"], /--add is on or absent: write --add, not --add=1\n/],
+  [["attach", ":443", "-x"], /unknown option -x\n/],
+  [["attach", ":443", "--hel"], /unknown option --hel: did you mean --help\?/],
   [["attach", ":443", "--migrate"], /--migrate requires a value/],
   [["attach", ":443", ":443"], /:443 is given twice/],
   [["attach", ":443", "--once", "--wait"], /exclude each other/],
@@ -121,7 +223,13 @@ const wrong: [argv: string[], says: RegExp][] = [
   [["exec", ":443"], /requires a command after '--'/],
   [["exec", ":443", "--"], /requires a command after '--'/],
   [["exec", ":443", "node", "server.js"], /requires a command after '--'/],
-  [["exec", "443", "--", "true"], /a port is written ':443'/],
+  [["exec", "localhost:443", "--", "true"], /names are not looked up/],
+  [["attach", ":443", "--", "nginx"], /attach runs no command after '--': did you mean 'exec'/],
+  [["status", "--", "nginx"], /status runs no command after '--'/],
+  [
+    ["store", "put", "--store", "/s", "--name", "a", "3", "--", "true"],
+    /store put runs no command/,
+  ],
   [["exec", ":443", "--keep", "--", "true"], /unknown option --keep\n/],
   [["exec", ":443", "--drain", "5", "--", "true"], /--drain must be a duration/],
   [["exec", ":443", "--start-timeout", "0", "--", "true"], /--start-timeout must be a duration/],
@@ -154,7 +262,7 @@ const wrong: [argv: string[], says: RegExp][] = [
   [["run"], /requires a command after '--'/],
   [["run", ":443"], /requires a command after '--'/],
   [["run", "true"], /'true' is not a SPEC|requires a command/],
-  [["run", "443", "--", "true"], /a port is written ':443'/],
+  [["run", "localhost:443", "--", "true"], /names are not looked up/],
   [["run", "--max-lost", "-1", "--", "true"], /--max-lost|max-lost/],
   [["run", "--max-lost", "1%", "--", "true"], /--max-lost must be a number/],
   [["run", "--settle", "2", "--", "true"], /--settle must be a duration/],
@@ -164,7 +272,7 @@ const wrong: [argv: string[], says: RegExp][] = [
   [["status", "--watch", "--interval", "10ms"], /--interval must be a duration from 100ms/],
   [["detach"], /requires a SPEC or --all/],
   [["detach", ":443", "--all"], /not both/],
-  [["check", "443"], /a port is written ':443'/],
+  [["check", "localhost:443"], /names are not looked up/],
   [["check", "--jsn"], /unknown option --jsn: did you mean --json\?/],
   [["status", ":0"], /is not a SPEC/],
   [["status", "--al"], /unknown option --al\n/],
@@ -201,8 +309,8 @@ const wrong: [argv: string[], says: RegExp][] = [
     /--tcp is given 1 times for 2 names/,
   ],
   [
-    ["store", "exec", "--store", "/s", "--name", "a", "--tcp", "80", "--", "true"],
-    /a port is written/,
+    ["store", "exec", "--store", "/s", "--name", "a", "--tcp", "localhost:80", "--", "true"],
+    /names are not looked up/,
   ],
   [
     ["store", "exec", "--store", "/s", "--name", "a", "--timeout", "2d", "--", "true"],
@@ -216,7 +324,9 @@ for (const [argv, says] of wrong) {
     assert.equal(code, 2, stderr);
     assert.equal(stdout, "");
     assert.match(stderr, says);
-    assert.equal(stderr.trim().split("\n").length, 2, stderr);
+    const [, hint, ...more] = stderr.trim().split("\n");
+    assert.match(hint ?? "Try ", /^Try /, stderr);
+    assert.deepEqual(more, [], stderr);
   });
 }
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import {
   decodeAdoption,
   decodeCounts,
@@ -18,8 +18,16 @@ import {
   SYN_REFUSE,
 } from "../../loader/core/abi.ts";
 import { addressBytes, formatAddress } from "../../loader/core/address.ts";
-import { planLines } from "../../loader/core/map_shapes.ts";
+import { MAX_GENERATION } from "../../loader/core/generations.ts";
+import { cpuLine, planLines } from "../../loader/core/map_shapes.ts";
 import { decodeGroup, encodeGroup } from "../../loader/group/group_record.ts";
+import {
+  addEnded,
+  decodeHoldCounts,
+  decodeStandby,
+  encodeHoldCounts,
+  encodeStandby,
+} from "../../loader/group/hold_record.ts";
 import { encodeControl, encodePlan } from "../../loader/group/plan_codec.ts";
 import { decodeSlot, encodeSlot } from "../../loader/group/slots.ts";
 
@@ -29,7 +37,10 @@ test("addresses survive the way to the kernel and back", () => {
     "::1",
     "2001:db8::1",
     "fe80::1:0:0:2",
-    "::ffff:102:304",
+    "::ffff:1.2.3.4",
+    "::ffff:0.0.0.0",
+    "::fffe:102:304",
+    "::ffff:1:2:3",
     "1:2:3:4:5:6:7:8",
   ]) {
     assert.equal(formatAddress("ipv6", addressBytes("ipv6", text)), text);
@@ -71,6 +82,8 @@ test("a group's record survives the way to the map and back", () => {
     route: "newest",
     slots: 64,
     attachments: 2,
+    firstProgram: 7,
+    replacedProgram: 8,
     hold: { timeMs: 10_000, max: 4096 },
     settings: "strict",
     service: "[2001:db8::1]:443",
@@ -88,6 +101,7 @@ test("a slot's record survives the way to the map and back, 64-bit numbers whole
     optionsDigest: 0xfedcba9876543210n,
     generation: 9,
     class: 3,
+    incomingCpu: 0,
     drained: true,
   };
   const values = Buffer.concat([Buffer.alloc(LAYOUT.rm_slot.size), encodeSlot({ slot, base })]);
@@ -95,14 +109,69 @@ test("a slot's record survives the way to the map and back, 64-bit numbers whole
   assert.equal(decodeSlot(values, 0), null, "cookie 0: never used");
 });
 
+describe("pinned records that this program cannot have written (found by `make fuzz`)", () => {
+  const all = (size: number, byte = 0xff) => Buffer.alloc(size, byte);
+  const { rm_slot, rm_group, rm_standby, rm_hold_counts, rm_adopted_port } = LAYOUT;
+
+  test("counts beyond 2^53 stop there, and can be written again", () => {
+    const holds = decodeHoldCounts(all(rm_hold_counts.size));
+    assert.equal(holds.started, Number.MAX_SAFE_INTEGER);
+    encodeHoldCounts(addEnded(holds, "expired", 100));
+    const counts = decodeCounts(encodePort(1), all(rm_adopted_port.size));
+    encodeCounts({ ...counts, binds: counts.binds + 1 });
+    assert.equal(
+      decodeCounts(encodePort(1), encodeCounts({ ...counts, binds: 2 ** 70 })).binds,
+      counts.binds,
+    );
+  });
+
+  test("a slot of no class or generation was never used", () => {
+    assert.equal(decodeSlot(all(rm_slot.size), 0), null);
+    const slot = all(rm_slot.size, 0);
+    slot.writeBigUInt64LE(7n);
+    slot.writeUInt32LE(MAX_CLASSES, rm_slot.members.class);
+    assert.equal(decodeSlot(slot, 0), null);
+    slot.writeUInt32LE(0, rm_slot.members.class);
+    assert.equal(decodeSlot(slot, 0)?.slot.cookie, 7n);
+    slot.writeUInt32LE(MAX_GENERATION + 1, rm_slot.members.generation);
+    assert.equal(decodeSlot(slot, 0), null);
+  });
+
+  test("a group can be attached once more, and its name has an end", () => {
+    const record = decodeGroup(all(rm_group.size, 0x61));
+    assert.equal(record.service, "a".repeat(63));
+    const attachments = 2 ** 32 - 1;
+    const again = encodeGroup({ ...record, attachments: attachments + 1 });
+    assert.equal(decodeGroup(again).attachments, attachments);
+  });
+
+  test("socket options of a standby that are none are left out", () => {
+    for (const text of ["{", "null", "7", "[1]", '{"TCP_CORK":1}', '{"TCP_CORK":"x"}']) {
+      const bytes = Buffer.alloc(rm_standby.size);
+      bytes.write(text, rm_standby.members.options);
+      assert.deepEqual(decodeStandby(bytes).options, {}, text);
+    }
+    const options = { TCP_CORK: "01000000" };
+    const bytes = encodeStandby({ cookie: 1n, heldSinceMs: null, options });
+    assert.deepEqual(decodeStandby(bytes).options, options);
+  });
+});
+
 test("a plan's runs hold each class's best, then its others; equal classes share one run", () => {
   const one = { best: [4], rest: [2, 1] };
   const two = { best: [7, 8], rest: [] };
   const none = { best: [], rest: [] };
   const classes = [one, one, two, ...Array.from({ length: MAX_CLASSES - 3 }, () => none)];
-  const targets = { syn: [7], refuse: false, classes, other: { best: [9], rest: [4] }, count: 5 };
-  const bytes = encodePlan(targets, 64);
-  assert.equal(bytes.length, planLines(64) * LAYOUT.rm_plan_line.size);
+  const other = { best: [9], rest: [4] };
+  const byCpu = [
+    { cpu: 9, from: 1, count: 2 },
+    { cpu: 10, from: 3, count: 1 },
+  ];
+  const rest = { refuse: false, classes, other, count: 5, strict: false };
+  const targets = { syn: [7], byCpu: [], ...rest };
+  const tables = { slots: 64, cpus: 10, sourceMask: 255 };
+  const bytes = encodePlan({ ...targets, syn: [7, 5, 6, 4], byCpu }, tables);
+  assert.equal(bytes.length, planLines(64, 10) * LAYOUT.rm_plan_line.size);
   const cell = (number: number) => bytes.readUInt16LE(number * 2);
   const run = (number: number) => {
     const [first = 0, count = 0, total = 0] = [0, 1, 2].map((i) => cell(number * 4 + i));
@@ -116,11 +185,36 @@ test("a plan's runs hold each class's best, then its others; equal classes share
   assert.deepEqual(run(3), { first: 0, count: 0, slots: [] });
   assert.equal(cell(CANDIDATE_LINES * LINE_SLOTS), 7);
   assert.deepEqual(run(MAX_CLASSES).slots, [9, 4]);
+  const ofCpu = (cpu: number) => {
+    const [first = 0, count = 0] = [0, 1].map((i) => cell(cpuLine(64) * LINE_SLOTS + cpu * 2 + i));
+    return Array.from({ length: count }, (_, i) => cell(first + i));
+  };
+  assert.deepEqual(ofCpu(9), [5, 6]);
+  assert.deepEqual(ofCpu(8), []);
+  assert.deepEqual(ofCpu(10), [], "a CPU that does not exist");
   const control = { mode: "drop", standby: 64, reportMoves: true } as const;
   const probe = { port: 0x1234, slot: 65 };
-  const tables = { slots: 64, sourceMask: 255 };
   const encoded = encodeControl(1, targets, control, probe, tables);
-  const first = [planLines(64), 0, 0x34, 0x12, 65, 0, 255, 0, 2, 1, 1, 0, 64, 0, 255, 255, 7, 0];
+  const first = [
+    planLines(64, 10),
+    0,
+    0x34,
+    0x12,
+    65,
+    0,
+    255,
+    0,
+    2,
+    1,
+    1,
+    0,
+    64,
+    0,
+    255,
+    255,
+    7,
+    0,
+  ];
   assert.deepEqual([...encoded.subarray(0, first.length)], first);
   const many = Array.from({ length: 60 }, (_, i) => i + 1);
   const few = encodeControl(0, { ...targets, syn: many }, control, probe, tables);
@@ -138,6 +232,8 @@ test("a plan's runs hold each class's best, then its others; equal classes share
     ).readUInt16LE(of.fast_path);
   assert.equal(way([], false, 0), 0);
   assert.equal(way([1, 2], false, 64), 2);
+  const local = encodeControl(0, { ...targets, byCpu }, control, { port: 0, slot: 0 }, tables);
+  assert.equal(local.readUInt16LE(of.fast_path), FAST_PATH_NONE);
   assert.equal(way([], false, 64), FAST_PATH_NONE);
   assert.equal(way([], true, 0), FAST_PATH_NONE);
   assert.equal(way([1], false, 0, 80), FAST_PATH_NONE);

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { COMMANDS } from "../../cli/main.ts";
+import { COMMANDS } from "../../cli/line/command_list.ts";
 import { OPTION_NAMES } from "../../cli/options/service.ts";
 import { commandsDoc } from "../docs/commands.ts";
 

@@ -6,11 +6,11 @@ import { SERVICE_KEYS } from "../../cli/config/keys.ts";
 import { printed } from "../../cli/config/print.ts";
 import { type Config, parseConfig } from "../../cli/config/schema.ts";
 import { main } from "../../cli/main.ts";
-import { hostOptions } from "../../cli/options/host.ts";
+import { fileKeyOf, HOST_KEYS } from "../../cli/options/host.ts";
 import { suggestion } from "../../cli/options/suggest.ts";
 import { Journal } from "../../loader/log.ts";
-import { Service, type ServiceOptions } from "../../loader/sidecar/service.ts";
-import { diffServices } from "../../loader/sidecar/service_diff.ts";
+import { Service, type ServiceOptions } from "../../loader/service/service.ts";
+import { diffServices } from "../../loader/service/service_diff.ts";
 import { TempDir } from "../helpers/host/child.ts";
 
 const parse = (text: string): Config => parseConfig("f.yaml", text);
@@ -58,6 +58,32 @@ for (const json of [false, true]) {
   });
 }
 
+for (const json of [false, true]) {
+  test(`services keep their order and their names in ${json ? "JSON" : "YAML"}`, () => {
+    const listen = (port: number) => `{listen: ":${port}"}`;
+    const names = ["web", "80", "__proto__", "7"];
+    const text = `services:\n${names.map((it, i) => `  ${it}: ${listen(i + 1)}\n`).join("")}`;
+    const { host, services } = parse(text);
+    const again = parse(printed(host, services, json));
+    assert.deepEqual(
+      again.services.map(({ name }) => name),
+      names,
+    );
+  });
+}
+
+test("2,000 aliases are read in the time of 2,000 services", () => {
+  const lines = Array.from({ length: 2_000 }, (_, i) => `  s${i}: {listen: ":${i + 1}", hold: *h}`);
+  const text = `services:\n  a: {listen: ":9999", hold: &h 5s}\n${lines.join("\n")}\n`;
+  const times = [text.replaceAll("*h", "5s"), text].map((each) => {
+    const { user } = process.cpuUsage();
+    assert.equal(parse(each).services.at(-1)?.options.hold?.timeMs, 5_000);
+    return process.cpuUsage().user - user;
+  });
+  const [plain = 0, aliases = 0] = times;
+  assert.ok(aliases < 5 * plain, `${aliases} us, not ${plain} us`);
+});
+
 async function run(...argv: string[]) {
   const out = { stdout: "", stderr: "" };
   const env = {
@@ -73,6 +99,23 @@ async function run(...argv: string[]) {
 }
 
 describe("the command line", () => {
+  test("what YAML 1.1 would read as a boolean is quoted, for Ansible and PyYAML", async () => {
+    const { stdout } = await run("attach", ":80", "--metrics", "off", "--print-config");
+    assert.match(stdout, /^metrics: "off"$/m);
+    assert.match(stdout, /^keep: false$/m);
+  });
+
+  test("every line of a file's mistakes says whose it is, and no help is offered", async () => {
+    using dir = new TempDir();
+    const file = dir.file("bad.yaml");
+    writeFileSync(file, "services:\n  web: {listen: x, route: y}\n");
+    const { code, stderr } = await run("attach", "--config", file);
+    assert.equal(code, 2);
+    const lines = stderr.trimEnd().split("\n");
+    assert.equal(lines.length, 2, stderr);
+    for (const line of lines) assert.ok(line.startsWith(`reuseport-migrate: ${file}:2: `), line);
+  });
+
   test("--print-config prints it as a file that reads back", async () => {
     const { code, stdout } = await run("attach", ":80", ":443", "--hold", "5s", "--print-config");
     assert.equal(code, 0);
@@ -90,7 +133,7 @@ describe("the command line", () => {
     const file = dir.file("config");
     writeFileSync(file, FULL);
     const over = await run("attach", "--config", file, "--metrics", "off", "--print-config");
-    assert.match(over.stdout, /^metrics: off$/m);
+    assert.match(over.stdout, /^metrics: "off"$/m);
     for (const [argv, says] of [
       [[":80"], /--config and SPECs exclude each other/],
       [["--route", "newest"], /--config and --route exclude each other/],
@@ -119,7 +162,7 @@ test("the example is one", () => {
 
 test("docs/CONFIG.md names every key", () => {
   const docs = readFileSync(new URL("../../../docs/CONFIG.md", import.meta.url), "utf8");
-  for (const key of [...SERVICE_KEYS, ...Object.keys(hostOptions)]) {
+  for (const key of [...SERVICE_KEYS, ...HOST_KEYS.map(fileKeyOf)]) {
     const [head = "", sub = head] = key.split(".");
     assert.match(docs, new RegExp(`^\\| .*\\b${head}\\b`, "m"), key);
     assert.match(docs, new RegExp(`\\b${sub}\\b`), key);
@@ -128,7 +171,7 @@ test("docs/CONFIG.md names every key", () => {
 
 test("a near miss is named, else what there is", () => {
   assert.equal(suggestion("migrte", SERVICE_KEYS), ": did you mean 'migrate'?");
-  assert.match(suggestion("color", SERVICE_KEYS), /^: write one of listen, pid/);
+  assert.match(suggestion("color", SERVICE_KEYS), /^: write one of listen, except, pid/);
 });
 
 test("a reload keeps what is the same, whatever its place", () => {

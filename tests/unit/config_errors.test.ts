@@ -87,7 +87,10 @@ const WRONG: [text: string, says: RegExp][] = [
   ],
   [web("unit: b.socket"), /^f\.yaml:4: services\.web\.unit: unit b\.socket: not a service/],
   [web("pid: x"), /^f\.yaml:4: services\.web\.pid: must be a number/],
-  [web("netns: web"), /^f\.yaml:4: services\.web\.netns: 'web' is not a namespace: write 'all'/],
+  [
+    web("netns: web"),
+    /^f\.yaml:4: services\.web\.netns: 'web' is not a namespace: write 'own', 'all'/,
+  ],
   [web("netns: 0"), /^f\.yaml:4: services\.web\.netns: must be a number/],
   [
     "services:\n  a: {listen: ':1'}\n  b:\n    cgroup: /x\n    listen: 127.0.0.1:1",
@@ -97,10 +100,22 @@ const WRONG: [text: string, says: RegExp][] = [
     "services:\n  a: {listen: ':1', netns: /n}\n  b: {listen: ':1', netns: /n}",
     /^f\.yaml:3: services\.b\.listen: :1 never reaches/,
   ],
+  [
+    "services:\n  a: {listen: ':*'}\n  b: {listen: ':1'}",
+    /^f\.yaml:3: services\.b\.listen: :1 never reaches/,
+  ],
+  [
+    "services:\n  a: {listen: ':*', except: ':1,x'}",
+    /^f\.yaml:2: services\.a\.except: 'x' is not a SPEC/,
+  ],
+  // Found by `make fuzz`.
+  ["- ".repeat(4_000), /^f\.yaml:1: is nested too deeply$/],
+  [`services: {}\n${"? ".repeat(16)}`, /^f\.yaml:2: has a key that is not text$/],
+  ['services: {"a\\nb\\e[2J": {listen: ":1"}}', /^f\.yaml:1: services\.a\\x0ab\\x1b\[2J: /],
 ];
 
 for (const [text, says] of WRONG) {
-  test(`${JSON.stringify(text)} is one mistake, with its path and line`, () => {
+  test(`${JSON.stringify(text).slice(0, 99)} is one mistake, with its path and line`, () => {
     const found = problems(text);
     assert.equal(found.length, 1, found.join("\n"));
     assert.match(found[0] ?? "", says);

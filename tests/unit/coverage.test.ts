@@ -5,7 +5,9 @@ import { groupName, type Listener } from "../../loader/core/listener.ts";
 import { parseSpec } from "../../loader/core/spec.ts";
 import { missingCapabilities } from "../../loader/host/capabilities.ts";
 import { isBelow } from "../../loader/host/cgroup.ts";
+import { Journal } from "../../loader/log.ts";
 import { explainNoMatch, matchGroups } from "../../loader/observe/coverage.ts";
+import { Service } from "../../loader/service/service.ts";
 
 const key = {
   netns: 7,
@@ -27,6 +29,8 @@ function listener(change: Partial<Listener> = {}): Listener {
     groupSize: 1,
     programId: null,
     sockarray: false,
+    keyed: false,
+    incomingCpu: -1,
     owners: [{ pid: 10, fd: 3, comm: "nginx", startMs: 0 }],
     ...change,
   };
@@ -62,10 +66,23 @@ test("a listener that does not match is explained", () => {
   );
   assert.match(why({ protocol: "udp" }) ?? "", /it is UDP/);
   assert.match(why({ protocol: "mptcp", group: 0n }) ?? "", /does not set SO_REUSEPORT/);
-  assert.match(why({}, { netns: 1 }) ?? "", /another network namespace \(7\)/);
+  assert.match(why({}, { netns: 1 }) ?? "", /another network namespace \(7; --netns all/);
   assert.match(why({}, { pid: 1 }) ?? "", /process 1 does not hold it/);
   assert.match(why({}, {}, "127.0.0.1:80") ?? "", /another address/);
   assert.equal(why({}, {}, ":81"), undefined);
+});
+
+test("a pid means one process: another one that gets its pid later does not pass", () => {
+  const journal = new Journal(() => {});
+  const options = { specs: [parseSpec(":80")], migrate: "newest", route: "kernel" } as const;
+  const service = new Service({ ...options, netns: "all", filter: { pid: 10 } }, journal, () => {});
+  const of = (startMs: number, pid = 10) => [
+    listener({ owners: [{ pid, fd: 3, comm: "nginx", startMs }] }),
+  ];
+  assert.equal(service.nameFor(of(5, 11)), null);
+  assert.equal(service.nameFor(of(5)), ":80");
+  assert.equal(service.nameFor(of(5)), ":80");
+  assert.equal(service.nameFor(of(6)), null);
 });
 
 test("a cgroup covers its children, not its neighbours", () => {

@@ -2,10 +2,13 @@
 import assert from "node:assert/strict";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
+import { elsewhere } from "../../cli/exec/elsewhere.ts";
 import { duration, durationText } from "../../cli/options/values.ts";
 import { endingText, exitCodeOf } from "../../cli/process/child.ts";
 import { exitCode } from "../../cli/process/exit.ts";
 import { requireCommand } from "../../cli/process/spec_command.ts";
+import type { Listener } from "../../loader/core/listener.ts";
+import { parseSpec } from "../../loader/core/spec.ts";
 import { TempDir } from "../helpers/host/child.ts";
 
 describe("a duration", () => {
@@ -76,4 +79,27 @@ test("how the server ended is how exec does: its code, or 128 and the signal", (
   assert.equal(exitCodeOf({ code: null, signal: "SIGKILL" }), 137);
   assert.equal(endingText({ code: 7, signal: null }), "with code 7");
   assert.equal(endingText({ code: null, signal: "SIGKILL" }), "by SIGKILL");
+});
+
+describe("where a server listens", () => {
+  const on = (address: string, port: number) =>
+    ({
+      key: { family: "ipv4", address, port },
+      owners: [{ pid: 7, fd: 3, comm: "node", startMs: 0 }],
+    }) as unknown as Listener;
+  const specs = [parseSpec("127.0.0.1:80"), parseSpec(":443")];
+
+  test("is not said of one that listens on a SPEC", () => {
+    assert.equal(elsewhere(specs, [on("127.0.0.2", 80), on("127.0.0.2", 443)]), null);
+  });
+
+  test("is said with every address, once, or that there is none", () => {
+    const all = [on("127.0.0.2", 80), on("127.0.0.2", 80), on("0.0.0.0", 81)];
+    const wanted = "not on 127.0.0.1:80, :443";
+    assert.equal(
+      elsewhere(specs, all),
+      `node (pid 7) listens on 127.0.0.2:80, 0.0.0.0:81, ${wanted}`,
+    );
+    assert.equal(elsewhere(specs, []), `the server listens on no TCP port, ${wanted}`);
+  });
 });

@@ -26,7 +26,7 @@ class Play {
     return this.on({ type: "tick" });
   }
 
-  listens = (start: number) => this.on({ type: "listens", start });
+  ready = (start: number) => this.on({ type: "ready", start });
   quiet = (start: number) => this.on({ type: "quiet", start });
   exited = (start: number, how = "with code 1") => this.on({ type: "exited", start, how });
   restart = () => this.on({ type: "restart" });
@@ -41,20 +41,20 @@ function actionText(action: Action): string {
   return "start" in action ? `${action.do} ${action.start}` : action.do;
 }
 
-/** One start that listens, and has done so for long enough to be replaced. */
+/** One start that is ready, and has done so for long enough to be replaced. */
 function serving(): Play {
   const play = new Play();
   assert.deepEqual(play.tick(), ["start 1"]);
-  assert.deepEqual(play.listens(1), []);
+  assert.deepEqual(play.ready(1), []);
   play.tick(20_000);
   return play;
 }
 
-/** Its replacement listens too. */
+/** Its replacement is ready too. */
 function replaced(): Play {
   const play = serving();
   assert.deepEqual(play.restart(), ["start 2"]);
-  assert.deepEqual(play.listens(2), []);
+  assert.deepEqual(play.ready(2), []);
   assert.deepEqual(play.phases, ["1 draining", "2 serving"]);
   return play;
 }
@@ -82,16 +82,16 @@ test("one that does not stop is killed, once", () => {
   assert.deepEqual(play.tick(TIMES.stopTimeoutMs), []);
 });
 
-test("a new one that never listens is stopped again, and the old one stays", () => {
+test("a new one that is never ready is stopped again, and the old one stays", () => {
   const play = serving();
   play.restart();
-  assert.deepEqual(play.tick(TIMES.startTimeoutMs), ["stop 2"]);
+  assert.deepEqual(play.tick(TIMES.startTimeoutMs), ["explain 2", "stop 2"]);
   assert.deepEqual(play.exited(2), []);
   assert.deepEqual(play.phases, ["1 serving"]);
-  assert.match(play.warnings.join(), /start 2 does not listen after 30s: .* start 1 stays/);
+  assert.match(play.warnings.join(), /start 2 is not ready after 30s: .* start 1 stays/);
 });
 
-test("a new one that exits before it listens is not tried again, and the old one stays", () => {
+test("a new one that exits before it is ready is not tried again, and the old one stays", () => {
   const play = serving();
   play.restart();
   assert.deepEqual(play.exited(2), []);
@@ -111,7 +111,7 @@ test("the new one takes over when the old one dies meanwhile", () => {
   const play = serving();
   play.restart();
   assert.deepEqual(play.exited(1), []);
-  assert.deepEqual(play.listens(2), []);
+  assert.deepEqual(play.ready(2), []);
   assert.deepEqual(play.phases, ["2 serving"]);
 });
 
@@ -122,7 +122,7 @@ test("restarts asked for during one are one, and follow it", () => {
   play.quiet(1);
   assert.deepEqual(play.tick(2_000), []);
   assert.deepEqual(play.exited(1), ["start 3"]);
-  play.listens(3);
+  play.ready(3);
   play.quiet(2);
   assert.deepEqual(play.exited(2), []);
   assert.deepEqual(play.tick(60_000), []);
@@ -132,7 +132,7 @@ test("a restart waits until the server is no longer of the generation that a new
   const play = new Play();
   play.tick();
   assert.deepEqual(play.restart(), []);
-  play.listens(1);
+  play.ready(1);
   assert.deepEqual(play.tick(1_000), []);
   assert.deepEqual(play.tick(500), ["start 2"]);
 });
@@ -160,7 +160,7 @@ test("a restart does not wait for the back-off", () => {
 test("a first start that does not listen is waited for, and that is said once", () => {
   const play = new Play();
   play.tick();
-  assert.deepEqual(play.tick(TIMES.startTimeoutMs), []);
+  assert.deepEqual(play.tick(TIMES.startTimeoutMs), ["explain 1"]);
   assert.deepEqual(play.tick(TIMES.startTimeoutMs), []);
   assert.equal(play.warnings.length, 1);
   assert.deepEqual(play.phases, ["1 starting"]);

@@ -24,7 +24,9 @@ function status(groups: Record<string, ReturnType<typeof listener>[]>): Status {
   return {
     groups: all as unknown as GroupStatus[],
     adoptions: [],
+    unattached: [],
     unmanaged: [],
+    sidecars: [],
     kernel: new Map(),
     errors: [],
   };

@@ -8,11 +8,13 @@ import { connect } from "node:net";
 import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { type Collect, collected } from "../../cli/metrics/exporter.ts";
-import { type MetricsServer, serveMetrics } from "../../cli/metrics/server.ts";
+import { type MetricsServer, type MetricsSource, serveMetrics } from "../../cli/metrics/server.ts";
+import type { LastingLog } from "../../cli/output/log.ts";
 import type { StoreStatus } from "../../loader/store/server.ts";
 import { groupStatus, statusOf } from "../helpers/fixtures.ts";
 
 const ANY = { host: "127.0.0.1", port: 0 };
+const LOG: LastingLog = { log: () => {}, droppedLines: () => 0, written: async () => {} };
 const STATUS = statusOf([groupStatus()], 0);
 
 /** A server, and the reading it waits for. */
@@ -32,7 +34,7 @@ async function serving(
     await new Promise<void>((resolve) => waiting.push(resolve));
     return collected(STATUS)(each);
   };
-  const server = await serveMetrics(ANY, { collect, warn: () => {} });
+  const server = await serveMetrics(ANY, { collect }, LOG);
   try {
     await body(server, reading);
   } finally {
@@ -87,7 +89,7 @@ test("a client that goes away while it is read for leaves nothing", () =>
 
 test("a reading that fails is answered, and counted", async () => {
   const collect = () => Promise.reject(new Error("no"));
-  const server = await serveMetrics(ANY, { collect, warn: () => {} });
+  const server = await serveMetrics(ANY, { collect }, LOG);
   try {
     const response = await fetch(server.url);
     assert.equal(response.status, 200);
@@ -105,6 +107,23 @@ test("anything else than GET /metrics is said to be", () =>
     assert.equal(reading.count, 0);
   }));
 
+test("OpenMetrics is for who asks for it: whole, the metrics of the server included", async () => {
+  const server = await serveMetrics(ANY, { collect: collected(STATUS) }, LOG);
+  try {
+    const accept = "application/openmetrics-text;version=1.0.0,text/plain;q=0.5";
+    const open = await fetch(server.url, { headers: { accept } });
+    assert.match(open.headers.get("content-type") ?? "", /^application\/openmetrics-text; version/);
+    const text = await open.text();
+    assert.match(text, /^# TYPE reuseport_migrate_http_connections_dropped counter$/m);
+    assert.ok(text.endsWith("\n# EOF\n"));
+    const plain = await fetch(server.url);
+    assert.match(plain.headers.get("content-type") ?? "", /^text\/plain; version=0\.0\.4/);
+    assert.doesNotMatch(await plain.text(), /# EOF/);
+  } finally {
+    await server.close();
+  }
+});
+
 test("if the store cannot be read, the groups still answer; and the other way round", async () => {
   const warnings: string[] = [];
   const fails = { collect: false, store: true };
@@ -113,11 +132,16 @@ test("if the store cannot be read, the groups still answer; and the other way ro
     const counts = { put: 3, taken: 0, expired: 0, dropped: 0, refused: {} };
     return { path: "/s", names: [], clients: 1, counts } as unknown as StoreStatus;
   };
-  const server = await serveMetrics(ANY, {
+  const source: MetricsSource = {
     collect: (each) =>
       fails.collect ? Promise.reject(new Error("no groups")) : collected(STATUS)(each),
     store: () => ({ status }),
-    warn: (text) => warnings.push(text),
+  };
+  const log: LastingLog["log"] = ({ text }) => warnings.push(text);
+  const server = await serveMetrics(ANY, source, {
+    log,
+    droppedLines: () => 7,
+    written: async () => {},
   });
   const scrape = async () => {
     const response = await fetch(server.url);
@@ -129,6 +153,7 @@ test("if the store cannot be read, the groups still answer; and the other way ro
     assert.match(groups, /^reuseport_migrate_groups\{service=":80"\} 1$/m);
     assert.match(groups, /^reuseport_migrate_collection_errors_total 1$/m);
     assert.doesNotMatch(groups, /store_put_total/);
+    assert.match(groups, /^reuseport_migrate_log_lines_dropped_total 7$/m);
     await scrape();
     fails.store = false;
     fails.collect = true;

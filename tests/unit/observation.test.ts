@@ -44,6 +44,15 @@ describe("reads one after the other", () => {
     assert.equal(observations.next(read({ cookie: 1n }, { cookie: 2n })), first);
   });
 
+  test("half a record is refused, and the next read is as if it had not been", () => {
+    const observations = new SnapshotReader();
+    const first = observations.next(read({ cookie: 1n }));
+    const half = read({ cookie: 1n }, { cookie: 2n }).subarray(0, size + 16);
+    assert.throws(() => observations.next(half), /the listeners cannot be read: .* 1\d\d bytes/);
+    assert.throws(() => observations.ofProcess(7, half), /the listeners cannot be read/);
+    assert.equal(observations.next(read({ cookie: 1n })), first);
+  });
+
   test("a listener of several owners is one", () => {
     const { listeners } = new SnapshotReader().next(
       read({ cookie: 1n, pid: 7 }, { cookie: 2n, pid: 7 }, { cookie: 1n, pid: 8 }),
@@ -126,15 +135,29 @@ describe("reads one after the other", () => {
     const untouched = first.groups.get("0-ipv4-0_0_0_0-82");
     assert.equal(untouched?.length, 1);
     assert.equal(next.groups.get("0-ipv4-0_0_0_0-82"), untouched);
-    const gone = observations.ofProcess(8, read());
-    assert.deepEqual(gone?.listeners.map(({ cookie }) => cookie).toSorted(), [1n, 2n]);
     const came = observations.ofProcess(5, read({ cookie: 5n, pid: 5 }));
-    assert.equal(came?.listeners.length, 3, "of a process that had none");
+    assert.equal(came?.listeners.length, 5, "of a process that had none");
     assert.equal(
-      observations.next(read({ cookie: 5n, pid: 5 }, a, b)),
+      observations.next(read({ cookie: 5n, pid: 5 }, a, ...opened, b)),
       came,
       "wherever it was put",
     );
+  });
+
+  test("of a listener that its last owner no longer has, only a whole read tells", () => {
+    const observations = new SnapshotReader();
+    const shared = { cookie: 2n, pid: 9, port: 81 };
+    const first = observations.next(read({ cookie: 1n, pid: 8 }, { ...shared, pid: 8 }, shared));
+    // A server that becomes a daemon: its child, which was not read yet, has the listener.
+    assert.equal(observations.ofProcess(8, read()), null);
+    assert.equal(observations.ofProcess(8, read({ ...shared, pid: 8 })), null);
+    const left = observations.ofProcess(8, read({ cookie: 1n, pid: 8 }));
+    assert.equal(left?.listeners.length, 2);
+    assert.deepEqual(
+      left?.listeners.map(({ owners }) => owners.map(({ pid }) => pid)),
+      [[8], [9]],
+    );
+    assert.notEqual(left, first);
   });
 
   test("of a process whose records are in two places only a whole read tells", () => {

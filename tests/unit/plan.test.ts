@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { RESPAWN_MS, START_GAP_MS } from "../../loader/core/generations.ts";
-import { capacityFor, makePlan, slotsNow } from "../../loader/core/plan.ts";
-import type { Policy, Slot } from "../../loader/core/slot.ts";
+import { MAX_GENERATION, RESPAWN_MS, START_GAP_MS } from "../../loader/core/generations.ts";
+import { capacityFor, grownCapacity, makePlan, slotsNow } from "../../loader/core/plan.ts";
+import type { Policy, Seen, Slot } from "../../loader/core/slot.ts";
 import { rolesOf } from "../../loader/core/targets.ts";
 
 const DEFAULT: Policy = { migrate: "newest", route: "kernel" };
@@ -13,7 +13,7 @@ class History {
   slots: readonly Slot[] = [];
   policy: Policy;
   capacity: number;
-  readonly #live = new Map<bigint, { openedMs: number; optionsDigest: bigint }>();
+  readonly #live = new Map<bigint, Omit<Seen, "cookie">>();
 
   constructor(policy: Policy = DEFAULT, capacity = 64) {
     this.policy = policy;
@@ -23,7 +23,8 @@ class History {
   at(nowMs: number, change: { open?: bigint[]; close?: bigint[]; settings?: bigint }) {
     for (const cookie of change.close ?? []) this.#live.delete(cookie);
     for (const cookie of change.open ?? []) {
-      this.#live.set(cookie, { openedMs: nowMs, optionsDigest: change.settings ?? 7n });
+      const optionsDigest = change.settings ?? 8n;
+      this.#live.set(cookie, { openedMs: nowMs, optionsDigest, incomingCpu: -1 });
     }
     const seen = [...this.#live].map(([cookie, rest]) => ({ cookie, ...rest }));
     const plan = makePlan(this.slots, seen, this.policy, this.capacity, nowMs);
@@ -51,6 +52,14 @@ describe("generations", () => {
       [1n, 2n, 3n, 4n, 5n].map((c) => h.generation(c)),
       [1, 1, 1, 1, 1],
     );
+  });
+
+  test("the last one is not followed by one that its record has no room for", () => {
+    const h = new History();
+    h.at(HOUR, { open: [1n] });
+    h.slots = h.slots.map((slot) => ({ ...slot, generation: MAX_GENERATION }));
+    h.at(2 * HOUR, { open: [2n] });
+    assert.equal(h.generation(2n), MAX_GENERATION);
   });
 
   test("a reload opens the next one, however soon after the last reload", () => {
@@ -124,7 +133,8 @@ describe("generations", () => {
     const seen = [3n, 4n, 5n].map((cookie) => ({
       cookie,
       openedMs: 2 * HOUR - 500,
-      optionsDigest: 7n,
+      optionsDigest: 8n,
+      incomingCpu: -1,
     }));
     const plan = makePlan(h.slots, seen, DEFAULT, 64, 2 * HOUR);
     assert.deepEqual(new Set(plan.added.map((s) => s.generation)), new Set([2]));
@@ -212,6 +222,7 @@ describe("targets", () => {
       cookie,
       openedMs: 0,
       optionsDigest,
+      incomingCpu: -1,
     });
     const plan = makePlan(h.slots, [later(1n, null), later(2n, 9n)], DEFAULT, 64, HOUR + 5);
     assert.deepEqual(
@@ -221,6 +232,21 @@ describe("targets", () => {
     assert.deepEqual(plan.targets.classes[1]?.best, [0]);
     const unread = makePlan(plan.slots, [later(1n, 0n), later(2n, 0n)], DEFAULT, 64, HOUR + 6);
     assert.deepEqual(unread.changed, [], "one that could not be read is as it was");
+  });
+
+  test("a listener that prefers another CPU from now on is changed, and its class is not", () => {
+    const h = new History({ migrate: "newest", route: "newest" });
+    const { slots } = h.at(HOUR, { open: [1n, 2n] });
+    const seen = [-1, 3].map((incomingCpu, i) => ({
+      ...{ cookie: BigInt(i + 1), openedMs: 0, optionsDigest: null, incomingCpu },
+    }));
+    const plan = makePlan(slots, seen, h.policy, 64, HOUR + 5);
+    assert.deepEqual(
+      plan.changed.map((slot) => [slot.cookie, slot.incomingCpu, slot.class]),
+      [[2n, 3, 1]],
+    );
+    assert.deepEqual(plan.targets.byCpu, [{ cpu: 3, from: 1, count: 1 }]);
+    assert.deepEqual(makePlan(plan.slots, seen, h.policy, 64, HOUR + 6).changed, []);
   });
 
   test("roles follow from the targets", () => {
@@ -234,8 +260,8 @@ describe("targets", () => {
     const kernel = makePlan(
       slots,
       [
-        { cookie: 1n, openedMs: 0, optionsDigest: 0n },
-        { cookie: 2n, openedMs: 0, optionsDigest: 0n },
+        { cookie: 1n, openedMs: 0, optionsDigest: 0n, incomingCpu: -1 },
+        { cookie: 2n, openedMs: 0, optionsDigest: 0n, incomingCpu: -1 },
       ],
       DEFAULT,
       64,
@@ -295,5 +321,28 @@ describe("slots", () => {
 
   test("capacity leaves room for generations, within the ABI's limits", () => {
     assert.deepEqual([0, 1, 8, 9, 64, 500].map(capacityFor), [64, 64, 64, 128, 512, 1024]);
+  });
+
+  test("a group with more listeners than slots grows, to two generations of them", () => {
+    const grown = (slots: number) => (listeners: number) => grownCapacity(slots, listeners);
+    assert.deepEqual([0, 1, 63, 64].map(grown(64)), [64, 64, 64, 64]);
+    assert.deepEqual([65, 100, 128, 129, 300].map(grown(64)), [256, 256, 256, 512, 1024]);
+    assert.deepEqual([256, 257, 1024, 1025, 5000].map(grown(256)), [256, 1024, 1024, 1024, 1024]);
+    assert.deepEqual([1024, 1025].map(grown(1024)), [1024, 1024]);
+  });
+
+  test("with a listener without a slot, new connections are left to the kernel's hash", () => {
+    for (const policy of [DEFAULT, { ...DEFAULT, route: "newest" }] as const) {
+      const h = new History(policy, 2);
+      h.at(HOUR, { open: [1n] });
+      h.at(2 * HOUR, { open: [2n] });
+      h.slots = h.slots.map((slot) => ({ ...slot, drained: slot.cookie === 1n }));
+      const steered = h.at(2 * HOUR + 1, {});
+      assert.deepEqual(steered.targets.syn, [1]);
+      const { targets, unplaced } = h.at(2 * HOUR + 2, { open: [3n] });
+      assert.deepEqual([unplaced, targets.syn, targets.refuse], [[3n], [], false]);
+      assert.deepEqual(targets.classes, steered.targets.classes, "migrations are as before");
+      assert.deepEqual(h.at(3 * HOUR, { close: [3n] }).targets.syn, [1]);
+    }
   });
 });

@@ -17,7 +17,8 @@ function listeners(n: number, first: number, openedMs: number, classes = 3): See
   return Array.from({ length: n }, (_, i) => ({
     cookie: BigInt(first + i),
     openedMs: openedMs + (i % 1_000),
-    optionsDigest: BigInt(1 + (i % classes)),
+    optionsDigest: BigInt(2 * (1 + (i % classes))),
+    incomingCpu: i % 100,
   }));
 }
 
@@ -63,7 +64,7 @@ const CASES: Readonly<Record<string, (n: number) => () => void>> = {
   },
   "all change their settings": (n) => {
     const { slots } = settled(n);
-    const seen = listeners(n, 1, HOUR).map((one) => ({ ...one, optionsDigest: 99n }));
+    const seen = listeners(n, 1, HOUR).map((one) => ({ ...one, optionsDigest: 98n }));
     return () => plan(slots, seen, 2 * n, 2 * HOUR);
   },
   "everybody's role, half of them drained": (n) => {

@@ -2,17 +2,18 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
-import type { Lock, PinTree } from "../../loader/bpf/pin_tree.ts";
+import type { Lock } from "../../loader/bpf/directory_lock.ts";
+import type { PinTree } from "../../loader/bpf/pin_tree.ts";
 import type { Listener } from "../../loader/core/listener.ts";
 import { parseSpec } from "../../loader/core/spec.ts";
 import { LockedError } from "../../loader/errors.ts";
 import { Journal } from "../../loader/log.ts";
 import type { Snapshot } from "../../loader/observe/snapshot.ts";
+import type { OwnedMatch } from "../../loader/service/ownership.ts";
+import { Service, type ServiceOptions } from "../../loader/service/service.ts";
 import type { Clock } from "../../loader/sidecar/clock.ts";
-import type { OwnedMatch } from "../../loader/sidecar/ownership.ts";
 import type { ReconciledGroups } from "../../loader/sidecar/pass.ts";
 import { Reconciler } from "../../loader/sidecar/reconciler.ts";
-import { Service, type ServiceOptions } from "../../loader/sidecar/service.ts";
 
 class FakeClock implements Clock {
   #nowMs = 1_000;
@@ -76,6 +77,18 @@ class World {
   holdDueMs: number | null = null;
   detached: string[] = [];
   readonly managed = new Set<string>();
+  /** Binds that were not reported. */
+  missed = 0;
+  permits = 0;
+  readonly binds = {
+    permit: () => {
+      this.permits++;
+      const { missed } = this;
+      this.missed = 0;
+      return missed;
+    },
+    watch: () => this.did.push("watch"),
+  };
   readonly journal = new Journal(({ text }) => this.log.push(text));
   readonly reconciler: Reconciler;
   ended: Promise<void> | null = null;
@@ -98,12 +111,12 @@ class World {
 
   service(options: Partial<ServiceOptions> = {}): Service {
     const specs = [parseSpec(`:${PORT}`)];
-    const all = { specs, migrate: "newest", route: "kernel", ...options } as const;
+    const all = { specs, netns: "all", migrate: "newest", route: "kernel", ...options } as const;
     return new Service(all, this.journal, () => this.reconciler.pollNow());
   }
 
   run(): void {
-    this.ended = this.reconciler.run(() => this.released++);
+    this.ended = this.reconciler.run({ released: () => void this.released++ });
   }
 
   /** Takes what was done so far. */
@@ -177,9 +190,11 @@ class World {
       },
       has: (name) => this.managed.has(name),
       isDetached: ({ name }) => this.detached.includes(name),
+      select: (matches) => matches.filter(({ name }) => !this.detached.includes(name)),
       due: () => [...this.due],
       invalidate: () => this.did.push("invalidate"),
       emptyNetns: () => new Set(),
+      failOpen: () => this.did.push("fail open"),
       dropDetached: () => {
         const dropped = this.detached.filter((name) => this.managed.delete(name));
         return dropped.length > 0;
@@ -195,6 +210,7 @@ class World {
         this.did.push(`take on ${name}`);
         this.managed.add(name);
         this.clock.spend(this.refreshMs);
+        return null;
       },
     };
   }
@@ -203,7 +219,7 @@ class World {
 /** A world whose reconciler runs, and has made its first poll. */
 async function running(options: Partial<ServiceOptions> = {}): Promise<World> {
   const world = new World(options);
-  world.reconciler.hasBindEvents = true;
+  world.reconciler.binds = world.binds;
   world.run();
   await world.clock.advance(1);
   assert.deepEqual(world.take(), ["read host", "invalidate"]);
@@ -226,21 +242,34 @@ describe("polls", () => {
     world.changes++;
     await world.clock.advance(1_000);
     assert.deepEqual(world.take(), ["read host", "invalidate"]);
-    world.reconciler.hasBindEvents = false;
+    world.reconciler.binds = null;
     await world.clock.advance(5_000);
     assert.equal(world.take().length, 5);
   });
 
   test("after bind(): the process, then the host once", async () => {
     const world = await running();
-    world.reconciler.addBinds(new Set([7]));
+    world.reconciler.addBinds(new Set([7]), 0);
     await world.clock.advance(500);
     assert.deepEqual(world.take(), ["read 7", "read 7", "read 7", "read 7", "read host"]);
   });
 
+  test("after a bind, more are permitted; if some were missed, the host is polled", async () => {
+    const world = await running();
+    world.reconciler.addBinds(new Set([7]), 0);
+    await world.clock.advance(500);
+    world.take();
+    assert.equal(world.permits, 1);
+    world.missed = 5;
+    world.reconciler.addBinds(new Set([7]), 0);
+    await world.clock.advance(500);
+    assert.deepEqual(world.take(), ["read host", "read host"]);
+    assert.equal(world.permits, 2);
+  });
+
   test("after bind() the host only, if a service holds", async () => {
     const world = await running({ hold: { timeMs: 1_000, max: 16 } });
-    world.reconciler.addBinds(new Set([7]));
+    world.reconciler.addBinds(new Set([7]), 0);
     await world.clock.advance(500);
     assert.deepEqual(world.take(), Array(5).fill("read host"));
   });
@@ -250,7 +279,7 @@ describe("polls", () => {
     world.readMs = 300;
     world.reconciler.pollNow();
     await world.clock.advance(5);
-    world.reconciler.addBinds(new Set([7]));
+    world.reconciler.addBinds(new Set([7]), 0);
     await world.clock.advance(15);
     assert.deepEqual(world.take(), ["read host", "read 7", "read 7", "read 7"]);
     world.due = ["a"];
@@ -292,7 +321,7 @@ describe("work", () => {
     world.reconciler.pollNow();
     await world.clock.advance(0);
     assert.deepEqual(world.take(), ["read host", "refresh a", "refresh b"]);
-    world.reconciler.addBinds(new Set([7]));
+    world.reconciler.addBinds(new Set([7]), 0);
     await world.clock.advance(1);
     assert.deepEqual(world.take(), ["read 7", "refresh c", "refresh d"]);
     await world.clock.advance(1);
@@ -304,7 +333,7 @@ describe("work", () => {
     world.readMs = 1;
     world.due = ["a"];
     world.listening = [NAME];
-    world.reconciler.addBinds(new Set([7]));
+    world.reconciler.addBinds(new Set([7]), 0);
     await world.clock.advance(3);
     assert.deepEqual(world.take(), ["read 7", "refresh a", "read host", `take on ${NAME}`]);
     await world.clock.advance(3);
@@ -384,13 +413,29 @@ test("an error is logged once, and the next poll is made all the same", async ()
   assert.deepEqual(world.take(), ["read host", "refresh a"]);
 });
 
+test("after two seconds without a pass, every 200 ms, holds fail open", async () => {
+  const world = await running();
+  world.failure = new Error("too many open files");
+  await world.clock.advance(1_000 + 1_900);
+  assert.ok(!world.did.includes("fail open"));
+  await world.clock.advance(400);
+  assert.ok(world.did.includes("fail open"));
+  assert.ok(world.did.filter((it) => it === "read host").length >= 10);
+  world.failure = null;
+  await world.clock.advance(400);
+  world.take();
+  world.failure = new Error("too many open files");
+  await world.clock.advance(1_000 + 1_000);
+  assert.ok(!world.did.includes("fail open"), "it began anew");
+});
+
 describe("dispose", () => {
   test("ends the loop while it waits, and leaves no timer", async () => {
     const world = await running();
     world.reconciler[Symbol.dispose]();
     await world.ended;
     assert.equal(world.clock.pending, 0);
-    world.reconciler.addBinds(new Set([7]));
+    world.reconciler.addBinds(new Set([7]), 0);
     await world.clock.advance(5_000);
     assert.deepEqual(world.take(), []);
   });

@@ -6,7 +6,7 @@ import { outcomeText, type RunReport } from "../../cli/run/report.ts";
 import { runVerdict } from "../../cli/run/verdict.ts";
 import { parseSpec } from "../../loader/core/spec.ts";
 import type { Decision, GroupStatus, Status } from "../../loader/index.ts";
-import { groupStatus, listenerStatus, statusOf } from "../helpers/fixtures.ts";
+import { groupStatus, holdCounts, listenerStatus, statusOf } from "../helpers/fixtures.ts";
 
 const selected = (count: number, stage: Decision["stage"] = "accept_queue"): Decision => ({
   stage,
@@ -26,10 +26,10 @@ const gone = (count: number): Decision => ({
 });
 
 /** The verdict after these readings, the first of them before the command. */
-function verdict(readings: readonly Status[], specs: readonly string[] = []) {
+function verdict(readings: readonly Status[], specs: readonly string[] = [], resets = false) {
   const meter = new Meter(specs.map(parseSpec));
   for (const reading of readings) meter.add(reading);
-  return { meter, ...runVerdict(meter) };
+  return { meter, ...runVerdict(meter, () => resets) };
 }
 
 const counts = ({ lost, moved, held }: ReturnType<typeof verdict>) => [lost, moved, held];
@@ -82,7 +82,7 @@ describe("a verdict", () => {
 
   test("leaves out what other groups of the namespace drop", () => {
     const other = (n: number) =>
-      groupStatus({ name: "other", programId: 2, port: 81, decisions: [dropped(n)] });
+      groupStatus({ name: "other", firstProgramId: 2, port: 81, decisions: [dropped(n)] });
     const mine = groupStatus({ decisions: [selected(1)] });
     const readings = [statusOf([mine, other(0)], 0), statusOf([mine, other(9)], 11)];
     assert.deepEqual(counts(verdict(readings, [":80"])), [2, 0, 0]);
@@ -92,8 +92,8 @@ describe("a verdict", () => {
   test("a group that comes, and one that is pinned again, count from zero; one that goes keeps its counts", () => {
     const first = groupStatus({ decisions: [selected(100)] });
     const later = groupStatus({ decisions: [selected(104)] });
-    const again = groupStatus({ programId: 9, decisions: [selected(3)] });
-    const late = groupStatus({ name: "late", programId: 5, decisions: [selected(2)] });
+    const again = groupStatus({ programId: 9, firstProgramId: 9, decisions: [selected(3)] });
+    const late = groupStatus({ name: "late", firstProgramId: 5, decisions: [selected(2)] });
     const readings = [[first], [later], [], [again], [again, late]].map((it) => statusOf(it, 0));
     const result = verdict(readings);
     assert.deepEqual(
@@ -109,7 +109,6 @@ describe("a verdict", () => {
   test("what a standby took and gave on was moved once; what it holds is neither moved nor lost", () => {
     const hold = (migrated: number, connections: number): GroupStatus["hold"] => ({
       ...{ timeMs: 10_000, max: 4096, standby: true, holding: connections > 0, leftMs: 5_000 },
-      holds: { started: 1, handed_over: 0, expired: 0, released: 0, sumMs: 0, buckets: [] },
       connections,
       received: { syn: 0, migrated },
     });
@@ -136,6 +135,91 @@ describe("a verdict", () => {
     assert.deepEqual(counts(end), [0, 20, 0]);
     assert.deepEqual(end.groups[0]?.into, [{ generation: 1, newest: true, count: 20 }]);
     assert.equal(end.groups[0]?.olderOrGone, 0);
+  });
+});
+
+describe("held connections that were reset", () => {
+  const reset = (count: number, change: Parameters<typeof groupStatus>[0] = {}) =>
+    groupStatus({
+      holds: holdCounts({ connections: { handed_over: 9, reset: count } }),
+      ...change,
+    });
+
+  test("are lost, and once: the kernel counts them as failures, too", () => {
+    const lost = (failures: number | null) =>
+      verdict([statusOf([reset(5)], 10), statusOf([reset(8)], failures)]).lost;
+    assert.deepEqual([10, 12, 13, 14, null].map(lost), [3, 3, 3, 4, 3]);
+    assert.deepEqual(
+      counts(verdict([statusOf([reset(5)], 0), statusOf([reset(5)], 0)])),
+      [0, 0, 0],
+    );
+  });
+
+  test("beside those that the policy dropped", () => {
+    const readings = [reset(0), reset(3, { decisions: [dropped(2)] })];
+    assert.equal(verdict(readings.map((group) => statusOf([group], 0))).lost, 5);
+  });
+
+  test("of a group that is not measured are left out", () => {
+    const other = (count: number) => reset(count, { name: "other", firstProgramId: 2, port: 81 });
+    const mine = groupStatus({ decisions: [selected(1)] });
+    const readings = [statusOf([mine, other(0)], 0), statusOf([mine, other(9)], 11)];
+    assert.equal(verdict(readings, [":80"]).lost, 2);
+    assert.equal(verdict(readings).lost, 11);
+  });
+});
+
+describe("a final ACK at a full accept queue", () => {
+  const acks = (count: number) => groupStatus({ decisions: [selected(count, "handshake_ack")] });
+  const start = statusOf([acks(0)], 0);
+  const lostMovedDelayed = ({ lost, moved, delayed }: ReturnType<typeof verdict>) => [
+    lost,
+    moved,
+    delayed,
+  ];
+
+  test("is delayed: each try fails in the kernel, overflows a queue, and was let pass", () => {
+    // 20 connections, 43 tries that failed.
+    const end = statusOf([acks(63)], 43, { success: 20, overflows: 43 });
+    assert.deepEqual(lostMovedDelayed(verdict([start, end])), [0, 20, 43]);
+  });
+
+  test("is lost if it is reset, by tcp_abort_on_overflow", () => {
+    const end = statusOf([acks(20)], 19, { success: 1, overflows: 19 });
+    assert.deepEqual(lostMovedDelayed(verdict([start, end], [], true)), [19, 20, 0]);
+  });
+
+  test("hides no loss: what was not let pass, what did not overflow, what was no ACK", () => {
+    const beside = statusOf([acks(63)], 48, { success: 20, overflows: 43 });
+    assert.deepEqual(lostMovedDelayed(verdict([start, beside])), [5, 20, 43]);
+    // SYNs overflow as well: the program let only 23 pass that the kernel did not migrate.
+    const syns = statusOf([acks(43)], 48, { success: 20, overflows: 1000 });
+    assert.deepEqual(lostMovedDelayed(verdict([start, syns])), [25, 20, 23]);
+    const closed = groupStatus({ decisions: [selected(3)] });
+    const race = statusOf([closed], 3, { overflows: 1000 });
+    assert.deepEqual(lostMovedDelayed(verdict([start, race])), [3, 3, 0]);
+  });
+
+  test("hides no loss at another time than the overflows", () => {
+    const overflow = statusOf([acks(0)], 0, { overflows: 1000 });
+    const later = statusOf([acks(5)], 5, { overflows: 1000 });
+    assert.deepEqual(lostMovedDelayed(verdict([start, overflow, later])), [5, 5, 0]);
+  });
+
+  test("of a group that is not measured does not make fewer of those that migrated", () => {
+    const other = (count: number) =>
+      groupStatus({
+        name: "other",
+        programId: 2,
+        port: 81,
+        decisions: [selected(count, "handshake_ack")],
+      });
+    const mine = groupStatus({ decisions: [selected(4)] });
+    const readings = [
+      statusOf([groupStatus({}), other(0)], 0),
+      statusOf([mine, other(9)], 9, { success: 4, overflows: 9 }),
+    ];
+    assert.deepEqual(lostMovedDelayed(verdict(readings, [":80"])), [0, 4, 9]);
   });
 });
 
@@ -178,7 +262,40 @@ describe("the text", () => {
       "    handshake_ack         0       0        0  3 (gone 3)",
       "  migrated to generation 2 (newest): 140, by the kernel's hash: 3",
       "  new connections: 40",
-      "0 lost of 143 connections that migrated",
+      "ok: 0 lost of 143 connections that migrated",
+    ]);
+  });
+
+  test("says that nothing had to migrate; ok only if the command ended well", () => {
+    const after = groupStatus({});
+    const last = (change: Partial<RunReport>) =>
+      outcomeText(outcome(change, after)).split("\n").at(-1);
+    assert.equal(last({}), "ok: no connection had to migrate");
+    const ending = { code: 7, signal: null };
+    assert.equal(last({ ending }), "no connection had to migrate");
+  });
+
+  test("says what was held and reset", () => {
+    const holds = holdCounts({ connections: { handed_over: 0, reset: 1 } });
+    const text = outcomeText(outcome({}, groupStatus({ holds }), 3));
+    assert.deepEqual(text.split("\n").slice(1), [
+      "  no connection had to migrate",
+      "  lost: 1 held connection was reset",
+      "netns 7: 2 could not migrate: no listener was left, or the kernel failed",
+      "failed: 3 lost of 3 connections that had to migrate: --max-lost allows 0",
+    ]);
+  });
+
+  test("says what was delayed", () => {
+    const after = groupStatus({ decisions: [selected(25, "handshake_ack")] });
+    const readings = [
+      statusOf([groupStatus({})], 0),
+      statusOf([after], 5, { success: 20, overflows: 5 }),
+    ];
+    const text = outcomeText(outcome({ verdict: verdict(readings) }, after));
+    assert.deepEqual(text.split("\n").slice(-2), [
+      "netns 7: final ACKs found an accept queue full 5 times: delayed, not lost",
+      "ok: 0 lost of 20 connections that migrated",
     ]);
   });
 
@@ -192,7 +309,7 @@ describe("the text", () => {
       "netns 7: 2 could not migrate: no listener was left, or the kernel failed",
       "not settled after 32s; 0.0.0.0:80 has 3 queued, 1 half-open",
       "the command ended by SIGTERM",
-      "6 lost of 6 connections that had to migrate: --max-lost allows 0",
+      "failed: 6 lost of 6 connections that had to migrate: --max-lost allows 0",
     ]);
   });
 });

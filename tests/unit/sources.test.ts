@@ -65,6 +65,13 @@ test("another class replaces the entry, and what is not kept is removed", () => 
   for (const number of [1, 2]) sources.set({ cookie: 7n, slot: 1025, class: number });
   sources.set({ cookie: 8n, slot: 3, class: 1 });
   assert.deepEqual(table.find(7n), { row: 1026, class: 2 });
+  assert.deepEqual(
+    sources.all().toSorted((a, b) => Number(a.cookie - b.cookie)),
+    [
+      { cookie: 7n, slot: 1025, class: 2 },
+      { cookie: 8n, slot: 3, class: 1 },
+    ],
+  );
   assert.equal(table.words.filter((word) => word !== 0n).length, 2);
   sources.keep(new Set([8n]));
   assert.equal(table.find(7n), null);

@@ -12,9 +12,10 @@ const slot = (number: number, rest: Partial<Slot> = {}): Slot => ({
   cookie: BigInt(number + 1),
   openedMs: 0,
   closedMs: null,
-  optionsDigest: 7n,
+  optionsDigest: 8n,
   generation: 1,
   class: 1,
+  incomingCpu: -1,
   drained: false,
   ...rest,
 });
@@ -52,6 +53,19 @@ describe("--settings", () => {
     for (const settings of ["prefer", "strict", "ignore"] as const) {
       assert.deepEqual(chooseTargets(THREE, { ...POLICY, settings }).syn, []);
     }
+  });
+});
+
+describe("beside listeners without a slot", () => {
+  const choose = (slots: readonly Slot[], policy: Partial<Policy> = {}) =>
+    chooseTargets(slots, { ...POLICY, ...policy }, false);
+  test("nothing is chosen for new connections: the kernel's hash reaches all", () => {
+    assert.deepEqual(choose(THREE, { route: "newest" }).syn, []);
+    const drained = choose([slot(0, { drained: true })]);
+    assert.deepEqual([drained.syn, drained.refuse], [[], false]);
+  });
+  test("except beside a standby, which would get a share", () => {
+    assert.deepEqual(choose(THREE, { hold: HOLD }).syn.toSorted(), [0, 1, 2, 3, 4]);
   });
 });
 
@@ -96,4 +110,38 @@ describe("drained listeners", () => {
 test("beside a standby every target is named", () => {
   const slots = [slot(0), slot(1)];
   assert.deepEqual(chooseTargets(slots, { ...POLICY, hold: HOLD }).syn, [0, 1]);
+});
+
+describe("listeners that prefer a CPU", () => {
+  const on = (number: number, incomingCpu: number, rest: Partial<Slot> = {}) =>
+    slot(number, { incomingCpu, ...rest });
+  const local = (slots: readonly Slot[], policy: Partial<Policy>) => {
+    const { syn, byCpu } = chooseTargets(slots, { ...POLICY, ...policy });
+    return { syn, byCpu };
+  };
+
+  test("stand side by side, each CPU's together", () => {
+    const slots = [on(0, 1), on(1, -1), on(2, 0), on(3, 1), on(4, 70)];
+    assert.deepEqual(local(slots, { hold: HOLD }), {
+      syn: [1, 2, 0, 3, 4],
+      byCpu: [
+        { cpu: 0, from: 1, count: 1 },
+        { cpu: 1, from: 2, count: 2 },
+        { cpu: 70, from: 4, count: 1 },
+      ],
+    });
+  });
+
+  test("if they are targets", () => {
+    const slots = [on(0, 0), on(1, 0, { drained: true }), on(2, 0, { generation: 2 })];
+    assert.deepEqual(local(slots, {}).byCpu, [{ cpu: 0, from: 0, count: 2 }]);
+    assert.deepEqual(local(slots, { route: "newest" }), {
+      syn: [2],
+      byCpu: [{ cpu: 0, from: 0, count: 1 }],
+    });
+  });
+
+  test("are the kernel's to find while it chooses", () => {
+    assert.deepEqual(local([on(0, 0), on(1, 1)], {}), { syn: [], byCpu: [] });
+  });
 });

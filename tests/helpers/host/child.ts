@@ -62,10 +62,10 @@ export class Child implements AsyncDisposable {
     if (this.#running) this.#process.kill(signal);
   }
 
-  /** Sends `signal`, and SIGKILL after 20 s; returns how the process ended. */
+  /** Sends `signal`, and SIGKILL after a minute; returns how the process ended. */
   async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<number | string> {
     this.kill(signal);
-    const killer = setTimeout(() => this.kill("SIGKILL"), 20_000);
+    const killer = setTimeout(() => this.kill("SIGKILL"), 60_000);
     try {
       return await this.exited;
     } finally {
@@ -104,15 +104,22 @@ export async function started<T extends AsyncDisposable>(
   }
 }
 
-/** Returns the next message of a forked child. @throws Error if the child ends first */
+/**
+ * Returns the next message of a forked child. The end of the channel, not "exit", says that there
+ * is none: a message may still be unread when the child is reaped.
+ * @throws Error if the child ends first
+ */
 export async function message(child: ChildProcess): Promise<unknown> {
   const decided = new AbortController();
   const { signal } = decided;
+  const ended = () =>
+    new Error(`${child.spawnargs.at(1)} ended with ${child.exitCode ?? child.signalCode}`);
+  if (!child.connected) throw ended();
   try {
-    const ended = once(child, "exit", { signal }).then(([code]) => {
-      throw new Error(`${child.spawnargs.at(1)} ended with ${code}`);
+    const disconnected = once(child, "disconnect", { signal }).then(() => {
+      throw ended();
     });
-    return (await Promise.race([once(child, "message", { signal }), ended]))[0];
+    return (await Promise.race([once(child, "message", { signal }), disconnected]))[0];
   } finally {
     decided.abort();
   }

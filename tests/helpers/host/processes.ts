@@ -7,6 +7,18 @@ export function childrenOf(pid: number): number[] {
   return text.split(" ").filter(Boolean).map(Number);
 }
 
+/** Returns the name of a process; undefined if it has ended. */
+export function commOf(pid: number): string | undefined {
+  return read(`/proc/${pid}/comm`)?.trim();
+}
+
+/** Returns the CPU time of a process, ms: utime and stime of proc_pid_stat(5), in ticks of 10 ms. */
+export function cpuMs(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
 /** Whether every thread has ended, and so closed its files. A zombie counts as ended. */
 export function ended(pid: number): boolean {
   return threadsAre(pid, "Z");

@@ -1,6 +1,7 @@
 /** Reads from the kernel which connections a server has accepted: the server need not cooperate. */
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
+import { until } from "../until.ts";
 
 const run = promisify(execFile);
 /** One line of ss: state, two queue lengths, the server's address, the client's, details. */
@@ -24,4 +25,12 @@ export async function connectionsWith(port: number): Promise<Connections> {
     (inode === "0" ? waiting : accepted).add(Number(client));
   }
   return { accepted, waiting };
+}
+
+/** Waits until so many connections are queued; returns how many are. */
+export async function queued(port: number, count: number): Promise<number> {
+  return until(`${count} connections are queued`, async () => {
+    const { waiting } = await connectionsWith(port);
+    return waiting.size >= count ? waiting.size : null;
+  });
 }

@@ -4,12 +4,6 @@ import { fileURLToPath } from "node:url";
 
 export const BIN = fileURLToPath(new URL("../../../cli/bin.js", import.meta.url));
 
-/**
- * Confines attach to the network namespace of the tests: a SPEC without --netns covers the whole
- * host.
- */
-export const HERE = ["--netns", "/proc/self/ns/net"] as const;
-
 export interface Run {
   readonly code: number | null;
   readonly stdout: string;
@@ -28,8 +22,7 @@ export function runCli(
   under: readonly string[] = [],
   killAfterMs = PATIENCE_MS,
 ): Promise<Run> {
-  const confined = args[0] === "attach" && !args.includes("--netns") ? [...args, ...HERE] : args;
-  const [command = process.execPath, ...rest] = [...under, process.execPath, BIN, ...confined];
+  const [command = process.execPath, ...rest] = [...under, process.execPath, BIN, ...args];
   const child = spawn(command, rest, { stdio: ["ignore", "pipe", "pipe"] });
   let stdout = "";
   let stderr = "";

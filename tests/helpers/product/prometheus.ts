@@ -11,21 +11,35 @@ export interface Sample {
   value: number;
 }
 
+/** A time series of a range query. */
+export interface Series {
+  readonly metric: Readonly<Record<string, string>>;
+  readonly points: readonly (readonly [seconds: number, value: number])[];
+}
+
+/** How a target is scraped, and which rules are evaluated. */
+export interface PrometheusOptions {
+  /** Files of rules. */
+  readonly rules?: readonly string[];
+  /** More keys of the scrape config, such as `basic_auth`. */
+  readonly scrape?: object;
+}
+
 export class Prometheus implements AsyncDisposable {
   readonly #dir = new TempDir();
   readonly #child: Child;
 
-  private constructor(target: URL) {
+  private constructor(target: URL, { rules = [], scrape = {} }: PrometheusOptions) {
     const config = this.#dir.file("prometheus.json"); // YAML is a superset of JSON
     const job = {
       job_name: "reuseport-migrate",
       metrics_path: target.pathname,
+      scheme: target.protocol.slice(0, -1),
       static_configs: [{ targets: [target.host] }],
+      ...scrape,
     };
-    writeFileSync(
-      config,
-      JSON.stringify({ global: { scrape_interval: "500ms" }, scrape_configs: [job] }),
-    );
+    const global = { scrape_interval: "500ms", evaluation_interval: "500ms" };
+    writeFileSync(config, JSON.stringify({ global, rule_files: rules, scrape_configs: [job] }));
     mkdirSync(this.#dir.file("data"));
     const args = [
       `--config.file=${config}`,
@@ -36,8 +50,8 @@ export class Prometheus implements AsyncDisposable {
     this.#child = new Child("prometheus", args, this.#dir.file("log"));
   }
 
-  static async start(metricsUrl: string): Promise<Prometheus> {
-    const prometheus = new Prometheus(new URL(metricsUrl));
+  static async start(metricsUrl: string, options: PrometheusOptions = {}): Promise<Prometheus> {
+    const prometheus = new Prometheus(new URL(metricsUrl), options);
     const isReady = async () => {
       const response = await fetch(`${URL_BASE}/-/ready`).catch(() => undefined);
       return response?.ok ?? false;
@@ -47,12 +61,30 @@ export class Prometheus implements AsyncDisposable {
 
   /** Runs an instant query. */
   async query(expression: string): Promise<Sample[]> {
-    const query = new URLSearchParams({ query: expression });
-    const response = await fetch(`${URL_BASE}/api/v1/query?${query}`);
-    const { data } = (await response.json()) as {
-      data: { result: { metric: Record<string, string>; value: [number, string] }[] };
-    };
-    return data.result.map(({ metric, value }) => ({ metric, value: Number(value[1]) }));
+    const { result } = await ask<{
+      result: { metric: Record<string, string>; value: [number, string] }[];
+    }>("query", { query: expression });
+    return result.map(({ metric, value }) => ({ metric, value: Number(value[1]) }));
+  }
+
+  /** Runs a query for every half second between two times, in seconds. */
+  async queryRange(query: string, start: number, end: number): Promise<Series[]> {
+    const { result } = await ask<{
+      result: { metric: Record<string, string>; values: [number, string][] }[];
+    }>("query_range", { query, start: `${start}`, end: `${end}`, step: "0.5" });
+    return result.map(({ metric, values }) => ({
+      metric,
+      points: values.map(([seconds, value]) => [seconds, Number(value)] as const),
+    }));
+  }
+
+  /** Returns the names of the alerts that fire. */
+  async firing(): Promise<Set<string>> {
+    const { alerts } = await ask<{
+      alerts: { labels: { alertname: string }; state: string }[];
+    }>("alerts");
+    const fire = alerts.filter(({ state }) => state === "firing");
+    return new Set(fire.map(({ labels }) => labels.alertname));
   }
 
   until(what: string, condition: () => Promise<boolean>): Promise<void> {
@@ -63,6 +95,18 @@ export class Prometheus implements AsyncDisposable {
     await this.#child.stop("SIGTERM").catch(() => {});
     this.#dir[Symbol.dispose]();
   }
+}
+
+/** Asks the HTTP API. @throws with Prometheus' own sentence */
+async function ask<T>(path: string, parameters: Record<string, string> = {}): Promise<T> {
+  const response = await fetch(`${URL_BASE}/api/v1/${path}?${new URLSearchParams(parameters)}`);
+  const { status, error, data } = (await response.json()) as {
+    status: string;
+    error?: string;
+    data: T;
+  };
+  if (status !== "success") throw new Error(`${error}: ${JSON.stringify(parameters)}`);
+  return data;
 }
 
 /**

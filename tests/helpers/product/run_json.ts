@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { runCli } from "./cli.ts";
 
 export interface GroupOutcome {
-  readonly came: boolean;
-  readonly gone: boolean;
+  readonly attached_meanwhile: boolean;
+  readonly detached_meanwhile: boolean;
   readonly decisions: readonly {
     readonly stage: string;
     readonly outcome: string;
@@ -18,6 +18,8 @@ export interface GroupOutcome {
   }[];
   readonly moved_into_older_or_gone: number;
   readonly moved_by_kernel: number;
+  /** Connections that a standby held and that were reset. */
+  readonly reset: number;
 }
 
 export interface RunOutcome {
@@ -26,6 +28,7 @@ export interface RunOutcome {
   readonly lost: number;
   readonly moved: number;
   readonly held: number;
+  readonly delayed: number;
   readonly settled: string;
   readonly groups: readonly GroupOutcome[];
   readonly namespaces: readonly { readonly dropped: number; readonly failed: number | null }[];

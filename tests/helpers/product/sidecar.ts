@@ -1,12 +1,12 @@
 /** `reuseport-migrate attach` in its own process, as users run it, and its metrics. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { promisify } from "node:util";
 import type { Stage } from "../../../loader/core/abi.ts";
 import { Child, started, TempDir } from "../host/child.ts";
 import { until } from "../until.ts";
-import { BIN, HERE } from "./cli.ts";
+import { BIN } from "./cli.ts";
 
 const run = promisify(execFile);
 const PINS = "/sys/fs/bpf/reuseport-migrate";
@@ -15,28 +15,43 @@ const PINS = "/sys/fs/bpf/reuseport-migrate";
 export type Migrated = Record<Exclude<Stage, "syn">, number>;
 
 export class SidecarProcess implements AsyncDisposable {
+  /** Its command; another copy of the product is an upgrade at the next {@link start}. */
+  bin = BIN;
+  readonly #under: readonly string[];
   readonly #args: readonly string[];
   readonly #dir = new TempDir();
   #child: Child | undefined;
   #starts = 0;
   #metricsUrl = "";
 
-  private constructor(args: readonly string[]) {
+  private constructor(under: readonly string[], args: readonly string[]) {
+    this.#under = under;
     this.#args = args;
   }
 
   /** Starts `attach ARGS`; returns when it is ready. */
-  static async attach(...args: string[]): Promise<SidecarProcess> {
-    const sidecar = new SidecarProcess(args);
+  static attach(...args: string[]): Promise<SidecarProcess> {
+    return SidecarProcess.attachUnder([], ...args);
+  }
+
+  /** Starts it by a command that starts another command. */
+  static attachUnder(under: readonly string[], ...args: string[]): Promise<SidecarProcess> {
+    const sidecar = new SidecarProcess(under, args);
     return started(sidecar, sidecar.start());
   }
 
-  /** Starts it, or starts it again, and waits for its READY line. */
-  async start(): Promise<void> {
+  /** Starts it, or starts it again, and waits for nothing. */
+  spawn(): Child {
     const log = this.#dir.file(`log-${++this.#starts}`);
-    const child = new Child(BIN, ["attach", ...this.#args, ...HERE], log);
-    this.#child = child;
-    const ready = /^READY .*metrics=(\S+)$/m;
+    const [command = "", ...args] = [...this.#under, this.bin, "attach", ...this.#args];
+    this.#child = new Child(command, args, log);
+    return this.#child;
+  }
+
+  /** As {@link spawn}, and waits for its READY line. */
+  async start(): Promise<void> {
+    const child = this.spawn();
+    const ready = /^(?:READY .*metrics=|\{.*"event":"ready",.*"metrics":")([^\s"]+)"?\}?$/m;
     await child.until("READY", () => ready.test(child.output()));
     this.#metricsUrl = ready.exec(child.output())?.[1] ?? "";
   }
@@ -63,6 +78,17 @@ export class SidecarProcess implements AsyncDisposable {
     await until(`${event} is logged ${times} times`, () => count() >= times);
   }
 
+  /** Returns what it printed since its last start. */
+  output(): string {
+    return this.#child?.output() ?? "";
+  }
+
+  /** Returns what it printed since its first start. */
+  allOutput(): string {
+    const logs = Array.from({ length: this.#starts }, (_, i) => this.#dir.file(`log-${i + 1}`));
+    return logs.map((log) => `${readFileSync(log, "utf8")}`).join("-- started again\n");
+  }
+
   /** Returns its warnings since its last start. */
   warnings(): string[] {
     const lines = this.#child?.output().split("\n") ?? [];
@@ -75,9 +101,15 @@ export class SidecarProcess implements AsyncDisposable {
     assert.equal(existsSync(PINS), false, `${PINS} is left behind`);
   }
 
+  /** Ends it with SIGTERM; asserts that its pins stay in force. @requires the option `--keep` */
+  async leave(): Promise<void> {
+    assert.equal(await this.#child?.stop("SIGTERM"), 0, this.#child?.output());
+    assert.equal(existsSync(PINS), true, `${PINS} has been removed`);
+  }
+
   /** Ends it with SIGKILL, as the out-of-memory killer does; its pins stay in force. */
   async kill(): Promise<void> {
-    assert.equal(await this.#child?.stop("SIGKILL"), "SIGKILL");
+    assert.equal(await this.#child?.stop("SIGKILL"), "SIGKILL", this.#child?.output());
     assert.equal(existsSync(PINS), true, `${PINS} has been removed`);
   }
 
@@ -116,12 +148,16 @@ export function migrated(text: string): Migrated {
 
 /** Returns the number of holds of a service that were started, and that ended with each result. */
 export function holds(text: string, service: string): Record<string, number> {
-  const found: Record<string, number> = { started: 0, handed_over: 0, expired: 0, released: 0 };
-  for (const [labels, value] of samples(text, "reuseport_migrate_holds_total")) {
-    const result = /result="(\w+)"/.exec(labels)?.[1];
-    if (result && labels.includes(`service="${service}"`)) {
-      found[result] = (found[result] ?? 0) + value;
+  const of = (metric: string, result = "") => {
+    let sum = 0;
+    for (const [labels, value] of samples(text, `reuseport_migrate_${metric}`)) {
+      if (labels.includes(result) && labels.includes(`service="${service}"`)) sum += value;
     }
-  }
-  return found;
+    return sum;
+  };
+  const ends = ["handed_over", "expired", "released"].map((result) => [
+    result,
+    of("holds_total", `result="${result}"`),
+  ]);
+  return { started: of("holds_started_total"), ...Object.fromEntries(ends) };
 }

@@ -34,7 +34,12 @@ export class ConfiguredSidecar implements AsyncDisposable {
     const attach = [process.execPath, BIN, "attach", "--config", this.file];
     const child = new Child("env", [notify, ...attach], this.#dir.file("log"));
     this.#child = child;
-    await child.until("READY", () => /^READY /m.test(child.output()));
+    await child.until("READY", () => /"event":"ready"/.test(child.output()));
+  }
+
+  get pid(): number {
+    assert.ok(this.#child);
+    return this.#child.pid;
   }
 
   /** Writes the config file as JSON, which is YAML. */

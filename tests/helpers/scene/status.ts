@@ -1,6 +1,7 @@
 /** Reads the status of one group, in the form that tests compare. */
 import assert from "node:assert/strict";
 import { readStatus } from "../../../loader/index.ts";
+import { Observer } from "../../../loader/observe/observer.ts";
 
 export type GroupStatus = ReturnType<typeof readStatus>["groups"][number];
 
@@ -34,4 +35,11 @@ export function listenerOf(group: GroupStatus, cookie: string): GroupStatus["lis
   const found = group.listeners.find((listener) => String(listener.cookie) === cookie);
   assert.ok(found, `listener ${cookie} is not in status`);
   return found;
+}
+
+/** Returns the id of the program that is attached to the group of a port; null: none. */
+export function programOn(port: number): number | null {
+  using observer = new Observer();
+  const listeners = observer.read().listeners.filter(({ key }) => key.port === port);
+  return listeners[0]?.programId ?? null;
 }

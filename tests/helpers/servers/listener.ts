@@ -9,7 +9,8 @@ import { forkUnder } from "../host/fork.ts";
 export interface SocketOption {
   readonly level: number;
   readonly name: number;
-  readonly value: number;
+  /** An int, or the option's bytes. */
+  readonly value: number | readonly number[];
 }
 
 export interface ListenOptions {

@@ -13,7 +13,8 @@ import { echoWithPid } from "./pid_echo.ts";
 const servers = new Map<number, Server>();
 
 function setOption(fd: number, { level, name, value }: SocketOption): void {
-  libc.setsockopt(fd, level, name, value);
+  if (typeof value === "number") libc.setsockopt(fd, level, name, value);
+  else libc.setsockoptBytes(fd, level, name, Buffer.from(value));
 }
 
 function open(o: ListenOptions): { fd: number; cookie: string } {

@@ -1,0 +1,36 @@
+# Packages: a deb and a tar.gz, which carry their own Node, and the npm package (docs/INSTALL.md).
+VERSION := $(shell sed -n 's/^  "version": "\(.*\)",/\1/p' package.json)
+DEB_VERSION ?= $(VERSION)-1
+PACKAGES := dist/packages
+NODE_RUNTIME := packaging/node/node_modules/.package-lock.json
+# All times in packages: that of the commit, so that the same tree makes the same bytes.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)
+deb tarball npm-package release test-packages: export SOURCE_DATE_EPOCH := $(SOURCE_DATE_EPOCH)
+
+.PHONY: deb tarball npm-package release
+deb: build $(NODE_RUNTIME) deps-package ## Debian package with its own Node: dist/packages/*.deb
+	packaging/stage.sh dist/stage/deb /usr
+	packaging/debian/build.sh dist/stage/deb '$(DEB_VERSION)' $(PACKAGES)
+
+tarball: build $(NODE_RUNTIME) deps-package ## the same for other distributions: tar.gz with install.sh
+	packaging/stage.sh dist/stage/tarball /usr/local
+	packaging/tarball/build.sh dist/stage/tarball '$(VERSION)' $(PACKAGES)
+
+npm-package: build ## npm package, which uses the host's Node
+	@mkdir -p $(PACKAGES)
+	npm pack --silent --ignore-scripts --pack-destination $(PACKAGES)
+
+release: deps-package ## all packages, SBOM and SHA256SUMS, anew in dist/packages
+	rm -rf $(PACKAGES)
+	$(MAKE) --no-print-directory deb tarball npm-package
+	node dist/packaging/bundled/write_sbom.js >$(PACKAGES)/reuseport-migrate-$(VERSION).cdx.json
+	cd $(PACKAGES) && sha256sum reuseport-migrate* >SHA256SUMS
+
+.PHONY: test-packages
+test-packages: export REQUIRE_KERNEL_TESTS = 1
+test-packages: root deps-sandbox deps-package deps-packages-test deb tarball npm-package ## the packages on Debian 12 and 13, built twice, lintian, completions (root, under 15 minutes)
+	$(NODE_TEST) $(call tests_in,packages)
+
+$(NODE_RUNTIME): packaging/node/package-lock.json
+	cd packaging/node && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@

@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=1 --v8-pool-size=1
+#!/usr/bin/env -S node --max-semi-space-size=1 --v8-pool-size=1 --no-sparkplug
 /** Runs the command line with this process: its streams, signals and exit code. */
 import { writeFileSync } from "node:fs";
 import { getPriority, setPriority } from "node:os";

@@ -1,6 +1,6 @@
 /** Metrics of the process itself, under the names that Prometheus' client libraries use. */
 import { readdirSync, readFileSync, statSync } from "node:fs";
-import { Counter, Gauge, Registry } from "prom-client";
+import { Counter, Gauge, Registry } from "./prom_client.ts";
 
 const MEMORY = [
   ["process_resident_memory_bytes", "Resident memory size in bytes.", "VmRSS"],

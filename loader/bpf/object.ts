@@ -7,6 +7,7 @@ import { Owned, requireFreeFds } from "../owned.ts";
 import { checkPtr, checkRet } from "../sys/check.ts";
 import * as guard from "../sys/guard.ts";
 import * as bpf from "../sys/libbpf.ts";
+import { trimMemoryLater } from "../sys/own_process.ts";
 import { takeMessages } from "../sys/print.ts";
 import { BpfLink } from "./link.ts";
 import { BpfMap } from "./map.ts";
@@ -114,6 +115,7 @@ export class BpfObject implements Disposable {
     requireFreeFds(LOAD_FDS);
     try {
       checkRet("bpf_object__load", bpf.bpf_object__load(this.#object));
+      trimMemoryLater(); // libbpf has read the kernel's BTF, which is large
     } catch (cause) {
       const log = takeMessages();
       if (hasCode(cause, "EPERM")) {

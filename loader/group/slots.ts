@@ -18,6 +18,7 @@ const FIRST = 16;
 export class SlotTable {
   readonly #map: BpfMap;
   #count = FIRST;
+  /** What was decoded, in memory of its own: a few bytes of a pool keep all of it. */
   #bytes: Buffer = Buffer.alloc(0);
   #records: readonly SlotRecord[] = [];
   #known = false;
@@ -43,7 +44,8 @@ export class SlotTable {
       const record = decodeSlot(bytes, number);
       if (record) records.push(record);
     }
-    this.#bytes = bytes;
+    if (this.#bytes.length !== bytes.length) this.#bytes = Buffer.allocUnsafeSlow(bytes.length);
+    bytes.copy(this.#bytes);
     this.#records = records;
     return records;
   }

@@ -7,13 +7,14 @@ import { findCgroup2 } from "../host/cgroup.ts";
 import { openFilesLimit } from "../host/open_files.ts";
 import { watchHangs } from "../lender/hangs.ts";
 import { keepLender } from "../lender/lender.ts";
-import type { Journal } from "../log.ts";
+import type { Journal, Log } from "../log.ts";
 import type { ManagedGroup } from "../manage/managed_group.ts";
 import { BindEvents, type Bound } from "../observe/bind_events.ts";
 import { Observer } from "../observe/observer.ts";
 import { Owned } from "../owned.ts";
 import type { Service } from "../service/service.ts";
 import { STORE_LIMITS } from "../store/limits.ts";
+import type { StoreServer } from "../store/server.ts";
 import { ManagedGroups } from "./managed_groups.ts";
 import { Reconciler } from "./reconciler.ts";
 import type { HostOptions } from "./sidecar_options.ts";
@@ -61,6 +62,17 @@ export function openRunning(
   };
   const state = { watching: null, events: null, isClosing: false, releaseLender };
   return own.release({ pinTree, observer, groups, wakeups, reconciler, ...state });
+}
+
+/** Opens the store that the options ask for; null if they do not, or if the sidecar closes. */
+export async function openStore(
+  running: Running,
+  { store }: HostOptions,
+  log: Log,
+): Promise<StoreServer | null> {
+  if (!store) return null;
+  const { StoreServer } = await import("../store/server.ts"); // most sidecars run none
+  return running.isClosing ? null : new StoreServer(store, log);
 }
 
 /** Limits of the number of groups, unless others are given. */

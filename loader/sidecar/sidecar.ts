@@ -8,10 +8,10 @@ import { type OwnedMatch, ServicesByPort } from "../service/ownership.ts";
 import { Service, type ServiceOptions } from "../service/service.ts";
 import { diffServices, type Reloaded } from "../service/service_diff.ts";
 import { UnmatchedSpecs } from "../service/unmatched.ts";
-import { StoreServer } from "../store/server.ts";
+import type { StoreServer } from "../store/server.ts";
 import { trimMemory } from "../sys/own_process.ts";
 import { RECONCILE_MS } from "./poll_schedule.ts";
-import { detachGroups, openBindEvents, openRunning, type Running } from "./running.ts";
+import { detachGroups, openBindEvents, openRunning, openStore, type Running } from "./running.ts";
 import type { ReconcilerEvents, ServicesOptions, SidecarOptions } from "./sidecar_options.ts";
 import { sidecarStatus } from "./sidecar_status.ts";
 import { takeOnAtStart } from "./startup.ts";
@@ -52,7 +52,8 @@ export class Sidecar implements AsyncDisposable {
     this.#running = running;
     const { pinTree, observer, groups } = running;
     try {
-      this.#store = this.#options.store ? new StoreServer(this.#options.store, this.#log) : null;
+      this.#store = await openStore(running, this.#options, this.#log);
+      if (running.isClosing) return;
       for (const service of this.#services) service.locate();
       const refused: unknown[] = [];
       const takeOn = (match: OwnedMatch) => {
@@ -93,7 +94,7 @@ export class Sidecar implements AsyncDisposable {
     const running = this.#use();
     this.#listen(running);
     running.watching = running.reconciler.run(events);
-    trimMemory(); // libbpf has read the kernel's BTF, which is large, for each program
+    trimMemory(); // of the start, at once
     void this.#probeWakeups(running);
   }
 

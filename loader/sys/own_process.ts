@@ -90,6 +90,16 @@ export function trimMemory(): void {
   }
 }
 
+/** Time after the last call of {@link trimMemoryLater}, ms: V8 has then freed what a start left. */
+const TRIM_MS = 60_000;
+let trimming: NodeJS.Timeout | null = null;
+
+/** Calls {@link trimMemory} a minute after the last call of this function. */
+export function trimMemoryLater(): void {
+  trimming ??= setTimeout(trimMemory, TRIM_MS).unref();
+  trimming.refresh();
+}
+
 /** Calls _exit(2), which runs no destructors and joins no threads. */
 export function exitImmediately(code: number): never {
   koffi.load(null).func("void _exit(int code)")(code);

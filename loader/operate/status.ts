@@ -6,6 +6,7 @@ import type { GroupLimits } from "../core/group_budget.ts";
 import { leftMs } from "../core/hold_step.ts";
 import {
   type GroupKey,
+  isSelectable,
   type Listener,
   NO_QUEUES,
   type Owner,
@@ -18,7 +19,7 @@ import { chooseTargets, type Role, rolesOf } from "../core/targets.ts";
 import { countsSince, type Decision, NO_COUNTS, type SlotCounts } from "../group/counters.ts";
 import type { Group } from "../group/group.ts";
 import type { HoldCounts } from "../group/hold_record.ts";
-import { placeable, splitStandby } from "../hold/members.ts";
+import { splitStandby } from "../hold/members.ts";
 import { differingClasses, type OptionDifference } from "../manage/option_differences.ts";
 import type { KernelMigrations } from "../net/kernel_migrations.ts";
 import { netnsLabel } from "../observe/netns_label.ts";
@@ -144,7 +145,7 @@ export function groupStatus(group: Group, context: GroupContext): GroupStatus {
   const split = splitStandby(group, members);
   const listening = new Set(split.listeners.map(({ cookie }) => cookie));
   // What a plan for these listeners would choose.
-  const isComplete = placeable(group, members).length <= record.slots;
+  const isComplete = split.listeners.filter(isSelectable).length <= record.slots;
   const targets = chooseTargets(slotsNow(slots, listening, boottimeMs()), record, isComplete);
   const roleOf = rolesOf(targets);
   const open = { out: 0, into: 0 };

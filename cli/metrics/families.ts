@@ -1,7 +1,6 @@
 /**
- * Metric families in the Prometheus text format: the values of one scrape, written down. Counter
- * and
- * Gauge of a client library add up values and hash label sets; the kernel has the sums already.
+ * Metric families in the Prometheus text format: the values of one scrape, written down.
+ * Counter and Gauge of a client library add up values and hash label sets; the kernel has the sums already.
  */
 
 import { printable } from "../../loader/printable.ts";
@@ -18,7 +17,11 @@ export function labelText(labels: Labels): string {
   return pairs.join(",");
 }
 
+/** What needs no escape: nearly every value. */
+const PLAIN = /^[\w.:/-]*$/;
+
 function escapeLabel(value: string): string {
+  if (PLAIN.test(value)) return value;
   const text = printable(value); // which has no line break
   if (!/[\\"]/.test(text)) return text;
   return text.replaceAll("\\", "\\\\").replaceAll('"', '\\"');

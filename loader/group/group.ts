@@ -7,7 +7,6 @@ import type { Slot } from "../core/slot.ts";
 import type { Targets } from "../core/targets.ts";
 import { AbiMismatchError } from "../errors.ts";
 import { Owned } from "../owned.ts";
-import { carryOver } from "./carry_over.ts";
 import { Counts, type SlotCounts, slotCounts, wordsOf } from "./counters.ts";
 import { GroupInstance } from "./group_instance.ts";
 import { decodeGroup, differencesOf, encodeGroup, type GroupRecord } from "./group_record.ts";
@@ -158,11 +157,11 @@ export class Group implements Disposable {
   }
 
   get holdCounts(): HoldCounts {
-    return holdRecord.decodeHoldCounts(this.#instance.maps.hold_counts.lookup(0));
+    return this.#instance.holdCounts.read(this.#record.hold !== null);
   }
 
   setHoldCounts(holds: HoldCounts): void {
-    this.#instance.maps.hold_counts.update(0, holdRecord.encodeHoldCounts(holds));
+    this.#instance.holdCounts.write(holds);
   }
 
   /** The sockmap, for the lender. */
@@ -232,7 +231,7 @@ export class Group implements Disposable {
    * @returns copies what has been counted since the last time
    */
   carryOver(next: Group): () => void {
-    return carryOver(this.#instance, next.#instance);
+    return this.#instance.carryOver(next.#instance);
   }
 
   /** Continues with the instance of `next`, which is left with none. Closes its own. */

@@ -8,6 +8,7 @@ import { LAYOUT, OUTCOMES } from "../core/abi.ts";
 import { cpuCounters } from "../core/map_shapes.ts";
 import { Owned } from "../owned.ts";
 import { addWords, Counters, MIGRATION_CELLS } from "./counters.ts";
+import { HoldCountsMap } from "./hold_counts_map.ts";
 import { MoveEvents } from "./move_events.ts";
 import type { GroupPins } from "./pins.ts";
 import { PlanTable } from "./plan_table.ts";
@@ -38,6 +39,7 @@ export class GroupInstance implements Disposable {
   readonly plan: PlanTable;
   readonly counters: Counters;
   readonly moveEvents: MoveEvents;
+  readonly holdCounts: HoldCountsMap;
   readonly #own: Disposable;
 
   /** Takes ownership of the pins. */
@@ -53,6 +55,7 @@ export class GroupInstance implements Disposable {
     this.plan = new PlanTable(maps, sizes);
     this.counters = new Counters(maps.control, this.capacity);
     this.moveEvents = new MoveEvents(maps);
+    this.holdCounts = new HoldCountsMap(maps.hold_counts);
     this.#own = own.move();
   }
 
@@ -66,6 +69,7 @@ export class GroupInstance implements Disposable {
     this.slots.invalidate();
     this.sources.invalidate();
     this.plan.invalidate();
+    this.holdCounts.invalidate();
   }
 
   programInfo(): ProgramInfo {
@@ -97,7 +101,41 @@ export class GroupInstance implements Disposable {
     rows.add((1 + this.capacity) * ROW, migrations.subarray(-MIGRATION_CELLS));
   }
 
+  /**
+   * Copies slots, sources, standby, holds and counts to the larger instance that is going to replace
+   * it. Listeners and plan are not copied: they are applied.
+   * @returns copies what has been counted since the last time
+   */
+  carryOver(to: GroupInstance): () => void {
+    to.maps.slots.write(0, this.maps.slots.read());
+    for (const map of ["standby", "hold_counts", "move_report"] as const) {
+      const value = this.maps[map].lookup(0);
+      if (value) to.maps[map].update(0, value);
+    }
+    // Also those of listeners that have closed: handshakes under way name them.
+    for (const source of this.sources.all()) {
+      const slot = source.slot === this.capacity ? to.capacity : source.slot;
+      to.sources.set({ ...source, slot });
+    }
+    let before: Cells | null = null;
+    const carryCounts = () => {
+      const now = this.cells();
+      to.addCells(before === null ? now : increase(now, before));
+      before = now;
+      this.moveEvents.passOn(to.moveEvents);
+    };
+    carryCounts();
+    return carryCounts;
+  }
+
   [Symbol.dispose](): void {
     this.#own[Symbol.dispose]();
   }
+}
+
+function increase(now: Cells, before: Cells): Cells {
+  return {
+    syn: now.syn.map((count, i) => count - (before.syn[i] ?? 0)),
+    migrations: now.migrations.map((count, i) => count - (before.migrations[i] ?? 0)),
+  };
 }

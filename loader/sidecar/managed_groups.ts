@@ -57,6 +57,7 @@ export class ManagedGroups implements Disposable {
   get(name: string): ManagedGroup | undefined {
     return this.#entries.get(name)?.managed;
   }
+
   get names(): string[] {
     return [...this.#entries.keys()];
   }
@@ -72,11 +73,7 @@ export class ManagedGroups implements Disposable {
     return due.length > 0 ? Math.min(...due) : null;
   }
 
-  /**
-   * Returns the groups to take on now: not those that were refused lately, nor those that `detach`
-   * took from their service.
-   * @param matches every group that a service covers and that is not managed
-   */
+  /** Returns the unmanaged groups to take on now: not those refused lately, nor detached ones. */
   select(matches: readonly OwnedMatch[]): OwnedMatch[] {
     return this.admission.select(matches.filter((match) => !this.isDetached(match)));
   }
@@ -167,7 +164,8 @@ export class ManagedGroups implements Disposable {
 
   /** Drops groups whose pins another command removed. Returns whether there were any. */
   dropDetached(): boolean {
-    const gone = [...this.#entries].filter(([name]) => !this.#pinTree.has(name));
+    const pinned = new Set(this.#pinTree.groups());
+    const gone = [...this.#entries].filter(([name]) => !pinned.has(name));
     for (const [name, { managed, service }] of gone) {
       if (service) this.#detached.set(name, service);
       this.#drop(name, managed);

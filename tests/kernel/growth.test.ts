@@ -17,7 +17,7 @@ import { decisions, groupOf, migratingDecisions } from "../helpers/scene/status.
 import { ReloadingServer } from "../helpers/servers/reloading_server.ts";
 import { until } from "../helpers/until.ts";
 
-const HOLD = { timeMs: 60_000, max: 4096 };
+const HOLD = { timeMs: 600_000, max: 4096 };
 const WORKERS = 100;
 /** Slots of a group with one listener at attach, and those of a group. */
 const FIRST_SLOTS = 64;

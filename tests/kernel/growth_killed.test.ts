@@ -20,7 +20,7 @@ import { STEPS } from "./growth_killed_main.ts";
 const MAIN = fileURLToPath(new URL("./growth_killed_main.js", import.meta.url));
 const WORKERS = 100;
 const COUNT = 200;
-const HOLD = { timeMs: 60_000, max: 4096 };
+const HOLD = { timeMs: 600_000, max: 4096 };
 
 /** A pinned group of one listener, without a sidecar, to which others have come. */
 async function outgrown(s: Scene): Promise<Shares> {

@@ -65,7 +65,7 @@ describe("--hold", () => {
       await first.close();
 
       const second = await s.listener();
-      const sidecar = await s.sidecar({ hold: { timeMs: 60_000, max: 16 } });
+      const sidecar = await s.sidecar({ hold: { timeMs: 600_000, max: 16 } });
       assert.equal(groupOf(s.port).hold?.standby, true);
       await second.set(md5Key());
       await sidecar.reconcile();
@@ -78,7 +78,7 @@ describe("--hold", () => {
     "copies a minimum TTL: a peer that the server would not admit is not held",
     scene(async (s) => {
       const server = await s.listener({ options: [minTtl(255)] });
-      const sidecar = await s.sidecar({ hold: { timeMs: 60_000, max: 16 } });
+      const sidecar = await s.sidecar({ hold: { timeMs: 600_000, max: 16 } });
       await server.close();
       await sidecar.reconcile();
       const late = s.peers(1);

@@ -15,7 +15,7 @@ import { groupOf } from "../helpers/scene/status.ts";
 import { until } from "../helpers/until.ts";
 
 const COUNT = 5;
-const HOLD = { timeMs: 60_000, max: 100 };
+const HOLD = { timeMs: 600_000, max: 100 };
 
 const became = (s: Scene) => groupOf(s.port).holds.connections;
 

@@ -15,7 +15,7 @@ import type { Listener, Way } from "../helpers/servers/listener.ts";
 import { until } from "../helpers/until.ts";
 
 const COUNT = 20;
-const HOLD = { timeMs: 60_000, max: 4096 };
+const HOLD = { timeMs: 600_000, max: 4096 };
 
 const holdOf = (s: Scene) => groupOf(s.port).hold;
 
@@ -277,7 +277,7 @@ describe("bounds", () => {
     "past --hold-max the kernel ignores SYNs, so that clients try again",
     scene(async (s) => {
       const max = 8;
-      const { listener, sidecar } = await held(s, { hold: { timeMs: 60_000, max } });
+      const { listener, sidecar } = await held(s, { hold: { timeMs: 600_000, max } });
       await leaveAlone(s, listener, sidecar);
       const waiting = s.peers(2 * max);
       await until("the standby is full", () => (holdOf(s)?.connections ?? 0) >= max);

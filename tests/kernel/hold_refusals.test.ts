@@ -9,7 +9,7 @@ import { runCli } from "../helpers/product/cli.ts";
 import { type Scene, scene } from "../helpers/scene/scene.ts";
 import { groupOf } from "../helpers/scene/status.ts";
 
-const HOLD = { timeMs: 60_000, max: 4096 };
+const HOLD = { timeMs: 600_000, max: 4096 };
 const NOBODY = 65_534;
 const warnings = (s: Scene) =>
   s.log

@@ -31,7 +31,7 @@ import { until } from "../helpers/until.ts";
 const COUNT = 20;
 /** Without the process that probes, whose end would change the number of open files. */
 const NEVER = ["--wake", "never"];
-const HOLD = { timeMs: 60_000, max: 4096 };
+const HOLD = { timeMs: 600_000, max: 4096 };
 const FIRST_LOAD = new URL("../helpers/hostile/first_load_main.js", import.meta.url);
 
 const fdsOf = (pid: number) => readdirSync(`/proc/${pid}/fd`).length;

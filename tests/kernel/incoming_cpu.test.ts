@@ -12,7 +12,7 @@ import { BPFFS, type Scene, scene } from "../helpers/scene/scene.ts";
 import type { Listener } from "../helpers/servers/listener.ts";
 
 const COUNT = 500;
-const HOLD = { timeMs: 60_000, max: 4096 };
+const HOLD = { timeMs: 600_000, max: 4096 };
 const onCpu = (value: number) => ({ level: 1, name: 49, value });
 
 const [major = 0, minor = 0] = release().split(".").map(Number);

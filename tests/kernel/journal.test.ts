@@ -75,7 +75,7 @@ describe("connections that migrate", () => {
     "to the standby, and from it to the next server",
     scene(async (s) => {
       const old = await s.listener();
-      const sidecar = await s.sidecar({ hold: { timeMs: 60_000, max: 100 } });
+      const sidecar = await s.sidecar({ hold: { timeMs: 600_000, max: 100 } });
       sidecar.watch();
       const { peers } = await bringTo("accept queue", COUNT, s);
       await old.process.kill();

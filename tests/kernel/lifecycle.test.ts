@@ -138,7 +138,7 @@ describe("a sidecar's priority", () => {
 });
 
 describe("a sidecar killed before its last listener leaves", () => {
-  const hold = { timeMs: 60_000, max: 64 };
+  const hold = { timeMs: 600_000, max: 64 };
 
   /** A sidecar that is killed, and then the server stops: nobody has seen it. */
   async function leaveUnseen(s: Scene, ...args: string[]): Promise<void> {

@@ -133,7 +133,7 @@ describe("policy", () => {
       await s.listener();
       assert.equal((await runCli(["policy", s.spec, "--route", "newest"])).code, 4);
       assert.equal((await runCli(["policy", s.spec])).code, 2);
-      await s.sidecar({ hold: { timeMs: 60_000, max: 100 } });
+      await s.sidecar({ hold: { timeMs: 600_000, max: 100 } });
       const run = await runCli(["policy", s.spec, "--migrate", "observe"]);
       assert.equal(run.code, 7, run.stderr);
       assert.match(run.stderr, /has a standby/);

@@ -15,7 +15,7 @@ import { groupOf } from "../helpers/scene/status.ts";
 import { until } from "../helpers/until.ts";
 
 const COUNT = 20;
-const HOLD = { timeMs: 60_000, max: 4096 };
+const HOLD = { timeMs: 600_000, max: 4096 };
 
 const dup = koffi.load(null).func("int dup(int fd)") as (fd: number) => number;
 const holdOf = (s: Scene) => groupOf(s.port).hold;

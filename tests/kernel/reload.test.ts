@@ -12,7 +12,7 @@ import { bringTo } from "../helpers/scene/stages.ts";
 import { groupOf } from "../helpers/scene/status.ts";
 
 const COUNT = 20;
-const HOLD = { timeMs: 60_000, max: 4096 };
+const HOLD = { timeMs: 600_000, max: 4096 };
 
 /** A service for the scene's port in the test's namespace. */
 function service(s: Scene, name: string, change: Partial<ServiceOptions> = {}): ServiceOptions {

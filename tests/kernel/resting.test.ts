@@ -20,7 +20,7 @@ describe("a sidecar at rest", () => {
     "a drain by another command begins a hold",
     scene(async (s) => {
       const { cookie } = await s.listener();
-      (await s.sidecar({ hold: { timeMs: 60_000, max: 16 } })).watch();
+      (await s.sidecar({ hold: { timeMs: 600_000, max: 16 } })).watch();
       await settle();
       assert.equal(groupOf(s.port).hold?.holding, false);
       await drain([parseSpec(s.spec)], { cookie: BigInt(cookie) }, { bpffs: BPFFS, force: true });
@@ -82,7 +82,7 @@ describe("a sidecar at rest", () => {
     }),
   );
 
-  for (const hold of [null, { timeMs: 60_000, max: 16 }]) {
+  for (const hold of [null, { timeMs: 600_000, max: 16 }]) {
     test(
       `after a bind it looks at ${hold ? "everybody, as it holds" : "who bound"}`,
       scene(async (s) => {

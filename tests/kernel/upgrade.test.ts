@@ -13,7 +13,7 @@ describe("pins of another ABI", () => {
   test(
     "generations, drained listeners and holds go on, other counts begin anew",
     scene(async (s) => {
-      const hold = { timeMs: 60_000, max: 16 };
+      const hold = { timeMs: 600_000, max: 16 };
       const old = await s.listener();
       await (await s.listener()).serve();
       const first = await s.sidecar({ hold });

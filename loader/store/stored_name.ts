@@ -32,7 +32,8 @@ type Check = (value: unknown) => boolean;
 /** Text that can be shown: the store has escaped the rest. */
 const isText: Check = (value) => typeof value === "string" && printable(value) === value;
 const isFlag: Check = (value) => typeof value === "boolean";
-const isNumber: Check = (value) => typeof value === "number";
+/** JSON has no other one, though 1e999 is read as Infinity. */
+const isNumber: Check = (value) => Number.isFinite(value);
 const orNull =
   (check: Check): Check =>
   (value) =>

@@ -25,7 +25,7 @@ BENCH_OBJECTS := $(patsubst tests/bench/%.bpf.c,dist/tests/bench/%.bpf.o,$(wildc
 HELPERS := dist/loader/lender/lender dist/loader/keeper/keeper dist/loader/net/bare_command
 C_TEXT := $(wildcard bpf/*.c bpf/*.h loader/*/*.c loader/*/*.h tests/bench/*.bpf.c)
 
-TS_SOURCES := $(shell find loader cli packaging tests -name '*.ts')
+TS_SOURCES := $(shell find loader cli library packaging tests -name '*.ts')
 NODE_MODULES := node_modules/.package-lock.json
 BUILT := dist/.built
 # Man pages and completions.
@@ -170,7 +170,7 @@ dist/tests/bench/%.bpf.o: tests/bench/%.bpf.c Makefile | deps-build
 $(BUILT): $(TS_SOURCES) tsconfig.json $(NODE_MODULES) | deps-build
 	node_modules/.bin/tsc
 	@chmod 755 dist/cli/bin.js
-	@cd dist && find loader cli packaging tests -name '*.js' | while read -r js; do \
+	@cd dist && find loader cli library packaging tests -name '*.js' | while read -r js; do \
 		[ -e "../$${js%.js}.ts" ] || rm -f "$$js" "$${js%.js}.d.ts"; done
 	@touch $@
 

@@ -8,7 +8,7 @@
  * connections in its accept queue. The store's timeout starts when this process ends.
  */
 import { createServer } from "node:http";
-import { FdStore } from "reuseport-migrate";
+import { FdStore } from "reuseport-migrate/store";
 
 const [, , path, where = ":8080"] = process.argv;
 const store = await FdStore.connect(path, (_event, text) => console.error(text));

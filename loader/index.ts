@@ -1,4 +1,4 @@
-/** reuseport-migrate as a library: re-exports only. */
+/** What tests use of the loader: re-exports only. The public API is library/index.ts. */
 
 export type { AdoptedPort } from "./adoption/adoption_record.ts";
 export type { AdoptionStatus } from "./adoption/adoption_status.ts";
@@ -29,7 +29,7 @@ export { type Drained, drain, type Selector, undrain } from "./operate/drain.ts"
 export { type ChangedPolicy, changePolicy, type PolicyChange } from "./operate/policy.ts";
 export { type Released, release } from "./operate/release.ts";
 export type { GroupStatus, HoldStatus, ListenerStatus, Status } from "./operate/status.ts";
-export { readStatus, type StatusOptions, StatusReader } from "./operate/status_reader.ts";
+export { readStatus, StatusReader, type StatusReaderOptions } from "./operate/status_reader.ts";
 export type { ServiceOptions } from "./service/service.ts";
 export type { Reloaded } from "./service/service_diff.ts";
 export { Sidecar } from "./sidecar/sidecar.ts";

@@ -2,9 +2,10 @@
 import type { GroupStatus, Status } from "../../loader/operate/status.ts";
 import { printable } from "../../loader/printable.ts";
 import type { Rate } from "./decisions.ts";
+import type { GroupIdentity, StatusReport } from "./status_report.ts";
 
 /** Returns what `status --json` prints: counts are numbers, cookies (64 bits) are strings. */
-export function statusJson(status: Status, rate?: Rate) {
+export function statusJson(status: Status, rate?: Rate): StatusReport {
   return {
     groups: status.groups.map((group) => ({
       ...groupJson(group),
@@ -84,7 +85,7 @@ export function statusJson(status: Status, rate?: Rate) {
 }
 
 /** Returns the identity of a group. */
-export function groupJson({ name, service, key, netnsName }: GroupStatus) {
+export function groupJson({ name, service, key, netnsName }: GroupStatus): GroupIdentity {
   const { netns, family, address, port } = key;
   return { name, service, netns, netns_name: netnsName, family, address, port };
 }

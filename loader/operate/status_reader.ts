@@ -15,7 +15,7 @@ import { Observer } from "../observe/observer.ts";
 import { Owned } from "../owned.ts";
 import { type GroupStatus, groupStatus, type Status } from "./status.ts";
 
-export interface StatusOptions {
+export interface StatusReaderOptions {
   /** Read the groups of these only; without any, every pinned group. */
   readonly specs?: readonly Spec[];
   /** As for attach. */
@@ -36,7 +36,7 @@ export class StatusReader implements Disposable {
   /** null: made for each reading. */
   readonly #counts: KernelCounts | null;
 
-  constructor(options: StatusOptions = {}) {
+  constructor(options: StatusReaderOptions = {}) {
     requireHost("read");
     this.#pinTree = new PinTree(findBpffs(options.bpffs));
     this.#specs = options.specs ?? [];
@@ -107,7 +107,7 @@ function groupNameOf(listener: Listener): string {
 }
 
 /** Reads status once. */
-export function readStatus(options: StatusOptions = {}): Status {
+export function readStatus(options: StatusReaderOptions = {}): Status {
   using reader = new StatusReader(options);
   return reader.read();
 }

@@ -46,6 +46,7 @@ const TREES: Readonly<Record<string, Tree>> = {
     top: ["main.ts", "bin.ts"],
     repeatable: ["command.ts", "options.ts", "policy.ts"],
   },
+  library: { levels: [[""]], top: ["index.ts"], repeatable: [] },
   "tests/helpers": {
     levels: [[""], ["host"], ["hostile"], ["net"], ["load"], ["servers"], ["product"], ["scene"]],
     top: [],
@@ -153,7 +154,12 @@ for (const [tree, { levels, top, repeatable }] of Object.entries(TREES)) {
 }
 
 test("no source file is too long to read in one sitting", () => {
-  const files = [...sources("loader"), ...sources("cli"), ...sources("bpf", /\.[ch]$/)];
+  const files = [
+    ...sources("loader"),
+    ...sources("cli"),
+    ...sources("library"),
+    ...sources("bpf", /\.[ch]$/),
+  ];
   assert.ok(files.length > 200);
   for (const file of files) {
     const lines = textOf(file).split("\n").length - 1;
@@ -162,7 +168,7 @@ test("no source file is too long to read in one sitting", () => {
 });
 
 test("only loader/sys imports koffi; loader imports neither cli nor tests nor the packages of cli", () => {
-  for (const file of [...sources("loader"), ...sources("cli")]) {
+  for (const file of [...sources("loader"), ...sources("cli"), ...sources("library")]) {
     for (const target of imports(file)) {
       const isSys = file.startsWith("loader/sys/");
       if (target === "koffi") assert.ok(isSys, file);
@@ -227,15 +233,15 @@ test("the rules of the linter about imports cover every file of loader and cli",
   const covers = (includes: readonly string[], file: string) =>
     includes.some((glob) => matchesGlob(file, glob)) &&
     !includes.some((glob) => glob.startsWith("!") && matchesGlob(file, glob.slice(1)));
-  for (const file of [...sources("loader"), ...sources("cli")]) {
+  for (const file of [...sources("loader"), ...sources("cli"), ...sources("library")]) {
     const isSys = file.startsWith("loader/sys/");
     const isCovered = globs.some((includes) => covers(includes, file));
     assert.equal(isCovered, !isSys, `${file}: covered by biome.json: ${isCovered}`);
   }
 });
 
-test("cli imports rooms and never the public index of the package", () => {
-  for (const file of sources("cli")) {
+test("cli and library import rooms and never an index", () => {
+  for (const file of [...sources("cli"), ...sources("library")]) {
     assert.deepEqual(
       imports(file).filter((it) => /^loader\/(check\/|store\/)?index\.ts$/.test(it)),
       [],
@@ -251,6 +257,7 @@ for (const entry of [
   ...sources("cli").filter((file) => /\/command\.ts$|^cli\/commands\//.test(file)),
   "loader/check/index.ts",
   "loader/store/index.ts",
+  "library/index.ts",
 ]) {
   test(`${entry} loads no libbpf at once`, () => {
     const loaded = [...loadedWith(entry)];
@@ -266,7 +273,7 @@ test("no two exported things have the same name", () => {
   const homes = new Map<string, string>();
   const exported =
     /^export (?:abstract )?(?:async )?(?:function\*?|class|const|type|interface) (\w+)/gm;
-  for (const file of [...sources("loader"), ...sources("cli")]) {
+  for (const file of [...sources("loader"), ...sources("cli"), ...sources("library")]) {
     for (const [, name = ""] of textOf(file).matchAll(exported)) {
       const other = homes.get(name) ?? file;
       assert.equal(other, file, `${name} is exported by ${file} and ${other}`);

@@ -49,7 +49,7 @@ check: deps-check build format-check unit ## format, lint, types, unit and FFI t
 
 .PHONY: test
 test: export REQUIRE_KERNEL_TESTS = 1
-test: root check kernel fuzz-tests e2e install-tests ## everything: check, kernel, fuzz, real servers, installation (root)
+test: root check kernel fuzz-tests e2e guides install-tests ## everything: check, kernel, fuzz, real servers, guides, installation (root)
 
 .PHONY: demo
 demo: root deps-sandbox build ## reloads and stops, without and with the sidecar, in a minute (root)
@@ -117,7 +117,7 @@ fuzz: export FUZZ_COUNT ?= 100000
 fuzz: fuzz-tests ## random input to everything that reads any; FUZZ_SEED=, FUZZ_COUNT=, FUZZ_INDEX= (root, under an hour)
 
 # The suites of `make test`.
-.PHONY: unit kernel fuzz-tests e2e install-tests
+.PHONY: unit kernel fuzz-tests e2e guides install-tests
 unit: build
 	$(NODE_TEST) $(call tests_in,unit ffi)
 
@@ -130,6 +130,9 @@ fuzz-tests: root deps-test deps-sandbox build
 
 e2e: root deps-test deps-sandbox build ## only the tests with real servers (root)
 	$(SANDBOX) $(NODE_TEST) $(call tests_in,e2e)
+
+guides: root deps-test deps-guides deps-sandbox build ## only the guides, line by line under load (root)
+	tests/helpers/shards.sh 2 $(NODE_TEST) -- $(call tests_in,guides)
 
 # Installing requires the network, attaching the sandbox: these tests enter the sandbox themselves.
 install-tests: root deps-test deps-sandbox build ## only the installation tests (root)
@@ -146,8 +149,8 @@ root:
 
 include packaging/packages.mk
 
-.PHONY: deps-build deps-sandbox deps-check deps-test deps-bench deps-package deps-packages-test
-deps-build deps-sandbox deps-check deps-test deps-bench deps-package deps-packages-test:
+.PHONY: deps-build deps-sandbox deps-check deps-test deps-guides deps-bench deps-package deps-packages-test
+deps-build deps-sandbox deps-check deps-test deps-guides deps-bench deps-package deps-packages-test:
 	@tests/helpers/deps.sh $(@:deps-%=%)
 
 $(NODE_MODULES): package-lock.json | deps-build

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the packages that the named sets of targets require and this machine lacks:
-#   deps.sh build|sandbox|check|test|bench|package|packages-test...
+#   deps.sh build|sandbox|check|test|guides|bench|package|packages-test...
 # A package is missing if its command or file is missing, however it was installed. apt starts no
 # service of a package, neither now nor at boot.
 set -eu
@@ -50,6 +50,14 @@ need_test() {
 	command_of nftables nft
 	command_of libcap2-bin capsh
 	file_of python3 /usr/bin/python3
+}
+
+need_guides() {
+	service_of apache2
+	service_of caddy
+	command_of gunicorn gunicorn
+	command_of uvicorn uvicorn
+	command_of golang-go go
 }
 
 need_package() {

@@ -1,4 +1,7 @@
-/** reuseport-migrate as a library: re-exports only. What is here is public (docs/LIBRARY.md). */
+/**
+ * reuseport-migrate as a library: re-exports only. What is here is public (docs/LIBRARY.md).
+ * @module reuseport-migrate
+ */
 export type {
   AdoptionReport,
   DecisionReport,

@@ -35,9 +35,10 @@ export class NoMatchError extends Error {
   override name = "NoMatchError";
 }
 
-/** This process lacks a right; `capability` grants it. */
+/** This process lacks a right. */
 export class PermissionError extends Error {
   override name = "PermissionError";
+  /** The capability it lacks, such as `CAP_BPF`. */
   readonly capability: string;
   constructor(capability: string, message: string, options?: ErrorOptions) {
     super(message, options);
@@ -48,6 +49,7 @@ export class PermissionError extends Error {
 /** The host lacks a feature of the kernel, BTF, bpffs, cgroup v2 or libbpf. */
 export class NotSupportedError extends Error {
   override name = "NotSupportedError";
+  /** What is missing, in a word or two. */
   readonly feature: string;
   constructor(feature: string, message: string, options?: ErrorOptions) {
     super(message, options);
@@ -55,9 +57,10 @@ export class NotSupportedError extends Error {
   }
 }
 
-/** The kernel's verifier or libbpf refused an object; `log` has their messages. */
+/** The kernel's verifier or libbpf refused an object. */
 export class VerifierError extends Error {
   override name = "VerifierError";
+  /** Their messages, one a line. */
   readonly log: string;
   constructor(object: string, log: string, options?: ErrorOptions) {
     const last = log.trimEnd().split("\n").at(-1) ?? "";
@@ -106,9 +109,10 @@ export class LockedError extends ConflictError {
   override name = "LockedError";
 }
 
-/** The fd store refused a request; `reason` is that of its reply (loader/store/protocol.ts). */
+/** The fd store refused a request. */
 export class StoreRefusedError extends ConflictError {
   override name = "StoreRefusedError";
+  /** That of its reply (loader/store/protocol.ts), such as `held` or `taken`. */
   readonly reason: string;
   constructor(reason: string, message: string) {
     super(message);
@@ -121,9 +125,10 @@ export class StoreGoneError extends Error {
   override name = "StoreGoneError";
 }
 
-/** Another version pinned the state; `differences` lists all of them. */
+/** Another version pinned the state. */
 export class AbiMismatchError extends ConflictError {
   override name = "AbiMismatchError";
+  /** In what it differs, one phrase each. */
   readonly differences: readonly string[];
   constructor(where: string, differences: readonly string[]) {
     super(

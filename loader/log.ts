@@ -1,14 +1,19 @@
 /** Log events of a sidecar or store, and the journal that writes them. */
 import { LockedError } from "./errors.ts";
 
-/** A line of the log. `fields` can be written as JSON. */
+/** A line of the log. */
 export interface SidecarEvent {
+  /** `warn`: a person should look at it; `error`: something that was asked for is not done. */
   readonly level: "info" | "warn" | "error";
+  /** What happened, in a word: `attached`, `moved`, `warning`. */
   readonly event: string;
+  /** A sentence for people. */
   readonly text: string;
+  /** The facts in it, which can be written as JSON. */
   readonly fields: Readonly<Record<string, string | number | null>>;
 }
 
+/** Takes a line of the log; it must not throw. */
 export type Log = (event: SidecarEvent) => void;
 
 /** Writes the log of one sidecar; a lasting condition is logged once. */

@@ -2,6 +2,8 @@
 VERSION := $(shell sed -n 's/^  "version": "\(.*\)",/\1/p' package.json)
 DEB_VERSION ?= $(VERSION)-1
 PACKAGES := dist/packages
+# TypeDoc, with a TypeScript of its own: it does not support ours.
+TYPEDOC := packaging/reference/node_modules/.package-lock.json
 NODE_RUNTIME := packaging/node/node_modules/.package-lock.json
 # All times in packages: that of the commit, so that the same tree makes the same bytes.
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)
@@ -26,11 +28,15 @@ release: deps-package ## all packages, SBOM and SHA256SUMS, anew in dist/package
 	node dist/packaging/bundled/write_sbom.js >$(PACKAGES)/reuseport-migrate-$(VERSION).cdx.json
 	cd $(PACKAGES) && sha256sum reuseport-migrate* >SHA256SUMS
 
+.PHONY: reference
+reference: $(NODE_MODULES) $(TYPEDOC) ## the library's reference: dist/reference/index.html
+	node packaging/reference/node_modules/typedoc/bin/typedoc --options packaging/reference/typedoc.json
+
 .PHONY: test-packages
 test-packages: export REQUIRE_KERNEL_TESTS = 1
-test-packages: root deps-sandbox deps-package deps-packages-test deb tarball npm-package ## the packages on Debian 12 and 13, built twice, lintian, completions (root, under 15 minutes)
+test-packages: root deps-sandbox deps-package deps-packages-test deb tarball npm-package reference ## the packages on Debian 12 and 13, built twice, lintian, completions (root, under 15 minutes)
 	$(NODE_TEST) $(call tests_in,packages)
 
-$(NODE_RUNTIME): packaging/node/package-lock.json
-	cd packaging/node && npm ci --ignore-scripts --no-audit --no-fund
+$(NODE_RUNTIME) $(TYPEDOC): %/node_modules/.package-lock.json: %/package-lock.json
+	cd $* && npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@

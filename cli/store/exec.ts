@@ -100,7 +100,7 @@ async function claim(
 ): Promise<Passed[]> {
   const taken = await store.take(name, { keep: true, ...timeout });
   if (taken !== null) return taken.map((fd) => ({ name, fd }));
-  if (spec !== null) return [{ name, fd: await store.listen(name, spec, timeout) }];
+  if (spec !== null) return [{ name, fd: await store.listen(name, spec.text, timeout) }];
   throw new NoMatchError(
     `the store has no '${name}': put it there, or give its address with --tcp`,
   );

@@ -7,8 +7,9 @@ import * as libc from "../sys/libc.ts";
 
 const BACKLOG = 4096; // net.core.somaxconn bounds it
 
+/** Options of a first start's listener. */
 export interface ListenOptions {
-  /** Default 4096. */
+  /** The longest accept queue, in connections; default: 4096. */
   readonly backlog?: number;
 }
 

@@ -9,7 +9,9 @@ import { MAX_FDS, type PutRequest, type TakeRequest } from "./protocol.ts";
 export type ClientId = number;
 
 export interface Limits {
+  /** Names. */
   readonly names: number;
+  /** File descriptors in all. */
   readonly fds: number;
 }
 

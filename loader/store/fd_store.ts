@@ -1,6 +1,6 @@
 /** The client of the fd store, for servers. */
 
-import { parseSpec, type Spec } from "../core/spec.ts";
+import { parseSpec } from "../core/spec.ts";
 import { NoMatchError, StoreGoneError, StoreRefusedError } from "../errors.ts";
 import { Owned } from "../owned.ts";
 import * as libc from "../sys/libc.ts";
@@ -10,6 +10,7 @@ import { type ListenOptions, listenOn } from "./client_listen.ts";
 import { requireName, requireTimeout, type StoreRequest } from "./protocol.ts";
 import type { StoredName } from "./stored_name.ts";
 
+/** How descriptors are kept. */
 export interface PutOptions {
   /** How long the store keeps the name after its last holder ended, ms; default: the store's. */
   readonly timeoutMs?: number;
@@ -21,6 +22,7 @@ export interface PutOptions {
   readonly taken?: boolean;
 }
 
+/** How descriptors are taken. */
 export interface TakeOptions {
   /** The store keeps the descriptors, too, and this process becomes their depositor. */
   readonly keep?: boolean;
@@ -42,6 +44,7 @@ interface Kept {
  * again, from duplicates of their descriptors.
  */
 export class FdStore implements Disposable {
+  /** The store's socket. */
   readonly path: string;
   readonly #news: StoreNews;
   readonly #kept = new Map<string, Kept>();
@@ -133,14 +136,15 @@ export class FdStore implements Disposable {
 
   /**
    * Returns a TCP listener for `server.listen({ fd })`: that of the store under this name, with
-   * its accept queue, or else a new one on `spec`, which is put into the store.
+   * its accept queue, or else a new one on `spec` (`:8080`), which is put into the store.
+   * @throws UsageError, StoreRefusedError, StoreGoneError, ConflictError, PermissionError
    */
   async listen(
     name: string,
-    spec: Spec | string,
+    spec: string,
     options: ListenOptions & Pick<PutOptions, "timeoutMs"> = {},
   ): Promise<number> {
-    const where = typeof spec === "string" ? parseSpec(spec) : spec;
+    const where = parseSpec(spec);
     const { timeoutMs } = options;
     const limit = timeoutMs === undefined ? {} : { timeoutMs };
     const taken = await this.take(name, { keep: true, ...limit });
@@ -190,6 +194,7 @@ export class FdStore implements Disposable {
     for (const name of [...this.#kept.keys()]) this.#forget(name);
   }
 
+  /** As {@link close}. */
   [Symbol.dispose](): void {
     this.close();
   }

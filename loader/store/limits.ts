@@ -4,11 +4,15 @@ import { openFilesLimit } from "../host/open_files.ts";
 import type { Limits } from "./deposits.ts";
 import { MAX_FDS } from "./protocol.ts";
 
+/** What a store takes at most. */
 export interface StoreLimits extends Limits {
+  /** Connected processes. */
   readonly clients: number;
 }
 
+/** The default limits. */
 export const STORE_LIMITS: StoreLimits = { names: 256, fds: 1024, clients: 256 };
+
 /** Descriptors that the process needs for itself and for one message in transit. */
 const OTHER_FDS = 64 + MAX_FDS;
 

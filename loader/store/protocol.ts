@@ -29,6 +29,7 @@ export const REASONS = [
   "taken", // another running process took the name
   "absent", // the store does not have the name
 ] as const;
+/** Why a store refused a request. */
 export type Reason = (typeof REASONS)[number];
 
 /** The store closes the client's connection after these. */

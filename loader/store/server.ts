@@ -19,26 +19,35 @@ const DEFAULT_MODE = 0o600;
 /** Back-off of accept() when the host has no file descriptor or memory left, ms. */
 const EXHAUSTED_MS = 100;
 
+/** Options of a store. */
 export interface StoreOptions {
+  /** Its socket, which must not exist. */
   readonly path: string;
   /** Default timeout of a name, ms; 10,000 if left out. */
   readonly timeoutMs?: number;
   /** Permissions of the socket; 0600 if left out. */
   readonly mode?: number;
+  /** Instead of {@link STORE_LIMITS}. */
   readonly limits?: Partial<StoreLimits>;
   /** The environment set by systemd. If given, systemd's fd store keeps all deposits, too. */
   readonly systemd?: Readonly<Record<string, string | undefined>>;
 }
 
+/** What a store holds and has done. */
 export interface StoreStatus {
+  /** Its socket. */
   readonly path: string;
+  /** The names it keeps. */
   readonly names: readonly StoredName[];
+  /** Connected processes. */
   readonly clients: number;
+  /** Since its start. */
   readonly counts: StoreCounts;
 }
 
 /** Runs a store until it is disposed. Does not keep the process alive. */
 export class StoreServer implements Disposable {
+  /** Its socket. */
   readonly path: string;
   readonly #limits: StoreLimits;
   readonly #socket: StorePath;
@@ -71,6 +80,7 @@ export class StoreServer implements Disposable {
     own.release(this);
   }
 
+  /** Returns what it holds now. */
   status(): StoreStatus {
     const { path } = this;
     const clients = this.#clients.size;

@@ -11,10 +11,15 @@ import type { FdStoreManager } from "./systemd_fdstore.ts";
 
 /** Counts of file descriptors and refusals since the start. */
 export interface StoreCounts {
+  /** Deposited. */
   readonly put: number;
+  /** Given to a process. */
   readonly taken: number;
+  /** Closed, as no process came for them in time. */
   readonly expired: number;
+  /** Closed by a command. */
   readonly dropped: number;
+  /** Refused requests, by reason. */
   readonly refused: Readonly<Record<Reason, number>>;
 }
 

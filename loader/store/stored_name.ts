@@ -5,7 +5,9 @@ import { printable } from "../printable.ts";
 export interface StoredFd {
   /** `tcp`, `udp`, `unix-stream`, ..., `file`, `pipe`: see describe.ts. */
   readonly type: string;
+  /** It is a listener. */
   readonly listening: boolean;
+  /** Its address, or the path of a file. */
   readonly address: string;
   /** Connections in the accept queue of a TCP listener; null for all other types. */
   readonly queue: number | null;
@@ -13,9 +15,13 @@ export interface StoredFd {
 
 /** One name in a list. */
 export interface StoredName {
+  /** 1 to 128 printable ASCII characters. */
   readonly name: string;
+  /** Its descriptors, in the order in which they were put. */
   readonly fds: readonly StoredFd[];
+  /** Any number of processes may take it. */
   readonly shared: boolean;
+  /** How long it is kept after its last holder ended, ms. */
   readonly timeoutMs: number;
   /** Pids of the connected processes that deposited the name, or took it with `keep`. */
   readonly holders: readonly number[];

@@ -7,7 +7,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { FdStore, parseSpec } from "../../loader/index.ts";
+import { FdStore } from "../../loader/index.ts";
 import { Child, TempDir } from "../helpers/host/child.ts";
 import { pins } from "../helpers/host/fds.ts";
 import { UNWRITABLE, type Unwritable, underUnwritable } from "../helpers/hostile/unwritable.ts";
@@ -181,7 +181,7 @@ describe("store", () => {
         const path = dir.file("store.sock");
         const { child } = await startUnder(s, kind, ["store", "--listen", path]);
         using store = await FdStore.connect(path);
-        const fd = await store.listen("web", parseSpec(s.spec));
+        const fd = await store.listen("web", s.spec);
         assert.ok(fd > 0);
         assert.equal((await store.list()).length, 1);
         assert.equal(await child.stop(), 0);

@@ -6,7 +6,7 @@
  *     kill -HUP $!       # new workers; no client is refused or reset
  *     kill $!            # stops the workers, detaches
  *
- * From Node 22.12 on `reusePort` sets the option. An older Node ignores it, so there the sidecar
+ * From Node 22.12 on, `reusePort` sets the option. An older Node ignores it, so there the sidecar
  * sets the option for binds in this process's cgroup, which should hold no other server (`adopt`).
  */
 import cluster from "node:cluster";

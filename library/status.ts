@@ -14,7 +14,8 @@ export interface StatusOptions {
 
 /**
  * Reads what is attached, with or without a running sidecar: what `reuseport-migrate status --json`
- * prints. It reads the whole host at each call, and blocks the event loop for some milliseconds.
+ * prints. It reads the whole host at each call, and blocks the event loop meanwhile: tens of
+ * milliseconds.
  *
  * @throws {@link UsageError} for a SPEC or an option
  * @throws {@link PermissionError} if the process is neither root nor has the capabilities

@@ -13,8 +13,10 @@ const PORT = 18081;
 
 const PROGRAM = `
   import assert from "node:assert/strict";
+  import { createRequire } from "node:module";
   import { attach, NoMatchError, status } from "reuseport-migrate";
   await assert.rejects(attach(":1"), NoMatchError);
+  assert.equal(createRequire(import.meta.url)("reuseport-migrate").attach, attach);
   const guard = await attach("127.0.0.1:${PORT}");
   const [group] = (await status()).groups;
   assert.deepEqual([group.port, group.attached, group.sidecar_pid], [${PORT}, true, process.pid]);

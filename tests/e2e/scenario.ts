@@ -146,7 +146,8 @@ export function assertNoneLost({ load, held, heldLong, raced }: Measured): void 
     assert.deepEqual(tally, { ...noVisits(), ok, reset: tally.reset });
   }
   assert.ok(load.ok > 0 && held.ok > 0);
-  assert.equal(reset, raced, "a reset was not sent by the kernel's own race");
+  // The race is counted in every network namespace; guides are tested two at a time.
+  assert.ok(reset <= raced, "a reset was not sent by the kernel's own race");
   assert.ok(raced <= MAX_RACED, `the kernel's own race reset ${raced} connections`);
 }
 

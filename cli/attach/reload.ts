@@ -9,6 +9,7 @@ import type { Env } from "../env.ts";
 import type { Endpoint } from "../metrics/endpoint.ts";
 import { logger } from "../output/log.ts";
 import { type AttachArguments, type AttachRequest, attachRequest } from "./options.ts";
+import type { StatusLine } from "./status_line.ts";
 
 /** Options that cannot change while the sidecar runs, by their names in a file. */
 const KEYS = {
@@ -24,7 +25,7 @@ export interface RunningConfig {
   readonly endpoint: Endpoint;
   /** Notifies the service manager. */
   notify(state: string): void;
-  ready(): Promise<void>;
+  readonly status: StatusLine;
   /** Returns the options in force. */
   get(): AttachRequest;
 }
@@ -66,6 +67,7 @@ async function reloadOnce(
   running.notify(`RELOADING=1\nMONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`);
   const say = (level: "info" | "error", event: string, text: string) =>
     logger(env, running.get().host.json)({ level, event, text, fields: {} });
+  let refusal: string | null = null;
   try {
     const next = await attachRequest(args);
     const lasting = (Object.keys(KEYS) as (keyof typeof KEYS)[]).find(
@@ -83,10 +85,12 @@ async function reloadOnce(
     say("info", "reloaded", `${file}: ${report}`);
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);
-    for (const line of text.split("\n")) say("error", "reload_refused", line);
+    const lines = text.split("\n");
+    for (const line of lines) say("error", "reload_refused", line);
     say("error", "reload_refused", `${file} is refused: the previous configuration stays in force`);
+    refusal = lines[0] ?? null;
   }
-  await running.ready();
+  running.status.ready(refusal);
 }
 
 /** `added web; unchanged api, db`. */

@@ -1,6 +1,6 @@
 /** Runs a sidecar from its start to a signal. */
 import { NoMatchError } from "../../loader/errors.ts";
-import { message, type SidecarEvent } from "../../loader/log.ts";
+import type { SidecarEvent } from "../../loader/log.ts";
 import type { Sidecar } from "../../loader/sidecar/sidecar.ts";
 import type { Env } from "../env.ts";
 import { Endpoint } from "../metrics/endpoint.ts";
@@ -11,6 +11,7 @@ import { readyLine } from "../output/ready.ts";
 import { stopped as aborted } from "../process/stopped.ts";
 import { type AttachArguments, attachRequest } from "./options.ts";
 import { reloadOnSignal } from "./reload.ts";
+import { StatusLine } from "./status_line.ts";
 
 /** Without --wait, a sidecar ends that has no group left. */
 const RELEASED: SidecarEvent = {
@@ -55,19 +56,19 @@ export async function run(env: Env, args: AttachArguments): Promise<void> {
       log(warning("service manager", text)),
     );
     const observed = watchdog(env.vars, notify);
+    const status = new StatusLine(notify, () => sidecar.outline);
+    const isTold = env.vars["NOTIFY_SOCKET"] !== undefined;
+    const settled = isTold ? { settled: () => status.update() } : {};
     const detachedElsewhere = new Promise<"released">((resolve) =>
-      sidecar.watch({ released: () => resolve("released"), observed }),
+      sidecar.watch({ released: () => resolve("released"), observed, ...settled }),
     );
     await endpoint.open(request.host.metrics);
     await lasting.written();
     const facts = `${await readiness(sidecar)} metrics=${endpoint.url}`;
     env.stdout.write(readyLine("READY", facts, request.host.json));
-    const ready = async () => {
-      notify(`READY=1\nSTATUS=${await readiness(sidecar).catch((error) => message(error))}`);
-    };
-    await ready();
+    status.ready();
     if (file !== undefined) {
-      const running = { sidecar, endpoint, notify, ready, get: () => request };
+      const running = { sidecar, endpoint, notify, status, get: () => request };
       stopReloading = reloadOnSignal(env, args, running, (next) => {
         request = next;
       });

@@ -12,6 +12,7 @@ import {
 import { matchesSpec, portsOf, type Spec } from "../core/spec.ts";
 import { NoMatchError } from "../errors.ts";
 import { cgroupOf, isBelow } from "../host/cgroup.ts";
+import { cgroupLabel } from "../host/cgroup_label.ts";
 
 /** A group is covered if one of its listeners passes every filter. */
 export interface Filter {
@@ -113,11 +114,20 @@ export function explainNoMatch(
     });
 }
 
+/** Returns what sets the option, in the words of the command line. */
+function adoptOf({ owners: [owner] }: Listener): string {
+  const label = owner && cgroupLabel(cgroupOf(owner.pid) ?? "");
+  const [, unit] = /^([^ ]+)\.service$/.exec(label ?? "") ?? [];
+  return unit === undefined
+    ? "--adopt sets it"
+    : `--adopt --unit ${unit} sets it at the next start`;
+}
+
 function whyNot(listener: Listener, specs: readonly Spec[], filter: Filter): string {
   if (listener.protocol === "udp") return "it is UDP";
   const excluded = excludedBy(filter, listener);
   if (excluded) return excluded;
   if (!specOf(specs, listener.key)) return "it listens on another address";
-  if (!isMember(listener)) return "it does not set SO_REUSEPORT (--adopt sets it)";
+  if (!isMember(listener)) return `it does not set SO_REUSEPORT (${adoptOf(listener)})`;
   return "it matches";
 }

@@ -54,12 +54,8 @@ export class ManagedGroups implements Disposable {
     return this.#entries.has(name);
   }
 
-  get(name: string): ManagedGroup | undefined {
-    return this.#entries.get(name)?.managed;
-  }
-
-  get names(): string[] {
-    return [...this.#entries.keys()];
+  get all(): ManagedGroup[] {
+    return [...this.#entries.values()].map(({ managed }) => managed);
   }
 
   isDetached({ name, owner }: OwnedMatch): boolean {
@@ -69,7 +65,7 @@ export class ManagedGroups implements Disposable {
   /** Returns when the first hold is due (ms, CLOCK_BOOTTIME), or null if none is under way. */
   get holdDueMs(): number | null {
     const nowMs = boottimeMs();
-    const due = [...this.#entries.values()].flatMap((e) => e.managed.hold.dueMs(nowMs) ?? []);
+    const due = this.all.flatMap(({ hold }) => hold.dueMs(nowMs) ?? []);
     return due.length > 0 ? Math.min(...due) : null;
   }
 
@@ -113,12 +109,12 @@ export class ManagedGroups implements Disposable {
   /** Makes every group due: another process may have changed its pins, or what refused it. */
   invalidate(): void {
     this.admission.refusals.makeDue();
-    for (const { managed } of this.#entries.values()) managed.invalidate();
+    for (const managed of this.all) managed.invalidate();
   }
 
   /** Closes every standby: nothing shows any longer whether a server listens. */
   failOpen(): void {
-    for (const { managed } of this.#entries.values()) {
+    for (const managed of this.all) {
       managed.hold.close("the host cannot be read");
       journal.holdChanged(this.#journal, managed);
     }
@@ -206,7 +202,7 @@ export class ManagedGroups implements Disposable {
   }
 
   invalidatePins(): void {
-    for (const { managed } of this.#entries.values()) managed.group.invalidate();
+    for (const { group } of this.all) group.invalidate();
   }
 
   [Symbol.dispose](): void {

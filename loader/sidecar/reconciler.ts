@@ -230,6 +230,7 @@ export class Reconciler implements Disposable {
     this.#lockedSlices = 0;
     this.#failingSinceMs = null;
     this.#options.journal.settled("reconcile");
+    this.#events.settled?.(this.#snapshot);
     const { holdDueMs } = this.#options.groups;
     if (holdDueMs === null) return;
     this.#schedule.pollHostBy(this.#clock.now() + holdDueMs - this.#clock.boottimeMs());

@@ -7,7 +7,7 @@ import { findCgroup2 } from "../host/cgroup.ts";
 import { openFilesLimit } from "../host/open_files.ts";
 import { watchHangs } from "../lender/hangs.ts";
 import { keepLender } from "../lender/lender.ts";
-import type { Journal, Log } from "../log.ts";
+import { type Journal, type Log, message } from "../log.ts";
 import type { ManagedGroup } from "../manage/managed_group.ts";
 import { BindEvents, type Bound } from "../observe/bind_events.ts";
 import { Observer } from "../observe/observer.ts";
@@ -16,6 +16,7 @@ import type { Service } from "../service/service.ts";
 import { STORE_LIMITS } from "../store/limits.ts";
 import type { StoreServer } from "../store/server.ts";
 import { ManagedGroups } from "./managed_groups.ts";
+import { RECONCILE_MS } from "./poll_schedule.ts";
 import { Reconciler } from "./reconciler.ts";
 import type { HostOptions } from "./sidecar_options.ts";
 import { Wakeups } from "./wakeups.ts";
@@ -100,11 +101,40 @@ function groupLimits({ maxGroups, maxGroupsPerUser, store }: HostOptions): Group
   };
 }
 
+/** Has binds reported that may be of a listener of a service. */
+export function listenToBinds(running: Running, journal: Journal): void {
+  const { reconciler } = running;
+  try {
+    running.events ??= openBindEvents((pids, tookMs) => reconciler.addBinds(pids, tookMs));
+    reconciler.binds = running.events;
+    reconciler.watch();
+  } catch (error) {
+    const effect = `a new listener becomes a target within ${RECONCILE_MS} ms`;
+    journal.warn("events", `no bind events (${message(error)}): ${effect}`);
+  }
+}
+
 /** @throws NotSupportedError without cgroup v2, SysError if the kernel refuses */
-export function openBindEvents(bound: Bound): BindEvents {
+function openBindEvents(bound: Bound): BindEvents {
   const cgroup = findCgroup2();
   if (cgroup === null) throw new NotSupportedError("cgroup v2", "no cgroup v2 is mounted");
   return new BindEvents(cgroup, [], bound);
+}
+
+/** Probes whether this kernel wakes destinations, and wakes them if it does not. */
+export async function probeWakeups(
+  running: Running,
+  services: readonly Service[],
+  journal: Journal,
+): Promise<void> {
+  const { wakeups, pinTree, groups } = running;
+  try {
+    if (!(await wakeups.probe(services)) || running.isClosing) return;
+    using _lock = await pinTree.lock();
+    if (!running.isClosing) groups.applyWakeups();
+  } catch (error) {
+    if (!running.isClosing) journal.warn("wake", message(error));
+  }
 }
 
 /**

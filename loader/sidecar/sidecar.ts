@@ -2,16 +2,24 @@
 import { ConflictError, UsageError } from "../errors.ts";
 import { requireHost } from "../host/capabilities.ts";
 import { Journal, type Log, message } from "../log.ts";
+import type { Snapshot } from "../observe/snapshot.ts";
 import type { GroupStatus, Status } from "../operate/status.ts";
 import { everyStep } from "../rollback.ts";
+import { type Outline, outlineOf } from "../service/outline.ts";
 import { type OwnedMatch, ServicesByPort } from "../service/ownership.ts";
 import { Service, type ServiceOptions } from "../service/service.ts";
 import { diffServices, type Reloaded } from "../service/service_diff.ts";
 import { UnmatchedSpecs } from "../service/unmatched.ts";
 import type { StoreServer } from "../store/server.ts";
 import { trimMemory } from "../sys/own_process.ts";
-import { RECONCILE_MS } from "./poll_schedule.ts";
-import { detachGroups, openBindEvents, openRunning, openStore, type Running } from "./running.ts";
+import {
+  detachGroups,
+  listenToBinds,
+  openRunning,
+  openStore,
+  probeWakeups,
+  type Running,
+} from "./running.ts";
 import type { ReconcilerEvents, ServicesOptions, SidecarOptions } from "./sidecar_options.ts";
 import { sidecarStatus } from "./sidecar_status.ts";
 import { takeOnAtStart } from "./startup.ts";
@@ -27,7 +35,7 @@ export class Sidecar implements AsyncDisposable {
   #running: Running | null = null;
   #store: StoreServer | null = null;
   #closed: Promise<void> = Promise.resolve();
-  /** SPECs that covered no group at the start, or at the last reload. */
+  /** SPECs that cover no group. */
   readonly unmatched: UnmatchedSpecs;
 
   constructor(options: SidecarOptions | ServicesOptions, log: Log = () => {}) {
@@ -92,10 +100,14 @@ export class Sidecar implements AsyncDisposable {
   /** Polls the host after bind events, and once every RECONCILE_MS at least, until closed. */
   watch(events: ReconcilerEvents = {}): void {
     const running = this.#use();
-    this.#listen(running);
-    running.watching = running.reconciler.run(events);
+    listenToBinds(running, this.#journal);
+    const settled = (snapshot: Snapshot | null) => {
+      this.unmatched.look(this.#services, snapshot?.listeners ?? [], running.groups);
+      events.settled?.(snapshot);
+    };
+    running.watching = running.reconciler.run({ ...events, settled });
     trimMemory(); // of the start, at once
-    void this.#probeWakeups(running);
+    void probeWakeups(running, this.#services, this.#journal);
   }
 
   /**
@@ -107,8 +119,8 @@ export class Sidecar implements AsyncDisposable {
     const running = this.#use();
     const report = await this.#replaceServices(running, requested);
     if (running.watching) {
-      this.#listen(running);
-      void this.#probeWakeups(running);
+      listenToBinds(running, this.#journal);
+      void probeWakeups(running, this.#services, this.#journal);
     }
     await running.reconciler.pollOnce();
     const { listeners } = await running.observer.snapshot();
@@ -134,6 +146,11 @@ export class Sidecar implements AsyncDisposable {
     const read: GroupStatus[] = [];
     const tell = each ?? ((group: GroupStatus) => read.push(group));
     return { ...(await sidecarStatus(this.#use(), this.#services, tell)), groups: read };
+  }
+
+  /** What it guards, in short, as its last poll saw it; null if it does not run. */
+  get outline(): Outline | null {
+    return this.#running && outlineOf(this.#running.groups.all, this.unmatched.reasons);
   }
 
   /** Its store; null if it runs none. */
@@ -203,29 +220,6 @@ export class Sidecar implements AsyncDisposable {
       const isConflict = error instanceof ConflictError || error instanceof UsageError;
       if (!("services" in this.#options) || !isConflict) throw error;
       this.#journal.warn(about, message(error));
-    }
-  }
-
-  #listen(running: Running): void {
-    const { reconciler } = running;
-    try {
-      running.events ??= openBindEvents((pids, tookMs) => reconciler.addBinds(pids, tookMs));
-      reconciler.binds = running.events;
-      reconciler.watch();
-    } catch (error) {
-      const effect = `a new listener becomes a target within ${RECONCILE_MS} ms`;
-      this.#journal.warn("events", `no bind events (${message(error)}): ${effect}`);
-    }
-  }
-
-  async #probeWakeups(running: Running): Promise<void> {
-    const { wakeups, pinTree, groups } = running;
-    try {
-      if (!(await wakeups.probe(this.#services)) || running.isClosing) return;
-      using _lock = await pinTree.lock();
-      if (!running.isClosing) groups.applyWakeups();
-    } catch (error) {
-      if (!running.isClosing) this.#journal.warn("wake", message(error));
     }
   }
 

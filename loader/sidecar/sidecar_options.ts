@@ -2,6 +2,7 @@
 import type { PinTree } from "../bpf/pin_tree.ts";
 import type { Journal } from "../log.ts";
 import type { Observer } from "../observe/observer.ts";
+import type { Snapshot } from "../observe/snapshot.ts";
 import type { ServiceOptions } from "../service/service.ts";
 import type { StoreOptions } from "../store/server.ts";
 import type { Clock } from "./clock.ts";
@@ -37,6 +38,8 @@ export interface ReconcilerEvents {
   readonly released?: () => void;
   /** The whole host was read. */
   readonly observed?: () => void;
+  /** The groups are in line with what was read last. */
+  readonly settled?: (snapshot: Snapshot | null) => void;
 }
 
 export interface ReconcilerOptions {

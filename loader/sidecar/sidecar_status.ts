@@ -23,9 +23,9 @@ export async function sidecarStatus(
   const errors: string[] = [];
   const owned = [];
   const common = { queues: snapshot.queues, sidecar: process.pid, countsRuns: countsRuns() };
-  for (const name of groups.names) {
-    const group = groups.get(name)?.group;
-    if (!group) continue; // dropped meanwhile
+  for (const { group } of groups.all) {
+    const { name } = group;
+    if (!groups.has(name)) continue; // dropped meanwhile
     try {
       each(groupStatus(group, { members: membersOf(name), ...common }));
       owned.push({ key: group.record.key, listeners: membersOf(name) });

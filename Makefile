@@ -9,7 +9,7 @@ prefix := $(abspath $(PREFIX))
 BIN := $(DESTDIR)$(prefix)/bin
 LIB := $(DESTDIR)$(prefix)/lib/reuseport-migrate
 UNITS := $(DESTDIR)$(prefix)/lib/systemd/system
-UNIT_FILES := reuseport-migrate.service reuseport-migrate-store.service
+UNIT_FILES := reuseport-migrate.service reuseport-migrate@.service reuseport-migrate-store.service
 SHARE := $(DESTDIR)$(prefix)/share
 
 CLANG ?= clang
@@ -42,7 +42,7 @@ help: ## list the targets
 		printf '  make %-14s %s\n' "$$target" "$$text"; done
 
 .PHONY: build
-build: $(BPF_OBJECTS) $(HELPERS) $(BUILT) $(TEXTS) ## build everything into dist/
+build: $(BPF_OBJECTS) $(HELPERS) $(BUILT) $(TEXTS) $(UNIT_FILES:%=dist/deploy/%) ## build everything into dist/
 
 .PHONY: check
 check: deps-check build format-check unit ## format, lint, types, unit and FFI tests (no root)
@@ -87,7 +87,7 @@ install: build ## install into PREFIX (/usr/local), below DESTDIR
 	rm -rf '$(LIB)'
 	mv '$(LIB).new' '$(LIB)'
 	ln -sfn ../lib/reuseport-migrate/dist/cli/bin.js '$(BIN)/reuseport-migrate'
-	for unit in $(UNIT_FILES); do sed 's|/usr/local|$(prefix)|g' deploy/$$unit >'$(UNITS)'/$$unit; done
+	for unit in $(UNIT_FILES); do sed 's|/usr/local|$(prefix)|g' dist/deploy/$$unit >'$(UNITS)'/$$unit; done
 	cd '$(UNITS)' && chmod 644 $(UNIT_FILES)
 	cd dist/share/man && for page in man*/*; do install -D -m 644 $$page '$(SHARE)/man/'$$page; done
 	install -D -m 644 dist/share/completions/bash '$(SHARE)/bash-completion/completions/reuseport-migrate'
@@ -176,6 +176,15 @@ $(BUILT): $(TS_SOURCES) tsconfig.json $(NODE_MODULES) | deps-build
 	@cd dist && find loader cli library packaging tests -name '*.js' | while read -r js; do \
 		[ -e "../$${js%.js}.ts" ] || rm -f "$$js" "$${js%.js}.d.ts"; done
 	@touch $@
+
+dist/deploy/%.service: deploy/%.service
+	@mkdir -p dist/deploy
+	cp $< $@
+
+# The same sandbox, so that there is one copy of it.
+dist/deploy/reuseport-migrate@.service: deploy/reuseport-migrate.service deploy/instance.sed
+	@mkdir -p dist/deploy
+	sed -f deploy/instance.sed $< >$@
 
 $(TEXTS): $(BUILT) docs/CONFIG.md
 	node dist/packaging/text/write.js

@@ -32,6 +32,8 @@ export const OPTION_GROUPS: Readonly<Record<string, Group>> = {
     keep: null,
     timeout: "TIME",
     settle: "TIME",
+    advisory: null,
+    install: null,
     force: null,
     stuck: null,
     yes: null,

@@ -33,6 +33,10 @@ export const COMMANDS: ReadonlyMap<string, () => Promise<AddCommand>> = new Map(
   ["release", lazily(async () => (await import("../commands/release.ts")).releaseCommand)],
   ["metrics", lazily(async () => (await import("../commands/metrics.ts")).metricsCommand)],
   ["store", lazily(async () => (await import("../store/command.ts")).storeCommand)],
+  [
+    "systemd-dropin",
+    lazily(async () => (await import("../systemd/command.ts")).systemdDropinCommand),
+  ],
   ["completion", lazily(async () => (await import("../commands/completion.ts")).completionCommand)],
 ]);
 

@@ -38,9 +38,7 @@ const DEFAULT_PATH = "/bin:/usr/bin";
  * @throws CommandNotFoundError, NotExecutableError
  */
 export function requireCommand(name: string, path: string = DEFAULT_PATH): void {
-  const candidates = name.includes("/")
-    ? [name]
-    : path.split(":").map((directory) => join(directory || ".", name));
+  const candidates = name.includes("/") ? [name] : pathsOf(name, path);
   const found = candidates.map(probe);
   if (found.includes("executable")) return;
   if (found.includes("file")) {
@@ -48,6 +46,15 @@ export function requireCommand(name: string, path: string = DEFAULT_PATH): void 
   }
   const where = name.includes("/") ? "no such file" : "it is not in PATH";
   throw new CommandNotFoundError(`'${name}' cannot be run: ${where}`);
+}
+
+/** Returns the path of a command in `path`, or null if it is not there. */
+export function executableIn(path: string, name: string): string | null {
+  return pathsOf(name, path).find((candidate) => probe(candidate) === "executable") ?? null;
+}
+
+function pathsOf(name: string, path: string): string[] {
+  return path.split(":").map((directory) => join(directory || ".", name));
 }
 
 function probe(path: string): "executable" | "file" | "nothing" {

@@ -2,8 +2,12 @@
 import type { CommandModule } from "yargs";
 import { matchesSpec, type Spec } from "../../loader/core/spec.ts";
 import { NoMatchError } from "../../loader/errors.ts";
+import { message } from "../../loader/log.ts";
+import type { StatusReader } from "../../loader/operate/status_reader.ts";
+import { Owned } from "../../loader/owned.ts";
 import type { Env } from "../env.ts";
-import { exitCodeOf } from "../process/child.ts";
+import { journalLine } from "../output/log.ts";
+import { type Ending, exitCodeOf } from "../process/child.ts";
 import { TOO_MANY_LOST } from "../process/exit.ts";
 import { requireCommand } from "../process/spec_command.ts";
 import { runToEnd } from "./child_command.ts";
@@ -15,25 +19,77 @@ import { runVerdict } from "./verdict.ts";
 
 /** Runs the command and prints the verdict; returns the exit code. */
 async function run(env: Env, request: RunRequest): Promise<number> {
-  const { command, specs, maxLost, settleMs, json } = request;
+  const { command, json, advisory } = request;
   requireCommand(command[0], env.vars["PATH"]);
-  const { StatusReader } = await import("../../loader/operate/status_reader.ts");
-  using reader = new StatusReader({ keepNetns: true, ...request.bpffs });
-  const meter = new Meter(specs);
-  const read = () => meter.add(reader.read());
-  read();
-  requireAttached(meter, specs);
-  const watching = setInterval(() => ignoreErrors(read), SETTLE_POLL_MS);
-  const ending = await runToEnd(env, command, json).finally(() => clearInterval(watching));
+  let ending: Ending | null = null;
+  try {
+    using measuring = await Measuring.begin(request);
+    ending = await measuring.during(() => runToEnd(env, command, json));
+    return await conclude(env, request, measuring, ending);
+  } catch (error) {
+    if (!advisory) throw error;
+    say(env, "warn", `not measured: ${message(error)}`);
+    return exitCodeOf(ending ?? (await runToEnd(env, command, json)));
+  }
+}
+
+/** Waits until the migrations are over, and prints the verdict; returns the exit code. */
+async function conclude(
+  env: Env,
+  { maxLost, settleMs, json, advisory }: RunRequest,
+  { meter, read }: Measuring,
+  ending: Ending,
+): Promise<number> {
   const settled = await settle(meter, settleMs, env.stop, read);
   const { resetsOnOverflow } = await import("../../loader/net/netns.ts");
   const verdict = runVerdict(meter, (netns) => isTrueOrUnknown(() => resetsOnOverflow(netns)));
-  const code = exitCodeOf(ending) || (verdict.lost > maxLost ? TOO_MANY_LOST : 0);
-  const { waiting } = meter;
-  const outcome = { verdict, ending, settled, settleMs, waiting, maxLost, exitCode: code };
+  const isTooMany = verdict.lost > maxLost;
+  const exitCode = exitCodeOf(ending) || (isTooMany && !advisory ? TOO_MANY_LOST : 0);
+  const outcome = { verdict, ending, settled, settleMs, waiting: meter.waiting, maxLost, exitCode };
   if (json) env.stdout.write(`${JSON.stringify(outcomeJson(outcome))}\n`);
-  else env.stderr.write(`${outcomeText(outcome)}\n`);
-  return code;
+  else say(env, isTooMany ? "warn" : "info", outcomeText(outcome));
+  return exitCode;
+}
+
+/** Writes lines to stderr; the journal gets their priority, too. */
+function say({ stderr }: Env, level: "info" | "warn", text: string): void {
+  for (const line of text.split("\n")) {
+    stderr.write(`${stderr.isJournal ? journalLine(level, line) : line}\n`);
+  }
+}
+
+/** Readings of status, from before the command on. */
+class Measuring implements Disposable {
+  readonly meter: Meter;
+  readonly #reader: StatusReader;
+
+  private constructor(reader: StatusReader, meter: Meter) {
+    this.#reader = reader;
+    this.meter = meter;
+  }
+
+  /** @throws NoMatchError if a SPEC names no attached group; PermissionError, NotSupportedError */
+  static async begin({ specs, bpffs }: RunRequest): Promise<Measuring> {
+    const { StatusReader } = await import("../../loader/operate/status_reader.ts");
+    using own = new Owned();
+    const reader = own.use(new StatusReader({ keepNetns: true, ...bpffs }));
+    const measuring = new Measuring(reader, new Meter(specs));
+    measuring.read();
+    requireAttached(measuring.meter, specs);
+    return own.release(measuring);
+  }
+
+  readonly read = (): void => this.meter.add(this.#reader.read());
+
+  /** Reads again and again until `run` is over. */
+  during<T>(run: () => Promise<T>): Promise<T> {
+    const watching = setInterval(() => ignoreErrors(this.read), SETTLE_POLL_MS);
+    return run().finally(() => clearInterval(watching));
+  }
+
+  [Symbol.dispose](): void {
+    this.#reader[Symbol.dispose]();
+  }
 }
 
 /** @throws NoMatchError if a SPEC names no attached group: its connections would not be counted */

@@ -38,6 +38,11 @@ export function runOptions(yargs: Argv): Argv<RunArguments> {
       describe:
         "once the command has ended, wait until for this long no connection migrated (SYN-ACK timers fire after 1s) and none waits on an old listener, 30s longer at most; 0: do not wait",
     })
+    .option("advisory", {
+      type: "boolean",
+      describe:
+        "run the command even if nothing can be measured, and exit with its exit code, whatever was lost (systemd-dropin)",
+    })
     .option("bpffs", bpffsOption)
     .option("json", {
       type: "boolean",
@@ -59,6 +64,7 @@ export interface RunArguments {
   readonly "--"?: string[];
   readonly "max-lost": string;
   readonly settle: string;
+  readonly advisory: boolean | undefined;
   readonly bpffs: string | undefined;
   readonly json: boolean | undefined;
 }
@@ -69,6 +75,7 @@ export interface RunRequest {
   readonly specs: readonly Spec[];
   readonly maxLost: number;
   readonly settleMs: number;
+  readonly advisory: boolean;
   readonly bpffs: { readonly bpffs?: string };
   readonly json: boolean;
 }
@@ -80,6 +87,7 @@ export function runRequest(args: RunArguments): RunRequest {
     specs: specs(args.spec),
     maxLost: integer("--max-lost", once("--max-lost", args["max-lost"]) ?? "", 0, MAX_LOST),
     settleMs: duration("--settle", once("--settle", args.settle) ?? "", 0, MAX_SETTLE_MS),
+    advisory: args.advisory === true,
     bpffs: bpffsOf(args.bpffs),
     json: args.json === true,
   };

@@ -23,7 +23,10 @@ files() { (cd "$here" && find bin share lib/systemd -type f); }
 
 if [ -n "$uninstall" ]; then
 	# shellcheck disable=SC2086 # a list
-	if has_systemd; then systemctl disable --quiet --now $units || true; fi
+	if has_systemd; then
+		systemctl disable --quiet --now $units || true
+		systemctl stop 'reuseport-migrate@*.service'
+	fi
 	# Stopping leaves everything attached; removing does not.
 	if [ -d /sys/fs/bpf/reuseport-migrate ]; then "$command" detach --all; fi
 	files | while read -r file; do rm -f "$prefix/$file"; done
@@ -52,7 +55,7 @@ if has_systemd; then
 	systemctl daemon-reload
 	# An upgrade: everything stays attached while the sidecar restarts.
 	# shellcheck disable=SC2086
-	systemctl try-restart $units
+	systemctl try-restart $units 'reuseport-migrate@*.service'
 fi
 "$command" --version
 ldconfig -p | grep -q 'libbpf\.so\.1' || echo "libbpf 1.x is missing: install the package libbpf (or libbpf1)" >&2

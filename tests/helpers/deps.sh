@@ -72,6 +72,7 @@ need_packages_test() {
 	command_of zsh zsh
 	command_of fish fish
 	command_of man-db man
+	command_of shellcheck shellcheck
 	file_of bash-completion /usr/share/bash-completion/bash_completion
 }
 

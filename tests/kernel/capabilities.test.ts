@@ -158,6 +158,7 @@ describe("a command with exactly its capabilities", () => {
     const others = [
       "check",
       "completion",
+      "systemd-dropin",
       ...Object.keys(COMMAND_RIGHTS).filter((it) => /^store/.test(it)),
     ];
     assert.deepEqual(

@@ -59,3 +59,8 @@ test("man reads every page without a warning, and every command has one", () => 
     assert.match(stdout, /N.*A.*M.*E/, page);
   }
 });
+
+test("shellcheck finds nothing in the scripts of the repository", async () => {
+  const scripts = (await output("git", ["ls-files", "*.sh", "packaging/debian/p*"])).trim();
+  assert.equal(await output("shellcheck", scripts.split("\n")), "");
+});

@@ -40,7 +40,7 @@ const TREES: Readonly<Record<string, Tree>> = {
       [""],
       ["options", "output", "process"],
       ["config", "help", "metrics"],
-      ["attach", "commands", "exec", "run", "status", "store"],
+      ["attach", "commands", "exec", "run", "status", "store", "systemd"],
       ["line"],
     ],
     top: ["main.ts", "bin.ts"],

@@ -1,4 +1,5 @@
 #!/bin/busybox sh
+# shellcheck shell=dash
 # The guest's first process (tests/vm/vm-run.sh): mounts the root file system below an overlay and
 # runs the command, or hands over to the root's systemd.
 box=/bin/busybox

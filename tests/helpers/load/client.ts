@@ -30,6 +30,8 @@ export interface Visit {
   onLoss?: (loss: Loss) => void;
   /** Connects and sends no request. */
   silent?: boolean;
+  /** Default: far longer than any retransmission in the tests. */
+  timeoutMs?: number;
 }
 
 /** Far longer than any retransmission in the tests, of which the longest takes 3 s. */
@@ -61,7 +63,7 @@ export function lost(tally: Tally): number {
 
 /** Connects, requests `path` and expects it as the body; never rejects. */
 export function visit(of: Visit): Promise<Kind> {
-  const { port, host = "127.0.0.1", path, localAddress, onConnect, onLoss, silent } = of;
+  const { port, host = "127.0.0.1", path, localAddress, onConnect, onLoss, silent, timeoutMs } = of;
   return new Promise((resolve) => {
     const openedMs = Date.now();
     const socket = connect({ host, port, ...(localAddress && { localAddress }) });
@@ -75,7 +77,7 @@ export function visit(of: Visit): Promise<Kind> {
     const timer = setTimeout(() => {
       failure = "timeout";
       socket.destroy();
-    }, TIMEOUT_MS);
+    }, timeoutMs ?? TIMEOUT_MS);
 
     socket.setEncoding("latin1");
     if (onConnect) socket.once("connect", () => onConnect(localPort));

@@ -16,6 +16,7 @@ export const COMMAND_RIGHTS: Readonly<Record<string, keyof typeof RIGHTS | null>
   run: "read",
   check: null,
   completion: null,
+  "systemd-dropin": null,
   store: null,
   "store put": null,
   "store take": null,

@@ -69,13 +69,13 @@ class Measuring implements Disposable {
   }
 
   /** @throws NoMatchError if a SPEC names no attached group; PermissionError, NotSupportedError */
-  static async begin({ specs, bpffs }: RunRequest): Promise<Measuring> {
+  static async begin({ specs, bpffs, advisory }: RunRequest): Promise<Measuring> {
     const { StatusReader } = await import("../../loader/operate/status_reader.ts");
     using own = new Owned();
     const reader = own.use(new StatusReader({ keepNetns: true, ...bpffs }));
     const measuring = new Measuring(reader, new Meter(specs));
     measuring.read();
-    requireAttached(measuring.meter, specs);
+    requireAttached(measuring.meter, specs, advisory ? "" : "the command was not run: ");
     return own.release(measuring);
   }
 
@@ -93,12 +93,12 @@ class Measuring implements Disposable {
 }
 
 /** @throws NoMatchError if a SPEC names no attached group: its connections would not be counted */
-function requireAttached({ spans }: Meter, specs: readonly Spec[]): void {
+function requireAttached({ spans }: Meter, specs: readonly Spec[], effect: string): void {
   const without = specs.filter((spec) => !spans.some(({ last }) => matchesSpec(spec, last.key)));
   if (spans.length > 0 && without.length === 0) return;
   const names = without.map(({ text }) => text).join(", ");
   throw new NoMatchError(
-    `the command was not run: nothing is attached${names && ` for ${names}`}; run 'reuseport-migrate attach ${without[0]?.text ?? "SPEC"}' first`,
+    `${effect}nothing is attached${names && ` for ${names}`}; run 'reuseport-migrate attach ${without[0]?.text ?? "SPEC"}' first`,
   );
 }
 

@@ -12,7 +12,7 @@ test("the command of the installed unit sends READY=1 with the capabilities of t
   await make("install", `PREFIX=${prefix}`);
   const unit = `${prefix}/lib/systemd/system/reuseport-migrate.service`;
   // Only on a host with systemd, whose version decides whether a warning fails the command.
-  const store = unit.replace("migrate.service", "migrate-store.service");
-  if (existsSync(ANALYZE)) await output(ANALYZE, ["verify", "--man=no", unit, store]);
+  const others = ["@", "-store"].map((name) => unit.replace(/\.service$/, `${name}.service`));
+  if (existsSync(ANALYZE)) await output(ANALYZE, ["verify", "--man=no", unit, ...others]);
   await inSandbox("service_main.js", unit);
 });

@@ -17,17 +17,13 @@ finish() {
 }
 while read -r module; do $box insmod "/modules/$module" || echo "insmod $module failed"; done </modules/order
 init=''
-writable=''
+disk=''
 # shellcheck disable=SC1091 # written for each run
 . /vm.env
-if [ -n "$writable" ]; then
-	$box mount -t virtiofs root /new || finish 125
-else
-	$box mount -t virtiofs -o ro root /lower || finish 125
-	$box mount -t tmpfs rw /rw
-	$box mkdir /rw/upper /rw/work
-	$box mount -t overlay -o lowerdir=/lower,upperdir=/rw/upper,workdir=/rw/work root /new || finish 125
-fi
+$box mount -t virtiofs -o ro root /lower || finish 125
+if [ -n "$disk" ]; then $box mount -t ext4 /dev/vda /rw || finish 125; else $box mount -t tmpfs rw /rw; fi
+$box mkdir -p /rw/upper /rw/work
+$box mount -t overlay -o lowerdir=/lower,upperdir=/rw/upper,workdir=/rw/work root /new || finish 125
 for name in dev proc sys; do
 	$box mkdir -p /new/$name
 	$box mount --move /$name /new/$name

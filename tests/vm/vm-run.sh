@@ -22,7 +22,7 @@ VM_MEM=${VM_MEM:-2048}        # MiB
 VM_SMP=${VM_SMP:-2}
 VM_ROOT=${VM_ROOT:-/}       # another root file system, such as one of debootstrap
 VM_INIT=${VM_INIT:-}        # systemd: VM_ROOT's systemd is pid 1; COMMAND runs after multi-user.target
-VM_WRITABLE=${VM_WRITABLE:-} # 1: the guest writes to VM_ROOT itself; the next boot finds it
+VM_DISK=${VM_DISK:-}        # a file for what the guest writes, which the next boot finds; made if missing
 VM_MODULES=${VM_MODULES:-}  # further kernel modules, such as nf_tables
 VM_APPEND=${VM_APPEND:-}    # further kernel arguments
 VM_VERBOSE=${VM_VERBOSE:-}  # 1: times and the guest's console on stderr
@@ -36,9 +36,6 @@ glob=$1
 shift
 case $VM_INIT in '' | systemd) ;; *) die 2 "VM_INIT is systemd or empty, not '$VM_INIT'" ;; esac
 [ -d "$VM_ROOT" ] || die 2 "VM_ROOT: '$VM_ROOT' is not a directory"
-if [ -n "$VM_WRITABLE" ] && [ "$VM_ROOT" -ef / ]; then
-	die 2 "VM_WRITABLE requires a VM_ROOT: a guest may not write to this machine's /"
-fi
 tools=$VM_HOME/root
 cache=$VM_HOME/cache
 mkdir -p "$VM_HOME/kernels" "$VM_HOME/debs/partial" "$cache" "$tools"
@@ -79,7 +76,7 @@ image=$(find "$tree/boot" "$tree/lib/modules/" -name 'vmlinuz*' 2>/dev/null | he
 [ -n "$image" ] || die 2 "no vmlinuz below $tree: remove that directory and run again"
 
 # --- First file system: busybox, modules, init; kept for each kernel and list of modules ----------
-modules="virtio_pci virtiofs overlay inet_diag tcp_diag veth $VM_MODULES"
+modules="virtio_pci virtiofs overlay virtio_blk ext4 inet_diag tcp_diag veth $VM_MODULES"
 key=$(printf '%s' "$kernel $modules $(cat "$0" "$(dirname "$0")/first_init.sh" | sha256sum)" | sha256sum | cut -c1-12)
 base=$cache/$kernel-$key.cpio
 if [ ! -s "$base" ]; then
@@ -132,7 +129,7 @@ trap 'exit 130' INT TERM HUP
 mkdir "$run/command" "$run/root"
 directory=$PWD
 [ "$VM_ROOT" = / ] || directory=/root
-printf 'init=%s\nwritable=%s\n' "$VM_INIT" "$VM_WRITABLE" >"$run/command/vm.env"
+printf 'init=%s\ndisk=%s\n' "$VM_INIT" "$VM_DISK" >"$run/command/vm.env"
 {
 	printf '#!/bin/bash\nulimit -n 65536\ncd %q || exit 125\n' "$directory"
 	if [ $# -eq 1 ]; then printf '%s\n' "$1"; else
@@ -144,14 +141,12 @@ printf 'init=%s\nwritable=%s\n' "$VM_INIT" "$VM_WRITABLE" >"$run/command/vm.env"
 cat "$base" "$run/command.cpio" >"$run/initrd"
 
 # virtiofsd, in a mount namespace of its own. The root is bound without what is mounted below it.
-mode=ro
-[ -z "$VM_WRITABLE" ] || mode=rw
 # shellcheck disable=SC2016 # expanded by the inner shell
 LD_LIBRARY_PATH=$libs unshare -m --propagation private sh -c '
-	mount --bind "$3" "$1/root" && mount -o "remount,bind,$4" "$1/root" &&
+	mount --bind "$3" "$1/root" && mount -o remount,bind,ro "$1/root" &&
 	exec "$2" --socket-path="$1/files.sock" -o source="$1/root" -o sandbox=chroot \
-		-o cache=always -o no_posix_lock -o xattr --thread-pool-size=4 -o log_level=warn' \
-	_ "$run" "$tools/usr/lib/qemu/virtiofsd" "$VM_ROOT" "$mode" >"$run/files.log" 2>&1 9>&- &
+		-o cache=always -o no_posix_lock --thread-pool-size=4 -o log_level=warn' \
+	_ "$run" "$tools/usr/lib/qemu/virtiofsd" "$VM_ROOT" >"$run/files.log" 2>&1 9>&- &
 files_pid=$!
 for _ in $(seq 500); do
 	[ ! -S "$run/files.sock" ] || break
@@ -162,6 +157,14 @@ if [ ! -S "$run/files.sock" ]; then
 	die 125 "virtiofsd did not start"
 fi
 
+disk=()
+if [ -n "$VM_DISK" ]; then
+	if [ ! -e "$VM_DISK" ]; then
+		truncate -s 4G "$VM_DISK"
+		mkfs.ext4 -q "$VM_DISK"
+	fi
+	disk=(-drive "if=virtio,format=raw,cache=unsafe,file=$VM_DISK")
+fi
 begin=$(date +%s)
 code=0
 # The guest's serial lines: its console, the command's output, the command's exit code.
@@ -173,7 +176,7 @@ LD_LIBRARY_PATH=$libs QEMU_MODULE_DIR=$tools/usr/lib/x86_64-linux-gnu/qemu timeo
 	-serial "file:$run/code" -kernel "$image" -initrd "$run/initrd" \
 	-object "memory-backend-memfd,id=memory,size=${VM_MEM}M,share=on" \
 	-chardev "socket,id=files,path=$run/files.sock" \
-	-device vhost-user-fs-pci,chardev=files,tag=root \
+	-device vhost-user-fs-pci,chardev=files,tag=root "${disk[@]}" \
 	-append "console=ttyS0 quiet loglevel=4 panic=-1 random.trust_cpu=on no_timer_check mitigations=off audit=0 nmi_watchdog=0 $VM_APPEND" \
 	</dev/null 2>"$run/errors" 9>&- &
 qemu_pid=$!

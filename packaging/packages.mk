@@ -7,7 +7,7 @@ TYPEDOC := packaging/reference/node_modules/.package-lock.json
 NODE_RUNTIME := packaging/node/node_modules/.package-lock.json
 # All times in packages: that of the commit, so that the same tree makes the same bytes.
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)
-deb tarball npm-package release test-packages: export SOURCE_DATE_EPOCH := $(SOURCE_DATE_EPOCH)
+deb tarball npm-package release test-packages test-systemd: export SOURCE_DATE_EPOCH := $(SOURCE_DATE_EPOCH)
 
 .PHONY: deb tarball npm-package release
 deb: build $(NODE_RUNTIME) deps-package ## Debian package with its own Node: dist/packages/*.deb
@@ -34,8 +34,12 @@ reference: $(NODE_MODULES) $(TYPEDOC) ## the library's reference: dist/reference
 
 .PHONY: test-packages
 test-packages: export REQUIRE_KERNEL_TESTS = 1
-test-packages: root deps-sandbox deps-package deps-packages-test deb tarball npm-package reference ## the packages on Debian 12 and 13, built twice, lintian, completions (root, under 15 minutes)
-	$(NODE_TEST) $(call tests_in,packages)
+test-packages: root deps-sandbox deps-package deps-packages-test deb tarball npm-package reference ## the packages on Debian 12 and 13, built twice, lintian, completions, systemd (root, under 40 minutes)
+	$(NODE_TEST) $(call tests_in,packages vm)
+
+.PHONY: test-systemd
+test-systemd: root deps-package deps-packages-test deb ## a Debian 12 with systemd in a VM, from nothing to restarts without a loss (root, under 25 minutes)
+	$(NODE_TEST) $(call tests_in,vm)
 
 $(NODE_RUNTIME) $(TYPEDOC): %/node_modules/.package-lock.json: %/package-lock.json
 	cd $* && npm ci --ignore-scripts --no-audit --no-fund

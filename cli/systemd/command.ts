@@ -40,7 +40,7 @@ function options(yargs: Argv): Argv<Arguments> {
     .example("$0 systemd-dropin nginx", "what it would be")
     .example("$0 systemd-dropin nginx :80 --install", "then: systemctl daemon-reload")
     .epilogue(
-      "The last command of ExecReload= runs below 'run --advisory': the journal of the unit says how many connections it migrated or lost, a reload takes the seconds of run's --settle longer, and it succeeds or fails as before, also if nothing is attached or this program is removed.",
+      "The last command of ExecReload= runs below 'run --advisory': the journal of the unit says how many connections it migrated or lost, a reload takes as much longer as run waits (--settle), and succeeds or fails as before, also if nothing is attached or this program is removed.",
     );
 }
 

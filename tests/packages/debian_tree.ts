@@ -33,12 +33,8 @@ export async function debianTree(
 async function bootstrap(suite: Suite, cached: string, packages: readonly string[]): Promise<void> {
   using dir = new TempDir();
   const root = dir.file("root");
-  await output("debootstrap", [
-    "--variant=minbase",
-    `--include=${packages.join(",")}`,
-    suite,
-    root,
-  ]);
+  const include = packages.length > 0 ? [`--include=${packages.join(",")}`] : [];
+  await output("debootstrap", ["--variant=minbase", ...include, suite, root]);
   await output("cp", ["-L", "/etc/resolv.conf", join(root, "etc/resolv.conf")]);
   await output("chroot", [root, "apt-get", "-qq", "update"]);
   mkdirSync(CACHE, { recursive: true });

@@ -95,10 +95,10 @@ describe("a fresh Debian 12 with systemd", () => {
       succeeded(first.ran(`instance_reuseport-migrate@${spec}.service`));
     }
     const { groups } = JSON.parse(first.ran("instance_groups").text) as {
-      groups: { port: number; sidecar: number }[];
+      groups: { port: number; sidecar_pid: number }[];
     };
     assert.deepEqual(groups.map(({ port }) => port).sort(), [8081, 8082, 8083]);
-    assert.equal(new Set(groups.map(({ sidecar }) => sidecar)).size, 3);
+    assert.equal(new Set(groups.map((group) => group.sidecar_pid)).size, 3);
     assert.match(first.ran("instance_metrics").text, /port="8082"/);
   });
 

@@ -20,6 +20,7 @@ export * from "./errors.ts";
 export type { Decision } from "./group/counters.ts";
 export type { HoldCounts } from "./group/hold_record.ts";
 export type { ReadyCheck } from "./hold/ready_check.ts";
+export type { CgroupLabels } from "./host/cgroup_label.ts";
 export type { Log, SidecarEvent } from "./log.ts";
 export type { KernelMigrations } from "./net/kernel_migrations.ts";
 export { netnsInode } from "./net/netns_inode.ts";

@@ -39,6 +39,11 @@ export const GROUP_FAMILIES: readonly MetricFamily[] = [
   ],
   ["generation", "gauge", "Number of the newest generation."],
   [
+    "group_owner_info",
+    "gauge",
+    "Always 1; unit, container and pod of the processes that listen, as their cgroups said when a listener last came or left.",
+  ],
+  [
     "accept_queue_length",
     "gauge",
     "Connections waiting to be accepted, all listeners, at this scrape.",
@@ -105,6 +110,13 @@ export function addGroup(families: Families, group: GroupStatus, labels: string)
   addSums(add, group);
   addMigrations(add, group);
   addListeners(add, group);
+  for (const { unit, container, pod } of group.ownedBy) {
+    add("group_owner_info", 1, {
+      ...(unit === null ? {} : { unit }),
+      ...(container === null ? {} : { container }),
+      ...(pod === null ? {} : { pod }),
+    });
+  }
   add("wakeups_total", group.wakeups);
   if (group.hold) addHold(add, group.hold);
   if (group.hold || group.holds.started > 0) addHolds(add, group.holds);

@@ -10,6 +10,7 @@ export function statusJson(status: Status, rate?: Rate): StatusReport {
     groups: status.groups.map((group) => ({
       ...groupJson(group),
       uid: group.uid,
+      owned_by: group.ownedBy.map(({ unit, container, pod }) => ({ unit, container, pod })),
       attached: group.attached,
       program_id: group.programId,
       migrate: group.migrate,

@@ -3,6 +3,7 @@
 import type { AdoptionStatus } from "../../loader/adoption/adoption_status.ts";
 import { formatEndpoint } from "../../loader/core/address.ts";
 import { heldText } from "../../loader/group/hold_record.ts";
+import { ownerText } from "../../loader/host/cgroup_label.ts";
 import type { GroupStatus, Status } from "../../loader/operate/status.ts";
 import { printable } from "../../loader/printable.ts";
 import { hanging } from "./columns.ts";
@@ -33,6 +34,11 @@ function mptcpText({ listeners }: GroupStatus): string[] {
   const count = listeners.filter(({ protocol }) => protocol === "mptcp").length;
   if (count === 0) return [];
   return [`  ${count} MPTCP listener${count === 1 ? "" : "s"}: reached by the kernel's hash only`];
+}
+
+/** `owned by nginx.service`; no line if no cgroup tells. */
+function ownedByText({ ownedBy }: GroupStatus): string[] {
+  return ownedBy.length === 0 ? [] : [`  owned by ${ownedBy.map(ownerText).join("; ")}`];
 }
 
 /** Returns the rows of listeners. Their classes matter only if there are several. */
@@ -73,6 +79,7 @@ function groupText(group: GroupStatus, width: number, rate?: Rate): string[] {
   const by = group.sidecar === null ? "no sidecar is running" : `sidecar ${group.sidecar}`;
   const facts = [
     `${where}  service ${group.service}, netns ${netnsText(group)}, uid ${group.uid}`,
+    ...ownedByText(group),
     `  ${state}; ${by}`,
     `  migrate ${group.migrate}, route ${group.route}, settings ${group.settings}`,
     ...holdText(group),

@@ -6,6 +6,7 @@ import type { Plan } from "../core/plan.ts";
 import type { Group } from "../group/group.ts";
 import { recorded } from "../group/group_record.ts";
 import { placed, splitStandby } from "../hold/members.ts";
+import { groupOwners } from "../observe/group_owners.ts";
 import { placeOf } from "../observe/netns_label.ts";
 import { boottimeMs } from "../sys/libc.ts";
 import { applyGroup } from "./apply.ts";
@@ -115,6 +116,7 @@ export class ManagedGroup implements Disposable {
     this.#emptySinceMs = this.isEmpty(members) ? (this.#emptySinceMs ?? nowMs) : null;
     const rereadDueMs = last?.rereadDueMs ?? nextRereadMs(nowMs, Math.random());
     this.#last = { members, standby, standbyQueues, refreshDueMs, rereadDueMs };
+    groupOwners(members); // read once they are targets, so that no scrape does
     const reattached = attached === "attached" && attachments > 0;
     const unreachable = attached === "unreachable";
     const growthFailure = this.#growth.failure;

@@ -12,7 +12,8 @@ import {
 import { matchesSpec, portsOf, type Spec } from "../core/spec.ts";
 import { NoMatchError } from "../errors.ts";
 import { cgroupOf, isBelow } from "../host/cgroup.ts";
-import { cgroupLabel } from "../host/cgroup_label.ts";
+import { cgroupLabels } from "../host/cgroup_label.ts";
+import { MAX_ASKED } from "./group_owners.ts";
 
 /** A group is covered if one of its listeners passes every filter. */
 export interface Filter {
@@ -24,12 +25,6 @@ export interface Filter {
   /** Inode number of a network namespace. */
   readonly netns?: number;
 }
-
-/**
- * Most owners of a listener whose cgroups are read: 1 ms. A server's processes are in one cgroup,
- * and any user can make a listener with thousands of owners.
- */
-const MAX_OWNERS = 64;
 
 /** Returns the first SPEC that matches this address. */
 export function specOf(specs: readonly Spec[], key: GroupKey): Spec | undefined {
@@ -47,7 +42,7 @@ export function excludedBy(filter: Filter, listener: Listener): string | null {
   if (pid !== undefined && !listener.owners.some(isNamed)) {
     return `process ${pid} does not hold it`;
   }
-  const owners = cgroup === undefined ? [] : listener.owners.slice(0, MAX_OWNERS);
+  const owners = cgroup === undefined ? [] : listener.owners.slice(0, MAX_ASKED);
   if (cgroup !== undefined && !owners.some((owner) => isBelow(cgroupOf(owner.pid), cgroup))) {
     return `no process of cgroup ${cgroup} holds it`;
   }
@@ -116,8 +111,8 @@ export function explainNoMatch(
 
 /** Returns what sets the option, in the words of the command line. */
 function adoptOf({ owners: [owner] }: Listener): string {
-  const label = owner && cgroupLabel(cgroupOf(owner.pid) ?? "");
-  const [, unit] = /^([^ ]+)\.service$/.exec(label ?? "") ?? [];
+  const { unit: own, container } = cgroupLabels(owner ? (cgroupOf(owner.pid) ?? "") : "");
+  const [, unit] = /^(.+)\.service$/.exec(container === null ? (own ?? "") : "") ?? [];
   return unit === undefined
     ? "--adopt sets it"
     : `--adopt --unit ${unit} sets it at the next start`;

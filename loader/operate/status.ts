@@ -20,8 +20,10 @@ import { countsSince, type Decision, NO_COUNTS, type SlotCounts } from "../group
 import type { Group } from "../group/group.ts";
 import type { HoldCounts } from "../group/hold_record.ts";
 import { splitStandby } from "../hold/members.ts";
+import type { CgroupLabels } from "../host/cgroup_label.ts";
 import { differingClasses, type OptionDifference } from "../manage/option_differences.ts";
 import type { KernelMigrations } from "../net/kernel_migrations.ts";
+import { groupOwners } from "../observe/group_owners.ts";
 import { netnsLabel } from "../observe/netns_label.ts";
 import { boottimeMs } from "../sys/libc.ts";
 
@@ -66,6 +68,8 @@ export interface GroupStatus {
   /** Name of its network namespace: a path, a container, a unit, or its number; null: our own. */
   readonly netnsName: string | null;
   readonly uid: number;
+  /** Units, containers and pods of the processes that listen; at most eight. */
+  readonly ownedBy: readonly CgroupLabels[];
   /** Our program is attached to the kernel's group; false while no process listens. */
   readonly attached: boolean;
   readonly programId: number;
@@ -180,6 +184,7 @@ export function groupStatus(group: Group, context: GroupContext): GroupStatus {
     key: record.key,
     netnsName: netnsLabel(record.key.netns, members[0]?.owners ?? []),
     uid: record.uid,
+    ownedBy: groupOwners(members),
     attached: members.some((member) => group.isAttachedTo(member)),
     programId: group.programId,
     firstProgramId: record.firstProgram,

@@ -5,11 +5,13 @@ import type { Plan } from "../core/plan.ts";
 import type { GroupRecord } from "../group/group_record.ts";
 import { holdEndText, isLoss } from "../hold/hold_event.ts";
 import { mptcpOf } from "../hold/members.ts";
+import { ownerText } from "../host/cgroup_label.ts";
 import type { Journal, SidecarEvent } from "../log.ts";
 import type { News } from "../manage/group_news.ts";
 import type { Origin, Refreshed } from "../manage/manage_options.ts";
 import type { ManagedGroup } from "../manage/managed_group.ts";
 import { movesText } from "../manage/moves_text.ts";
+import { groupOwners } from "../observe/group_owners.ts";
 
 /** What different socket options mean for migrating connections, by policy. */
 const WHAT_THEN: Readonly<Record<SettingsPolicy, string>> = {
@@ -25,10 +27,21 @@ export function takenOn(
 ): void {
   const event = origin === "new" ? "attached" : "taken_over";
   const count = members.length;
+  const [owner] = groupOwners(members);
+  const { unit = null, container = null, pod = null } = owner ?? {};
+  const of = owner ? ` of ${ownerText(owner)}` : "";
   journal.say(
     event,
-    `${origin === "new" ? "attached" : "took over"} ${label}${fromOther(origin)}: ${count} listener${count === 1 ? "" : "s"}, program ${group.programId}`,
-    { group: group.name, service, listeners: count, program_id: group.programId },
+    `${origin === "new" ? "attached" : "took over"} ${label}${of}${fromOther(origin)}: ${count} listener${count === 1 ? "" : "s"}, program ${group.programId}`,
+    {
+      group: group.name,
+      service,
+      listeners: count,
+      program_id: group.programId,
+      unit,
+      container,
+      pod,
+    },
   );
 }
 

@@ -12,7 +12,9 @@ import {
   PermissionError,
   StandbyError,
 } from "../errors.ts";
+import { ownerText } from "../host/cgroup_label.ts";
 import { type Journal, message } from "../log.ts";
+import { groupOwners } from "../observe/group_owners.ts";
 import { fullPlaceOf } from "../observe/netns_label.ts";
 import type { OwnedMatch } from "../service/ownership.ts";
 
@@ -66,7 +68,7 @@ export class Refusals {
     const tenant = first ? Object.values(tenantOf(first)).join(" ") : "";
     const before = this.#refused.get(name);
     const about = before ? before.about : this.#subject(name, tenant, error);
-    if (about !== null) this.#journal.warn(about, sentence(first, error));
+    if (about !== null) this.#journal.warn(about, sentence(members, error));
     this.#refused.set(name, { reason: reasonOf(error), tenant, about });
   }
 
@@ -115,12 +117,17 @@ export class Refusals {
   }
 }
 
-function sentence(listener: Listener | undefined, error: unknown): string {
+function sentence(members: readonly Listener[], error: unknown): string {
+  const [listener] = members;
   if (!listener || error instanceof BudgetError) return message(error);
   const { key, uid, owners } = listener;
   const [owner] = owners;
-  const who = owner ? `${owner.comm}, pid ${owner.pid}, uid ${uid}` : `uid ${uid}`;
-  return `${fullPlaceOf(key, owners)} (${who}) is not attached: ${message(error)}`;
+  const who = [
+    ...(owner ? [owner.comm, `pid ${owner.pid}`] : []),
+    `uid ${uid}`,
+    ...groupOwners(members).slice(0, 1).map(ownerText),
+  ];
+  return `${fullPlaceOf(key, owners)} (${who.join(", ")}) is not attached: ${message(error)}`;
 }
 
 function reasonOf(error: unknown): RefusalReason {

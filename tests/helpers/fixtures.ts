@@ -50,6 +50,7 @@ export function groupStatus({
     key: { netns: 7, family: "ipv4", address: "0.0.0.0", port, ifindex: 0, v6only: false },
     netnsName: null,
     uid: 0,
+    ownedBy: [],
     attached: true,
     programId: 1,
     firstProgramId: 1,

@@ -193,7 +193,7 @@ test("without a hold under way its time left is no series", async () => {
   assert.ok(found.some((line) => line.startsWith("hold_limit_seconds")));
 });
 
-test("a thousand groups of eight listeners fit into 2 MB, and 3.1 MB when all were migrated to", async () => {
+test("a thousand groups of eight listeners fit into 2.1 MB, and 3.3 MB when all were migrated to", async () => {
   const used = many(1_000);
   const fresh = used.groups.map((each) => ({
     ...each,
@@ -202,7 +202,7 @@ test("a thousand groups of eight listeners fit into 2 MB, and 3.1 MB when all we
   const size = async (groups: readonly GroupStatus[]) =>
     (await new Exporter({ process: true }).scrape(collected({ ...SAMPLE, groups }))).length;
   const sizes = [await size(fresh), await size(used.groups)] as const;
-  assert.ok(sizes[0] <= 2e6 && sizes[1] <= 3.1e6, `${sizes}`);
+  assert.ok(sizes[0] <= 2.1e6 && sizes[1] <= 3.3e6, `${sizes}`);
 });
 
 test("each family has its help, its type, and each of its series once", async () => {

@@ -20,6 +20,10 @@ const LONG = {
     address: "2001:db8:1111:2222:3333:4444:5555:6666",
     port: 65535,
   },
+  ownedBy: Array.from({ length: 8 }, (_, n) => ({
+    ...{ unit: `${n}-${"a".repeat(60)}.service`, container: "0123456789abcdef".repeat(4) },
+    ...{ runtime: "kubernetes", pod: "2f48b1ea-0c1e-4b0b-8a55-6d1c0d8b3f10" },
+  })),
   netnsName: "/run/netns/a-name-of-a-namespace-that-is-rather-long",
   listeners: SAMPLE_GROUP.listeners.map((listener, i) => ({
     ...listener,
@@ -68,6 +72,7 @@ test("classes are a column only if they differ; each decision is said in words",
 test("status as text shows groups, listeners and decisions; cookies in JSON are whole", () => {
   const text = statusText(SAMPLE, WIDE);
   assert.match(text, /^0\.0\.0\.0:80 {2}service :80, netns 7, uid 0$/m);
+  assert.match(text, /^ {2}owned by nginx\.service$/m);
   assert.match(text, /^ {2}attached, program 42; no sidecar is running$/m);
   assert.match(text, /^ {2}migrate newest, route kernel, settings prefer$/m);
   assert.match(text, /holding 7\.2s left, 143 connections/);

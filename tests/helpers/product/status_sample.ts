@@ -23,6 +23,7 @@ export const SAMPLE_GROUP: GroupStatus = {
   key: { netns: 7, family: "ipv4", address: "0.0.0.0", port: 80, ifindex: 0, v6only: false },
   netnsName: null,
   uid: 0,
+  ownedBy: [{ unit: "nginx.service", container: null, runtime: null, pod: null }],
   attached: true,
   programId: 42,
   firstProgramId: 42,

@@ -25,7 +25,7 @@ BENCH_OBJECTS := $(patsubst tests/bench/%.bpf.c,dist/tests/bench/%.bpf.o,$(wildc
 HELPERS := dist/loader/lender/lender dist/loader/keeper/keeper dist/loader/net/bare_command
 C_TEXT := $(wildcard bpf/*.c bpf/*.h loader/*/*.c loader/*/*.h tests/bench/*.bpf.c)
 
-TS_SOURCES := $(shell find loader cli library packaging tests -name '*.ts')
+TS_SOURCES := $(shell find loader cli library packaging tests -name node_modules -prune -o -name '*.ts' -print)
 NODE_MODULES := node_modules/.package-lock.json
 BUILT := dist/.built
 # Man pages and completions.
@@ -149,8 +149,8 @@ root:
 
 include packaging/packages.mk
 
-.PHONY: deps-build deps-sandbox deps-check deps-test deps-guides deps-bench deps-package deps-packages-test
-deps-build deps-sandbox deps-check deps-test deps-guides deps-bench deps-package deps-packages-test:
+.PHONY: deps-build deps-sandbox deps-check deps-test deps-guides deps-bench deps-package deps-packages-test deps-containers-test
+deps-build deps-sandbox deps-check deps-test deps-guides deps-bench deps-package deps-packages-test deps-containers-test:
 	@tests/helpers/deps.sh $(@:deps-%=%)
 
 $(NODE_MODULES): package-lock.json | deps-build

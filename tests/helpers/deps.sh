@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the packages that the named sets of targets require and this machine lacks:
-#   deps.sh build|sandbox|check|test|guides|bench|package|packages-test...
+#   deps.sh build|sandbox|check|test|guides|bench|package|packages-test|containers-test...
 # A package is missing if its command or file is missing, however it was installed. apt starts no
 # service of a package, neither now nor at boot.
 set -eu
@@ -74,6 +74,12 @@ need_packages_test() {
 	command_of man-db man
 	command_of shellcheck shellcheck
 	file_of bash-completion /usr/share/bash-completion/bash_completion
+}
+
+need_containers_test() {
+	command_of debootstrap debootstrap
+	command_of buildah buildah
+	command_of kubernetes-client kubectl
 }
 
 need_bench() {

@@ -1,6 +1,6 @@
 """Short HTTP connections at a fixed rate: `paced.py JSON`.
 
-JSON is `{"ports": [8001], "rate": 1000, "seconds": 3}`.
+JSON is `{"ports": [8001], "rate": 1000, "seconds": 3}`, and perhaps `"timeout": 5`.
 It is an open loop: a slow response delays no other connection. The ports are visited equally often
 and in random order, so a disturbance affects all of them alike. It prints, by port, how long each
 response took from connect() (us), and the results of the connections without a response.
@@ -16,7 +16,7 @@ import sys
 import time
 
 # A reset is noticed at once; this is for a connection that gets no answer.
-TIMEOUT_S = 5
+DEFAULT_TIMEOUT_S = 5
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 KINDS = {errno.ECONNREFUSED: "refused", errno.ECONNRESET: "reset", errno.EPIPE: "reset"}
 
@@ -111,7 +111,7 @@ while opened < total:
     else:
         handle(start + opened / rate - time.monotonic())
 took = time.monotonic() - start
-deadline = time.monotonic() + TIMEOUT_S
+deadline = time.monotonic() + asked.get("timeout", DEFAULT_TIMEOUT_S)
 while pending and time.monotonic() < deadline:
     handle(0.01)
 for visit in list(pending.values()):

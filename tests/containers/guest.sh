@@ -1,0 +1,66 @@
+#!/bin/bash
+# In the guest: what is lost without the sidecar, then with it. Each line `RESULT NAME JSON` is
+# asserted by containers.test.ts; every other line is there to be read if one is missing.
+exec 2>&1
+set -u
+here=/opt/containers
+metrics=http://127.0.0.1:9944/metrics
+
+result() { echo "RESULT $1 $2"; }
+serve() { podman run --quiet --detach --name "$1" --network "$2" --volume $here:$here:ro server "${@:3}" >/dev/null; }
+nginx() { serve nginx host nginx -c $here/nginx.conf -g 'daemon off;'; }
+haproxy() { serve haproxy host haproxy -W -db -f $here/haproxy.cfg; }
+until_true() { until "$@"; do sleep 0.5; done; }
+answers() { curl --silent --fail --output /dev/null "$1"; }
+# Number of listeners on a port that the sidecar knows.
+listeners() { curl --silent $metrics | awk -v port="port=\"$1\"" '/^reuseport_migrate_listeners{/ && index($0, port) { n += $NF } END { print n + 0 }'; }
+knows() { [ "$(listeners "$1")" = "$2" ]; }
+
+# queue NAME READY COMMAND..: the first listener closes once READY is true.
+queue() {
+	rm -f $here/go
+	"${@:3}" python3 $here/queue.py 8080 $here/go >/tmp/queue &
+	until_true "$2"
+	touch $here/go
+	wait $!
+	result "$1" "$(cat /tmp/queue)"
+}
+both() { knows 8080 2; }
+
+# Each server's only container is replaced under load, as a rolled DaemonSet does with a pod.
+replace() {
+	until_true answers http://127.0.0.1:8081
+	until_true answers http://127.0.0.1:8082
+	python3 $here/paced.py '{"ports": [8081, 8082], "rate": 10, "seconds": 30, "timeout": 600}' >/tmp/paced &
+	sleep 2
+	for server in nginx haproxy; do
+		podman rm --force --time 5 $server
+		$server
+	done
+	wait $!
+	result "$1" "$(cat /tmp/paced)"
+}
+
+serve box none sleep infinity
+nginx
+haproxy
+queue host-without true
+queue container-without true podman exec box
+replace replaced-without
+
+. $here/sidecar.sh
+until_true answers $metrics
+until_true knows 8081 1
+until_true knows 8082 1
+queue host-with both
+queue container-with both podman exec box
+replace replaced-with
+podman healthcheck run reuseport-migrate && result healthy true
+result owners "$(curl --silent $metrics | grep -c '^reuseport_migrate_group_owner_info{container="[0-9a-f]\{64\}",service="ingress"')"
+podman logs reuseport-migrate
+podman rm --force reuseport-migrate
+. $here/sidecar.sh
+until_true answers $metrics
+until_true knows 8081 1
+result took-over "$(podman logs reuseport-migrate 2>&1 | grep -c 'took over 0.0.0.0:808[12]')"
+result end true

@@ -1,0 +1,78 @@
+/** The root file system of the guest: Debian 12 with systemd and podman, and images in its storage. */
+import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { TempDir } from "../helpers/host/child.ts";
+import { output, ROOT } from "../install/installed.ts";
+import { debianTree } from "../packages/debian_tree.ts";
+
+const CACHED = join(ROOT, "dist/debian/containers");
+const FILES = join(ROOT, "tests/containers");
+const GUEST_PACKAGES = [
+  ...["systemd", "systemd-sysv", "dbus", "iproute2", "procps", "curl", "python3"],
+  ...["podman", "crun", "apparmor"],
+];
+/** Images come from nowhere else: no registry is asked. */
+const BASE = "localhost/debian";
+
+/** Returns the directory, with an image of the sidecar as it is now. @requires `make deb` */
+export async function guestRoot(): Promise<string> {
+  if (!existsSync(CACHED)) await make();
+  const context = "deb=dist/packages";
+  await build(CACHED, "reuseport-migrate", "--build-context", context, "--format", "docker", ROOT);
+  await buildah(CACHED, "rmi", "--prune", "--force");
+  const shared = join(CACHED, "opt/containers");
+  for (const name of ["queue.py", "nginx.conf", "haproxy.cfg", "guest.sh"]) {
+    cpSync(join(FILES, name), join(shared, name));
+  }
+  cpSync(join(ROOT, "tests/helpers/load/paced.py"), join(shared, "paced.py"));
+  cpSync(join(FILES, "services.yaml"), join(CACHED, "etc/reuseport-migrate.yaml"));
+  writeFileSync(join(shared, "sidecar.sh"), `${documented()}\n`);
+  return CACHED;
+}
+
+/** Returns the command that the guide tells readers to run. */
+function documented(): string {
+  const text = readFileSync(join(ROOT, "docs/guides/containers.md"), "utf8");
+  const [command] = /^podman run (?:.*\\\n)*.*$/m.exec(text) ?? [];
+  if (command === undefined) throw new Error("docs/guides/containers.md has no `podman run`");
+  return command;
+}
+
+async function make(): Promise<void> {
+  const root = `${CACHED}.new`;
+  await output("rm", ["-rf", root]);
+  mkdirSync(dirname(root), { recursive: true });
+  await debianTree("bookworm", root);
+  await base(root);
+  await build(root, "server", "--file", join(FILES, "Containerfile.server"), FILES);
+  await output("chroot", [root, "sh", "-c", "rm -f /etc/resolv.conf && mkdir -p /opt/containers"]);
+  renameSync(root, CACHED);
+}
+
+/** Makes the base image of the tree, and then the guest of it. */
+async function base(root: string): Promise<void> {
+  using dir = new TempDir();
+  const tar = dir.file("base.tar");
+  await output("tar", ["-C", root, "--numeric-owner", "-cf", tar, "."]);
+  const install = "DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install";
+  await output("chroot", [root, "sh", "-c", `${install} ${GUEST_PACKAGES.join(" ")}`]);
+  const container = (await buildah(root, "from", "scratch")).trim();
+  await buildah(root, "add", "--quiet", container, tar, "/");
+  await buildah(root, "commit", "--quiet", container, BASE);
+  await buildah(root, "rm", container);
+}
+
+const build = (root: string, tag: string, ...args: string[]): Promise<string> =>
+  buildah(root, "build", "--network=host", `--build-arg=BASE=${BASE}`, "--tag", tag, ...args);
+
+/** Runs buildah on the storage of the guest's podman: nothing has to be loaded in there. */
+function buildah(root: string, ...args: string[]): Promise<string> {
+  const storage = join(root, "var/lib/containers/storage");
+  const [command = "", ...rest] = args;
+  // Neither a runtime nor cgroups are needed to build like this.
+  const isolation = command === "build" ? ["--isolation=chroot"] : [];
+  return output("buildah", [
+    ...[`--root=${storage}`, "--runroot=/run/reuseport-migrate-buildah"],
+    ...["--storage-driver=overlay", command, ...isolation, ...rest],
+  ]);
+}

@@ -2,7 +2,7 @@
 # In the guest: what is lost without the sidecar, then with it. Each line `RESULT NAME JSON` is
 # asserted by containers.test.ts; every other line is there to be read if one is missing.
 exec 2>&1
-set -u
+set -eu
 here=/opt/containers
 metrics=http://127.0.0.1:9944/metrics
 
@@ -10,7 +10,15 @@ result() { echo "RESULT $1 $2"; }
 serve() { podman run --quiet --detach --name "$1" --network "$2" --volume $here:$here:ro server "${@:3}" >/dev/null; }
 nginx() { serve nginx host nginx -c $here/nginx.conf -g 'daemon off;'; }
 haproxy() { serve haproxy host haproxy -W -db -f $here/haproxy.cfg; }
-until_true() { until "$@"; do sleep 0.5; done; }
+until_true() {
+	for _ in $(seq 1200); do
+		if "$@"; then return; fi
+		sleep 0.5
+	done
+	echo "never true: $*"
+	podman ps --all
+	exit 1
+}
 answers() { curl --silent --fail --output /dev/null "$1"; }
 # Number of listeners on a port that the sidecar knows.
 listeners() { curl --silent $metrics | awk -v port="port=\"$1\"" '/^reuseport_migrate_listeners{/ && index($0, port) { n += $NF } END { print n + 0 }'; }
@@ -53,9 +61,11 @@ until_true answers $metrics
 until_true knows 8081 1
 until_true knows 8082 1
 queue host-with both
+until_true knows 8080 0
 queue container-with both podman exec box
 replace replaced-with
-podman healthcheck run reuseport-migrate && result healthy true
+podman healthcheck run reuseport-migrate
+result healthy true
 result owners "$(curl --silent $metrics | grep -c '^reuseport_migrate_group_owner_info{container="[0-9a-f]\{64\}",service="ingress"')"
 podman logs reuseport-migrate
 podman rm --force reuseport-migrate

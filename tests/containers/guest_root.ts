@@ -9,7 +9,8 @@ const CACHED = join(ROOT, "dist/debian/containers");
 const FILES = join(ROOT, "tests/containers");
 const GUEST_PACKAGES = [
   ...["systemd", "systemd-sysv", "dbus", "iproute2", "procps", "curl", "python3"],
-  ...["podman", "crun", "apparmor"],
+  // The guest's root is an overlay, on which the kernel's own cannot be mounted.
+  ...["podman", "crun", "fuse-overlayfs", "apparmor"],
 ];
 /** Images come from nowhere else: no registry is asked. */
 const BASE = "localhost/debian";

@@ -79,6 +79,11 @@ test("an ingress's only container on the host network is replaced: no client is 
   assert.match(log, /held connections were handed over/);
 });
 
+test("the image is small: no compiler, package manager or other user land", () => {
+  assert.equal(result("programs"), "/bin/dash /bin/sh /usr/bin/reuseport-migrate");
+  assert.ok(result<number>("size") < 130e6, `${result("size")} bytes`);
+});
+
 test("the image's health check passes", () => assert.equal(result("healthy"), true));
 
 test("groups name the containers that own them", () => assert.equal(result("owners"), 2));

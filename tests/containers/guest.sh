@@ -49,6 +49,9 @@ replace() {
 	result "$1" "$(cat /tmp/paced)"
 }
 
+result size "$(podman image inspect --format '{{.Size}}' reuseport-migrate)"
+result programs "\"$(podman run --rm --entrypoint sh reuseport-migrate -c 'echo /bin/* /usr/bin/*')\""
+
 serve box none sleep infinity
 nginx
 haproxy

@@ -89,5 +89,5 @@ function containerOf(part: string): string | null {
 
 function short(text: string): string {
   const shown = printable(text);
-  return shown.length <= MAX_LENGTH ? shown : `${shown.slice(0, MAX_LENGTH)}…`;
+  return shown.length <= MAX_LENGTH ? shown : `${[...shown].slice(0, MAX_LENGTH).join("")}…`;
 }

@@ -88,7 +88,7 @@ test("the image's health check passes", () => assert.equal(result("healthy"), tr
 
 test("groups name the containers that own them", () => assert.equal(result("owners"), 2));
 
-test("a new sidecar container takes over what is attached", () => {
+test("the DaemonSet's pod takes over what the container left attached", () => {
   assert.equal(result("took-over"), 2);
   assert.equal(result("end"), true);
 });

@@ -72,8 +72,8 @@ result healthy true
 result owners "$(curl --silent $metrics | grep -c '^reuseport_migrate_group_owner_info{container="[0-9a-f]\{64\}",service="ingress"')"
 podman logs reuseport-migrate
 podman rm --force reuseport-migrate
-. $here/sidecar.sh
+. $here/pod.sh
 until_true answers $metrics
 until_true knows 8081 1
-result took-over "$(podman logs reuseport-migrate 2>&1 | grep -c 'took over 0.0.0.0:808[12]')"
+result took-over "$(podman logs pod 2>&1 | grep -c 'took over 0.0.0.0:808[12] of podman')"
 result end true

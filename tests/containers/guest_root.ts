@@ -1,9 +1,18 @@
 /** The root file system of the guest: Debian 12 with systemd and podman, and images in its storage. */
 import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { parse } from "yaml";
 import { TempDir } from "../helpers/host/child.ts";
 import { output, ROOT } from "../install/installed.ts";
 import { debianTree } from "../packages/debian_tree.ts";
+
+interface Volume {
+  readonly name: string;
+}
+interface VolumeMount extends Volume {
+  readonly mountPath: string;
+  readonly readOnly?: boolean;
+}
 
 const CACHED = join(ROOT, "dist/debian/containers");
 const FILES = join(ROOT, "tests/containers");
@@ -26,8 +35,11 @@ export async function guestRoot(): Promise<string> {
     cpSync(join(FILES, name), join(shared, name));
   }
   cpSync(join(ROOT, "tests/helpers/load/paced.py"), join(shared, "paced.py"));
-  cpSync(join(FILES, "services.yaml"), join(CACHED, "etc/reuseport-migrate.yaml"));
+  for (const path of ["etc/reuseport-migrate.yaml", "opt/containers/reuseport-migrate.yaml"]) {
+    cpSync(join(FILES, "services.yaml"), join(CACHED, path));
+  }
   writeFileSync(join(shared, "sidecar.sh"), `${documented()}\n`);
+  writeFileSync(join(shared, "pod.sh"), `${pod().join(" ")}\n`);
   return CACHED;
 }
 
@@ -37,6 +49,32 @@ function documented(): string {
   const [command] = /^podman run (?:.*\\\n)*.*$/m.exec(text) ?? [];
   if (command === undefined) throw new Error("docs/guides/containers.md has no `podman run`");
   return command;
+}
+
+/** Returns the DaemonSet's pod as a command: podman 4.3 plays no pod with hostPID. */
+function pod(): string[] {
+  const { spec } = parse(readFileSync(join(ROOT, "deploy/kubernetes/daemonset.yaml"), "utf8"));
+  const { hostPID, hostNetwork, containers, volumes } = spec.template.spec;
+  const [{ args, securityContext, volumeMounts }] = containers;
+  const { capabilities, readOnlyRootFilesystem, allowPrivilegeEscalation } = securityContext;
+  const mounts = volumeMounts.map(({ name, mountPath, readOnly }: VolumeMount) => {
+    const { hostPath } = volumes.find((volume: Volume) => volume.name === name);
+    return `--volume=${hostPath?.path ?? "/opt/containers"}:${mountPath}${readOnly ? ":ro" : ""}`;
+  });
+  return [
+    ...["podman run --detach --name pod --cgroupns=private", ...mounts],
+    ...(hostPID ? ["--pid=host"] : []),
+    ...(hostNetwork ? ["--network=host"] : []),
+    ...(readOnlyRootFilesystem ? ["--read-only"] : []),
+    ...(allowPrivilegeEscalation === false ? ["--security-opt=no-new-privileges"] : []),
+    ...Object.keys(securityContext).flatMap((name) => {
+      const [, kind] = /^(seccomp|appArmor)Profile$/.exec(name) ?? [];
+      const { type } = securityContext[name];
+      return kind ? [`--security-opt=${kind.toLowerCase()}=${type.toLowerCase()}`] : [];
+    }),
+    ...[`--cap-drop=${capabilities.drop}`, `--cap-add=${capabilities.add}`, "reuseport-migrate"],
+    ...args.map((arg: string) => arg.replace("$(HOST_IP)", "127.0.0.1")),
+  ];
 }
 
 async function make(): Promise<void> {
@@ -73,7 +111,7 @@ function buildah(root: string, ...args: string[]): Promise<string> {
   // Neither a runtime nor cgroups are needed to build like this.
   const isolation = command === "build" ? ["--isolation=chroot"] : [];
   return output("buildah", [
-    ...[`--root=${storage}`, "--runroot=/run/reuseport-migrate-buildah"],
+    ...[`--root=${storage}`, `--runroot=${join(root, "run/buildah")}`],
     ...["--storage-driver=overlay", command, ...isolation, ...rest],
   ]);
 }

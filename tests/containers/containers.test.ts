@@ -86,6 +86,8 @@ test("the image is small: no compiler, package manager or other user land", () =
 
 test("the image's health check passes", () => assert.equal(result("healthy"), true));
 
+test("SIGHUP reads the file again", () => assert.equal(result("reloaded"), true));
+
 test("groups name the containers that own them", () => assert.equal(result("owners"), 2));
 
 test("the DaemonSet's pod takes over what the container left attached", () => {

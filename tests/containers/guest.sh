@@ -22,6 +22,7 @@ until_true() {
 answers() { curl --silent --fail --output /dev/null "$1"; }
 # Number of listeners on a port that the sidecar knows.
 listeners() { curl --silent $metrics | awk -v port="port=\"$1\"" '/^reuseport_migrate_listeners{/ && index($0, port) { n += $NF } END { print n + 0 }'; }
+reloaded() { podman logs reuseport-migrate 2>&1 | grep -q '/etc/reuseport-migrate.yaml: '; }
 knows() { [ "$(listeners "$1")" = "$2" ]; }
 
 # queue NAME READY COMMAND..: the first listener closes once READY is true.
@@ -70,6 +71,9 @@ replace replaced-with
 podman healthcheck run reuseport-migrate
 result healthy true
 result owners "$(curl --silent $metrics | grep -c '^reuseport_migrate_group_owner_info{container="[0-9a-f]\{64\}",service="ingress"')"
+podman kill --signal HUP reuseport-migrate
+until_true reloaded
+result reloaded true
 podman logs reuseport-migrate
 podman rm --force reuseport-migrate
 . $here/pod.sh

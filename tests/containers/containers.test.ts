@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { before, test } from "node:test";
 import { promisify } from "node:util";
 import { ROOT } from "../install/installed.ts";
-import { guestRoot } from "./guest_root.ts";
+import { guestRoot, programsOf } from "./guest_root.ts";
 
 const run = promisify(execFile);
 const KERNEL = "6.1.0-*-cloud-amd64";
@@ -29,14 +29,17 @@ interface Replaced {
 }
 
 const results = new Map<string, unknown>();
+let programs: readonly string[] = [];
 let log = "";
 
 before(async () => {
   const own = join(ROOT, "tests/vm/vm-run.sh");
   const runner = existsSync(own) ? own : "/work/shared/vm/vm-run.sh";
+  const root = await guestRoot();
+  programs = await programsOf(root);
   const env = {
     ...process.env,
-    VM_ROOT: await guestRoot(),
+    VM_ROOT: root,
     VM_INIT: "systemd",
     VM_MEM: "4096",
     VM_TIMEOUT: String(TIMEOUT_S),
@@ -80,7 +83,7 @@ test("an ingress's only container on the host network is replaced: no client is 
 });
 
 test("the image is small: no compiler, package manager or other user land", () => {
-  assert.equal(result("programs"), "/bin/dash /bin/sh /usr/bin/reuseport-migrate");
+  assert.deepEqual(programs, ["dash", "sh", "reuseport-migrate"]);
   assert.ok(result<number>("size") < 130e6, `${result("size")} bytes`);
 });
 

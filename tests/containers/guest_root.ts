@@ -1,5 +1,13 @@
 /** The root file system of the guest: Debian 12 with systemd and podman, and images in its storage. */
-import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { parse } from "yaml";
 import { TempDir } from "../helpers/host/child.ts";
@@ -41,6 +49,15 @@ export async function guestRoot(): Promise<string> {
   writeFileSync(join(shared, "sidecar.sh"), `${documented()}\n`);
   writeFileSync(join(shared, "pod.sh"), `${pod().join(" ")}\n`);
   return CACHED;
+}
+
+/** Returns the names of the programs in the image. */
+export async function programsOf(root: string): Promise<string[]> {
+  const container = (await buildah(root, "from", "--pull-never", "reuseport-migrate")).trim();
+  const mounted = (await buildah(root, "mount", container)).trim();
+  const names = ["bin", "usr/bin"].flatMap((name) => readdirSync(join(mounted, name)).sort());
+  await buildah(root, "rm", container);
+  return names;
 }
 
 /** Returns the command that the guide tells readers to run. */

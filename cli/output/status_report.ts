@@ -118,6 +118,15 @@ export interface GroupIdentity {
 export interface GroupReport extends GroupIdentity {
   /** User of the listeners. */
   readonly uid: number;
+  /** What the cgroups of the listeners' processes say: at most 8. */
+  readonly owned_by: readonly {
+    /** Unit of systemd. */
+    readonly unit: string | null;
+    /** Id or name of the container. */
+    readonly container: string | null;
+    /** Uid of the Kubernetes pod. */
+    readonly pod: string | null;
+  }[];
   /** The program is attached; false while no process listens. */
   readonly attached: boolean;
   /** The kernel's number of the program. */

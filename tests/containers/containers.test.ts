@@ -4,7 +4,6 @@
  */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
 import { promisify } from "node:util";
@@ -33,8 +32,7 @@ let programs: readonly string[] = [];
 let log = "";
 
 before(async () => {
-  const own = join(ROOT, "tests/vm/vm-run.sh");
-  const runner = existsSync(own) ? own : "/work/shared/vm/vm-run.sh";
+  const runner = join(ROOT, "tests/vm/vm-run.sh");
   const root = await guestRoot();
   programs = await programsOf(root);
   const env = {

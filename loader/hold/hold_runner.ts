@@ -72,8 +72,8 @@ export class HoldRunner implements Disposable {
     if (!this.#standby.isOpen && standby && isOrphan(standby)) this.#takeOver(standby, plan);
     const { heldSinceMs } = this.#group.standby;
     this.#refused.retry();
-    const refused = this.#refused.take(nowMs);
-    const yieldedTo = plan.targets.count === 0 ? refused : null;
+    if (plan.targets.count > 0) this.#refused.forget();
+    const yieldedTo = this.#refused.take(nowMs);
     const state = standby && yieldedTo === null ? "listens" : "deaf";
     const own = this.#queues(queues);
     this.#standby.note({ queues: own, hasOthers });

@@ -5,13 +5,29 @@ import { message } from "../log.ts";
 import { type RefusedBind, watchBinds } from "../observe/standby_binds.ts";
 import { boottimeMs } from "../sys/libc.ts";
 
-/** A bind that failed this long ago, ms, is no reason to end a hold. */
-const RECENT_MS = 1_000;
+/**
+ * A hold ends for a server that was refused twice, or once and this long ago, ms. The first one may
+ * be a test of a configuration, which binds without SO_REUSEPORT and is content to fail: Debian's
+ * nginx.service runs `nginx -t` before each start. Clients that wait would be reset for nothing.
+ */
+const TEST_MS = 5_000;
+/**
+ * Two binds of one process count as tries if they are this far apart, ms: the others are of one try,
+ * to several addresses with the port.
+ */
+const TRY_MS = 100;
+
+interface Refused {
+  readonly bind: RefusedBind;
+  /** CLOCK_BOOTTIME */
+  readonly atMs: number;
+}
 
 export class RefusedBinds implements Disposable {
   readonly #arrived: () => void;
   #stop: () => void = () => {};
-  #last: { readonly bind: RefusedBind; readonly atMs: number } | null = null;
+  #first: Refused | null = null;
+  #second: RefusedBind | null = null;
   #failure: string | null = null;
   #again: (() => void) | null = null;
 
@@ -25,7 +41,7 @@ export class RefusedBinds implements Disposable {
     this[Symbol.dispose]();
     try {
       this.#stop = watchBinds(key, uid, (bind) => {
-        this.#last = { bind, atMs: boottimeMs() };
+        this.#add({ bind, atMs: boottimeMs() });
         this.#arrived();
       });
       this.#failure = null;
@@ -45,16 +61,28 @@ export class RefusedBinds implements Disposable {
     return this.#failure;
   }
 
-  /** There was one since the last {@link take}. */
-  get isAny(): boolean {
-    return this.#last !== null;
+  #add(refused: Refused): void {
+    if (this.#first === null) this.#first = refused;
+    else if (isAnotherTry(this.#first, refused)) this.#second = refused.bind;
   }
 
-  /** Returns the last one, if it was just now. */
+  /** There was one since the last {@link take} or {@link forget}. */
+  get isAny(): boolean {
+    return this.#first !== null;
+  }
+
+  /** Returns that of the server for which a hold must end now; null: none. */
   take(nowMs: number): RefusedBind | null {
-    const last = this.#last;
-    this.#last = null;
-    return last && nowMs - last.atMs < RECENT_MS ? last.bind : null;
+    const isOld = this.#first !== null && nowMs - this.#first.atMs >= TEST_MS;
+    const due = this.#second ?? (isOld ? this.#first?.bind : null) ?? null;
+    if (due) this.forget();
+    return due;
+  }
+
+  /** A server listens: those before it are of no account. */
+  forget(): void {
+    this.#first = null;
+    this.#second = null;
   }
 
   /** Stops watching. */
@@ -62,5 +90,10 @@ export class RefusedBinds implements Disposable {
     this.#stop();
     this.#stop = () => {};
     this.#again = null;
+    this.forget();
   }
+}
+
+function isAnotherTry(first: Refused, { bind, atMs }: Refused): boolean {
+  return bind.pid !== first.bind.pid || atMs - first.atMs >= TRY_MS;
 }

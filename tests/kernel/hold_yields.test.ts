@@ -1,6 +1,7 @@
 /**
  * A server that a standby keeps from listening, because it has another user or does not set
- * SO_REUSEPORT: the hold ends for it, and its second start listens, as its first would without us.
+ * SO_REUSEPORT: the hold ends for it at its second start, as the first may be a test, and its third
+ * one listens, as its first would without us.
  */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
@@ -42,14 +43,14 @@ describe("during a hold", () => {
   ];
   for (const [what, options, under] of servers) {
     test(
-      `a server ${what} listens at its second start, and is reached`,
+      `a server ${what} listens at its third start, and is reached`,
       scene(async (s) => {
         const old = await s.listener();
         await using sidecar = await SidecarProcess.attach(s.spec, "--hold", "60s");
         await old.close();
         await s.peers(COUNT); // held, and then reset
         const [next, starts] = await start(s, options, under);
-        assert.ok(starts <= 2, `${starts} starts`);
+        assert.ok(starts <= 3, `${starts} starts`);
         await next.serve();
         assert.deepEqual(await tally(await s.peers(COUNT)), { [next.process.pid]: COUNT });
         const said = /binds to the port .*which the standby made fail/;
@@ -59,6 +60,40 @@ describe("during a hold", () => {
       }),
     );
   }
+
+  test(
+    "a test of a configuration, which binds without SO_REUSEPORT and ends, costs nothing",
+    scene(async (s) => {
+      const old = await s.listener();
+      await using sidecar = await SidecarProcess.attach(s.spec, "--hold", "60s");
+      await old.close();
+      const peers = await s.peers(COUNT);
+      const tester = await s.process();
+      await assert.rejects(s.listener({ reuseport: false }, tester), /EADDRINUSE/);
+      await tester.kill();
+      await sleep(10 * RETRY_MS); // a large configuration takes its time
+      const next = await s.listener();
+      await next.serve();
+      assert.deepEqual(await tally(peers), { [next.process.pid]: COUNT });
+      assert.doesNotMatch(sidecar.output(), /standby made fail/);
+      await sidecar.stop();
+    }),
+  );
+
+  test(
+    "a server that is started once more much later listens then",
+    scene(async (s) => {
+      const old = await s.listener();
+      await using sidecar = await SidecarProcess.attach(s.spec, "--hold", "60s");
+      await old.close();
+      const server = await s.process();
+      await assert.rejects(s.listener({ reuseport: false }, server), /EADDRINUSE/);
+      const said = /binds to the port .*which the standby made fail/;
+      await until("the sidecar says why", () => said.test(sidecar.output()));
+      await (await s.listener({ reuseport: false }, server)).close();
+      await sidecar.stop();
+    }),
+  );
 
   test(
     "a server that can listen beside the standby gets what is held",

@@ -162,8 +162,7 @@ instances() {
 	reuseport-migrate detach --all
 }
 
-# With a file, for two services. adopt: nginx -t, which the unit runs before each start, binds without
-# SO_REUSEPORT whatever its configuration says, and would end a hold.
+# With a file, for two services.
 one_sidecar() {
 	cat >/etc/reuseport-migrate.yaml <<-END
 		services:

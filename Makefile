@@ -28,6 +28,8 @@ C_TEXT := $(wildcard bpf/*.c bpf/*.h loader/*/*.c loader/*/*.h tests/bench/*.bpf
 TS_SOURCES := $(shell find loader cli library packaging tests -name node_modules -prune -o -name '*.ts' -print)
 NODE_MODULES := node_modules/.package-lock.json
 BUILT := dist/.built
+# The script and the style of the page.
+PAGE_SCRIPT := dist/cli/page/page.mjs
 # Man pages and completions.
 TEXTS := dist/share/.written
 
@@ -42,7 +44,7 @@ help: ## list the targets
 		printf '  make %-14s %s\n' "$$target" "$$text"; done
 
 .PHONY: build
-build: $(BPF_OBJECTS) $(HELPERS) $(BUILT) $(TEXTS) $(UNIT_FILES:%=dist/deploy/%) ## build everything into dist/
+build: $(BPF_OBJECTS) $(HELPERS) $(BUILT) $(PAGE_SCRIPT) $(TEXTS) $(UNIT_FILES:%=dist/deploy/%) ## build everything into dist/
 
 .PHONY: check
 check: deps-check build format-check unit ## format, lint, types, unit and FFI tests (no root)
@@ -52,8 +54,8 @@ test: export REQUIRE_KERNEL_TESTS = 1
 test: root check kernel fuzz-tests e2e guides install-tests ## everything: check, kernel, fuzz, real servers, guides, installation (root)
 
 .PHONY: demo
-demo: root deps-sandbox build ## reloads and stops, without and with the sidecar, in a minute (root)
-	@$(SANDBOX) node dist/tests/demo/demo.js
+demo: root deps-sandbox build ## reloads and stops, without and with the sidecar, in a minute; PAGE=1: and a page (root)
+	@$(if $(filter 1,$(PAGE)),node dist/tests/demo/relay.js) $(SANDBOX) node dist/tests/demo/demo.js
 
 .PHONY: info
 info: root deps-sandbox build ## cost of the BPF programs: verifier instructions, stack, memory, size (root)
@@ -143,6 +145,11 @@ format-check: deps-check $(NODE_MODULES)
 	node_modules/.bin/biome ci .
 	$(CLANG_FORMAT) --dry-run -Werror $(C_TEXT)
 
+.PHONY: page-pictures
+page-pictures: export PAGE_PICTURES = 1
+page-pictures: root deps-test deps-sandbox build ## write docs/page/*.png, the page in a real browser (root)
+	$(SANDBOX) $(NODE_TEST) dist/tests/e2e/page.test.js
+
 .PHONY: root
 root:
 	@[ "$$(id -u)" = 0 ] || { echo "make $(or $(firstword $(MAKECMDGOALS)),test) needs root: run it as root, or with sudo" >&2; exit 1; }
@@ -185,6 +192,12 @@ dist/deploy/%.service: deploy/%.service
 dist/deploy/reuseport-migrate@.service: deploy/reuseport-migrate.service deploy/instance.sed
 	@mkdir -p dist/deploy
 	sed -f deploy/instance.sed $< >$@
+
+$(PAGE_SCRIPT): $(BUILT) $(wildcard cli/page/browser/*.ts) cli/page/page.css tsconfig.page.json
+	node_modules/.bin/tsc -p tsconfig.page.json
+	node_modules/.bin/esbuild cli/page/browser/live_page.ts --bundle --minify --format=esm \
+		--target=es2022 --log-level=warning --outfile=$@
+	@cp cli/page/page.css dist/cli/page/
 
 $(TEXTS): $(BUILT) docs/CONFIG.md
 	node dist/packaging/text/write.js

@@ -13,6 +13,7 @@
 
 #define RM_HOLD_BUCKETS 10 /* of rm_hold_counts.buckets */
 #define RM_OPTIONS_LEN 2032
+#define RM_EVENT_LEN 992  /* bytes of an event's JSON, NUL included */
 #define RM_SERVICE_LEN 64 /* bytes of a service's name, NUL included */
 
 /* Bytes of a cgroup's name (NAME_MAX + 1) and of its path, NUL included. */
@@ -101,6 +102,31 @@ struct rm_adopted_port {
 	__u64 failed; /* binds for which the kernel refused to set it */
 };
 
+#define RM_LEVEL_INFO 0
+#define RM_LEVEL_WARN 1
+#define RM_LEVEL_ERROR 2
+
+/*
+ * Entry 1 and up of `events`: a line of a log, of any sidecar with this pin tree. An entry is written
+ * anew after all others were; of the loader only. Append-only before `json`.
+ */
+struct rm_event {
+	__u64 id;      /* 1..; 0: never written. The entry is (id - 1) % entries */
+	__u64 time_ms; /* CLOCK_REALTIME */
+	__u32 pid;     /* of the sidecar */
+	__u32 level;   /* RM_LEVEL_* */
+	char json[RM_EVENT_LEN]; /* event, text and fields */
+	__u64 same_id;           /* as `id`, or the entry is being written */
+};
+
+/* Entry 0 of `events`. */
+struct rm_event_count {
+	__u64 count; /* events so far: the last one's id */
+};
+
+RM_ASSERT_SIZE(rm_event, 1024);
+RM_ASSERT_OFFSET(rm_event, json, 24);
+RM_ASSERT_SIZE(rm_event_count, 8);
 RM_ASSERT_SIZE(rm_slot, 72);
 RM_ASSERT_OFFSET(rm_slot, generation, 32);
 RM_ASSERT_OFFSET(rm_slot, base_syn, 48);

@@ -1,20 +1,59 @@
 /** Log events of a sidecar or store, and the journal that writes them. */
 import { LockedError } from "./errors.ts";
 
+/** Names of events. */
+export const EVENTS = [
+  "attached",
+  "taken_over",
+  "detached",
+  "detached_elsewhere",
+  "left_attached",
+  "given_up",
+  "waiting",
+  "listener_added",
+  "listener_closed",
+  "listener_changed",
+  "grown",
+  "reattached",
+  "moved",
+  "drained",
+  "undrained",
+  "policy_changed",
+  "hold_started",
+  "hold_ended",
+  "cgroup_adopted",
+  "cgroup_unadopted",
+  "wakeup_tried_out",
+  "warning",
+  "reloaded",
+  "reload_refused",
+  "released",
+  "restart",
+  "metrics_served",
+  "log_lines_dropped",
+  "store",
+  "store_restored",
+  "store_expired",
+  "store_put",
+  "store_taken",
+  "store_dropped",
+] as const;
+export type EventName = (typeof EVENTS)[number];
+
 /** A line of the log. */
 export interface SidecarEvent {
   /** `warn`: a person should look at it; `error`: something that was asked for is not done. */
   readonly level: "info" | "warn" | "error";
-  /** What happened, in a word: `attached`, `moved`, `warning`. */
-  readonly event: string;
+  /** What happened, in a word (docs/EVENTS.md). */
+  readonly event: EventName;
   /** A sentence for people. */
   readonly text: string;
   /** The facts in it, which can be written as JSON. */
   readonly fields: Readonly<Record<string, string | number | null>>;
 }
 
-/** Takes a line of the log; it must not throw. */
-export type Log = (event: SidecarEvent) => void;
+/** Takes a line of the log; it must not throw. @param timeMs ms since 1970; default: now */
+export type Log = (event: SidecarEvent, timeMs?: number) => void;
 
 /** Writes the log of one sidecar; a lasting condition is logged once. */
 export class Journal {
@@ -27,7 +66,7 @@ export class Journal {
   }
 
   say(
-    event: string,
+    event: EventName,
     text: string,
     fields: SidecarEvent["fields"] = {},
     level: SidecarEvent["level"] = "info",

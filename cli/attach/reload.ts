@@ -3,11 +3,11 @@
  * a mistake is refused.
  */
 import { UsageError } from "../../loader/errors.ts";
+import type { EventName } from "../../loader/log.ts";
 import type { Reloaded } from "../../loader/service/service_diff.ts";
 import type { Sidecar } from "../../loader/sidecar/sidecar.ts";
 import type { Env } from "../env.ts";
 import type { Endpoint } from "../metrics/endpoint.ts";
-import { logger } from "../output/log.ts";
 import { type AttachArguments, type AttachRequest, attachRequest } from "./options.ts";
 import type { StatusLine } from "./status_line.ts";
 
@@ -43,7 +43,7 @@ export function reloadOnSignal(
   let ended = false;
   let last = Promise.resolve();
   const reload = () => {
-    last = last.then(() => (ended ? undefined : reloadOnce(env, args, running, inForce)));
+    last = last.then(() => (ended ? undefined : reloadOnce(args, running, inForce)));
   };
   const unsubscribe = env.onSignals(["SIGHUP"], reload);
   // SIGHUP may have come before the handler was set.
@@ -56,7 +56,6 @@ export function reloadOnSignal(
 
 /** Never throws: after an error the options in force stay. */
 async function reloadOnce(
-  env: Env,
   args: AttachArguments,
   running: RunningConfig,
   inForce: (request: AttachRequest) => void,
@@ -65,8 +64,8 @@ async function reloadOnce(
   const file = args.config ?? args["web-config"];
   // The clock that Type=notify-reload of systemd compares (sd_notify(3)).
   running.notify(`RELOADING=1\nMONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`);
-  const say = (level: "info" | "error", event: string, text: string) =>
-    logger(env, running.get().host.json)({ level, event, text, fields: {} });
+  const say = (level: "info" | "error", event: EventName, text: string) =>
+    sidecar.events.log({ level, event, text, fields: {} });
   let refusal: string | null = null;
   try {
     const next = await attachRequest(args);

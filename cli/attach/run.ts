@@ -8,6 +8,7 @@ import type { MetricsServer } from "../metrics/server.ts";
 import type { MetricsAddress } from "../options/metrics_address.ts";
 import { type LastingLog, lastingLog, warning } from "../output/log.ts";
 import { readyLine } from "../output/ready.ts";
+import { sidecarPage } from "../page/sidecar_page.ts";
 import { stopped as aborted } from "../process/stopped.ts";
 import { type AttachArguments, attachRequest } from "./options.ts";
 import { reloadOnSignal } from "./reload.ts";
@@ -32,10 +33,10 @@ export async function run(env: Env, args: AttachArguments): Promise<void> {
   const { serviceNotifier, watchdog } = await import("../../loader/host/sd_notify.ts");
   const { Sidecar } = await import("../../loader/sidecar/sidecar.ts");
   const lasting = lastingLog(env, () => request.host.json);
-  const { log } = lasting;
-  const sidecar = new Sidecar(request.sidecar, log);
+  const sidecar = new Sidecar(request.sidecar, lasting.log);
+  const { log } = sidecar.events; // whatever is said is an event
   const endpoint = new Endpoint({
-    serve: (address) => serve(address, sidecar, lasting),
+    serve: (address) => serve(address, sidecar, { ...lasting, log }),
     log,
     bpffs: request.host.bpffs,
   });
@@ -96,7 +97,7 @@ async function serve(
     collect: sidecar.status.bind(sidecar),
     store: () => sidecar.store,
   };
-  return serveMetrics(address, source, log);
+  return serveMetrics(address, source, log, sidecarPage(sidecar));
 }
 
 /** @throws NoMatchError if a SPEC covered no group, and no process will wait for one */

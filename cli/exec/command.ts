@@ -6,6 +6,7 @@ import { servedAt } from "../config/served_at.ts";
 import type { Env } from "../env.ts";
 import type { Collect } from "../metrics/exporter.ts";
 import { lastingLog } from "../output/log.ts";
+import { sidecarPage } from "../page/sidecar_page.ts";
 import { requireCommand } from "../process/spec_command.ts";
 import { clear } from "./clear.ts";
 import type { ExecContext } from "./context.ts";
@@ -61,7 +62,12 @@ async function run(env: Env, request: ExecRequest): Promise<number> {
   const collect: Collect = (each) => sidecar.status(each);
   const endpoint = new Endpoint({
     serve: async (address) =>
-      (await import("../metrics/server.ts")).serveMetrics(address, { collect }, lasting),
+      (await import("../metrics/server.ts")).serveMetrics(
+        address,
+        { collect },
+        lasting,
+        sidecarPage(sidecar),
+      ),
     log,
     ...request.bpffs,
   });

@@ -25,6 +25,7 @@ export const COMMANDS: ReadonlyMap<string, () => Promise<AddCommand>> = new Map(
   ["exec", lazily(async () => (await import("../exec/command.ts")).execCommand)],
   ["run", lazily(async () => (await import("../run/command.ts")).runCommand)],
   ["status", lazily(async () => (await import("../status/command.ts")).statusCommand)],
+  ["events", lazily(async () => (await import("../events/command.ts")).eventsCommand)],
   ["check", lazily(async () => (await import("../commands/check.ts")).checkCommand)],
   ["detach", lazily(async () => (await import("../commands/detach.ts")).detachCommand)],
   ["policy", lazily(async () => (await import("../commands/policy.ts")).policyCommand)],

@@ -35,6 +35,11 @@ export interface MetricsServer {
   close(): Promise<void>;
 }
 
+/** Loads further paths, and what answers for them. */
+export type LoadRoutes = () => Promise<
+  ReadonlyMap<string, (request: IncomingMessage, response: ServerResponse) => void | Promise<void>>
+>;
+
 /** A sidecar's parts as /metrics needs them. */
 export interface MetricsSource {
   readonly collect: Collect;
@@ -50,6 +55,7 @@ export function serveMetrics(
   address: MetricsAddress,
   source: MetricsSource,
   log: LastingLog,
+  page?: LoadRoutes,
 ): Promise<MetricsServer> {
   const exporter = new Exporter({ process: true, warn: warningsTo(log) });
   const metrics = new StoreMetrics();
@@ -59,7 +65,7 @@ export function serveMetrics(
     const stored = store && exporter.attempt("the store", () => metrics.text(store.status()));
     return (await exporter.scrape(source.collect)) + (stored ?? "");
   };
-  return serveText(address, scrape, log);
+  return serveText(address, scrape, log, page);
 }
 
 /** Returns a function that passes a text on, unless it did so a short time ago. */
@@ -104,13 +110,14 @@ async function passwordsOf(users: ReadonlyMap<string, string>): Promise<BasicAut
 }
 
 /**
- * Serves the text of `scrape` as /metrics.
+ * Serves the text of `scrape` as /metrics, and what else there is.
  * @throws ConflictError if the address is taken
  */
 export async function serveText(
   address: MetricsAddress,
   scrape: () => string | Promise<string>,
   log: LastingLog,
+  page?: LoadRoutes,
 ): Promise<MetricsServer> {
   const warn = warningsTo(log);
   const { tls = null, headers = {}, users = new Map() } = address.web ?? {};
@@ -130,18 +137,23 @@ export async function serveText(
     if (request.method !== "GET" && request.method !== "HEAD") {
       // Its body is not read.
       response.writeHead(405, { allow: "GET, HEAD", connection: "close" }).end();
-    } else if (path !== "/metrics") {
-      const found = path === "/" ? 200 : 404;
-      response.writeHead(found, { "content-type": "text/plain" }).end("see /metrics\n");
-    } else {
-      try {
+      return;
+    }
+    try {
+      if (path === "/metrics") {
         const text = await scrape();
         const { contentType, write } = notationFor(request.headers.accept);
         response.writeHead(200, { "content-type": contentType });
         response.end(write(text + droppedText(connections.dropped, log.droppedLines())));
-      } catch (error) {
-        response.writeHead(500, { "content-type": "text/plain" }).end(`${error}\n`);
+      } else {
+        const route = (await page?.())?.get(path ?? "");
+        if (route) return void (await route(request, response));
+        const found = path === "/" ? 200 : 404;
+        response.writeHead(found, { "content-type": "text/plain" }).end("see /metrics\n");
       }
+    } catch (error) {
+      if (response.headersSent) response.destroy();
+      else response.writeHead(500, { "content-type": "text/plain" }).end(`${error}\n`);
     }
   };
   const server = tls

@@ -14,23 +14,33 @@ const PRIORITY: Readonly<Record<SidecarEvent["level"], number>> = { error: 3, wa
 export const journalLine = (level: SidecarEvent["level"], text: string): string =>
   `<${PRIORITY[level]}>${text}`;
 
+/** Returns the line of an event, for people. @param timeMs ms since 1970 */
+export function eventLine({ level, text }: SidecarEvent, timeMs: number): string {
+  return `${new Date(timeMs).toISOString()} ${level.padEnd(5)} ${printable(text)}`;
+}
+
+/** Returns the JSON of an event. @param more members before those of the log */
+export function eventJson(
+  { level, event, text, fields }: SidecarEvent,
+  timeMs: number,
+  more: Readonly<Record<string, number>> = {},
+): string {
+  const time = new Date(timeMs).toISOString();
+  return JSON.stringify({ ...more, time, level, event, msg: text, ...fields }, (_, value) =>
+    typeof value === "string" ? printable(value) : value,
+  );
+}
+
 /** Returns a function that writes events to stderr. */
-export function logger(
-  { stderr, vars }: Pick<Env, "stderr" | "vars">,
-  json: boolean,
-): (event: SidecarEvent) => void {
+export function logger({ stderr, vars }: Pick<Env, "stderr" | "vars">, json: boolean): Log {
   const paint = painter("log", stderr, vars);
-  return ({ level, event, text, fields }) => {
-    const time = new Date().toISOString();
-    const msg = printable(text);
+  return (event, timeMs = Date.now()) => {
     const line = json
-      ? JSON.stringify({ time, level, event, msg, ...fields }, (_, value) =>
-          typeof value === "string" ? printable(value) : value,
-        )
+      ? eventJson(event, timeMs)
       : stderr.isJournal
-        ? msg
-        : paint(`${time} ${level.padEnd(5)} ${msg}`);
-    stderr.write(`${stderr.isJournal ? journalLine(level, line) : line}\n`);
+        ? printable(event.text)
+        : paint(eventLine(event, timeMs));
+    stderr.write(`${stderr.isJournal ? journalLine(event.level, line) : line}\n`);
   };
 }
 
@@ -51,7 +61,7 @@ const ORDER_MS = 100;
  * @param isJson asked for each line
  */
 export function lastingLog(env: Env, isJson: () => boolean): LastingLog {
-  const log: Log = (event) => logger(env, isJson())(event);
+  const log: Log = (event, timeMs) => logger(env, isJson())(event, timeMs);
   const resumed = (lines: number, why: string) =>
     log({
       level: "warn",

@@ -6,6 +6,7 @@ import { message } from "../../loader/log.ts";
 import type { StatusReader } from "../../loader/operate/status_reader.ts";
 import { Owned } from "../../loader/owned.ts";
 import type { Env } from "../env.ts";
+import { widthOf } from "../output/columns.ts";
 import { journalLine } from "../output/log.ts";
 import { type Ending, exitCodeOf } from "../process/child.ts";
 import { TOO_MANY_LOST } from "../process/exit.ts";
@@ -13,6 +14,7 @@ import { requireCommand } from "../process/spec_command.ts";
 import { runToEnd } from "./child_command.ts";
 import { Meter } from "./meter.ts";
 import { type RunArguments, type RunRequest, runOptions, runRequest } from "./options.ts";
+import { RECORD_MS, Recording } from "./recording.ts";
 import { outcomeJson, outcomeText } from "./report.ts";
 import { SETTLE_POLL_MS, settle } from "./settle.ts";
 import { runVerdict } from "./verdict.ts";
@@ -21,10 +23,13 @@ import { runVerdict } from "./verdict.ts";
 async function run(env: Env, request: RunRequest): Promise<number> {
   const { command, json, advisory } = request;
   requireCommand(command[0], env.vars["PATH"]);
+  const { html, timeline, specs } = request;
+  const recording = html !== undefined || timeline ? new Recording(html, specs) : null;
   let ending: Ending | null = null;
   try {
-    using measuring = await Measuring.begin(request);
+    using measuring = await Measuring.begin(request, recording);
     ending = await measuring.during(() => runToEnd(env, command, json));
+    recording?.commandEnded();
     return await conclude(env, request, measuring, ending);
   } catch (error) {
     if (!advisory) throw error;
@@ -36,16 +41,23 @@ async function run(env: Env, request: RunRequest): Promise<number> {
 /** Waits until the migrations are over, and prints the verdict; returns the exit code. */
 async function conclude(
   env: Env,
-  { maxLost, settleMs, json, advisory }: RunRequest,
-  { meter, read }: Measuring,
+  { command, maxLost, settleMs, json, advisory, timeline }: RunRequest,
+  measuring: Measuring,
   ending: Ending,
 ): Promise<number> {
-  const settled = await settle(meter, settleMs, env.stop, read);
+  const { meter, read, recording } = measuring;
+  const settled = await measuring.during(() => settle(meter, settleMs, env.stop, read));
   const { resetsOnOverflow } = await import("../../loader/net/netns.ts");
   const verdict = runVerdict(meter, (netns) => isTrueOrUnknown(() => resetsOnOverflow(netns)));
   const isTooMany = verdict.lost > maxLost;
   const exitCode = exitCodeOf(ending) || (isTooMany && !advisory ? TOO_MANY_LOST : 0);
   const outcome = { verdict, ending, settled, settleMs, waiting: meter.waiting, maxLost, exitCode };
+  if (timeline && recording) say(env, "info", recording.text(widthOf(env)));
+  recording?.write(
+    `run -- ${command.join(" ")}`,
+    outcomeText(outcome),
+    exitCode !== 0 || isTooMany,
+  );
   if (json) env.stdout.write(`${JSON.stringify(outcomeJson(outcome))}\n`);
   else say(env, isTooMany ? "warn" : "info", outcomeText(outcome));
   return exitCode;
@@ -61,29 +73,39 @@ function say({ stderr }: Env, level: "info" | "warn", text: string): void {
 /** Readings of status, from before the command on. */
 class Measuring implements Disposable {
   readonly meter: Meter;
+  readonly recording: Recording | null;
   readonly #reader: StatusReader;
 
-  private constructor(reader: StatusReader, meter: Meter) {
+  private constructor(reader: StatusReader, meter: Meter, recording: Recording | null) {
     this.#reader = reader;
     this.meter = meter;
+    this.recording = recording;
   }
 
   /** @throws NoMatchError if a SPEC names no attached group; PermissionError, NotSupportedError */
-  static async begin({ specs, bpffs, advisory }: RunRequest): Promise<Measuring> {
+  static async begin(
+    { specs, bpffs, advisory }: RunRequest,
+    recording: Recording | null,
+  ): Promise<Measuring> {
     const { StatusReader } = await import("../../loader/operate/status_reader.ts");
     using own = new Owned();
     const reader = own.use(new StatusReader({ keepNetns: true, ...bpffs }));
-    const measuring = new Measuring(reader, new Meter(specs));
+    const measuring = new Measuring(reader, new Meter(specs), recording);
     measuring.read();
     requireAttached(measuring.meter, specs, advisory ? "" : "the command was not run: ");
     return own.release(measuring);
   }
 
-  readonly read = (): void => this.meter.add(this.#reader.read());
+  readonly read = (): void => {
+    const status = this.#reader.read();
+    this.meter.add(status);
+    this.recording?.add(status);
+  };
 
   /** Reads again and again until `run` is over. */
   during<T>(run: () => Promise<T>): Promise<T> {
-    const watching = setInterval(() => ignoreErrors(this.read), SETTLE_POLL_MS);
+    const everyMs = this.recording ? RECORD_MS : SETTLE_POLL_MS;
+    const watching = setInterval(() => ignoreErrors(this.read), everyMs);
     return run().finally(() => clearInterval(watching));
   }
 

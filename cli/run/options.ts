@@ -43,6 +43,15 @@ export function runOptions(yargs: Argv): Argv<RunArguments> {
       describe:
         "run the command even if nothing can be measured, and exit with its exit code, whatever was lost (systemd-dropin)",
     })
+    .option("html", {
+      ...text,
+      describe:
+        "write the verdict and a timeline to this file: new connections, queues, migrations, holds and losses by 10 ms",
+    })
+    .option("timeline", {
+      type: "boolean",
+      describe: "print the timeline as text, too",
+    })
     .option("bpffs", bpffsOption)
     .option("json", {
       type: "boolean",
@@ -65,6 +74,8 @@ export interface RunArguments {
   readonly "max-lost": string;
   readonly settle: string;
   readonly advisory: boolean | undefined;
+  readonly html: string | undefined;
+  readonly timeline: boolean | undefined;
   readonly bpffs: string | undefined;
   readonly json: boolean | undefined;
 }
@@ -76,6 +87,10 @@ export interface RunRequest {
   readonly maxLost: number;
   readonly settleMs: number;
   readonly advisory: boolean;
+  /** The file of the timeline; undefined: none. */
+  readonly html: string | undefined;
+  /** Print it. */
+  readonly timeline: boolean;
   readonly bpffs: { readonly bpffs?: string };
   readonly json: boolean;
 }
@@ -88,6 +103,8 @@ export function runRequest(args: RunArguments): RunRequest {
     maxLost: integer("--max-lost", once("--max-lost", args["max-lost"]) ?? "", 0, MAX_LOST),
     settleMs: duration("--settle", once("--settle", args.settle) ?? "", 0, MAX_SETTLE_MS),
     advisory: args.advisory === true,
+    html: once("--html", args.html),
+    timeline: args.timeline === true,
     bpffs: bpffsOf(args.bpffs),
     json: args.json === true,
   };

@@ -168,6 +168,15 @@ export class BpfMap implements Disposable {
     this.#memory.add(from, words);
   }
 
+  /**
+   * Adds 1 to the first 64-bit word of an array, while other processes do, too. Returns the sum.
+   * @throws SysError if the memory cannot be mapped
+   */
+  next(): number {
+    this.#memory ??= this.#map();
+    return Number(this.#memory.next());
+  }
+
   /** Returns the mapped memory, or null if the kernel refuses (too many mappings, for example). */
   #mapped(): Mapping | null {
     if (this.#memory !== undefined) return this.#memory;

@@ -24,6 +24,7 @@ import { Owned } from "../owned.ts";
 import { exchange } from "../sys/libc.ts";
 import { Lock } from "./directory_lock.ts";
 import { BPF_FS_MAGIC, openOwnDirectory } from "./own_directory.ts";
+import { runningSidecars } from "./sidecar_marks.ts";
 
 const ROOT = "reuseport-migrate";
 /** First word of a directory that is still being filled; bpffs allows no dots. */
@@ -32,6 +33,7 @@ const UNFINISHED = "new-";
 const ADOPTION = "adopt-";
 /** First word of a directory whose group has grown, between two steps of that. */
 const REPLACED = "old-";
+const EVENTS = "events";
 /** Longest pause between two tries to take a lock, ms: a sidecar frees it for 1 ms at a time. */
 const MAX_RETRY_MS = 8;
 
@@ -57,9 +59,12 @@ export function findBpffs(path?: string): string {
 /** The directory of every group and adoption on one bpffs. */
 export class PinTree {
   readonly root: string;
+  /** The pin of the sidecars' events. */
+  readonly events: string;
 
   constructor(bpffs: string) {
     this.root = join(bpffs, ROOT);
+    this.events = join(this.root, EVENTS);
   }
 
   /** Returns the names of the pinned groups. */
@@ -207,10 +212,14 @@ export class PinTree {
     removeDirectory(this.directory(group));
   }
 
-  /** Removes the root directory if it is empty. */
+  /** Removes the root directory if it has nothing but events, and no sidecar runs. */
   tidy(): void {
     try {
-      if (this.exists) rmdirSync(this.root);
+      if (!this.exists) return;
+      const names = readdirSync(this.root);
+      const isOver = names.join() === EVENTS && runningSidecars(this).length === 0;
+      if (isOver) unlinkSync(this.events);
+      rmdirSync(this.root);
     } catch (error) {
       if (error instanceof ConflictError) return; // it is not ours
       const code = (error as NodeJS.ErrnoException).code;

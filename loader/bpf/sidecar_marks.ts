@@ -9,10 +9,14 @@ import { Owned } from "../owned.ts";
 import * as libc from "../sys/libc.ts";
 import { holdersOf } from "./directory_lock.ts";
 import { openDirectory } from "./own_directory.ts";
-import type { PinTree } from "./pin_tree.ts";
+
+/** The directory of a pin tree. */
+interface Tree {
+  readonly root: string;
+}
 
 /** Shows that this process is a sidecar, until the result is called. */
-export function markSidecar({ root }: PinTree): () => void {
+export function markSidecar({ root }: Tree): () => void {
   using own = new Owned();
   const fd = own.fd(openDirectory(dirname(root)));
   try {
@@ -25,7 +29,7 @@ export function markSidecar({ root }: PinTree): () => void {
 }
 
 /** Returns the pids of the sidecars that run. On a bpffs of mode 1777 any user can take a lock. */
-export function runningSidecars({ root }: PinTree): number[] {
+export function runningSidecars({ root }: Tree): number[] {
   const { dev, ino } = lstatSync(dirname(root));
   const pids = holdersOf(readFileSync("/proc/locks", "utf8"), dev, ino);
   return pids.filter((pid) => {

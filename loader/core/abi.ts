@@ -17,6 +17,8 @@ export const LINE_CPUS = 16;
 export const FIRST_TARGETS = 56;
 export const CANDIDATE_LINES = 3;
 export const SERVICE_LEN = 64;
+/** Bytes of an event's JSON, NUL included. */
+export const EVENT_LEN = 992;
 export const COMM_LEN = 16;
 export const BIND_BUDGET = 64;
 export const OPTIONS_LEN = 2032;
@@ -81,6 +83,9 @@ export type HeldResult = (typeof HELD_RESULTS)[number];
 export const HOLD_BUCKETS = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300] as const;
 
 const STANDBY_PORT = new Struct({ netns: u32, port: u32 });
+
+/** Levels of an event. */
+export const LEVELS = ["info", "warn", "error"] as const;
 
 /** Every struct of the header. `encode` and `decode` leave out `pad`. */
 export const LAYOUT = {
@@ -197,6 +202,15 @@ export const LAYOUT = {
     name: text(CGROUP_NAME_LEN),
     path: text(CGROUP_PATH_LEN),
   }),
+  rm_event: new Struct({
+    id: count64,
+    time_ms: count64,
+    pid: u32,
+    level: oneOf(u32, LEVELS),
+    json: text(EVENT_LEN),
+    same_id: count64,
+  }),
+  rm_event_count: new Struct({ count: count64 }),
   rm_adopted_port: new Struct({ binds: count64, failed: count64 }),
 } as const;
 

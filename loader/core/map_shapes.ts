@@ -103,3 +103,15 @@ export const ADOPTION_MAPS = {
   adoption: { type: MAP_TYPE.array, key: 4, value: LAYOUT.rm_adoption.size, entries: 1 },
   ports: { type: MAP_TYPE.hash, key: 2, value: LAYOUT.rm_adopted_port.size },
 } as const satisfies Record<string, MapShape>;
+
+/** Events that are kept; the entry before them counts all. */
+export const KEPT_EVENTS = 511;
+
+/** The log of all sidecars of a pin tree. */
+export const EVENTS_MAP = {
+  type: MAP_TYPE.array,
+  key: 4,
+  value: LAYOUT.rm_event.size,
+  entries: 1 + KEPT_EVENTS,
+  flags: MMAPABLE,
+} as const satisfies MapShape;

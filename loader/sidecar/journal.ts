@@ -6,7 +6,7 @@ import type { GroupRecord } from "../group/group_record.ts";
 import { holdEndText, isLoss } from "../hold/hold_event.ts";
 import { mptcpOf } from "../hold/members.ts";
 import { ownerText } from "../host/cgroup_label.ts";
-import type { Journal, SidecarEvent } from "../log.ts";
+import type { EventName, Journal, SidecarEvent } from "../log.ts";
 import type { News } from "../manage/group_news.ts";
 import type { Origin, Refreshed } from "../manage/manage_options.ts";
 import type { ManagedGroup } from "../manage/managed_group.ts";
@@ -93,7 +93,7 @@ export function refreshed(
 ): void {
   const { group, label } = managed;
   const { plan, reattached } = found;
-  const say = (event: string, text: string, fields: SidecarEvent["fields"] = {}) =>
+  const say = (event: EventName, text: string, fields: SidecarEvent["fields"] = {}) =>
     journal.say(event, `${label}: ${text}`, { group: group.name, ...fields });
 
   if (found.hasGrown) {
@@ -133,7 +133,7 @@ export function refreshed(
 /** Logs what connections and other commands did. */
 function tellNews(journal: Journal, { group, label }: ManagedGroup, news: News): void {
   const { migrate, route, settings } = group.record;
-  const say = (event: string, text: string, fields: SidecarEvent["fields"]) =>
+  const say = (event: EventName, text: string, fields: SidecarEvent["fields"]) =>
     journal.say(event, `${label}: ${text}`, { group: group.name, ...fields });
   if (news.policyBefore) {
     const { migrate: before, route: was, settings: had } = news.policyBefore;

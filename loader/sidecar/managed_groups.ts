@@ -24,6 +24,7 @@ import { dueGroups, REFRESH_TIMES } from "./due_groups.ts";
 import * as journal from "./journal.ts";
 import type { Wakeups } from "./wakeups.ts";
 
+type Given = "detached" | "given_up";
 type Members = ReadonlyMap<string, readonly Listener[]>;
 
 const NONE: readonly Listener[] = [];
@@ -226,7 +227,7 @@ export class ManagedGroups implements Disposable {
   }
 
   /** Detaches, and removes the pins too, so that containers leave nothing; retried if it fails. */
-  #giveUp(managed: ManagedGroup, members: readonly Listener[], event: string, text: string): void {
+  #giveUp(managed: ManagedGroup, members: readonly Listener[], event: Given, text: string): void {
     const { name } = managed.group;
     if (!this.#journal.attempt(`${name} end`, () => managed.detach(members))) return;
     this.#drop(name, managed);

@@ -3,6 +3,7 @@ import { findBpffs, PinTree } from "../bpf/pin_tree.ts";
 import { markSidecar } from "../bpf/sidecar_marks.ts";
 import type { GroupLimits } from "../core/group_budget.ts";
 import { AbsentError, NotSupportedError } from "../errors.ts";
+import type { EventLog } from "../events/event_log.ts";
 import { findCgroup2 } from "../host/cgroup.ts";
 import { openFilesLimit } from "../host/open_files.ts";
 import { watchHangs } from "../lender/hangs.ts";
@@ -35,7 +36,7 @@ export interface Running {
   /** Resolved when polling has stopped; null until it begins. */
   watching: Promise<void> | null;
   events: BindEvents | null;
-  /** Ends the lender, warnings about processes that hang, and the mark of a sidecar. */
+  /** Ends the lender, warnings about processes that hang, events, and the mark of a sidecar. */
   readonly releaseLender: () => void;
   isClosing: boolean;
 }
@@ -44,6 +45,7 @@ export function openRunning(
   options: HostOptions,
   services: readonly Service[],
   journal: Journal,
+  events: EventLog,
 ): Running {
   const { bpffs, idleMs = IDLE_MS } = options;
   const limits = groupLimits(options);
@@ -55,6 +57,7 @@ export function openRunning(
   const reconciler = new Reconciler({ pinTree, observer, groups, journal, idleMs }, services);
   const steps = [
     markSidecar(pinTree),
+    events.open(pinTree),
     watchHangs(({ about, text }) => journal.warn(about, text)),
     keepLender(),
   ];

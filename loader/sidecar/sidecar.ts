@@ -1,7 +1,7 @@
 /** The sidecar: takes on the groups of its services, keeps them managed, and gives them back. */
-import { ConflictError, UsageError } from "../errors.ts";
+import { EventLog } from "../events/event_log.ts";
 import { requireHost } from "../host/capabilities.ts";
-import { Journal, type Log, message } from "../log.ts";
+import { Journal, type Log } from "../log.ts";
 import type { Snapshot } from "../observe/snapshot.ts";
 import type { GroupStatus, Status } from "../operate/status.ts";
 import { everyStep } from "../rollback.ts";
@@ -22,14 +22,15 @@ import {
 } from "./running.ts";
 import type { ReconcilerEvents, ServicesOptions, SidecarOptions } from "./sidecar_options.ts";
 import { sidecarStatus } from "./sidecar_status.ts";
-import { takeOnAtStart } from "./startup.ts";
+import { adoptAtStart, takeOnAtStart } from "./startup.ts";
 
 const NOT_RUNNING = "Sidecar is not running";
 
 /** Manages the groups of its services until it is closed. Its methods never block on a lock. */
 export class Sidecar implements AsyncDisposable {
   readonly #options: SidecarOptions | ServicesOptions;
-  readonly #log: Log;
+  /** Its log: what it says, and may be added to. */
+  readonly events: EventLog;
   readonly #journal: Journal;
   #services: readonly Service[];
   #running: Running | null = null;
@@ -40,8 +41,8 @@ export class Sidecar implements AsyncDisposable {
 
   constructor(options: SidecarOptions | ServicesOptions, log: Log = () => {}) {
     this.#options = options;
-    this.#log = log;
-    this.#journal = new Journal(log);
+    this.events = new EventLog(log);
+    this.#journal = new Journal(this.events.log);
     this.unmatched = new UnmatchedSpecs(this.#journal);
     const services = "services" in options ? options.services : [options];
     this.#services = services.map((service) => this.#service(service));
@@ -56,11 +57,11 @@ export class Sidecar implements AsyncDisposable {
    */
   async start(): Promise<void> {
     requireHost("attach");
-    const running = openRunning(this.#options, this.#services, this.#journal);
+    const running = openRunning(this.#options, this.#services, this.#journal, this.events);
     this.#running = running;
     const { pinTree, observer, groups } = running;
     try {
-      this.#store = await openStore(running, this.#options, this.#log);
+      this.#store = await openStore(running, this.#options, this.events.log);
       if (running.isClosing) return;
       for (const service of this.#services) service.locate();
       const refused: unknown[] = [];
@@ -79,9 +80,9 @@ export class Sidecar implements AsyncDisposable {
       const isRefused = groups.size === 0 && refused.length > 0;
       if (isRefused && !this.#services.some(({ waits }) => waits)) throw refused[0];
       using _lock = await pinTree.lock();
-      for (const service of running.isClosing ? [] : this.#services) {
-        const about = `adoption ${service.label}`;
-        this.#attempt(about, () => service.adopt(pinTree, listeners));
+      if (!running.isClosing) {
+        const warn = "services" in this.#options ? this.#journal : null;
+        adoptAtStart(pinTree, this.#services, listeners, warn);
       }
       await this.unmatched.find(this.#services, listeners, groups);
     } catch (error) {
@@ -210,17 +211,6 @@ export class Sidecar implements AsyncDisposable {
     }
     reconciler.replaceServices(services);
     return report;
-  }
-
-  /** With several services, a conflict of one is logged and does not stop another. */
-  #attempt(about: string, step: () => void): void {
-    try {
-      step();
-    } catch (error) {
-      const isConflict = error instanceof ConflictError || error instanceof UsageError;
-      if (!("services" in this.#options) || !isConflict) throw error;
-      this.#journal.warn(about, message(error));
-    }
   }
 
   /** Stops polling, takes the last step, and releases everything even if that fails. */

@@ -4,9 +4,11 @@
 import { setImmediate as turn } from "node:timers/promises";
 import type { PinTree } from "../bpf/pin_tree.ts";
 import type { Listener } from "../core/listener.ts";
+import { ConflictError, UsageError } from "../errors.ts";
 import { type GroupRecords, readRecords } from "../group/records.ts";
 import { countUnselectable } from "../hold/members.ts";
 import { endOrphans } from "../keeper/orphans.ts";
+import { type Journal, message } from "../log.ts";
 import { noMatch } from "../observe/coverage.ts";
 import { Observer } from "../observe/observer.ts";
 import { matchOwners, type OwnedMatch, ServicesByPort } from "../service/ownership.ts";
@@ -136,4 +138,30 @@ function continuesHold({ record, standby, slots }: GroupRecords): boolean {
   if (standby.heldSinceMs !== null) return true;
   const hasOpenSlot = slots.some(({ slot }) => slot.closedMs === null);
   return hasOpenSlot && record.hold !== null;
+}
+
+/**
+ * Adopts the cgroups of the services.
+ * @param journal with several services, the conflict of one is logged and does not stop another;
+ *   null: it is thrown
+ * @throws ConflictError, UsageError
+ * @requires the pin tree's lock
+ */
+export function adoptAtStart(
+  pinTree: PinTree,
+  services: readonly Service[],
+  listeners: readonly Listener[],
+  journal: Journal | null,
+): void {
+  for (const service of services) {
+    const about = `adoption ${service.label}`;
+    try {
+      service.adopt(pinTree, listeners);
+      journal?.settled(about);
+    } catch (error) {
+      const isConflict = error instanceof ConflictError || error instanceof UsageError;
+      if (!journal || !isConflict) throw error;
+      journal.warn(about, message(error));
+    }
+  }
 }

@@ -1,6 +1,6 @@
 /** The store without its socket: handles requests, closes file descriptors, and counts. */
 import { StoreRefusedError } from "../errors.ts";
-import type { Log } from "../log.ts";
+import type { EventName, Log } from "../log.ts";
 import { Owned } from "../owned.ts";
 import * as libc from "../sys/libc.ts";
 import { type ClientId, type Deposit, Deposits, type Limits } from "./deposits.ts";
@@ -59,7 +59,7 @@ export class Store implements Disposable {
   restore(deposits: readonly Pick<Deposit, "name" | "fds" | "shared" | "timeoutMs">[]): void {
     for (const deposit of deposits) {
       this.#deposits.restore(deposit, performance.now());
-      this.#logEvent("restored", deposit, "restored from the service manager");
+      this.#logEvent("store_restored", deposit, "restored from the service manager");
     }
   }
 
@@ -115,7 +115,7 @@ export class Store implements Disposable {
     for (const deposit of this.#deposits.expire(performance.now())) {
       this.#forget(deposit.name, deposit.fds);
       this.#counts.expired += deposit.fds.length;
-      this.#logEvent("expired", deposit, `closed: not taken within ${deposit.timeoutMs} ms`);
+      this.#logEvent("store_expired", deposit, `closed: not taken within ${deposit.timeoutMs} ms`);
     }
   }
 
@@ -151,7 +151,7 @@ export class Store implements Disposable {
     this.#counts.put += fds.length;
     this.#counts.dropped += replaced.length;
     const text = `put by process ${this.#parts.pidOf(client)}`;
-    this.#logEvent("put", { name: request.name, fds }, text);
+    this.#logEvent("store_put", { name: request.name, fds }, text);
   }
 
   #take(client: ClientId, request: StoreRequest & { op: "take" }): Answer {
@@ -159,7 +159,7 @@ export class Store implements Disposable {
     const deposit = this.#deposits.take(client, request);
     if (deposit.timeoutMs !== before) this.#newTimeouts.add(deposit.name);
     this.#counts.taken += deposit.fds.length;
-    this.#logEvent("taken", deposit, `taken by process ${this.#parts.pidOf(client)}`);
+    this.#logEvent("store_taken", deposit, `taken by process ${this.#parts.pidOf(client)}`);
     const { fds, shared } = deposit;
     return { reply: { ok: true, fds: fds.length, shared }, fds };
   }
@@ -173,7 +173,7 @@ export class Store implements Disposable {
     this.#forget(name, closed);
     if (op === "drop") {
       this.#counts.dropped += closed.length;
-      this.#logEvent("dropped", { name, fds: closed }, "dropped");
+      this.#logEvent("store_dropped", { name, fds: closed }, "dropped");
     }
     const holders = new Set([...(before?.holders ?? []), ...(before?.takers ?? [])]);
     holders.delete(client);
@@ -229,10 +229,10 @@ export class Store implements Disposable {
     };
   }
 
-  #logEvent(event: string, { name, fds }: Pick<Deposit, "name" | "fds">, details: string): void {
+  #logEvent(event: EventName, { name, fds }: Pick<Deposit, "name" | "fds">, details: string): void {
     const text = `${name} (${fds.length} fd${fds.length === 1 ? "" : "s"}): ${details}`;
     const fields = { name, fds: fds.length };
-    this.#parts.log({ level: "info", event: `store_${event}`, text, fields });
+    this.#parts.log({ level: "info", event, text, fields });
   }
 }
 

@@ -88,6 +88,13 @@ export class Mapping implements Disposable {
     }
   }
 
+  /** Adds 1 to the first 64-bit word, atomically. Returns the sum. */
+  next(): bigint {
+    if (this.#bytes === null) throw new Error("the mapping is closed");
+    const { buffer, byteOffset } = this.#bytes;
+    return Atomics.add(new BigUint64Array(buffer, byteOffset, 1), 0, 1n) + 1n;
+  }
+
   [Symbol.dispose](): void {
     this.#bytes = null;
     this.#own[Symbol.dispose]();

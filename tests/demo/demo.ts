@@ -3,6 +3,7 @@
  * and then with the sidecar. Runs in the sandbox; see tests/helpers/sandbox.sh.
  */
 import { setSysctl } from "../helpers/net/sysctl.ts";
+import { showPage } from "./live.ts";
 import { PORT, say, show } from "./part.ts";
 import { endAll } from "./processes.ts";
 import { RELOAD } from "./reload.ts";
@@ -19,6 +20,7 @@ async function main(): Promise<number> {
   for (const sentence of wrong) say(`FAILED: ${sentence}.`);
   if (wrong.length > 0) return 1;
   say("With the sidecar no connection was lost, and the server needed no change.");
+  await showPage(process.env["DEMO_PAGE"], process.env["DEMO_URL"]);
   return 0;
 }
 

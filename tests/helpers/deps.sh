@@ -49,6 +49,7 @@ need_test() {
 	command_of prometheus promtool
 	command_of nftables nft
 	command_of libcap2-bin capsh
+	command_of chromium chromium
 	file_of python3 /usr/bin/python3
 }
 

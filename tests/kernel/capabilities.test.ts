@@ -103,6 +103,7 @@ const TRIALS: Readonly<Record<string, Trial>> = {
   release: { prepare: holds, args: (s) => ["release", `127.0.0.9:${s.port}`] },
   detach: { prepare: attach, args: (s) => ["detach", s.spec] },
   status: { prepare: attach, args: (s) => ["status", s.spec] },
+  events: { prepare: attach, args: () => ["events"] },
   "status --watch": { prepare: attach, args: () => ["status", "--watch"] },
   metrics: { prepare: attach, args: () => ["metrics"] },
   run: { prepare: attach, args: (s) => ["run", s.spec, "--settle", "0", "--", "true"] },

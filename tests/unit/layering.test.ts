@@ -25,7 +25,7 @@ const TREES: Readonly<Record<string, Tree>> = {
       [""],
       ["core", "sys"],
       ["bpf", "host", "keeper", "lender"],
-      ["net"],
+      ["events", "net"],
       ["observe", "group", "store"],
       ["hold"],
       ["manage", "adoption"],
@@ -38,9 +38,9 @@ const TREES: Readonly<Record<string, Tree>> = {
   cli: {
     levels: [
       [""],
-      ["options", "output", "process"],
-      ["config", "help", "metrics"],
-      ["attach", "commands", "exec", "run", "status", "store", "systemd"],
+      ["options", "output", "page/browser", "process"],
+      ["config", "help", "metrics", "page", "timeline"],
+      ["attach", "commands", "events", "exec", "run", "status", "store", "systemd"],
       ["line"],
     ],
     top: ["main.ts", "bin.ts"],

@@ -15,7 +15,7 @@ function logged(stderr: { isJournal?: boolean; isTTY?: boolean }, json: boolean)
   const out = { ...stderr, write: (more: string) => (text += more) };
   const log = logger({ stderr: out, vars: {} }, json);
   for (const level of ["info", "warn", "error"] as const) {
-    log({ level, event: "e", text: `t\n${level}`, fields: { n: 1 } });
+    log({ level, event: "moved", text: `t\n${level}`, fields: { n: 1 } });
   }
   return text.trimEnd().split("\n");
 }
@@ -39,7 +39,7 @@ test("the journal gets a priority instead of both; JSON keeps its fields", () =>
   const [, warn = ""] = logged({ isJournal: true }, true);
   const { time, ...rest } = JSON.parse(warn.replace(/^<4>/, ""));
   assert.match(time, /Z$/);
-  assert.deepEqual(rest, { level: "warn", event: "e", msg: "t\\x0awarn", n: 1 });
+  assert.deepEqual(rest, { level: "warn", event: "moved", msg: "t\\x0awarn", n: 1 });
 });
 
 test("stderr is the journal if JOURNAL_STREAM names it, and not if it names another file", () => {

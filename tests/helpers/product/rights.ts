@@ -12,6 +12,7 @@ export const COMMAND_RIGHTS: Readonly<Record<string, keyof typeof RIGHTS | null>
   detach: "change",
   status: "read",
   "status --watch": "read",
+  events: "read",
   metrics: "read",
   run: "read",
   check: null,

@@ -111,10 +111,10 @@ struct rm_adopted_port {
  * anew after all others were; of the loader only. Append-only before `json`.
  */
 struct rm_event {
-	__u64 id;      /* 1..; 0: never written. The entry is (id - 1) % entries */
-	__u64 time_ms; /* CLOCK_REALTIME */
-	__u32 pid;     /* of the sidecar */
-	__u32 level;   /* RM_LEVEL_* */
+	__u64 id;                /* 1..; 0: never written. The entry is (id - 1) % entries */
+	__u64 time_ms;           /* CLOCK_REALTIME */
+	__u32 pid;               /* of the sidecar */
+	__u32 level;             /* RM_LEVEL_* */
 	char json[RM_EVENT_LEN]; /* event, text and fields */
 	__u64 same_id;           /* as `id`, or the entry is being written */
 };

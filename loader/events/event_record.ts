@@ -26,19 +26,24 @@ export function encodeEvent({ id, timeMs, pid, level, ...line }: PastEvent): Buf
   });
 }
 
-/** Returns the JSON of a line that fits: without fields, or with less text, if it must be. */
-function lineJson({
-  event,
-  text,
-  fields,
-}: Pick<SidecarEvent, "event" | "text" | "fields">): string {
-  const fits = (json: string) => Buffer.byteLength(json) < EVENT_LEN;
-  const whole = JSON.stringify({ event, text, fields });
+type Line = Pick<SidecarEvent, "event" | "text" | "fields">;
+
+const fits = (json: string) => Buffer.byteLength(json) < EVENT_LEN;
+
+/** Returns the JSON of a line that fits: with less text, or without fields, if it must be. */
+function lineJson(line: Line): string {
+  const whole = JSON.stringify(line);
   if (fits(whole)) return whole;
+  const short = shortened(line);
+  return fits(short) ? short : shortened({ ...line, fields: {} });
+}
+
+/** Returns the JSON with as much of the text as fits. */
+function shortened({ event, text, fields }: Line): string {
   const characters = [...text];
   let [short, long] = [0, characters.length];
   const cut = (length: number) =>
-    JSON.stringify({ event, text: characters.slice(0, length).join("") + CUT, fields: {} });
+    JSON.stringify({ event, text: characters.slice(0, length).join("") + CUT, fields });
   while (short < long) {
     const middle = Math.ceil((short + long) / 2);
     if (fits(cut(middle))) short = middle;

@@ -52,6 +52,13 @@ describe("a record", () => {
       }
     }
   });
+
+  test("keeps its members when its text is cut off, unless they alone do not fit", () => {
+    const long = event({ text: "x".repeat(2_000) });
+    assert.deepEqual(decodeEvent(encodeEvent(long), 7)?.fields, long.fields);
+    const large = event({ fields: { group: "x".repeat(2_000) } });
+    assert.deepEqual(decodeEvent(encodeEvent(large), 7)?.fields, {});
+  });
 });
 
 describe("a selection", () => {

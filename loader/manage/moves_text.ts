@@ -9,7 +9,7 @@ const NAMED = 3;
  * of those that moved to no target.
  * @param migrate the policy that dropped them
  */
-export function movesText(moves: Moves, migrate: string): string[] {
+export function movesText(moves: Moves, migrate: string): string {
   const { byKernel, dropped } = moves;
   const from = placesText(moves.from, moves.fromStandby);
   const into = placesText(moves.into, moves.intoStandby) + generationText(moves.into);
@@ -24,7 +24,7 @@ export function movesText(moves: Moves, migrate: string): string[] {
   }
   if (byKernel > 0) lines.push(`left to the kernel's hash: ${of(byKernel)}`);
   if (dropped > 0) lines.push(`dropped by policy (migrate ${migrate}): ${of(dropped)}`);
-  return lines;
+  return lines.join("; ");
 }
 
 const counted = (count: number, noun: string) => `${count} ${noun}${count === 1 ? "" : "s"}`;

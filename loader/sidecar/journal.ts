@@ -152,7 +152,7 @@ function tellNews(journal: Journal, { group, label }: ManagedGroup, news: News):
   if (news.moves) {
     const { queued: accept_queue, handshakes, byKernel: by_kernel, dropped } = news.moves;
     const counts = { accept_queue, handshakes, by_kernel, dropped };
-    for (const text of movesText(news.moves, migrate)) say("moved", text, counts);
+    say("moved", movesText(news.moves, migrate), counts);
   }
 }
 

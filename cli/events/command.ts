@@ -50,7 +50,10 @@ function options(yargs: Argv): Argv<Arguments> {
   return pinnedOptions(selecting, "only events of groups on these; default: all events")
     .example("$0 events", "what happened lately")
     .example("$0 events :443 --follow --level warn", "warnings about port 443, as they come")
-    .example("$0 events --event moved --json | jq .connections", "the connections that migrated");
+    .example(
+      "$0 events --event moved --json | jq .accept_queue",
+      "the connections that moved from accept queues",
+    );
 }
 
 function eventName(name: string): string {
@@ -90,7 +93,7 @@ async function run(env: Env, args: Arguments): Promise<void> {
   if (args.follow) return await follow(env, open, show);
   using ring = open();
   if (ring === null) throw new NoMatchError(`no sidecar has written events at ${pinTree.root}`);
-  for (const event of ring.read(0).events) show(event);
+  for (const event of ring.read(0, false).events) show(event);
 }
 
 export function eventsCommand(env: Env): CommandModule<object, Arguments> {

@@ -19,13 +19,23 @@ export async function follow(
   show: (event: PastEvent) => void,
 ): Promise<void> {
   const end = AbortSignal.any([env.stop, env.unread]);
-  for (let last = 0; !end.aborted; ) {
-    using ring = open();
-    if (ring && ring.last < last) last = 0; // another map
-    for (let reads = 0; reads < READS && !end.aborted; reads++) {
+  let ring = null as EventRing | null;
+  let last = 0;
+  try {
+    for (let reads = 0; !end.aborted; reads++) {
+      if (reads % READS === 0) {
+        const now = open();
+        // Nothing is added to a map that was removed.
+        if (ring) last = showNew(env, ring, last, show);
+        if (now?.mapId !== ring?.mapId) last = 0;
+        ring?.[Symbol.dispose]();
+        ring = now;
+      }
       if (ring) last = showNew(env, ring, last, show);
       await sleep(READ_MS, undefined, { signal: end }).catch(() => {});
     }
+  } finally {
+    ring?.[Symbol.dispose]();
   }
 }
 

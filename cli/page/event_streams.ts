@@ -92,9 +92,10 @@ export class EventStreams implements Disposable {
 
   /** Returns the event after which a client continues; a new one gets the last few. */
   #begin(lastEventId: string | string[] | undefined): number {
-    const id = Number(lastEventId);
-    if (Number.isSafeInteger(id) && id > 0) return id;
-    return Math.max(0, this.#source.readEvents(0).last - FIRST_EVENTS);
+    const { last, mapId } = this.#source.readEvents(0);
+    const [, map, id] = /^(\d{1,10})-(\d{1,15})$/.exec(String(lastEventId)) ?? [];
+    if (map === undefined) return Math.max(0, last - FIRST_EVENTS);
+    return Number(map) === mapId ? Number(id) : 0;
   }
 
   async #look(): Promise<void> {
@@ -107,6 +108,7 @@ export class EventStreams implements Disposable {
     } finally {
       this.#isLooking = false;
     }
+    if (this.size === 0) this.#source.feed.clear();
     for (const stream of this.#streams) this.#update(stream);
   }
 
@@ -116,11 +118,11 @@ export class EventStreams implements Disposable {
       if (idleMs > this.#options.slowMs) stream.response.destroy();
       return;
     }
-    const { events, last, missed } = this.#source.readEvents(stream.last);
+    const { events, last, missed, mapId } = this.#source.readEvents(stream.last);
     let text = missed > 0 && stream.last > 0 ? `event: missed\ndata: ${missed}\n\n` : "";
     for (const event of events) {
       const { id, timeMs, pid } = event;
-      text += `id: ${id}\nevent: log\ndata: ${eventJson(event, timeMs, { id, sidecar_pid: pid })}\n\n`;
+      text += `id: ${mapId}-${id}\nevent: log\ndata: ${eventJson(event, timeMs, { id, sidecar_pid: pid })}\n\n`;
     }
     stream.last = last;
     const { revision, groups, gone } = this.#source.feed.since(stream.revision);
@@ -139,7 +141,8 @@ export class EventStreams implements Disposable {
     if (this.size > 0) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
-    this.#source.feed.clear();
+    // A stream that is opened while the status is read shares that read, which must be whole.
+    if (!this.#isLooking) this.#source.feed.clear();
   }
 
   [Symbol.dispose](): void {

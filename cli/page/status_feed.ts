@@ -60,6 +60,7 @@ export class StatusFeed {
     for (const [name, { json }] of this.#known) {
       if (json !== null && !seen.has(name)) set(name, null);
     }
+    if (this.#revision === 0) this.#revision = revision; // that there is no group is a status, too
   }
 
   /** Returns what changed after `revision`; 0: every group there is. */

@@ -12,11 +12,16 @@ import { Mapping } from "../sys/mapping.ts";
 const INFO_SIZE = 88; // struct bpf_map_info of Linux 5.13; later members stay out
 const CREATE_OPTIONS = 32; // struct bpf_map_create_opts to its map_flags
 
-/** Returns the shape of a map as the kernel reports it; sizes in bytes. */
-export function mapShape(fd: number): Required<MapShape> {
+function mapInfo(fd: number): Buffer {
   const info = Buffer.alloc(INFO_SIZE);
   const len: [number] = [info.length];
   checkRet("bpf_obj_get_info_by_fd", bpf.bpf_obj_get_info_by_fd(guard.fd(fd), info, len));
+  return info;
+}
+
+/** Returns the shape of a map as the kernel reports it; sizes in bytes. */
+export function mapShape(fd: number): Required<MapShape> {
+  const info = mapInfo(fd);
   return {
     type: info.readUInt32LE(0),
     key: info.readUInt32LE(8),
@@ -57,6 +62,11 @@ export class BpfMap implements Disposable {
   get fd(): number {
     if (this.#fd < 0) throw new Error("BPF map is closed");
     return this.#fd;
+  }
+
+  /** The kernel's number of the map, which no other map has before the numbers begin again. */
+  get id(): number {
+    return mapInfo(this.fd).readUInt32LE(4);
   }
 
   #key(key: Key): Buffer {

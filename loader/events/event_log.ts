@@ -35,7 +35,7 @@ export class EventLog {
 
   /** As {@link EventRing.read}; nothing without a ring. */
   read(after: number): ReadEvents {
-    return this.#ring?.read(after) ?? { events: [], last: after, missed: 0 };
+    return this.#ring?.read(after) ?? { events: [], last: after, missed: 0, mapId: 0 };
   }
 
   #end(text?: string): void {

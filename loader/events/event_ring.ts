@@ -24,15 +24,20 @@ export interface ReadEvents {
   readonly last: number;
   /** Events that were replaced before they were read. */
   readonly missed: number;
+  /** The kernel's number of the map; ids begin anew in the next one. 0: there is none. */
+  readonly mapId: number;
 }
 
 export class EventRing implements Disposable {
   readonly #map: BpfMap;
+  /** The kernel's number of this map. */
+  readonly mapId: number;
   /** The first event that was missing at the last read, and since when. */
   #missing = { id: 0, sinceMs: 0 };
 
   private constructor(map: BpfMap) {
     this.#map = map;
+    this.mapId = map.id;
   }
 
   /** Opens what is pinned; null: nothing is, or another version pinned it. */
@@ -79,8 +84,9 @@ export class EventRing implements Disposable {
   /**
    * Returns the events after the one with the id `after`.
    * @param after 0, or an id of an earlier map: all that are kept
+   * @param waits for one that may still be written: the next read then begins with it
    */
-  read(after: number): ReadEvents {
+  read(after: number, waits = true): ReadEvents {
     const newest = this.last;
     const begin = after <= newest ? after : 0;
     const first = Math.max(begin + 1, newest - KEPT_EVENTS + 1);
@@ -89,10 +95,10 @@ export class EventRing implements Disposable {
     for (let id = first; id <= newest; id++) {
       const event = decodeEvent(this.#map.read(entryOf(id), 1), id);
       if (event) events.push(event);
-      else if (this.#mayBeWriting(id)) break;
+      else if (waits && this.#mayBeWriting(id)) break;
       last = id;
     }
-    return { events, last, missed: first - 1 - begin };
+    return { events, last, missed: first - 1 - begin, mapId: this.mapId };
   }
 
   /** Returns whether an event that is not there may be about to be. */

@@ -1,8 +1,10 @@
 /** Events of sidecars, in the kernel's memory, and the command that shows them. */
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Env } from "../../cli/env.ts";
+import { follow } from "../../cli/events/follow.ts";
 import { BpfMap } from "../../loader/bpf/map.ts";
 import { obtain } from "../../loader/bpf/pin.ts";
 import { PinTree } from "../../loader/bpf/pin_tree.ts";
@@ -49,13 +51,13 @@ describe("the ring", () => {
     scene(async (s) => {
       const ring = ringOf(s);
       const first = Array.from({ length: 3 }, (_, i) => ring.append(line(`${i}`), i));
-      assert.deepEqual(ring.read(0), { events: first, last: 3, missed: 0 });
+      assert.deepEqual(ring.read(0), { events: first, last: 3, missed: 0, mapId: ring.mapId });
       assert.deepEqual(ring.read(2).events, [first[2]]);
       for (let i = 0; i < KEPT_EVENTS; i++) ring.append(line("more"), 0);
       const { events, last, missed } = ring.read(1);
       assert.deepEqual([events.length, last, missed], [KEPT_EVENTS, KEPT_EVENTS + 3, 2]);
       assert.equal(events[0]?.id, 4);
-      assert.deepEqual(ring.read(last), { events: [], last, missed: 0 });
+      assert.deepEqual(ring.read(last).events, []);
     }),
   );
 
@@ -69,6 +71,11 @@ describe("the ring", () => {
       assert.equal(map.next(), 2);
       ring.append(line("after"), 0);
       assert.deepEqual([ring.read(0).events.length, ring.read(0).last], [1, 1], "it may come yet");
+      assert.equal(
+        linesOf((await runCli(["events"])).stdout).length,
+        2,
+        "a command waits for none",
+      );
       await until("it is passed over", () => ring.read(0).last === 3);
       assert.deepEqual(
         ring.read(0).events.map(({ text }) => text),
@@ -86,6 +93,39 @@ describe("the ring", () => {
     }),
   );
 });
+
+test(
+  "follow() shows what a map got before it was removed, and all of the next one",
+  scene(async (s) => {
+    const shown: string[] = [];
+    const stop = new AbortController();
+    const unread = new AbortController().signal;
+    const env = { stop: stop.signal, unread } as Env;
+    using old = ringOf(s);
+    old.append(line("1 of the old one"), 0);
+    const { events } = new PinTree(BPFFS);
+    const end = follow(
+      env,
+      () => EventRing.open({ events }),
+      ({ text }) => shown.push(text),
+    );
+    await until("the first is shown", () => shown.length === 1);
+    old.append(line("2 of the old one"), 0);
+    rmSync(events);
+    using next = EventRing.make({ events });
+    for (const number of [1, 2, 3]) next.append(line(`${number} of the next one`), 0);
+    await until("the last is shown", () => shown.some((it) => it === "3 of the next one"));
+    stop.abort();
+    await end;
+    assert.deepEqual(shown, [
+      "1 of the old one",
+      "2 of the old one",
+      "1 of the next one",
+      "2 of the next one",
+      "3 of the next one",
+    ]);
+  }),
+);
 
 describe("events", () => {
   test(

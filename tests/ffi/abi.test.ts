@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { BpfObject } from "../../loader/bpf/object.ts";
 import * as abi from "../../loader/core/abi.ts";
 import { readStructs } from "../helpers/btf.ts";
+import { evaluate } from "../helpers/host/c_header.ts";
 
 const header = ["reuseport_migrate", "records", "reports"]
   .map((name) => new URL(`../../../bpf/${name}.h`, import.meta.url))
@@ -25,6 +26,18 @@ const structs = new Map<string, { size: number; members: Record<string, number> 
 for (const name of ["select", "listeners", "processes", "bind_events", "standby_binds", "adopt"]) {
   using object = new BpfObject(name);
   for (const [struct, layout] of readStructs(object)) structs.set(struct, layout);
+}
+
+/** Structs that only the loader writes and reads: no object has their BTF. */
+for (const name of ["rm_event", "rm_event_count"] as const) {
+  const names = Object.keys(abi.LAYOUT[name].members);
+  const [sizeOf, ...offsets] = [
+    `sizeof(struct ${name})`,
+    ...names.map((member) => `offsetof(struct ${name}, ${member})`),
+  ] as const;
+  const values = evaluate("bpf/records.h", [sizeOf, ...offsets]);
+  const members = names.map((member, i) => [member, values[offsets[i] ?? ""] ?? -1] as const);
+  structs.set(name, { size: values[sizeOf] ?? -1, members: Object.fromEntries(members) });
 }
 
 for (const [name, { size, members }] of Object.entries(abi.LAYOUT)) {
@@ -60,6 +73,7 @@ test("numbers are the same in C and in TypeScript", () => {
     ["RM_HOLD_BUCKETS", abi.HOLD_BUCKETS.length],
     ["RM_OPTIONS_LEN", abi.OPTIONS_LEN],
     ["RM_SERVICE_LEN", abi.SERVICE_LEN],
+    ["RM_EVENT_LEN", abi.EVENT_LEN],
     ["RM_COMM_LEN", abi.COMM_LEN],
     ["RM_BIND_BUDGET", abi.BIND_BUDGET],
     ["RM_CGROUP_NAME_LEN", abi.CGROUP_NAME_LEN],
@@ -68,6 +82,7 @@ test("numbers are the same in C and in TypeScript", () => {
     ["RM_OUTCOMES", abi.OUTCOMES.length],
     ["RM_OUTCOME_FALLBACK", abi.OUTCOMES.findIndex((o) => o.outcome === "fallback")],
     ...list("RM_STAGE_", abi.STAGES),
+    ...list("RM_LEVEL_", abi.LEVELS),
     ...list("RM_OUTCOME_", outcomes),
     ...list("RM_MIGRATE_", abi.MIGRATE),
     ...list("RM_ROUTE_", abi.ROUTE),

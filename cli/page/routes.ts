@@ -67,5 +67,6 @@ const isLoopback = (address: string): boolean => /^(?:::ffff:)?127\.|^::1$/.test
 
 function isOwnName(host: string): boolean {
   const name = host.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
-  return name === "localhost" || isIP(name) > 0;
+  // No browser leaves the name out; HTTP/1.0 may.
+  return name === "" || name.toLowerCase() === "localhost" || isIP(name) > 0;
 }

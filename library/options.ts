@@ -88,7 +88,7 @@ export function sidecarOptions(
   spec: string | readonly string[],
   options: AttachOptions,
 ): SidecarOptions {
-  const all = specs([spec].flat());
+  const all = specs([spec ?? []].flat());
   if (all.length === 0) throw new UsageError("attach requires a SPEC, such as ':443'");
   const { log: _, ...others } = options;
   const values: Record<string, string | boolean> = {};

@@ -63,6 +63,8 @@ for (const [options, message] of mistakes) {
 
 test("a SPEC that is missing or wrong is refused", async () => {
   await assert.rejects(library.attach([]), /^UsageError: attach requires a SPEC/);
+  const absent = undefined as unknown as string;
+  await assert.rejects(library.attach(absent), /^UsageError: attach requires a SPEC/);
   await assert.rejects(library.attach("web:80"), /'web:80' is not a SPEC/);
   const misspelled = { spec: ":80" } as library.StatusOptions;
   await assert.rejects(library.status(misspelled), /'spec' is not an option: write specs or bpffs/);

@@ -31,16 +31,21 @@ export interface StreamOptions {
   readonly max?: number;
 }
 
+/** An event, by its id in a map. */
+type Position = Pick<ReadEvents, "last" | "mapId">;
+
 class Stream {
   readonly response: ServerResponse;
-  /** The last event and the revision of the status that it was sent. */
+  /** The last event, of which map, and the revision of the status that it was sent. */
   last: number;
+  mapId: number;
   revision = 0;
   sentMs = performance.now();
 
-  constructor(response: ServerResponse, last: number) {
+  constructor(response: ServerResponse, { last, mapId }: Position) {
     this.response = response;
     this.last = last;
+    this.mapId = mapId;
   }
 
   get isReading(): boolean {
@@ -91,11 +96,11 @@ export class EventStreams implements Disposable {
   }
 
   /** Returns the event after which a client continues; a new one gets the last few. */
-  #begin(lastEventId: string | string[] | undefined): number {
-    const { last, mapId } = this.#source.readEvents(0);
+  #begin(lastEventId: string | string[] | undefined): Position {
     const [, map, id] = /^(\d{1,10})-(\d{1,15})$/.exec(String(lastEventId)) ?? [];
-    if (map === undefined) return Math.max(0, last - FIRST_EVENTS);
-    return Number(map) === mapId ? Number(id) : 0;
+    if (map !== undefined) return { last: Number(id), mapId: Number(map) };
+    const { last, mapId } = this.#source.readEvents(0);
+    return { last: Math.max(0, last - FIRST_EVENTS), mapId };
   }
 
   async #look(): Promise<void> {
@@ -118,7 +123,12 @@ export class EventStreams implements Disposable {
       if (idleMs > this.#options.slowMs) stream.response.destroy();
       return;
     }
-    const { events, last, missed, mapId } = this.#source.readEvents(stream.last);
+    let read = this.#source.readEvents(stream.last);
+    if (read.mapId !== stream.mapId) {
+      [stream.last, stream.mapId] = [0, read.mapId];
+      read = this.#source.readEvents(0);
+    }
+    const { events, last, missed, mapId } = read;
     let text = missed > 0 && stream.last > 0 ? `event: missed\ndata: ${missed}\n\n` : "";
     for (const event of events) {
       const { id, timeMs, pid } = event;

@@ -1,11 +1,16 @@
 /** The log of one sidecar: each line is an event that is pinned, and then written. */
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import type { PinTree } from "../bpf/pin_tree.ts";
+import { hasCode } from "../errors.ts";
 import { type Log, message, type SidecarEvent } from "../log.ts";
 import { EventRing, type ReadEvents } from "./event_ring.ts";
 
+/** Tries to pin: each time, another command may have just removed the directory. */
+const TRIES = 5;
+
 export class EventLog {
   readonly #write: Log;
+  #pinTree: PinTree | null = null;
   #ring: EventRing | null = null;
 
   /** @param write called with each event */
@@ -16,8 +21,8 @@ export class EventLog {
   /** Pins events from now on, until the result is called. Without a ring lines are only written. */
   open(pinTree: PinTree): () => void {
     try {
-      if (!pinTree.exists) mkdirSync(pinTree.root, { recursive: true, mode: 0o700 });
-      this.#ring = EventRing.make(pinTree);
+      this.#ring = makeRing(pinTree);
+      this.#pinTree = pinTree;
     } catch (error) {
       this.#end(`events are not kept: ${message(error)}`);
     }
@@ -26,6 +31,7 @@ export class EventLog {
 
   readonly log: Log = (event, timeMs = Date.now()) => {
     try {
+      this.#repin();
       this.#ring?.append(event, timeMs);
     } catch (error) {
       this.#end(`events are no longer kept: ${message(error)}`);
@@ -38,10 +44,30 @@ export class EventLog {
     return this.#ring?.read(after) ?? { events: [], last: after, missed: 0, mapId: 0 };
   }
 
+  /** A command that could not see this sidecar removed the pin: in another pid namespace. */
+  #repin(): void {
+    if (this.#pinTree === null || existsSync(this.#pinTree.events)) return;
+    const ring = makeRing(this.#pinTree);
+    this.#ring?.[Symbol.dispose]();
+    this.#ring = ring;
+  }
+
   #end(text?: string): void {
     this.#ring?.[Symbol.dispose]();
     this.#ring = null;
+    this.#pinTree = null;
     if (text !== undefined) this.#write(withoutRing(text));
+  }
+}
+
+function makeRing(pinTree: PinTree): EventRing {
+  for (let tries = 1; ; tries++) {
+    try {
+      if (!pinTree.exists) mkdirSync(pinTree.root, { recursive: true, mode: 0o700 });
+      return EventRing.make(pinTree);
+    } catch (error) {
+      if (tries === TRIES || !hasCode(error, "ENOENT")) throw error;
+    }
   }
 }
 

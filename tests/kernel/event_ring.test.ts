@@ -1,6 +1,6 @@
 /** Events of sidecars, in the kernel's memory, and the command that shows them. */
 import assert from "node:assert/strict";
-import { existsSync, rmSync } from "node:fs";
+import { existsSync, rmdirSync, rmSync } from "node:fs";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Env } from "../../cli/env.ts";
@@ -93,6 +93,30 @@ describe("the ring", () => {
     }),
   );
 });
+
+test(
+  "a sidecar whose events were removed pins those that follow",
+  scene(async (s) => {
+    const pinTree = new PinTree(BPFFS);
+    const written: string[] = [];
+    const log = new EventLog(({ text }) => written.push(text));
+    const end = log.open(pinTree);
+    s.defer(() => {
+      end();
+      pinTree.tidy();
+    });
+    log.log(line("before"));
+    rmSync(pinTree.events);
+    rmdirSync(pinTree.root);
+    log.log(line("after"));
+    using ring = EventRing.open(pinTree);
+    assert.deepEqual(
+      ring?.read(0).events.map(({ text }) => text),
+      ["after"],
+    );
+    assert.deepEqual(written, ["before", "after"]);
+  }),
+);
 
 test(
   "follow() shows what a map got before it was removed, and all of the next one",

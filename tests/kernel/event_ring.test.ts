@@ -187,7 +187,8 @@ describe("events", () => {
     "selects by SPEC, name, level and time; a near miss is an error",
     scene(async (s) => {
       await s.listener();
-      await attach(s, s.spec);
+      const sidecar = await attach(s, s.spec);
+      await until("the last line of its start", () => /probed whether/.test(sidecar.output()));
       const ids = async (...args: string[]) => {
         const { code, stdout, stderr } = await runCli(["events", "--json", ...args]);
         assert.deepEqual([code, stderr], [0, ""]);

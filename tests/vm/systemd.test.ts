@@ -78,7 +78,10 @@ describe("a fresh Debian 12 with systemd", () => {
   });
 
   test("the drop-in has each reload say what it did, and a reload does not depend on it", () => {
-    assert.match(first.text("verdicts"), /^ok: (?:0 lost of \d+ connections that migrated|no connection had to migrate)$/m);
+    assert.match(
+      first.text("verdicts"),
+      /^ok: (?:0 lost of \d+ connections that migrated|no connection had to migrate)$/m,
+    );
     assert.match(first.ran("dropin_again").text, /nginx\.service\.d\S+ is there already$/);
     assert.match(
       first.ran("dropin_haproxy").text,

@@ -1,7 +1,7 @@
 /** The log of one sidecar: each line is an event that is pinned, and then written. */
 import { existsSync, mkdirSync } from "node:fs";
 import type { PinTree } from "../bpf/pin_tree.ts";
-import { hasCode } from "../errors.ts";
+import { ConflictError, hasCode } from "../errors.ts";
 import { type Log, message, type SidecarEvent } from "../log.ts";
 import { EventRing, type ReadEvents } from "./event_ring.ts";
 
@@ -24,7 +24,9 @@ export class EventLog {
       this.#ring = makeRing(pinTree);
       this.#pinTree = pinTree;
     } catch (error) {
-      this.#end(`events are not kept: ${message(error)}`);
+      // The start fails with the same sentence, at the lock.
+      if (error instanceof ConflictError) this.#end();
+      else this.#end(`events are not kept: ${message(error)}`);
     }
     return () => this.#end();
   }
@@ -63,8 +65,8 @@ export class EventLog {
 function makeRing(pinTree: PinTree): EventRing {
   for (let tries = 1; ; tries++) {
     try {
-      if (!pinTree.exists) mkdirSync(pinTree.root, { recursive: true, mode: 0o700 });
-      return EventRing.make(pinTree);
+      mkdirSync(pinTree.root, { recursive: true, mode: 0o700 });
+      if (pinTree.exists || tries === TRIES) return EventRing.make(pinTree); // and is ours
     } catch (error) {
       if (tries === TRIES || !hasCode(error, "ENOENT")) throw error;
     }

@@ -43,16 +43,17 @@ describe("a process that hangs", () => {
       scene(async (s) => {
         const old = await s.listener();
         await using sidecar = await SidecarProcess.attach(`:${s.port}`, "--wait", "--hold", "5s");
-        const attacker = await hanging(s, kind, 3);
-        const pids = attacker.processes.map(({ pid }) => pid);
+        const pids: number[] = [];
         const named = () =>
           sidecar.warnings().filter((text) => /hangs in a call on its listener/.test(text));
-        await until("a process is named", () => named().length > 0).catch((e) => {
-          console.log(sidecar.output());
-          throw e;
-        });
+        // The sidecar may have looked at all three in the moment before they hang.
+        for (let tries = 0; tries < 10 && named().length === 0; tries++) {
+          const { processes } = await hanging(s, kind, 3);
+          pids.push(...processes.map(({ pid }) => pid));
+          for (let waits = 0; waits < 30 && named().length === 0; waits++) await sleep(100);
+        }
         assert.match(named()[0] ?? "", new RegExp(`pid (${pids.join("|")}), uid 65534`));
-        assert.match(await sidecar.metrics(), /hung_processes [123]\n/);
+        assert.match(await sidecar.metrics(), /hung_processes [1-9]\n/);
 
         const next = await s.listener();
         await next.serve();
